@@ -1,0 +1,25 @@
+"""Win image-classification competitions with K-fold ensembles and test-time augmentation.
+
+Stages are files, and checked tables pass between them; each command reads files and writes files::
+
+    photos --folds--> runs/folds.csv --train--> runs/<recipe>/fold<k>/ --ensemble--> submissions/<name>.csv
+                      (people, labels)          (checkpoint, OOF)      |             (checked, with its record)
+                                                                       +--compare--> a person
+
+Commands, each `python -m kit.NAME`:
+
+- `folds`     people -> fold plan, after the leak audit (`audit`)
+- `train`     one recipe, one fold -> checkpoint, out-of-fold (OOF) probabilities, metrics
+- `ensemble`  runs -> checked submission CSV
+- `compare`   submissions against each other, and against answers
+- `sample`    a drawn data set in the competition's layout
+- `demo`      the whole pipeline on that sample
+- `bench`     speed and memory, measured on this machine
+
+Nouns, which commands import and which never import a command: `labels` (the 18 classes), `tables` (the only
+reader and writer of CSV, JSON and probability files), `data` (a competition folder as tables, photos as arrays),
+`recipe`, `models`, `checkpoint`, `views` (test-time augmentation), `predict`, `blend`, `metrics`, `console`
+(what a person sees) and `errors`.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,27 @@
+"""Blend probabilities of several members by id."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kit.errors import KitError
+from kit.tables import Probs
+
+
+def mean(members: Sequence[Probs], ids: Sequence[str]) -> np.ndarray:
+    """The arithmetic mean of the members' probabilities for `ids`, in their order: float32 (N, 18).
+
+    Members are joined by id, never by position. Raises `KitError` where one lacks an id.
+    """
+    total = np.zeros((len(ids), members[0].probs.shape[1]), np.float64)
+    for number, member in enumerate(members):
+        try:
+            total += member.at(ids)
+        except KeyError as error:
+            raise KitError(f"member {number + 1} of {len(members)}: {error.args[0]}") from error
+    return (total / len(members)).astype(np.float32)
+
+
+def pool(folds: Sequence[Probs]) -> Probs:
+    """The out-of-fold probabilities of a run's folds as one table."""
+    return Probs(np.concatenate([f.ids for f in folds]), np.concatenate([f.probs for f in folds]))

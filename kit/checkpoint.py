@@ -1,0 +1,98 @@
+"""Checkpoints: pickle-free, atomic, and self-describing, so that inference needs nothing else."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kit.data import Geometry
+from kit.errors import problem
+from kit.labels import CLASS_NAMES
+from kit.models import Network
+from kit.tables import writing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a checkpoint says of itself, in its metadata.
+
+    `crop` and `size` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is the hash of `folds.csv`;
+    `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch` (from 1) on the whole fold.
+    """
+
+    model: str
+    crop: tuple[int, int]
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    recipe: dict[str, Any]
+    fold: int
+    plan: str
+    epoch: int
+    score: float
+    kit: str
+
+    @property
+    def geometry(self) -> Geometry:
+        """The crop and size of the photos the network was trained on."""
+        return Geometry(self.crop, self.size)
+
+
+def save(path: Path, network: Network, card: Card) -> None:
+    """Write a network's weights with their card, in place of the file before it."""
+    from safetensors.torch import save_file
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.body.state_dict().items()}
+    with writing(path, force=True) as temporary:
+        # One key: safetensors writes several in a random order, and equal checkpoints should be equal bytes.
+        save_file(weights, temporary, metadata={"kit": json.dumps(dataclasses.asdict(card))})
+
+
+def read_card(path: Path) -> Card:
+    """Read what a checkpoint says of itself; raises `KitError` for a file that is none."""
+    from safetensors import safe_open
+    try:
+        with safe_open(path, framework="pt") as file:
+            content = json.loads((file.metadata() or {})["kit"])
+        content = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+        card = Card(**content)
+    except OSError as error:
+        raise problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path") from error
+    except Exception as error:  # damaged, or a safetensors file of something else
+        raise problem(path, f"is no checkpoint of the kit ({type(error).__name__}: {str(error)[:120]})",
+                      remedy="train the fold again with --force") from error
+    if card.classes != CLASS_NAMES:
+        raise problem(path, f"predicts other classes ({', '.join(card.classes)[:60]}...)", remedy="train it with this kit")
+    return card
+
+
+def load(path: Path, device: str | torch.device = "cpu") -> Network:
+    """The network of a checkpoint, in evaluation mode."""
+    from safetensors.torch import load_file
+    card = read_card(path)
+    network = Network(card.model, card.geometry, card.mean, card.std)
+    try:
+        network.body.load_state_dict(load_file(path))
+    except Exception as error:
+        raise problem(path, f"holds weights that do not fit {card.model} ({str(error)[:120]})",
+                      remedy="train the fold again with --force") from error
+    return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write `last.pt`: nested plain types and tensors, in place of the file before it."""
+    with writing(path, force=True) as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read `last.pt`, on the CPU and without running anything in it."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except Exception as error:
+        raise problem(path, f"cannot be continued from ({type(error).__name__}: {str(error)[:120]})",
+                      remedy="delete it, or train the fold again with --force") from error

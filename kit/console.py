@@ -1,0 +1,154 @@
+"""What a person sees: the command's frame, plain lines, tables, and progress with an ETA."""
+
+import argparse
+import difflib
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from kit.errors import KitError
+
+# Piped output has no width of its own; 120 columns keep the widest table whole.
+_PIPED_WIDTH = 120
+_LOG_SECONDS = 20.0
+
+
+def _console(stderr: bool = False) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _PIPED_WIDTH)
+
+
+def say(text: str = "", style: str | None = None) -> None:
+    """Print one line to standard output, as it is (no markup, no wrapping)."""
+    _console().print(text, style=style, markup=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Print one `warning:` line to standard error."""
+    _console(stderr=True).print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], total: Sequence[object] = ()) -> None:
+    """Print a table: the first column to the left, the others (numbers) to the right, `total` below a rule."""
+    say(title, style="bold")  # not the table's own title, which wraps at a narrow table's width
+    table = Table(show_footer=bool(total), box=None, pad_edge=False, header_style="dim", footer_style="bold")
+    for i, name in enumerate(columns):
+        table.add_column(name, footer=str(total[i]) if total else "", justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*map(str, row))
+    _console().print(table)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, with the nearest option where one was misspelt."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        hint = ""
+        for word in message.split():
+            near = difflib.get_close_matches(word.split("=")[0], known, n=1) if word.startswith("-") else []
+            if near and near[0] != word and message.startswith("unrecognized"):
+                hint = f"; did you mean {near[0]}?"
+                break
+        raise KitError(f"{self.prog}: {message}{hint} (--help shows the options)")
+
+
+def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
+    """Turn `main(argv)` into a command: its exit code is returned, a person's mistake is one line and code 2."""
+
+    @functools.wraps(main)
+    def run(argv: Sequence[str] | None = None) -> int:
+        try:
+            main(argv)
+            sys.stdout.flush()
+            return 0
+        except KitError as error:
+            return _fail(str(error))
+        except BrokenPipeError:
+            # The reader (head, a pager) has left; nothing more can be said to it, nor at shutdown.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except OSError as error:
+            if error.strerror is None:
+                raise
+            return _fail(f"{error.filename or 'system'}: {error.strerror}")
+        except KeyboardInterrupt:
+            _console(stderr=True).print("stopped", style="yellow")
+            return 130
+
+    return run
+
+
+def _fail(line: str) -> int:
+    _console(stderr=True).print(f"error: {line}", style="red", markup=False, soft_wrap=True)
+    return 2
+
+
+class Progress:
+    """Progress over `total` units: a rich bar with its ETA on a terminal, else a log line now and then.
+
+    It writes to standard error, so that standard output stays what a program may read.
+    """
+
+    def __init__(self, what: str, total: int, unit: str = "photos") -> None:
+        self.what, self.total, self.unit, self.done = what, total, unit, 0
+        self._note = ""
+        self._bar: Any = None
+
+    def __enter__(self) -> "Progress":
+        self._start = self._logged = time.monotonic()
+        console = _console(stderr=True)
+        if console.is_terminal:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as RichProgress
+            self._bar = RichProgress(TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+                                     TextColumn("{task.fields[rate]}"), TextColumn("ETA"), TimeRemainingColumn(),
+                                     TextColumn("{task.fields[note]}"), console=console, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self.what, total=self.total, rate="", note="")
+        return self
+
+    def advance(self, n: int = 1, note: str | None = None) -> None:
+        """Count `n` more units as done; `note` is shown behind the bar until the next one."""
+        self.done += n
+        self._note = self._note if note is None else note
+        now = time.monotonic()
+        rate = self.done / max(now - self._start, 1e-9)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, rate=f"{rate:,.0f} {self.unit}/s", note=self._note)
+        elif now - self._logged >= _LOG_SECONDS:
+            self._logged = now
+            eta = (self.total - self.done) / max(rate, 1e-9)
+            _console(stderr=True).print(f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {rate:,.0f}/s, ETA "
+                                        f"{duration(eta)} {self._note}".rstrip(), markup=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print one line to standard output, above the bar."""
+        if self._bar is None:
+            say(text)
+        else:
+            self._bar.console.print(text, markup=False, soft_wrap=True)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

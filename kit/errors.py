@@ -1,0 +1,27 @@
+"""The one exception for what a person can mend."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class KitError(Exception):
+    """A problem in the input or the place, told in one line: file, what is wrong, how many, the first one, what to do.
+
+    Commands print it and exit with code 2. A bug is any other exception and keeps its traceback.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+def problem(place: str | Path, wrong: str, found: Sequence[object] = (), remedy: str = "") -> KitError:
+    """A `KitError` of the kit's usual form: `place: wrong (2 found, first: a); remedy`.
+
+    `found` is every offender, in order: the line tells their number and the first.
+    """
+    line = f"{place}: {wrong}"
+    if len(found) == 1:
+        line += f" (1 found: {found[0]})"
+    elif len(found) > 1:
+        line += f" ({len(found):,} found, the first: {found[0]})"
+    return KitError(f"{line}; {remedy}" if remedy else line)

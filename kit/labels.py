@@ -1,0 +1,32 @@
+"""The 18 classes: `class = mask * 6 + gender * 3 + age`."""
+
+from typing import Final, TypeVar
+
+import numpy as np
+
+TASKS: Final = ("mask", "gender", "age")
+MASKS: Final = ("mask", "wrong", "none")
+GENDERS: Final = ("male", "female")
+AGES: Final = ("<30", "30-59", ">=60")
+NUM_CLASSES: Final = len(MASKS) * len(GENDERS) * len(AGES)
+CLASS_NAMES: Final = tuple(f"{mask} {gender} {age}" for mask in MASKS for gender in GENDERS for age in AGES)
+
+# The seven photos of a person, by file stem, with the mask status each one shows.
+SHOTS: Final = {f"mask{i}": 0 for i in range(1, 6)} | {"incorrect_mask": 1, "normal": 2}
+
+Ints = TypeVar("Ints", int, np.ndarray)
+
+
+def encode(mask: Ints, gender: Ints, age: Ints) -> Ints:
+    """The class of a mask status (0..2), a gender (0..1) and an age class (0..2); ints or arrays of one shape."""
+    return mask * 6 + gender * 3 + age
+
+
+def decode(label: Ints) -> tuple[Ints, Ints, Ints]:
+    """The mask status, gender and age class of a class (0..17); the inverse of `encode`."""
+    return label // 6, label // 3 % 2, label % 3
+
+
+def age_class(years: np.ndarray) -> np.ndarray:
+    """The age class of ages in whole years: 0 under 30, 1 from 30 to 59, 2 from 60."""
+    return (years >= 30).astype(np.int64) + (years >= 60).astype(np.int64)

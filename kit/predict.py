@@ -1,0 +1,74 @@
+"""Networks x views x photos -> probabilities; every photo is read and decoded once, whatever the networks and views."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kit.console import Progress
+from kit.data import Photos, batches_of, load_batches
+from kit.labels import NUM_CLASSES
+from kit.models import Network
+from kit.views import View
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device to compute on: `--device`, else the first GPU, else the CPU; raises `KitError` for one that is not there."""
+    from kit.errors import KitError
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise KitError(f"--device {name}: no such device; take cpu, cuda or cuda:1") from error
+    if device.type not in ("cpu", "cuda"):
+        raise KitError(f"--device {name}: the kit computes on cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise KitError(f"--device {name}: torch sees {torch.cuda.device_count()} GPUs; take cpu, or check the driver")
+    return device
+
+
+def choose_precision(device: torch.device) -> torch.dtype:
+    """The precision that pays on a device: bf16 on GPUs that have it (Ampere on), fp16 on older ones, else fp32."""
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Mixed precision in the device's own choice."""
+    precision = choose_precision(device)
+    return torch.autocast(device.type, precision if precision != torch.float32 else None, precision != torch.float32)
+
+
+def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A batch of photos (N, height, width, 3) uint8 as (N, 3, height, width) float in 0..1, channels last, on `device`."""
+    # The permuted view of a packed NHWC batch is channels_last already: nothing is copied.
+    return photos.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+
+
+def predict(networks: Sequence[Network], root: Path, images: Sequence[str], views: dict[str, View], device: torch.device,
+            workers: int, batch_size: int = 32, progress: Progress | None = None) -> np.ndarray:
+    """Probabilities, softmax per network and view: float32 (networks, views, photos, 18).
+
+    `images` are paths below `root`. The networks must be on `device` and in evaluation mode; they may differ in geometry.
+    """
+    geometries = list(dict.fromkeys(network.geometry for network in networks))
+    probs = np.empty((len(networks), len(views), len(images), NUM_CLASSES), np.float32)
+    photos = Photos(root, images, geometries)
+    with torch.inference_mode():
+        for at, batch in load_batches(photos, batches_of(len(images), batch_size), workers, device):
+            fitted = dict(zip(geometries, batch))
+            for g, geometry in enumerate(geometries):
+                plain = to_device(fitted[geometry], device)
+                for v, view in enumerate(views.values()):
+                    seen = view(plain)
+                    for n, network in enumerate(networks):
+                        if network.geometry == geometry:
+                            with autocast(device):
+                                logits = network(seen)
+                            probs[n, v, at.numpy()] = logits.float().softmax(dim=1).cpu().numpy()
+            if progress is not None:
+                progress.advance(len(at))
+    return probs

@@ -1,0 +1,174 @@
+"""A recipe: one frozen dataclass in a Python file, with everything that changes a result.
+
+A variant is `dataclasses.replace(load_recipe("recipes/base.py"), name="variant", lr=...)`.
+"""
+
+import dataclasses
+import difflib
+import functools
+import importlib.util
+import inspect
+import json
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from kit.data import FRAME, Geometry
+from kit.errors import KitError, problem
+from kit.tables import text_hash
+
+# albumentations asks the network for a newer release whenever it is imported; a run should not.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What to train and how. Sizes are (height, width) in pixels.
+
+    `name` equals the file's name. `model` is a timm architecture. `pretrained` is True (ImageNet weights, fetched by
+    timm), False, or a local weights file, environment variables expanded. `crop` is the centre crop in the frame of the
+    competition's photos (512, 384), `size` what it is resized to; training and inference share both, and
+    `augment()` returns an albumentations transform of the uint8 RGB photo after them. `lr` is the peak, reached after
+    `warmup` epochs and followed by a cosine to zero over `epochs`.
+    """
+
+    name: str
+    model: str
+    pretrained: bool | str = True
+    crop: tuple[int, int] = FRAME
+    size: tuple[int, int] = (256, 192)
+    augment: Callable[[], Any] | None = None
+    epochs: int = 10
+    batch_size: int = 32
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: float = 1.0
+    label_smoothing: float = 0.0
+    drop_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        def rule(field: str, good: bool, text: str) -> None:
+            if not good:
+                raise KitError(f"recipe {self.name}: {field}={getattr(self, field)!r} must be {text}")
+
+        rule("name", isinstance(self.name, str) and bool(re.fullmatch(r"\w[\w.-]*", self.name)), "a plain file name")
+        rule("model", isinstance(self.model, str), "the name of a timm architecture")
+        rule("pretrained", isinstance(self.pretrained, (bool, str)), "True, False or a weights file")
+        for field in ("crop", "size"):
+            pair = getattr(self, field)
+            rule(field, isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(n, int) and 0 < n <= 4096 for n in pair),
+                 "a pair (height, width) of pixels")
+        rule("crop", self.crop[0] <= FRAME[0] and self.crop[1] <= FRAME[1], f"at most {FRAME} (height, width)")
+        rule("augment", self.augment is None or callable(self.augment), "a function that returns a transform")
+        for field in ("epochs", "batch_size"):
+            rule(field, isinstance(getattr(self, field), int) and getattr(self, field) >= 1, "a whole number from 1")
+        rule("seed", isinstance(self.seed, int) and self.seed >= 0, "a whole number from 0")
+        for field, top in (("lr", None), ("weight_decay", None), ("warmup", self.epochs), ("label_smoothing", 1),
+                           ("drop_rate", 1), ("drop_path_rate", 1)):
+            value = getattr(self, field)
+            good = isinstance(value, (int, float)) and value >= 0 and (top is None or value <= top)
+            rule(field, good and (field != "lr" or value > 0), "a number from 0" + (f" to {top}" if top is not None else " up"))
+
+    @property
+    def geometry(self) -> Geometry:
+        """The recipe's crop and size."""
+        return Geometry(self.crop, self.size)
+
+    def describe(self) -> dict[str, Any]:
+        """The recipe as plain JSON values; a function is its source text."""
+        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if self.augment is not None:
+            plain = self.augment.function if isinstance(self.augment, RecipeFunction) else self.augment
+            content["augment"] = inspect.getsource(plain)
+        return json.loads(json.dumps(content))  # type: ignore[no-any-return]
+
+    @property
+    def hash(self) -> str:
+        """A hash of all that the recipe says: a changed recipe is another recipe."""
+        return text_hash(json.dumps(self.describe(), sort_keys=True))
+
+
+@dataclass(frozen=True)
+class RecipeFunction:
+    """A function of a recipe file, by path and name, so that spawned workers can load it too."""
+
+    path: str
+    name: str
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function itself."""
+        found: Callable[..., Any] = getattr(_module(self.path), self.name)
+        return found
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+@functools.cache
+def _module(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"kit_recipe_{text_hash(path)[:8]}_{Path(path).stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module.__name__]
+        raise
+    return module
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Load a recipe file: the value of its variable `recipe`.
+
+    Raises `KitError`, with the line where there is one, for a file that is not there, a syntax error, a misspelt
+    field, a value out of range, or a name other than the file's.
+    """
+    path = Path(path)
+    if not path.is_file() or path.suffix != ".py":
+        near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.py")], n=1, cutoff=0.5)
+        hint = f"did you mean {path.parent / near[0]}.py?" if near else "a recipe is a .py file; the kit's own are in recipes/"
+        raise problem(path, "there is no such recipe", remedy=hint)
+    absolute = str(path.resolve())
+    try:
+        module = _module(absolute)
+    except SyntaxError as error:
+        raise KitError(f"{path} line {error.lineno}: syntax error: {error.msg}") from error
+    except KitError as error:
+        raise KitError(f"{path}: {error}") from error
+    except Exception as error:  # whatever a person's file raises is theirs to mend, at this line
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == absolute]
+        raise KitError(f"{path} line {lines[-1] if lines else '?'}: {type(error).__name__}: {error}{_hint(error)}") from error
+    recipe = getattr(module, "recipe", None)
+    if not isinstance(recipe, Recipe):
+        raise problem(path, "has no variable 'recipe' that is a Recipe", remedy="write: recipe = Recipe(name=..., model=...)")
+    if recipe.name != path.stem:
+        raise problem(path, f"holds the recipe '{recipe.name}'", remedy=f"name both alike: name=\"{path.stem}\"")
+    name = getattr(recipe.augment, "__name__", "")
+    if isinstance(recipe.augment, FunctionType) and recipe.augment.__module__ == module.__name__:
+        if getattr(module, name, None) is not recipe.augment:
+            raise problem(path, "augment is no named function of the file", remedy="define it with def at the top level")
+        recipe = dataclasses.replace(recipe, augment=RecipeFunction(absolute, name))
+    return recipe
+
+
+def _hint(error: Exception) -> str:
+    misspelt = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    near = difflib.get_close_matches(misspelt[1], [f.name for f in dataclasses.fields(Recipe)], n=1) if misspelt else []
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def shipped_recipe(name: str) -> Path:
+    """Where a recipe of the kit's own lies: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).resolve().parent
+    places = [package.parent / "recipes" / f"{name}.py", package / "recipes" / f"{name}.py"]
+    return next((place for place in places if place.is_file()), places[0])

@@ -1,0 +1,363 @@
+"""The only reader and writer of the files that flow: CSV, JSON and probability files, checked and written atomically.
+
+Ids are text: pandas would turn `000001` into 1 and an id `NA` into NaN, so every CSV is read with
+`dtype=str, keep_default_na=False`.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kit.errors import KitError, problem
+from kit.labels import GENDERS, NUM_CLASSES, SHOTS, age_class, encode
+
+PLAN_COLUMNS = ("image", "person", "age", "label", "fold")
+TRAIN_COLUMNS = ("id", "gender", "race", "age", "path")
+ANSWER_COLUMNS = ("ImageID", "ans")
+CORRECTION_COLUMNS = ("path", "field", "value")
+
+
+# ---------------------------------------------------------------- files
+
+@contextmanager
+def writing(path: Path, force: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it into place if the block ends well, else leave nothing behind.
+
+    An existing `path` is refused unless `force`, before the block runs.
+    """
+    if not force:
+        refuse_existing(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise problem(path, f"cannot be written: {error.strerror or error}",
+                      remedy="free some space or name another place") from error
+    finally:
+        try:
+            temporary.unlink(missing_ok=True)
+        except OSError:
+            pass  # The place itself is the problem, and was named above.
+
+
+def refuse_existing(*paths: Path) -> None:
+    """Raise if any of the outputs exists: nothing is overwritten without `--force`."""
+    found = [path for path in paths if path.exists()]
+    if found:
+        raise problem(found[0], "exists already", remedy="choose another name, or --force to overwrite it")
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") \
+                else hashlib.sha256(file.read()).hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def text_hash(text: str) -> str:
+    """The SHA-256 of a text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_json(path: Path, content: dict[str, Any], force: bool = False) -> None:
+    """Write a dict as JSON a person can read."""
+    with writing(path, force) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except ValueError as error:
+        raise problem(path, f"is no JSON ({error})", remedy="make it again") from error
+    if not isinstance(content, dict):
+        raise problem(path, "holds no JSON object", remedy="make it again")
+    return content
+
+
+def _unreadable(path: Path, error: OSError) -> KitError:
+    return problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path")
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV as text; every one of `columns` must be there, once, and at least one row."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise _unreadable(path, error) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except pd.errors.EmptyDataError as error:
+        raise problem(path, "is empty", remedy=f"it needs a header line {','.join(columns)}") from error
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise problem(path, f"is no UTF-8 CSV ({error})", remedy="save it as UTF-8 with commas") from error
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise problem(path, f"has no column '{missing[0]}'", remedy=f"it needs {','.join(columns)}, and has "
+                      f"{','.join(map(str, table.columns))[:80]}")
+    if table.empty:
+        raise problem(path, "has a header and no rows", remedy="it needs at least one row")
+    return table[list(columns)]
+
+
+def _whole(path: Path, table: pd.DataFrame, column: str, low: int, high: int, key: str) -> np.ndarray:
+    """A column of whole numbers in low..high as int64; the first row that is not one is named by its `key`."""
+    text = table[column]
+    good = text.str.fullmatch(r"\d{1,9}")
+    numbers = pd.to_numeric(text.where(good, "-1")).to_numpy(dtype=np.int64)
+    bad = np.flatnonzero((numbers < low) | (numbers > high))
+    if len(bad):
+        raise problem(path, f"column '{column}' must hold whole numbers {low}..{high}",
+                      [f"'{text.iloc[i]}' at {table[key].iloc[i]}" for i in bad], "mend these rows")
+    return numbers
+
+
+def _unique(path: Path, table: pd.DataFrame, column: str, remedy: str) -> None:
+    repeated = table.loc[table[column].duplicated(), column]
+    if len(repeated):
+        raise problem(path, f"repeats a value in column '{column}'", repeated.tolist(), remedy)
+
+
+def _plain_name(name: str) -> bool:
+    """Whether a value from a CSV may name a file in a folder: no way out of it, nothing hidden."""
+    return bool(name) and not name.startswith(".") and not re.search(r"[/\\\0]", name)
+
+
+# ---------------------------------------------------------------- the competition's files
+
+def read_people(path: Path) -> pd.DataFrame:
+    """`train.csv`: one row a person with `id, gender, race, age, path`, all text but `age` (int64 years)."""
+    people = _read_csv(path, TRAIN_COLUMNS)
+    bad = people.loc[~people["gender"].isin(GENDERS)]
+    if len(bad):
+        raise problem(path, f"column 'gender' must hold {' or '.join(GENDERS)}",
+                      [f"'{g}' at {p}" for g, p in zip(bad["gender"], bad["path"])], "mend these rows")
+    unsafe = people.loc[~people["path"].map(_plain_name), "path"]
+    if len(unsafe):
+        raise problem(path, "column 'path' must hold plain folder names", [f"'{p}'" for p in unsafe], "mend these rows")
+    _unique(path, people, "path", "every person has one row and one folder")
+    return people.assign(age=_whole(path, people, "age", 0, 120, "path"))
+
+
+def read_info(path: Path) -> list[str]:
+    """`info.csv`: the ids (file names) to predict, in the order a submission must keep."""
+    info = _read_csv(path, ANSWER_COLUMNS)
+    unsafe = info.loc[~info["ImageID"].map(_plain_name), "ImageID"]
+    if len(unsafe):
+        raise problem(path, "column 'ImageID' must hold plain file names", [f"'{i}'" for i in unsafe],
+                      "take info.csv as the competition gave it")
+    _unique(path, info, "ImageID", "take info.csv as the competition gave it")
+    return info["ImageID"].tolist()
+
+
+def read_answers(path: Path) -> pd.DataFrame:
+    """A submission or an answers file: `ImageID` (text, unique) and `ans` (int64, 0..17), in the file's order."""
+    answers = _read_csv(path, ANSWER_COLUMNS)
+    _unique(path, answers, "ImageID", "every photo has one row")
+    return answers.assign(ans=_whole(path, answers, "ans", 0, NUM_CLASSES - 1, "ImageID"))
+
+
+def write_submission(path: Path, ids: Sequence[str], classes: np.ndarray, info: Path, force: bool = False) -> None:
+    """Write a submission; what was written is read back and held against `info.csv` before it is moved into place.
+
+    `ids` are N texts and `classes` N ints; ids and order must equal those of `info` exactly.
+    """
+    with writing(path, force) as temporary:
+        pd.DataFrame({"ImageID": ids, "ans": classes}).to_csv(temporary, index=False, lineterminator="\n")
+        written, expected = read_answers(temporary), read_info(info)
+        if written["ImageID"].tolist() != expected:
+            missing = sorted(set(expected) - set(written["ImageID"]))
+            extra = sorted(set(written["ImageID"]) - set(expected))
+            what = "lacks ids of" if missing else "has ids not in" if extra else "has another order than"
+            raise problem(path, f"would not pass: it {what} {info}", missing or extra)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One label fix: a person's `gender` or `age`, or the `swap` of two of the seven shots (`value` is `a:b`)."""
+
+    path: str
+    field: str
+    value: str
+
+
+def read_corrections(path: Path) -> list[Correction]:
+    """A corrections file: `path,field,value`, with the field `gender`, `age` or `swap`, each at most once a person."""
+    table = _read_csv(path, CORRECTION_COLUMNS)
+    rows = [Correction(*row) for row in table.itertuples(index=False)]
+    bad = [f"{r.path},{r.field},{r.value}" for r in rows if not _correct(r)]
+    if bad:
+        raise problem(path, "holds lines that are no correction", bad,
+                      "write path,gender,male|female or path,age,<years> or path,swap,incorrect_mask:normal")
+    twice = pd.Series([f"{r.path},{r.field}" for r in rows])
+    if twice.duplicated().any():
+        raise problem(path, "corrects the same field twice", twice[twice.duplicated()].tolist(), "keep one line of each")
+    return rows
+
+
+def _correct(row: Correction) -> bool:
+    if row.field == "gender":
+        return row.value in GENDERS
+    if row.field == "age":
+        return bool(re.fullmatch(r"\d{1,3}", row.value)) and int(row.value) <= 120
+    shots = row.value.split(":")
+    return row.field == "swap" and len(set(shots)) == 2 and len(shots) == 2 and all(s in SHOTS for s in shots)
+
+
+# ---------------------------------------------------------------- the fold plan
+
+@dataclass(frozen=True)
+class Plan:
+    """The fold plan: `photos` has a row a photo, `image, person, age, label, fold`, sorted by image.
+
+    `image` is relative to `train/images`; `hash` is the SHA-256 of `folds.csv`; `meta` is `folds.json`.
+    """
+
+    photos: pd.DataFrame
+    hash: str
+    meta: dict[str, Any] = field(compare=False)
+
+    @property
+    def k(self) -> int:
+        """The number of folds."""
+        return int(self.photos["fold"].max()) + 1
+
+
+def plan_json(path: Path) -> Path:
+    """Where a plan's record lies: `folds.json` beside `folds.csv`."""
+    return path.with_suffix(".json")
+
+
+def label_photos(photos: pd.DataFrame) -> np.ndarray:
+    """The labels of photos given by `mask` (0..2), `gender` (text) and `age` (years): int64 (N,)."""
+    gender = (photos["gender"] == GENDERS[1]).to_numpy(dtype=np.int64)
+    return encode(photos["mask"].to_numpy(), gender, age_class(photos["age"].to_numpy()))
+
+
+def write_plan(path: Path, photos: pd.DataFrame, meta: dict[str, Any], force: bool = False) -> Plan:
+    """Write `folds.csv` and `folds.json`, and return the plan as read back."""
+    if not force:
+        refuse_existing(path, plan_json(path))
+    with writing(path, force) as temporary:
+        photos[list(PLAN_COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
+        write_json(plan_json(path), meta | {"folds.csv": file_hash(temporary)}, force)
+    return read_plan(path)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read and check a fold plan: unique images, every person in one fold, folds 0..K-1, labels and ages possible."""
+    if not path.exists():
+        raise problem(path, "there is no fold plan", remedy="make one with python -m kit.folds")
+    photos, digest, meta = _read_csv(path, PLAN_COLUMNS), file_hash(path), read_json(plan_json(path))
+    if meta.get("folds.csv") != digest:
+        raise problem(path, f"is not the plan that {plan_json(path).name} beside it describes",
+                      remedy="plan again with python -m kit.folds --force")
+    _unique(path, photos, "image", "plan again with python -m kit.folds --force")
+    photos = photos.assign(age=_whole(path, photos, "age", 0, 120, "image"),
+                           label=_whole(path, photos, "label", 0, NUM_CLASSES - 1, "image"),
+                           fold=_whole(path, photos, "fold", 0, 999, "image"))
+    spread = photos[["person", "fold"]].drop_duplicates()
+    _unique(path, spread, "person", "a person must lie in one fold: plan again with python -m kit.folds --force")
+    used = sorted(set(photos["fold"].tolist()))
+    if used != list(range(len(used))) or len(used) < 2:
+        raise problem(path, f"folds must be 0..K-1 with K >= 2, and are {used[:9]}",
+                      remedy="plan again with python -m kit.folds --force")
+    return Plan(photos, digest, meta)
+
+
+# ---------------------------------------------------------------- probabilities
+
+@dataclass(frozen=True)
+class Probs:
+    """Class probabilities keyed by id: `ids` (N,) text, `probs` (N, 18) float32 whose rows sum to 1.
+
+    `key` says what they were computed from (checkpoint, photos, view), so that a stale file is never used.
+    """
+
+    ids: np.ndarray
+    probs: np.ndarray
+    key: str = ""
+
+    def at(self, ids: Sequence[str]) -> np.ndarray:
+        """The rows of `ids`, in their order: (len(ids), 18); an id that is not here is a `KeyError`."""
+        where = pd.Index(self.ids).get_indexer(pd.Index(ids))
+        if (where < 0).any():
+            raise KeyError(f"no probabilities for {ids[int(np.argmin(where))]}")
+        return self.probs[where]
+
+
+def write_probs(path: Path, table: Probs, force: bool = False) -> None:
+    """Write probabilities as an `.npz` of plain arrays (no pickle)."""
+    wrong = _wrong_probs(table)
+    if wrong:
+        raise ValueError(f"{path}: {wrong}")
+    with writing(path, force) as temporary, open(temporary, "wb") as file:
+        np.savez(file, ids=table.ids.astype(np.str_), probs=table.probs.astype(np.float32), key=np.array(table.key))
+
+
+def read_probs(path: Path) -> Probs:
+    """Read and check probabilities."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            table = Probs(content["ids"], content["probs"], str(content["key"]))
+    except FileNotFoundError as error:
+        raise _unreadable(path, error) from error
+    except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file
+        raise problem(path, f"is no probability file ({type(error).__name__}: {error})",
+                      remedy="delete it; the command that made it makes it again") from error
+    wrong = _wrong_probs(table)
+    if wrong:
+        raise problem(path, wrong, remedy="delete it; the command that made it makes it again")
+    return table
+
+
+def _wrong_probs(table: Probs) -> str:
+    if table.ids.dtype.kind != "U" or table.ids.ndim != 1 or len(table.ids) == 0:
+        return "ids must be a list of texts"
+    if table.probs.shape != (len(table.ids), NUM_CLASSES):
+        return f"probs must be {len(table.ids)} x {NUM_CLASSES}, and are {table.probs.shape}"
+    if len(np.unique(table.ids)) != len(table.ids):
+        return "ids are not unique"
+    if not np.isfinite(table.probs).all() or (table.probs < 0).any():
+        return "probs are not finite and positive"
+    if np.abs(table.probs.sum(axis=1, dtype=np.float64) - 1).max() > 1e-3:
+        return "rows of probs do not sum to 1"
+    return ""
+
+
+# ---------------------------------------------------------------- metrics
+
+def write_metrics(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write a run's `metrics.csv`, a row an epoch, in place of the one before it."""
+    with writing(path, force=True) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a run's `metrics.csv` as numbers; none where there is no file."""
+    if not path.exists():
+        return []
+    table = _read_csv(path, ["epoch", "val_f1_macro"])
+    if not table["epoch"].str.fullmatch(r"\d+").all():
+        raise problem(path, "is no metrics file", remedy="train the fold again with --force")
+    return [{str(k): float(v) for k, v in row.items()}
+            for row in pd.read_csv(path).to_dict(orient="records")]

@@ -1,0 +1,297 @@
+"""Train one recipe on the folds of a plan: a checkpoint, out-of-fold probabilities and metrics for each fold.
+
+    python -m kit.train recipes/effb4_5fold.py --fold 0
+
+writes `runs/effb4_5fold/fold0/`: `best.safetensors` (the weights of the epoch with the best macro-F1 on the whole fold),
+`oof.npz` (their probabilities for the fold's photos), `metrics.csv` (a row an epoch). `last.pt` lies there until the
+fold is finished: the same command continues from its last whole epoch. A finished fold is skipped.
+"""
+
+import json
+import math
+import shutil
+import sys
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit import __version__
+from kit.console import Parser, Progress, command, duration, say, warn
+from kit.data import Photos, default_workers, find_data, fingerprint, make_loader, one_pass, train_images
+from kit.errors import KitError, problem
+from kit.labels import CLASS_NAMES
+from kit.metrics import Scores, score
+from kit.recipe import Recipe, load_recipe
+from kit.tables import Plan, Probs, file_hash, read_metrics, read_plan, write_metrics, write_probs
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a run: where it lies and which files it has."""
+
+    folder: Path
+
+    @property
+    def best(self) -> Path:
+        """The best epoch's checkpoint."""
+        return self.folder / "best.safetensors"
+
+    @property
+    def oof(self) -> Path:
+        """The out-of-fold probabilities of `best`."""
+        return self.folder / "oof.npz"
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics, a row an epoch."""
+        return self.folder / "metrics.csv"
+
+    @property
+    def last(self) -> Path:
+        """What training continues from; gone once the fold is finished."""
+        return self.folder / "last.pt"
+
+
+def oof_key(best: Path, plan: Plan, fold: int) -> str:
+    """What out-of-fold probabilities are keyed by: their checkpoint and the fold of the plan."""
+    return json.dumps({"checkpoint": file_hash(best), "plan": plan.hash, "fold": fold, "view": "plain"})
+
+
+class EpochBatches:
+    """A batch sampler: each epoch a shuffle of 0..n-1, as lists of (index, seed of its augmentation).
+
+    Order and seeds follow from `seed`, `fold` and `epoch` alone, so that a continued run equals an uninterrupted one.
+    The last, smaller batch is left out (batch norm would see too few), unless it is the only one.
+    """
+
+    def __init__(self, n: int, batch_size: int, seed: int, fold: int) -> None:
+        self.n, self.size, self.stream, self.epoch = n, min(batch_size, n), f"{seed}/{fold}", 0
+
+    def __len__(self) -> int:
+        return self.n // self.size
+
+    def seed(self, what: object) -> int:
+        """A seed of this epoch for `what`."""
+        return zlib.crc32(f"{self.stream}/{self.epoch}/{what}".encode())
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = np.argsort([self.seed(i) for i in range(self.n)], kind="stable")
+        for start in range(0, len(self) * self.size, self.size):
+            yield [(int(i), self.seed(f"augment/{i}")) for i in order[start:start + self.size]]
+
+
+def learning_rate(recipe: Recipe, epoch: float) -> float:
+    """The learning rate after `epoch` (a fraction counts) epochs: linear warm-up to `recipe.lr`, then a cosine to zero."""
+    if epoch < recipe.warmup:
+        return recipe.lr * epoch / recipe.warmup
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * (epoch - recipe.warmup) / max(recipe.epochs - recipe.warmup, 1e-9)))
+
+
+def check_data(data: Path, plan: Plan) -> None:
+    """Raise unless a folder still holds the photos that were planned."""
+    if fingerprint(train_images(data), plan.photos["image"].tolist()) != plan.meta.get("data"):
+        raise problem(train_images(data), "holds other photos than the fold plan was made from",
+                      remedy="name the planned folder with --data, or plan again with python -m kit.folds --force")
+
+
+def _standing(recipe: Recipe, plan: Plan, files: Fold) -> dict[str, Any] | None:
+    """What a fold's folder holds: None if nothing to continue from, `{}` if it is finished, else the state to go on from.
+
+    Raises `KitError` if it was trained with another recipe or plan, with the difference.
+    """
+    from kit.checkpoint import load_state, read_card
+    if files.last.exists():
+        state = load_state(files.last)
+        theirs, plan_hash = json.loads(state["recipe"]), state["plan"]
+    elif files.best.exists():
+        if not read_metrics(files.metrics):
+            return None  # stopped within the first epoch's writing
+        card = read_card(files.best)
+        state, theirs, plan_hash = {}, card.recipe, card.plan
+    else:
+        return None
+    ours = recipe.describe()
+    differ = [f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}" for key in ours | theirs if theirs.get(key) != ours.get(key)]
+    differ = [line if len(line) < 150 else f"{line.split(' was ')[0]} was another" for line in differ]
+    if differ or plan_hash != plan.hash:
+        raise problem(files.folder, "was trained with another " + (f"recipe: {differ[0]}" if differ else "fold plan"),
+                      differ if len(differ) > 1 else (), "give the recipe another name, or --force to train it anew")
+    return state
+
+
+def _best(rows: Sequence[dict[str, Any]]) -> tuple[int, Scores]:
+    """The best epoch of a run's metrics (the first of equals), and its scores."""
+    row = max(rows, key=lambda row: row["val_f1_macro"])
+    return int(row["epoch"]), Scores(*(row[c] for c in ("val_f1_macro", "val_acc", "val_f1_mask", "val_f1_gender", "val_f1_age")))
+
+
+def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, device_name: str | None = None,
+               workers: int | None = None, force: bool = False) -> Scores:
+    """Train one fold of a recipe, or go on with it, and return the scores of its best epoch on the fold's photos.
+
+    Writes into `runs/<recipe>/fold<fold>`, as the module says. The best epoch is chosen on the photos it is scored on,
+    so its score is a little too good.
+    """
+    import torch
+    from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+
+    from kit.checkpoint import Card, save, save_state
+    from kit.models import build
+    from kit.predict import autocast, choose_device, choose_precision, predict, to_device
+    from kit.views import make_views
+
+    files = Fold(runs / recipe.name / f"fold{fold}")
+    if force and files.folder.exists():
+        shutil.rmtree(files.folder)
+    state = _standing(recipe, plan, files)
+    if state == {}:
+        epoch, scores = _best(read_metrics(files.metrics))
+        say(f"{files.folder}: finished before, skipped (best epoch {epoch}, {scores.line()})")
+        return scores
+    device = choose_device(device_name)
+    workers = default_workers(device.type) if workers is None else workers
+    held = (plan.photos["fold"] == fold).to_numpy()
+    train, valid = plan.photos[~held], plan.photos[held]
+    labels = torch.tensor(train["label"].to_numpy(), device=device)
+    truth = valid["label"].to_numpy()
+
+    network = build(recipe).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = create_optimizer_v2(network.body, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay)
+    scaler = torch.amp.GradScaler(device.type, enabled=choose_precision(device) == torch.float16)
+    criterion = torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    batches = EpochBatches(len(train), recipe.batch_size, recipe.seed, fold)
+    loader = make_loader(Photos(train_images(data), train["image"].tolist(), [recipe.geometry], recipe.augment), batches,
+                         workers, device)
+    rows: list[dict[str, Any]] = []
+    if state is not None:
+        network.body.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        scaler.load_state_dict(state["scaler"])
+        rows = state["rows"]
+    size = sum(p.numel() for p in network.parameters()) / 1e6
+    say(f"{files.folder}: {recipe.model}, {size:.1f} M parameters, {len(train):,} photos to train, {len(valid):,} to validate, "
+        f"{device}, {str(choose_precision(device)).removeprefix('torch.')}, {workers} workers"
+        + (f"; going on after epoch {len(rows)}" if rows else ""))
+
+    best_row = max(rows, key=lambda row: row["val_f1_macro"], default=None)
+    per_epoch = len(batches) * batches.size + len(valid)
+    with Progress(f"fold {fold}", (recipe.epochs - len(rows)) * per_epoch) as progress:
+        for epoch in range(len(rows), recipe.epochs):
+            started = time.monotonic()
+            batches.epoch = epoch
+            torch.manual_seed(batches.seed("network"))  # dropout and stochastic depth, on every device
+            network.train()
+            total = torch.zeros((), device=device)
+            waited, rate = 0.0, 0.0
+            asked = time.monotonic()
+            for step, (at, (photos,)) in enumerate(one_pass(loader)):
+                waited += time.monotonic() - asked
+                rate = learning_rate(recipe, epoch + step / len(batches))
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                with autocast(device):
+                    loss = criterion(network(to_device(photos, device)), labels[at.to(device)])
+                optimizer.zero_grad(set_to_none=True)
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+                total += loss.detach()
+                # Reading the loss waits for the GPU, so the bar shows it only now and then.
+                shown = f"epoch {epoch + 1}/{recipe.epochs}, loss {float(total) / (step + 1):.3f}" if step % 10 == 0 else None
+                so_far = f", best {best_row['val_f1_macro']:.3f}" if best_row else ""
+                progress.advance(len(at), shown and shown + so_far)
+                asked = time.monotonic()
+            seconds = time.monotonic() - started
+            if not math.isfinite(float(total)):
+                raise KitError(f"{files.folder}: the training loss of epoch {epoch + 1} is not a finite number; lower lr in the "
+                               "recipe (the epochs before are kept)")
+
+            network.eval()
+            probs = predict([network], train_images(data), valid["image"].tolist(), make_views("none"), device, workers,
+                            progress=progress)[0, 0]
+            scores = score(truth, probs.argmax(axis=1))
+            row = {"epoch": epoch + 1, "lr": rate, "train_loss": float(total) / len(batches),
+                   "val_loss": float(-np.log(np.maximum(probs[np.arange(len(truth)), truth], 1e-12)).mean(dtype=np.float64)),
+                   "val_acc": scores.accuracy, "val_f1_macro": scores.f1, "val_f1_mask": scores.mask,
+                   "val_f1_gender": scores.gender, "val_f1_age": scores.age,
+                   "time_data": waited / len(batches), "time_step": seconds / len(batches)}
+            rows.append(row)
+            if best_row is None or row["val_f1_macro"] > best_row["val_f1_macro"]:
+                best_row = row
+                save(files.best, network, Card(
+                    model=recipe.model, crop=recipe.crop, size=recipe.size, mean=network.statistics[0],
+                    std=network.statistics[1], classes=CLASS_NAMES, recipe=recipe.describe(), fold=fold, plan=plan.hash,
+                    epoch=epoch + 1, score=scores.f1, kit=__version__))
+                write_probs(files.oof, Probs(valid["image"].to_numpy().astype(np.str_), probs,
+                                             oof_key(files.best, plan, fold)), force=True)
+            write_metrics(files.metrics, rows)
+            if epoch + 1 < recipe.epochs:
+                save_state(files.last, {"recipe": json.dumps(recipe.describe()), "plan": plan.hash, "rows": rows,
+                                        "network": network.body.state_dict(), "optimizer": optimizer.state_dict(),
+                                        "scaler": scaler.state_dict()})
+            progress.say(f"  epoch {epoch + 1:2d}/{recipe.epochs}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}  "
+                         f"{scores.line()}  {duration(time.monotonic() - started)}"
+                         + ("  best so far" if best_row is row else ""))
+    files.last.unlink(missing_ok=True)
+    return _best(rows)[1]
+
+
+def chosen_folds(text: str, k: int) -> list[int]:
+    """The folds of `--fold`: `all`, one number, or several with commas."""
+    if text == "all":
+        return list(range(k))
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) < k for part in parts):
+        raise KitError(f"--fold {text}: the plan has the folds 0 to {k - 1}; take one, several as 0,2, or all")
+    return list(dict.fromkeys(map(int, parts)))
+
+
+def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Path, device: str | None = None,
+          workers: int | None = None, force: bool = False) -> list[Scores]:
+    """Train several folds one after another; the scores of each one's best epoch."""
+    import torch
+    check_data(data, plan)
+    done = []
+    for fold in folds:
+        try:
+            done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force))
+        except torch.OutOfMemoryError as error:
+            raise KitError(f"recipe {recipe.name}: the GPU's memory is too small for batch_size={recipe.batch_size} at "
+                           f"{recipe.size[0]} x {recipe.size[1]}; lower batch_size") from error
+        except KeyboardInterrupt:
+            warn("stopped; the same command goes on after the last whole epoch")
+            raise
+    return done
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = Parser(prog="kit.train", description=__doc__)
+    parser.add_argument("recipe", type=Path, help="a recipe file, such as recipes/effb4_5fold.py")
+    parser.add_argument("--fold", default="0", metavar="0|0,2|all", help="which folds to train (default: 0)")
+    parser.add_argument("--data", help="the competition's folder (default: $KIT_DATA, then data/)")
+    parser.add_argument("--plan", type=Path, default=Path("runs/folds.csv"), help="the fold plan (default: runs/folds.csv)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs lie (default: runs)")
+    parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
+    parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
+    parser.add_argument("--force", action="store_true", help="train anew over what is there")
+    args = parser.parse_args(argv)
+    if args.workers is not None and args.workers < 0:
+        raise KitError(f"--workers {args.workers}: take 0 or more")
+    recipe, data, plan = load_recipe(args.recipe), find_data(args.data), read_plan(args.plan)
+    folds = chosen_folds(args.fold, plan.k)
+    started = time.monotonic()
+    done = train(recipe, plan, data, folds, args.runs, args.device, args.workers, args.force)
+    for fold, scores in zip(folds, done):
+        say(f"fold {fold}: {scores.line()}, its best epoch")
+    say(f"{duration(time.monotonic() - started)}; next: python -m kit.ensemble {args.runs / recipe.name} --tta hflip")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
