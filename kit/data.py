@@ -254,13 +254,16 @@ def fit(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
 class Photos:
     """A torch data set: item i is (i, one uint8 tensor (height, width, 3) for each geometry), the file decoded once.
 
-    With `augment`, an item is asked for by (i, seed) and has one geometry; the seed alone decides its randomness, so
-    that neither workers nor interruptions change a run.
+    With `augment`, an item may be asked for by (i, seed): the seed alone decides its randomness, so that neither workers
+    nor interruptions change a run. With `keep`, each process keeps up to that many bytes of fitted photos, so that later
+    epochs decode nothing.
     """
 
     def __init__(self, root: Path, images: Sequence[str], geometries: Sequence[Geometry],
-                 augment: Callable[[], Any] | None = None) -> None:
+                 augment: Callable[[], Any] | None = None, keep: int = 0) -> None:
         self.root, self.images, self.geometries, self.augment = root, list(images), list(geometries), augment
+        self._room = keep
+        self._kept: dict[int, list[np.ndarray]] = {}
         self._transform: Any = None
 
     def __len__(self) -> int:
@@ -268,17 +271,24 @@ class Photos:
 
     def __getitem__(self, at: int | tuple[int, int]) -> tuple[int, list[np.ndarray]]:
         i, seed = at if isinstance(at, tuple) else (at, None)
-        photo, _ = decode(self.root / self.images[i])
-        fitted = [fit(photo, geometry) for geometry in self.geometries]
+        fitted = self._kept.get(i)
+        if fitted is None:
+            photo, _ = decode(self.root / self.images[i])
+            fitted = [fit(photo, geometry) for geometry in self.geometries]
+            size = sum(image.nbytes for image in fitted)
+            if size <= self._room:
+                self._kept[i] = fitted
+                self._room -= size
         if self.augment is not None and seed is not None:
             if self._transform is None:
                 self._transform = self.augment()
             self._transform.set_random_seed(seed)
-            fitted = [self._transform(image=image)["image"] for image in fitted]
+            # A copy: a transform may write into its input, which is kept.
+            fitted = [self._transform(image=image.copy())["image"] for image in fitted]
         return i, fitted
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_transform": None}  # a spawned worker makes its own from the recipe
+        return self.__dict__ | {"_transform": None, "_kept": {}}  # a spawned worker makes its own
 
 
 def batches_of(n: int, size: int) -> list[list[int]]:
@@ -287,9 +297,9 @@ def batches_of(n: int, size: int) -> list[list[int]]:
 
 
 def default_workers(device_type: str) -> int:
-    """Loader processes: as many as feed a GPU; one beside a CPU that computes, none where it is the only one."""
+    """Loader processes: as many as feed a GPU; none where the CPU computes, whose cores they would only take away."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, max(1, cores - 1)) if device_type == "cuda" else min(1, cores - 1)
+    return min(8, max(1, cores - 1)) if device_type == "cuda" else 0
 
 
 def make_loader(photos: Photos, batches: Any, workers: int, device: Any) -> Any:

@@ -21,7 +21,7 @@ import numpy as np
 from kit import __version__
 from kit.blend import mean, pool
 from kit.console import Parser, Progress, command, duration, say, show_table, warn
-from kit.data import content_hash, default_workers, eval_images, find_data, info_csv, read_eval
+from kit.data import Photos, content_hash, default_workers, eval_images, find_data, info_csv, read_eval
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
 from kit.metrics import Scores, score
@@ -149,8 +149,9 @@ def predict_members(members: Sequence[Member], data: Path, ids: Sequence[str], t
         todo = {view: transform for view, transform in views.items() if lacking[view]}
         networks = [load(members[m].files.best, device) for m in absent]
         workers = default_workers(device.type) if workers is None else workers
+        pixels = Photos(eval_images(data), ids, list(dict.fromkeys(network.geometry for network in networks)))
         with Progress(f"{len(absent)} checkpoints x {len(todo)} views", len(ids)) as progress:
-            probs = predict(networks, eval_images(data), ids, todo, device, workers, batch_size, progress)
+            probs = predict(networks, pixels, todo, device, workers, batch_size, progress)
         for n, m in enumerate(absent):
             for v, view in enumerate(todo):
                 found[m, view] = Probs(np.array(ids, dtype=np.str_), probs[n, v], keys[m, view])

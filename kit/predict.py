@@ -1,13 +1,13 @@
 """Networks x views x photos -> probabilities; every photo is read and decoded once, whatever the networks and views."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from kit.console import Progress
 from kit.data import Photos, batches_of, load_batches
+from kit.errors import KitError
 from kit.labels import NUM_CLASSES
 from kit.models import Network
 from kit.views import View
@@ -15,7 +15,6 @@ from kit.views import View
 
 def choose_device(name: str | None) -> torch.device:
     """The device to compute on: `--device`, else the first GPU, else the CPU; raises `KitError` for one that is not there."""
-    from kit.errors import KitError
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -48,20 +47,17 @@ def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:
     return photos.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
 
 
-def predict(networks: Sequence[Network], root: Path, images: Sequence[str], views: dict[str, View], device: torch.device,
-            workers: int, batch_size: int = 32, progress: Progress | None = None) -> np.ndarray:
+def predict(networks: Sequence[Network], photos: Photos, views: dict[str, View], device: torch.device, workers: int,
+            batch_size: int = 32, progress: Progress | None = None) -> np.ndarray:
     """Probabilities, softmax per network and view: float32 (networks, views, photos, 18).
 
-    `images` are paths below `root`. The networks must be on `device` and in evaluation mode; they may differ in geometry.
+    The networks must be on `device`, in evaluation mode, and each of one of the photos' geometries.
     """
-    geometries = list(dict.fromkeys(network.geometry for network in networks))
-    probs = np.empty((len(networks), len(views), len(images), NUM_CLASSES), np.float32)
-    photos = Photos(root, images, geometries)
+    probs = np.empty((len(networks), len(views), len(photos), NUM_CLASSES), np.float32)
     with torch.inference_mode():
-        for at, batch in load_batches(photos, batches_of(len(images), batch_size), workers, device):
-            fitted = dict(zip(geometries, batch))
-            for g, geometry in enumerate(geometries):
-                plain = to_device(fitted[geometry], device)
+        for at, batch in load_batches(photos, batches_of(len(photos), batch_size), workers, device):
+            for geometry, fitted in zip(photos.geometries, batch):
+                plain = to_device(fitted, device)
                 for v, view in enumerate(views.values()):
                     seen = view(plain)
                     for n, network in enumerate(networks):

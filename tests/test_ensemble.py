@@ -1,0 +1,261 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import small
+
+import kit.predict
+from kit import __version__
+from kit.blend import mean
+from kit.checkpoint import Card, load, save
+from kit.data import Photos, eval_images, read_eval
+from kit.ensemble import default_name, ensemble, find_members, main, predict_members, read_oof, score_oof
+from kit.errors import KitError
+from kit.labels import CLASS_NAMES
+from kit.metrics import score
+from kit.models import Network
+from kit.predict import predict, to_device
+from kit.tables import Probs, file_hash, read_answers, read_probs, write_probs
+from kit.train import Fold, oof_key
+from kit.views import make_views
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def copy(world, tmp_path):
+    """A copy of the trained world that a test may damage."""
+    shutil.copytree(world.plan_path.parents[1], tmp_path / "world", ignore=shutil.ignore_patterns("probs-*"))
+    return tmp_path / "world"
+
+
+def arguments(root, *more):
+    return [str(a) for a in (root / "runs" / "small", "--data", root / "data", "--plan", root / "runs" / "folds.csv", "--out",
+                             root / "s.csv", "--device", "cpu", "--workers", "0", *more)]
+
+
+def photos_of(data):
+    return Photos(eval_images(data), read_eval(data), [small().geometry])
+
+
+# ------------------------------------------------------------ probabilities
+
+def test_one_checkpoint_without_tta_gives_its_own_probabilities(world, tmp_path):
+    fold = world.runs / "small" / "fold0"
+    ids = read_eval(world.data)
+    own = predict([load(fold / "best.safetensors")], photos_of(world.data), make_views("none"), CPU, 0)[0, 0]
+    record = ensemble([fold], world.plan, world.data, tmp_path / "s.csv", device="cpu", workers=0)
+    members = find_members([fold], world.plan)
+    probs, _ = predict_members(members, world.data, ids, "none", "cpu", 0)
+    assert (probs[0].at(ids) == own).all() and (mean(probs, ids) == own).all()
+    assert read_answers(tmp_path / "s.csv")["ans"].tolist() == own.argmax(axis=1).tolist()
+    assert read_answers(tmp_path / "s.csv")["ImageID"].tolist() == ids
+    assert record["members"][0]["sha256"] == file_hash(fold / "best.safetensors")
+    assert record["sha256"] == file_hash(tmp_path / "s.csv")
+
+
+def test_softmax_comes_before_the_mean_over_folds_and_views(world):
+    members = find_members([world.runs / "small"], world.plan)
+    ids = read_eval(world.data)
+    probs, _ = predict_members(members, world.data, ids, "hflip", "cpu", 0)
+    by_hand = []
+    for member in members:
+        network = load(member.files.best)
+        for flip in (False, True):
+            images = photos_of(world.data)
+            photos = to_device(torch.stack([torch.from_numpy(images[i][1][0]) for i in range(len(ids))]), CPU)
+            with torch.no_grad():
+                by_hand.append(network(photos.flip(3) if flip else photos).softmax(dim=1).numpy())
+    assert len(probs) == 6
+    np.testing.assert_allclose(mean(probs, ids), np.mean(by_hand, axis=0), atol=1e-5)
+
+
+class Symmetric(torch.nn.Module):
+    """A network that cannot tell left from right: it sees colour averages."""
+
+    def __init__(self):
+        super().__init__()
+        self.geometry = small().geometry
+        self.head = torch.nn.Linear(3, 18)
+
+    def forward(self, photos):
+        return self.head(photos.mean(dim=(2, 3)))
+
+
+def test_hflip_of_a_symmetric_network_changes_nothing(world):
+    ids = read_eval(world.data)
+    probs = predict([Symmetric().eval()], photos_of(world.data), make_views("hflip"), CPU, 0)
+    np.testing.assert_allclose(probs[0, 0], probs[0, 1], atol=1e-6)
+    assert probs.shape == (1, 2, len(ids), 18) and np.ptp(probs[0, 0], axis=0).max() > 0
+
+
+def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(world, monkeypatch):
+    import kit.data
+    count, plain = [0], kit.data.decode
+
+    def counting(*args, **options):
+        count[0] += 1
+        return plain(*args, **options)
+    monkeypatch.setattr(kit.data, "decode", counting)
+    geometry = kit.data.Geometry((512, 384), (48, 36))
+    other = Network("test_efficientnet", geometry).eval()
+    networks = [load(world.runs / "small" / f"fold{k}" / "best.safetensors") for k in range(3)] + [other]
+    ids = read_eval(world.data)
+    photos = Photos(eval_images(world.data), ids, [small().geometry, geometry])
+    probs = predict(networks, photos, make_views("hflip+bright"), CPU, 0)
+    assert count[0] == len(ids) and probs.shape == (4, 6, len(ids), 18)
+    np.testing.assert_allclose(probs.sum(axis=3), 1, atol=1e-5)
+
+
+def test_blending_joins_by_id_never_by_position():
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(18), (3, 50)).astype(np.float32)
+    ids = np.array([f"{i:040x}.jpg" for i in range(50)])
+    orders = [rng.permutation(50) for _ in range(3)]
+    members = [Probs(ids[order], p[order]) for p, order in zip(probs, orders)]
+    np.testing.assert_allclose(mean(members, ids.tolist()), probs.mean(axis=0), atol=1e-7)
+    with pytest.raises(KitError, match="member 2 of 2: no probabilities for"):
+        mean([members[0], Probs(ids[:10], probs[0, :10])], ids.tolist())
+
+
+# ------------------------------------------------------------ kept probabilities
+
+def test_a_second_ensemble_runs_no_network_and_a_stale_file_is_never_used(copy, monkeypatch, capsys):
+    assert main(arguments(copy, "--tta", "hflip")) == 0
+    assert "6 of 6 passes computed" in capsys.readouterr().out
+    first = (copy / "s.csv").read_bytes()
+
+    def never(*args, **options):
+        raise AssertionError("a network ran")
+    with monkeypatch.context() as patch:
+        patch.setattr(kit.predict, "predict", never)
+        assert main(arguments(copy, "--tta", "hflip", "--force")) == 0
+        assert main(arguments(copy, "--tta", "none", "--force")) == 0
+    assert "0 of 3 passes computed" in capsys.readouterr().out
+    assert main(arguments(copy, "--tta", "hflip", "--force")) == 0 and (copy / "s.csv").read_bytes() == first
+    capsys.readouterr()
+    name = read_eval(copy / "data")[0]
+    shutil.copy(eval_images(copy / "data") / read_eval(copy / "data")[1], eval_images(copy / "data") / name)
+    assert main(arguments(copy, "--tta", "hflip", "--force")) == 0
+    assert "6 of 6 passes computed" in capsys.readouterr().out
+    kept = next((copy / "runs" / "small" / "fold1").glob("probs-*.npz"))
+    table = read_probs(kept)
+    write_probs(kept, Probs(table.ids, table.probs[::-1], "another key"), force=True)
+    assert main(arguments(copy, "--tta", "hflip", "--force")) == 0
+
+
+def test_a_place_that_cannot_be_written_costs_a_warning_not_the_submission(copy, monkeypatch, capsys):
+    import kit.ensemble
+
+    def full(path, *args, **options):
+        raise KitError(f"{path}: cannot be written: No space left on device")
+    monkeypatch.setattr(kit.ensemble, "write_probs", full)
+    assert main(arguments(copy)) == 0
+    assert "probabilities are not kept" in capsys.readouterr().err and (copy / "s.csv").exists()
+
+
+# ------------------------------------------------------------ the out-of-fold score
+
+def test_the_oof_score_is_pooled_and_joined_by_id(world):
+    members = find_members([world.runs / "small"], world.plan)
+    oof = score_oof(members, world.plan)
+    tables = [read_probs(m.files.oof) for m in members]
+    ids, probs = np.concatenate([t.ids for t in tables]), np.concatenate([t.probs for t in tables])
+    truth = world.plan.photos.set_index("image").loc[ids, "label"].to_numpy()
+    assert oof.scores == score(truth, probs.argmax(axis=1)) and oof.photos == len(world.plan.photos)
+    assert oof.true_counts.sum() == oof.predicted_counts.sum() == oof.photos
+    for member in members:
+        assert oof.folds[member.card.fold] == pytest.approx(member.card.score)
+
+
+def test_oof_of_another_checkpoint_is_refused(copy, world):
+    fold = Fold(copy / "runs" / "small" / "fold0")
+    table = read_probs(fold.oof)
+    member = find_members([fold.folder], world.plan)[0]
+    assert read_oof(member, world.plan).key == oof_key(fold.best, world.plan, 0)
+    write_probs(fold.oof, Probs(table.ids, table.probs, "another"), force=True)
+    with pytest.raises(KitError, match="belongs to another checkpoint"):
+        read_oof(member, world.plan)
+
+
+# ------------------------------------------------------------ the command and its bad input
+
+def test_the_record_and_the_printed_score(copy, capsys):
+    assert main(arguments(copy, "--tta", "hflip")) == 0
+    out = capsys.readouterr().out
+    record = json.loads((copy / "s.json").read_text())
+    assert record["views"] == ["plain", "hflip"] and record["kit"] == __version__ and len(record["members"]) == 3
+    assert sum(record["counts"]) == 10 and record["command"].startswith("python -m kit.ensemble ")
+    assert f"macro-F1 {record['oof']['f1']:.3f}" in out and "by fold: " in out and "views: plain, hflip" in out
+    assert str(copy) not in json.dumps({k: v for k, v in record.items() if k != "command"})
+
+
+def test_a_missing_fold_is_an_error_unless_allowed(copy, fails, capsys):
+    shutil.rmtree(copy / "runs" / "small" / "fold1")
+    line = fails(main, *arguments(copy))
+    assert "folds without a checkpoint (1 found: fold1)" in line and "--fold 1, or --allow-missing-folds" in line
+    assert not (copy / "s.csv").exists()
+    assert main(arguments(copy, "--allow-missing-folds")) == 0
+    assert len(json.loads((copy / "s.json").read_text())["members"]) == 2
+
+
+def test_bad_input_is_one_line_and_writes_nothing(copy, fails):
+    root = arguments(copy)
+    assert "there is no such run" in fails(main, copy / "runs" / "smal", *root[1:])
+    assert "holds no checkpoint" in fails(main, copy / "data", *root[1:])
+    assert "did you mean hflip?" in fails(main, *root, "--tta", "hflipp")
+    assert "the same checkpoint twice" in fails(main, root[0], *root)
+    assert "--batch-size 0" in fails(main, *root, "--batch-size", "0")
+    assert "let --out end in .csv" in fails(main, *root, "--out", copy / "s.txt")
+    info = copy / "data" / "eval" / "info.csv"
+    good = info.read_text()
+    for content, said in ((good + good.splitlines()[1] + "\n", "repeats a value in column 'ImageID'"),
+                          (good + "nobody.jpg,0\n", "ids that name no file"),
+                          (good + "../data/train/train.csv,0\n", "plain file names")):
+        info.write_text(content)
+        assert said in fails(main, *root)
+    info.write_text(good)
+    assert not (copy / "s.csv").exists() and not (copy / "s.json").exists()
+    (copy / "s.csv").write_text("mine")
+    assert "exists already" in fails(main, *root)
+    assert (copy / "s.csv").read_text() == "mine"
+
+
+def test_a_checkpoint_of_another_plan(copy, fails):
+    from kit.folds import plan_folds
+    plan_folds(copy / "data", copy / "runs" / "folds.csv", folds=3, seed=1, audit=False, force=True)
+    assert "was trained on another fold plan" in fails(main, *arguments(copy))
+
+
+def test_a_damaged_checkpoint(copy, fails):
+    best = copy / "runs" / "small" / "fold2" / "best.safetensors"
+    best.write_bytes(best.read_bytes()[:5000])
+    assert "is no checkpoint of the kit" in fails(main, *arguments(copy))
+
+
+def test_two_runs_of_two_geometries(copy, world, capsys):
+    for fold in range(3):
+        source, target = (Fold(copy / "runs" / name / f"fold{fold}") for name in ("small", "wide"))
+        target.folder.mkdir(parents=True)
+        recipe = small("wide", size=(48, 36))
+        torch.manual_seed(fold)
+        network = Network(recipe.model, recipe.geometry).eval()
+        save(target.best, network, Card(
+            model=recipe.model, crop=recipe.crop, size=recipe.size, mean=network.statistics[0], std=network.statistics[1],
+            classes=CLASS_NAMES, recipe=recipe.describe(), fold=fold, plan=world.plan.hash, epoch=1, score=0.0, kit=__version__))
+        table = read_probs(source.oof)
+        write_probs(target.oof, Probs(table.ids[::-1], table.probs, oof_key(target.best, world.plan, fold)))
+    assert main([str(copy / "runs" / "wide"), *arguments(copy)]) == 0
+    assert "6 of 6 passes computed" in capsys.readouterr().out
+
+
+def test_an_unfinished_fold_is_said(copy, capsys):
+    Fold(copy / "runs" / "small" / "fold0").last.write_bytes(b"")
+    assert main(arguments(copy)) == 0
+    assert "fold0: training is not finished (2 of 2 epochs)" in capsys.readouterr().err
+
+
+def test_default_names(tmp_path):
+    assert default_name([tmp_path / "a", tmp_path / "b" / "fold3"]) == "a_b-fold3"

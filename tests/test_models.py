@@ -1,0 +1,147 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from conftest import small
+from safetensors.torch import save_file
+
+from kit import __version__
+from kit.checkpoint import Card, load, load_state, read_card, save, save_state
+from kit.errors import KitError
+from kit.labels import CLASS_NAMES
+from kit.metrics import macro_f1, score
+from kit.models import Network, build
+from kit.predict import choose_device
+from kit.views import make_views
+
+MEAN, STD = (0.1, 0.2, 0.3), (1.0, 1.0, 2.0)
+
+
+def card(recipe, **changes):
+    values = {"model": recipe.model, "crop": recipe.crop, "size": recipe.size, "mean": MEAN, "std": STD, "classes": CLASS_NAMES,
+              "recipe": recipe.describe(), "fold": 1, "plan": "abc", "epoch": 3, "score": 0.5, "kit": __version__}
+    return Card(**(values | changes))
+
+
+def test_a_checkpoint_says_all_that_inference_needs(tmp_path):
+    recipe = small()
+    network = Network(recipe.model, recipe.geometry, MEAN, STD).to(memory_format=torch.channels_last).eval()
+    save(tmp_path / "a.safetensors", network, card(recipe))
+    save(tmp_path / "b.safetensors", network, card(recipe))
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    assert read_card(tmp_path / "a.safetensors") == card(recipe)
+    again = load(tmp_path / "a.safetensors")
+    photos = torch.rand(2, 3, 32, 24)
+    with torch.no_grad():
+        assert torch.equal(again(photos), network(photos))
+
+
+def test_the_first_loss_is_that_of_18_equal_classes():
+    network = build(small()).eval()
+    with torch.no_grad():
+        loss = torch.nn.functional.cross_entropy(network(torch.rand(16, 3, 96, 72)), torch.arange(16))
+    assert abs(float(loss) - np.log(18)) < 0.1
+
+
+def test_bad_checkpoints_are_one_line(tmp_path):
+    path = tmp_path / "best.safetensors"
+    path.write_bytes(b"not safetensors")
+    with pytest.raises(KitError, match="no checkpoint of the kit"):
+        read_card(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(KitError, match="no checkpoint of the kit"):
+        load(path)
+    network = build(small())
+    save(path, network, card(small(), classes=("cat", "dog")))
+    with pytest.raises(KitError, match="predicts other classes"):
+        load(path)
+    save(path, network, card(small(), model="test_resnet"))
+    with pytest.raises(KitError, match="do not fit test_resnet"):
+        load(path)
+
+
+def test_the_state_is_plain_and_runs_nothing(tmp_path):
+    save_state(tmp_path / "last.pt", {"rows": [{"epoch": 1, "f1": 0.5}], "w": torch.arange(3)})
+    assert load_state(tmp_path / "last.pt")["rows"] == [{"epoch": 1, "f1": 0.5}]
+    torch.save({"f": print}, tmp_path / "evil.pt")
+    with pytest.raises(KitError, match="cannot be continued from"):
+        load_state(tmp_path / "evil.pt")
+
+
+# ------------------------------------------------------------ pretrained weights
+
+def test_local_weights_load_all_but_the_head(tmp_path, monkeypatch):
+    import timm
+    source = timm.create_model("test_efficientnet", pretrained=False, num_classes=1000)
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    torch.save(source.state_dict(), tmp_path / "w.pth")
+    monkeypatch.setenv("SOME_WEIGHTS", str(tmp_path))
+    for name in ("w.safetensors", "w.pth"):
+        network = build(small(pretrained=f"$SOME_WEIGHTS/{name}"))
+        assert torch.equal(network.body.conv_stem.weight, source.conv_stem.weight)
+        assert network.body.classifier.weight.shape == (18, 256)
+
+
+def test_weights_that_do_not_fit(tmp_path, monkeypatch):
+    import timm
+    save_file(timm.create_model("test_resnet", pretrained=False).state_dict(), tmp_path / "other.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"x")
+    monkeypatch.delenv("UNSET_PLACE", raising=False)
+    for source, said in ((tmp_path / "other.safetensors", "of another architecture"),
+                         (tmp_path / "broken.safetensors", "no weights file"), (tmp_path / "none.safetensors", "cannot be read"),
+                         ("$UNSET_PLACE/w.safetensors", "UNSET_PLACE is not set")):
+        with pytest.raises(KitError, match=said):
+            build(small(pretrained=str(source)))
+
+
+def test_a_misspelt_model():
+    with pytest.raises(KitError, match="did you mean efficientnet_b4?"):
+        build(small(model="eficientnet_b4"))
+
+
+def test_weights_that_cannot_be_fetched(monkeypatch):
+    import timm
+
+    def offline(*args, **options):
+        raise ConnectionError("no network")
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(KitError, match="could not be fetched.*local weights file"):
+        build(small(pretrained=True))
+
+
+# ------------------------------------------------------------ views
+
+def test_views_always_hold_the_plain_one_first():
+    assert list(make_views("none")) == ["plain"]
+    assert list(make_views("hflip")) == ["plain", "hflip"]
+    assert list(make_views("hflip+bright")) == ["plain", "bright0.9", "bright1.1", "hflip", "hflip,bright0.9", "hflip,bright1.1"]
+    photos = torch.rand(2, 3, 4, 5)
+    assert torch.equal(make_views("hflip")["plain"](photos), photos)
+    assert torch.equal(make_views("hflip")["hflip"](photos), photos.flip(3))
+    assert torch.allclose(make_views("bright")["bright0.9"](photos), photos * 0.9)
+
+
+@pytest.mark.parametrize("choice, said", [("hflp", "did you mean hflip?"), ("hflip+hflip", "named twice"), ("", "no view")])
+def test_unknown_views(choice, said):
+    with pytest.raises(KitError, match=said):
+        make_views(choice)
+
+
+# ------------------------------------------------------------ metrics, devices
+
+def test_macro_f1_by_hand():
+    truth, predicted = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1])
+    # class 0: P 1, R 1/2 -> 2/3; class 1: P 1/3, R 1 -> 1/2; class 2: 0; the other 15 are absent and count 0.
+    assert macro_f1(truth, predicted, 3) == pytest.approx((2 / 3 + 1 / 2) / 3)
+    assert macro_f1(truth, predicted) == pytest.approx((2 / 3 + 1 / 2) / 18)
+    assert score(np.arange(18), np.arange(18)) == dataclasses.replace(score(np.arange(18), np.arange(18)), f1=1, age=1)
+    wrong_age = score(np.arange(18), np.arange(18) // 3 * 3)
+    assert (wrong_age.mask, wrong_age.gender) == (1, 1) and wrong_age.accuracy == pytest.approx(1 / 3)
+
+
+def test_devices():
+    assert choose_device("cpu").type == "cpu" and choose_device(None).type in ("cpu", "cuda")
+    for name in ("gpu", "cuda:99", "mps"):
+        with pytest.raises(KitError, match=f"--device {name}"):
+            choose_device(name)

@@ -1,0 +1,85 @@
+import dataclasses
+import json
+import pickle
+import subprocess
+import sys
+
+import pytest
+from conftest import make_data, small
+
+from kit.data import Photos
+from kit.errors import KitError
+from kit.recipe import Recipe, load_recipe, shipped_recipe
+
+GOOD = 'from kit.recipe import Recipe\n\nrecipe = Recipe(name="good", model="test_efficientnet", pretrained=False)\n'
+
+
+def write(tmp_path, content, name="good.py"):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    return tmp_path / name
+
+
+@pytest.mark.parametrize("path", sorted(shipped_recipe("tiny").parent.glob("*.py")), ids=lambda p: p.stem)
+def test_the_kits_own_recipes_load_and_say_all_they_are(path):
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    described = json.loads(json.dumps(recipe.describe()))
+    assert set(described) == {f.name for f in dataclasses.fields(Recipe)}
+    assert "A.HorizontalFlip" in described["augment"]
+    assert 8 <= len(path.read_text().splitlines()) <= 40
+
+
+def test_the_hash_tells_recipes_apart(tmp_path):
+    base = load_recipe(write(tmp_path, GOOD))
+    assert base.hash == load_recipe(tmp_path / "good.py").hash != dataclasses.replace(base, lr=2e-3).hash
+
+
+@pytest.mark.parametrize("content, said", [
+    (GOOD.replace("pretrained", "pretraind"), "line 3: TypeError.*did you mean pretrained?"),
+    (GOOD.replace('"good"', '"other"'), "holds the recipe 'other'; name both alike"),
+    (GOOD.replace("False)", "False"), r"line 3: syntax error: '\(' was never closed"),
+    (GOOD.replace("recipe = ", "receipt = "), "no variable 'recipe'"),
+    (GOOD.replace("False)", "False, epochs=0)"), "epochs=0 must be a whole number from 1"),
+    (GOOD.replace("False)", "False, lr=-1)"), "lr=-1 must be a number"),
+    (GOOD.replace("False)", "False, size=(32, 24.5))"), r"size=\(32, 24.5\) must be a pair \(height, width\)"),
+    (GOOD.replace("False)", "False, crop=(600, 300))"), "crop=.*at most"),
+    (GOOD.replace("False)", "False, augment=lambda: None)"), "augment is no named function"),
+    (GOOD.replace("Recipe(", "Recip("), "line 3: NameError"),
+    ("import nothing_like_this\n" + GOOD, "line 1: ModuleNotFoundError"),
+])
+def test_a_bad_recipe_is_one_line(tmp_path, content, said):
+    with pytest.raises(KitError, match=said) as error:
+        load_recipe(write(tmp_path, content))
+    assert "good.py" in str(error.value)
+
+
+def test_a_recipe_that_is_not_there(tmp_path):
+    write(tmp_path, GOOD)
+    with pytest.raises(KitError, match="no such recipe; did you mean .*good.py?"):
+        load_recipe(tmp_path / "god.py")
+
+
+def test_a_variant_is_a_replacement(tmp_path):
+    base = shipped_recipe("tiny")
+    path = write(tmp_path, "from dataclasses import replace\n\nfrom kit.recipe import load_recipe\n\n"
+                 f"recipe = replace(load_recipe({str(base)!r}), name='tiny_slow', lr=1e-4)\n", "tiny_slow.py")
+    variant = load_recipe(path)
+    assert variant.lr == 1e-4 and variant.describe()["augment"] == load_recipe(base).describe()["augment"]
+
+
+def test_augmentation_follows_the_seed_alone_and_survives_a_spawned_process(tmp_path):
+    data = make_data(tmp_path / "data")
+    recipe = small()
+    images = [f"000000_male_Asian_20/mask{i}.jpg" for i in range(1, 6)]
+    photos = Photos(data / "train" / "images", images, [recipe.geometry], recipe.augment)
+    first = [photos[0, seed][1][0] for seed in range(8)]
+    photos[1, 99]
+    assert all((photos[0, seed][1][0] == image).all() for seed, image in enumerate(first))
+    assert len({image.tobytes() for image in first}) > 4
+    assert first[0].shape == (32, 24, 3) and photos[0][1][0].tobytes() == photos[0][1][0].tobytes()
+    (tmp_path / "photos.pickle").write_bytes(pickle.dumps(photos))
+    code = ("import pickle, sys; p = pickle.load(open(sys.argv[1], 'rb')); "
+            "sys.stdout.write(''.join(p[0, s][1][0].tobytes().hex() for s in range(8)))")
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "photos.pickle")], capture_output=True, text=True,
+                          check=True)
+    assert done.stdout == "".join(image.tobytes().hex() for image in first)

@@ -1,0 +1,212 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import draw_photo, make_data, small
+
+from kit.checkpoint import load, read_card
+from kit.data import Photos, default_workers, train_images
+from kit.errors import KitError
+from kit.folds import plan_folds
+from kit.metrics import score
+from kit.predict import predict
+from kit.recipe import shipped_recipe
+from kit.tables import read_metrics, read_plan, read_probs
+from kit.train import EpochBatches, Fold, chosen_folds, learning_rate, main, oof_key, train, train_fold
+from kit.views import make_views
+
+RECIPE = """from dataclasses import replace
+
+from kit.recipe import load_recipe
+
+recipe = replace(load_recipe({tiny!r}), name="{name}", size=(32, 24), batch_size=8{more})
+"""
+
+
+def recipe_file(folder: Path, name: str = "mine", more: str = ", epochs=2") -> Path:
+    path = folder / f"{name}.py"
+    path.write_text(RECIPE.format(tiny=str(shipped_recipe("tiny")), name=name, more=more))
+    return path
+
+
+# ------------------------------------------------------------ the pieces
+
+def test_the_learning_rate_warms_up_and_falls_to_zero():
+    recipe = small(epochs=10, warmup=2, lr=1e-3)
+    assert learning_rate(recipe, 0) == 0 and learning_rate(recipe, 1) == 5e-4 and learning_rate(recipe, 2) == 1e-3
+    assert learning_rate(recipe, 6) == pytest.approx(5e-4) and learning_rate(recipe, 10) == pytest.approx(0, abs=1e-12)
+    assert learning_rate(small(epochs=1, warmup=0), 0) == small().lr
+
+
+def test_an_epoch_is_a_shuffle_that_follows_from_seed_fold_and_epoch():
+    batches = EpochBatches(20, 8, seed=0, fold=1)
+    first = [i for batch in batches for i, _ in batch]
+    assert len(batches) == 2 and len(first) == 16 and len(set(first)) == 16
+    assert [list(b) for b in batches] == [list(b) for b in EpochBatches(20, 8, 0, 1)]
+    assert [list(b) for b in batches] != [list(b) for b in EpochBatches(20, 8, 1, 1)]
+    seen = set()
+    for epoch in range(10):
+        batches.epoch = epoch
+        seen |= {i for batch in batches for i, _ in batch}
+    assert seen == set(range(20))
+    assert [len(b) for b in EpochBatches(5, 8, 0, 0)] == [5]
+
+
+def test_chosen_folds():
+    assert chosen_folds("all", 3) == [0, 1, 2] and chosen_folds("2,0,2", 3) == [2, 0]
+    for text in ("3", "x", "", "0,", "-1", "0-2"):
+        with pytest.raises(KitError, match="the folds 0 to 2"):
+            chosen_folds(text, 3)
+
+
+def test_default_workers():
+    cores = len(os.sched_getaffinity(0))
+    assert default_workers("cpu") == 0 and 1 <= default_workers("cuda") <= max(1, cores)
+
+
+# ------------------------------------------------------------ what a run writes
+
+def test_oof_covers_every_photo_once_and_belongs_to_its_checkpoint(world):
+    images = []
+    for fold in range(3):
+        files = Fold(world.runs / "small" / f"fold{fold}")
+        assert sorted(p.name for p in files.folder.iterdir() if not p.name.startswith("probs")) == [
+            "best.safetensors", "metrics.csv", "oof.npz"]
+        card, oof, rows = read_card(files.best), read_probs(files.oof), read_metrics(files.metrics)
+        assert card.fold == fold and card.plan == world.plan.hash and card.recipe == small().describe()
+        assert oof.key == oof_key(files.best, world.plan, fold)
+        held = world.plan.photos[world.plan.photos["fold"] == fold]
+        assert oof.ids.tolist() == held["image"].tolist()
+        scores = score(held["label"].to_numpy(), oof.probs.argmax(axis=1))
+        best = max(rows, key=lambda row: row["val_f1_macro"])
+        assert card.epoch == best["epoch"] and card.score == best["val_f1_macro"] == pytest.approx(scores.f1)
+        assert (best["val_f1_mask"], best["val_f1_age"]) == pytest.approx((scores.mask, scores.age))
+        assert len(rows) == 2 and all(math.isfinite(v) for row in rows for v in row.values())
+        photos = Photos(train_images(world.data), held["image"].tolist(), [card.geometry])
+        again = predict([load(files.best)], photos, make_views("none"), torch.device("cpu"), 0, batch_size=5)[0, 0]
+        np.testing.assert_allclose(again, oof.probs, atol=1e-5)
+        images += oof.ids.tolist()
+    assert sorted(images) == world.plan.photos["image"].tolist()
+
+
+def test_training_learns(tmp_path):
+    """Photos whose class stands in their colours are learned: the loop does what it should."""
+    from PIL import Image
+
+    from kit.labels import SHOTS
+    people = [(f"{i:06d}", ("male", "female")[i % 2], (20, 40, 60)[i // 2 % 3]) for i in range(24)]
+    data = make_data(tmp_path / "data", people)
+    for ident, gender, age in people:
+        for shot, mask in SHOTS.items():
+            colour = (40 + 80 * mask, 40 + 150 * (gender == "female"), 40 + 80 * (age // 20 - 1))
+            Image.new("RGB", (96, 128), colour).save(train_images(data) / f"{ident}_{gender}_Asian_{age}" / f"{shot}.jpg")
+    plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=2, audit=False)
+    scores = train_fold(small(epochs=20, augment=None), plan, data, 0, tmp_path / "runs", "cpu", 0)
+    assert scores.f1 > 0.7 and scores.gender > 0.9
+
+
+def test_workers_do_not_change_a_run(data, tmp_path):
+    plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3, audit=False)
+    for workers in (0, 2):
+        train_fold(small(epochs=1), plan, data, 0, tmp_path / f"runs{workers}", "cpu", workers)
+    a, b = (tmp_path / f"runs{w}" / "small" / "fold0" for w in (0, 2))
+    assert (a / "best.safetensors").read_bytes() == (b / "best.safetensors").read_bytes()
+    assert (a / "oof.npz").read_bytes() == (b / "oof.npz").read_bytes()
+
+
+# ------------------------------------------------------------ interruptions
+
+def without_times(path: Path) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if not k.startswith("time")} for row in read_metrics(path)]
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(data, tmp_path):
+    plan_path = tmp_path / "runs" / "folds.csv"
+    plan, _ = plan_folds(data, plan_path, folds=3, audit=False)
+    recipe = recipe_file(tmp_path, more=", epochs=6")
+    command = [sys.executable, "-m", "kit.train", str(recipe), "--data", str(data), "--plan", str(plan_path), "--runs",
+               str(tmp_path / "runs"), "--device", "cpu", "--workers", "0"]
+    files = Fold(tmp_path / "runs" / "mine" / "fold0")
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(read_metrics(files.metrics)) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    killed_after = len(read_metrics(files.metrics))
+    assert 2 <= killed_after < 6 and files.last.exists()
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "going on after epoch" in done.stdout, done.stderr
+    assert not files.last.exists()
+    whole = subprocess.run([*command, "--runs", str(tmp_path / "whole")], capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    other = Fold(tmp_path / "whole" / "mine" / "fold0")
+    assert files.best.read_bytes() == other.best.read_bytes() and files.oof.read_bytes() == other.oof.read_bytes()
+    assert without_times(files.metrics) == without_times(other.metrics)
+
+
+def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(data, tmp_path, capsys, fails):
+    plan_path = tmp_path / "runs" / "folds.csv"
+    plan_folds(data, plan_path, folds=3, audit=False)
+    recipe = recipe_file(tmp_path, more=", epochs=1")
+    arguments = [recipe, "--data", data, "--plan", plan_path, "--runs", tmp_path / "runs", "--device", "cpu", "--workers", "0"]
+    assert main([str(a) for a in arguments]) == 0
+    files = Fold(tmp_path / "runs" / "mine" / "fold0")
+    before = files.best.read_bytes()
+    assert main([str(a) for a in arguments]) == 0
+    assert "finished before, skipped" in capsys.readouterr().out
+    from kit.recipe import _module
+    _module.cache_clear()
+    recipe_file(tmp_path, more=", epochs=1, lr=0.123")
+    assert "another recipe: lr was 0.005, is 0.123" in fails(main, *arguments)
+    recipe_file(tmp_path, more=", epochs=1")
+    _module.cache_clear()
+    plan_folds(data, plan_path, folds=3, seed=7, audit=False, force=True)
+    assert "another fold plan" in fails(main, *arguments)
+    assert files.best.read_bytes() == before
+    assert main([str(a) for a in [*arguments, "--force"]]) == 0
+    assert files.best.read_bytes() != before
+
+
+# ------------------------------------------------------------ bad input
+
+def test_bad_input_is_one_line(data, tmp_path, fails):
+    plan_path = tmp_path / "folds.csv"
+    recipe = recipe_file(tmp_path)
+    line = fails(main, recipe, "--data", data, "--plan", plan_path)
+    assert "there is no fold plan" in line and "kit.folds" in line
+    plan_folds(data, plan_path, folds=3, audit=False)
+    common = ["--data", data, "--plan", plan_path, "--runs", tmp_path / "runs", "--workers", "0"]
+    assert "the folds 0 to 2" in fails(main, recipe, *common, "--fold", "3")
+    assert "--device tpu" in fails(main, recipe, *common, "--device", "tpu")
+    assert "--workers -1" in fails(main, recipe, *common[:-1], "-1")
+    assert "did you mean" in fails(main, tmp_path / "mime.py", *common)
+    assert "no such architecture" in fails(main, recipe_file(tmp_path, "odd", ", model='resnet5O'"), *common)
+    plan = read_plan(plan_path)
+    photo = train_images(data) / plan.photos["image"].iloc[0]
+    draw_photo(photo, "another", (100, 130))
+    assert "holds other photos than the fold plan" in fails(main, recipe, *common)
+    photo.unlink()
+    assert "photos of the fold plan that are not there" in fails(main, recipe, *common)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
+    plan_path = tmp_path / "folds.csv"
+    plan, _ = plan_folds(data, plan_path, folds=3, audit=False)
+    photo = train_images(data) / plan.photos.loc[plan.photos["fold"] == 1, "image"].iloc[0]
+    photo.write_bytes(bytes(photo.stat().st_size))
+    line = fails(main, recipe_file(tmp_path), "--data", data, "--plan", plan_path, "--runs", tmp_path / "runs", "--workers", "1")
+    assert f"{photo}: is no image" in line
+
+
+def test_a_loss_that_is_no_number_stops_the_run(world, tmp_path):
+    with pytest.raises(KitError, match="not a finite number; lower lr"):
+        train(small("wild", lr=1e20, warmup=0.0), world.plan, world.data, [0], tmp_path, "cpu", 0)
