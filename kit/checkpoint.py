@@ -1,6 +1,7 @@
 """Checkpoints: pickle-free, atomic, and self-describing, so that inference needs nothing else."""
 
 import dataclasses
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +45,12 @@ class Card:
 
 def save(path: Path, network: Network, card: Card) -> None:
     """Write a network's weights with their card, in place of the file before it."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialize
     weights = {name: value.detach().cpu().contiguous() for name, value in network.body.state_dict().items()}
     with writing(path, force=True) as temporary:
         # One key: safetensors writes several in a random order, and equal checkpoints should be equal bytes.
-        save_file(weights, temporary, metadata={"kit": json.dumps(dataclasses.asdict(card))})
+        # As bytes, and not by its own writer, so that a full disk is an OSError with a reason.
+        temporary.write_bytes(serialize(weights, metadata={"kit": json.dumps(dataclasses.asdict(card))}))
 
 
 def read_card(path: Path) -> Card:
@@ -84,8 +86,10 @@ def load(path: Path, device: str | torch.device = "cpu") -> Network:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write `last.pt`: nested plain types and tensors, in place of the file before it."""
+    content = io.BytesIO()  # torch's own writer hides a full disk in a RuntimeError
+    torch.save(state, content)
     with writing(path, force=True) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kit.errors import KitError
 
@@ -20,9 +21,19 @@ _PIPED_WIDTH = 120
 _LOG_SECONDS = 20.0
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """The reader (head, a pager) has left: go on in silence. rich would exit, and end a training with it."""
+        _silence()
+
+
+def _silence() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _console(stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _PIPED_WIDTH)
+    return _Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _PIPED_WIDTH)
 
 
 def say(text: str = "", style: str | None = None) -> None:
@@ -40,9 +51,9 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     say(title, style="bold")  # not the table's own title, which wraps at a narrow table's width
     table = Table(show_footer=bool(total), box=None, pad_edge=False, header_style="dim", footer_style="bold")
     for i, name in enumerate(columns):
-        table.add_column(name, footer=str(total[i]) if total else "", justify="left" if i == 0 else "right")
+        table.add_column(Text(name), footer=Text(str(total[i]) if total else ""), justify="left" if i == 0 else "right")
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(Text(str(cell)) for cell in row))  # not markup: a file may be named sub[1].csv
     _console().print(table)
 
 
@@ -75,8 +86,7 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
         except KitError as error:
             return _fail(str(error))
         except BrokenPipeError:
-            # The reader (head, a pager) has left; nothing more can be said to it, nor at shutdown.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _silence()
             return 0
         except OSError as error:
             if error.strerror is None:

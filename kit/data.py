@@ -6,7 +6,6 @@ The layout is `train/train.csv`, `train/images/<path>/<shot>.jpg`, `eval/info.cs
 import hashlib
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from kit.labels import SHOTS
 from kit.tables import Correction, label_photos, read_info, read_people, text_hash
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
+# A part of every key of kept probabilities: raise it when `decode`, `fit` or a view changes what a network sees.
+PIXELS_VERSION = 1
 # The size of the competition's photos, (height, width): the frame in which a recipe's crop is given.
 FRAME = (512, 384)
 
@@ -126,7 +127,8 @@ def _check_names(csv: Path, people: pd.DataFrame, settled: set[tuple[str, str]])
                   zip(people.loc[differ, "path"], people.loc[differ, name]) if (path, name) not in settled]
     if clash:
         raise problem(csv, "folder names and columns disagree", clash,
-                      "mend train.csv, or settle it with a line path,gender|age,value in a --corrections file")
+                      "mend train.csv" + ("" if all("against id" in line for line in clash) else
+                                          ", or settle it with a line path,gender|age,value in a --corrections file"))
 
 
 def apply_corrections(layout: Layout, corrections: Sequence[Correction],
@@ -227,12 +229,10 @@ def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
     if not content:
         raise problem(path, "is an empty file", remedy="unpack the data again")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                if least is not None:
-                    image.draft(None, (least, least))
-                return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), content
+        with Image.open(io.BytesIO(content)) as image:
+            if least is not None:
+                image.draft(None, (least, least))
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), content
     except UnidentifiedImageError as error:
         raise problem(path, "is no image", remedy="unpack the data again") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -262,7 +262,7 @@ class Photos:
     def __init__(self, root: Path, images: Sequence[str], geometries: Sequence[Geometry],
                  augment: Callable[[], Any] | None = None, keep: int = 0) -> None:
         self.root, self.images, self.geometries, self.augment = root, list(images), list(geometries), augment
-        self._room = keep
+        self.keep = self._room = keep
         self._kept: dict[int, list[np.ndarray]] = {}
         self._transform: Any = None
 
@@ -288,7 +288,7 @@ class Photos:
         return i, fitted
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_transform": None, "_kept": {}}  # a spawned worker makes its own
+        return self.__dict__ | {"_transform": None, "_kept": {}, "_room": self.keep}  # a spawned worker makes its own
 
 
 def batches_of(n: int, size: int) -> list[list[int]]:
@@ -305,13 +305,9 @@ def default_workers(device_type: str) -> int:
 def make_loader(photos: Photos, batches: Any, workers: int, device: Any) -> Any:
     """A torch loader that gives ((N,) indices, [one uint8 (N, height, width, 3) a geometry]) for each list of `batches`."""
     from torch.utils.data import DataLoader
+    # The batch sampler runs in this process, so that an epoch set on it holds for workers that persist, too.
     return DataLoader(photos, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda",  # type: ignore
                       persistent_workers=workers > 0, worker_init_fn=_start_worker, collate_fn=_collate)
-
-
-def load_batches(photos: Photos, batches: Any, workers: int, device: Any) -> Iterator[tuple[Any, Any]]:
-    """The batches of one pass; a damaged photo is one `KitError`, from a worker too."""
-    yield from one_pass(make_loader(photos, batches, workers, device))
 
 
 def one_pass(loader: Any) -> Iterator[tuple[Any, Any]]:

@@ -21,13 +21,13 @@ import numpy as np
 from kit import __version__
 from kit.blend import mean, pool
 from kit.console import Parser, Progress, command, duration, say, show_table, warn
-from kit.data import Photos, content_hash, default_workers, eval_images, find_data, info_csv, read_eval
+from kit.data import (PIXELS_VERSION, Photos, batches_of, content_hash, default_workers, eval_images, find_data, info_csv,
+                      make_loader, read_eval)
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
 from kit.metrics import Scores, score
-from kit.tables import (Plan, Probs, file_hash, read_metrics, read_plan, read_probs, refuse_existing, text_hash, write_json,
+from kit.tables import (Fold, Plan, Probs, file_hash, oof_key, read_metrics, read_plan, read_probs, refuse_existing, text_hash, write_json,
                         write_probs, write_submission)
-from kit.train import Fold, oof_key
 from kit.views import make_views
 
 if TYPE_CHECKING:
@@ -77,6 +77,15 @@ def find_members(runs: Sequence[Path], plan: Plan, allow_missing: bool = False) 
     if repeated:
         raise problem(repeated[0], "the same checkpoint twice", repeated, "name each run once")
     return members
+
+
+def weigh(members: Sequence[Member]) -> np.ndarray:
+    """Each member's weight in the mean, (members,), summing to 1: runs count alike, and the folds within a run.
+
+    The out-of-fold score weighs runs alike too, whatever folds they have, so that it is of the same ensemble.
+    """
+    folds = [sum(m.run == other.run for other in members) for m in members]
+    return np.array([1 / n for n in folds]) / len({m.run for m in members})
 
 
 def read_oof(member: Member, plan: Plan) -> Probs:
@@ -134,7 +143,8 @@ def predict_members(members: Sequence[Member], data: Path, ids: Sequence[str], t
     for m, member in enumerate(members):
         for view in views:
             key = json.dumps({"checkpoint": member.hash, "photos": photos, "crop": member.card.crop, "size": member.card.size,
-                              "view": view, "precision": str(choose_precision(device)).removeprefix("torch.")})
+                              "view": view, "pixels": PIXELS_VERSION,
+                              "precision": str(choose_precision(device)).removeprefix("torch.")})
             path = member.files.folder / f"probs-{text_hash(key)[:16]}.npz"
             paths[m, view], keys[m, view] = path, key
             if path.exists():
@@ -143,15 +153,17 @@ def predict_members(members: Sequence[Member], data: Path, ids: Sequence[str], t
                     found[m, view] = kept
     lacking = {view: [m for m in range(len(members)) if (m, view) not in found] for view in views}
     absent = sorted({m for ms in lacking.values() for m in ms})
-    computed = sum(map(len, lacking.values()))
+    computed = 0
     if absent:
         # Every missing view of every member that lacks one: a pass too many where only some lack a view, and one decode.
         todo = {view: transform for view, transform in views.items() if lacking[view]}
+        computed = len(absent) * len(todo)
         networks = [load(members[m].files.best, device) for m in absent]
         workers = default_workers(device.type) if workers is None else workers
         pixels = Photos(eval_images(data), ids, list(dict.fromkeys(network.geometry for network in networks)))
+        loader = make_loader(pixels, batches_of(len(ids), batch_size), workers, device)
         with Progress(f"{len(absent)} checkpoints x {len(todo)} views", len(ids)) as progress:
-            probs = predict(networks, pixels, todo, device, workers, batch_size, progress)
+            probs = predict(networks, loader, todo, device, progress)
         for n, m in enumerate(absent):
             for v, view in enumerate(todo):
                 found[m, view] = Probs(np.array(ids, dtype=np.str_), probs[n, v], keys[m, view])
@@ -173,17 +185,18 @@ def ensemble(runs: Sequence[Path], plan: Plan, data: Path, out: Path, tta: str =
         refuse_existing(out, record_path)
     views = list(make_views(tta))
     members = find_members(runs, plan, allow_missing)
+    weights = weigh(members)
     ids = read_eval(data)
     oof = score_oof(members, plan)
     started = time.monotonic()
     probs, computed = predict_members(members, data, ids, tta, device, workers, batch_size)
     seconds = time.monotonic() - started
-    classes = mean(probs, ids).argmax(axis=1)
+    classes = mean(probs, ids, np.repeat(weights, len(views))).argmax(axis=1)
     write_submission(out, ids, classes, info_csv(data), force)
     record = {
         "kit": __version__, "command": command_line, "blend": "mean", "views": views, "plan": plan.hash, "photos": len(ids),
         "members": [{"run": m.run.name, "fold": m.card.fold, "epoch": m.card.epoch, "score": m.card.score, "sha256": m.hash,
-                     "weight": 1 / len(members)} for m in members],
+                     "weight": weight} for m, weight in zip(members, weights.tolist())],
         "oof": {"photos": oof.photos, **asdict(oof.scores), "folds": oof.folds, "true_counts": oof.true_counts.tolist(),
                 "predicted_counts": oof.predicted_counts.tolist()},
         "counts": np.bincount(classes, minlength=NUM_CLASSES).tolist(), "passes_computed": computed,

@@ -62,6 +62,9 @@ def _create(model: str, geometry: Geometry, pretrained: bool = False, **options:
         near = difflib.get_close_matches(model, timm.list_models(), n=1)
         raise KitError(f"model '{model}': timm has no such architecture" + (f"; did you mean {near[0]}?" if near else ""))
     options = {name: value for name, value in options.items() if value}  # some architectures know no drop_path_rate
+    config = timm.get_pretrained_cfg(model)
+    if config is not None and config.fixed_input_size:
+        options["img_size"] = geometry.size
     create: Callable[..., Any] = timm.create_model
     try:
         return create(model, pretrained=pretrained, num_classes=NUM_CLASSES, **options)
@@ -81,7 +84,6 @@ def load_pretrained(body: Any, source: str) -> None:
 
     `source` may use environment variables. Raises `KitError` where a weight is missing, unknown or of another shape.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
     path = Path(os.path.expandvars(source)).expanduser()
     unset = re.findall(r"\$\{?(\w+)", str(path))
@@ -90,11 +92,13 @@ def load_pretrained(body: Any, source: str) -> None:
     try:
         # weights_only: a pickle may run anything.
         weights = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+            raise ValueError("it holds something else than named tensors")
     except OSError as error:
         raise problem(path, f"pretrained weights cannot be read: {error.strerror or error}", remedy="check the path") from error
-    except Exception as error:
-        kind = "SafetensorError" if isinstance(error, SafetensorError) else type(error).__name__
-        raise problem(path, f"is no weights file ({kind}: {str(error)[:120]})", remedy="fetch it again") from error
+    except Exception as error:  # torch and safetensors each raise their own
+        raise problem(path, f"is no weights file ({type(error).__name__}: {str(error)[:120]})",
+                      remedy="fetch it again") from error
     heads = body.pretrained_cfg.get("classifier") or ()
     prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
     own = {name: value for name, value in body.state_dict().items() if not name.startswith(prefixes or ("\0",))}

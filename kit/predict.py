@@ -1,13 +1,14 @@
 """Networks x views x photos -> probabilities; every photo is read and decoded once, whatever the networks and views."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from kit.console import Progress
-from kit.data import Photos, batches_of, load_batches
-from kit.errors import KitError
+from kit.data import Photos, one_pass
+from kit.errors import KitError, problem
 from kit.labels import NUM_CLASSES
 from kit.models import Network
 from kit.views import View
@@ -29,10 +30,9 @@ def choose_device(name: str | None) -> torch.device:
 
 
 def choose_precision(device: torch.device) -> torch.dtype:
-    """The precision that pays on a device: bf16 on GPUs that have it (Ampere on), fp16 on older ones, else fp32."""
-    if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
+    """The precision that pays on a device: bf16 from Ampere on, fp16 on GPUs with tensor cores before it, else fp32."""
+    generation = torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else 0
+    return torch.bfloat16 if generation >= 8 else torch.float16 if generation == 7 else torch.float32
 
 
 def autocast(device: torch.device) -> torch.autocast:
@@ -47,15 +47,17 @@ def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:
     return photos.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
 
 
-def predict(networks: Sequence[Network], photos: Photos, views: dict[str, View], device: torch.device, workers: int,
-            batch_size: int = 32, progress: Progress | None = None) -> np.ndarray:
+def predict(networks: Sequence[Network], loader: Any, views: dict[str, View], device: torch.device,
+            progress: Progress | None = None) -> np.ndarray:
     """Probabilities, softmax per network and view: float32 (networks, views, photos, 18).
 
-    The networks must be on `device`, in evaluation mode, and each of one of the photos' geometries.
+    `loader` gives every one of its photos once, without augmentation. The networks must be on `device`, in evaluation
+    mode, and each of one of the photos' geometries. Raises `KitError` where a network gives something not finite.
     """
+    photos: Photos = loader.dataset
     probs = np.empty((len(networks), len(views), len(photos), NUM_CLASSES), np.float32)
     with torch.inference_mode():
-        for at, batch in load_batches(photos, batches_of(len(photos), batch_size), workers, device):
+        for at, batch in one_pass(loader):
             for geometry, fitted in zip(photos.geometries, batch):
                 plain = to_device(fitted, device)
                 for v, view in enumerate(views.values()):
@@ -67,4 +69,8 @@ def predict(networks: Sequence[Network], photos: Photos, views: dict[str, View],
                             probs[n, v, at.numpy()] = logits.float().softmax(dim=1).cpu().numpy()
             if progress is not None:
                 progress.advance(len(at))
+    wrong = np.flatnonzero(~np.isfinite(probs).all(axis=(0, 1, 3)))
+    if len(wrong):
+        raise problem(photos.root, "photos for which a network's output is not finite", [photos.images[i] for i in wrong],
+                      "the network has diverged: train it anew with a lower lr")
     return probs

@@ -3,10 +3,10 @@
 A variant is `dataclasses.replace(load_recipe("recipes/base.py"), name="variant", lr=...)`.
 """
 
+import ast
 import dataclasses
 import difflib
 import functools
-import importlib.util
 import inspect
 import json
 import os
@@ -67,7 +67,8 @@ class Recipe:
             rule(field, isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(n, int) and 0 < n <= 4096 for n in pair),
                  "a pair (height, width) of pixels")
         rule("crop", self.crop[0] <= FRAME[0] and self.crop[1] <= FRAME[1], f"at most {FRAME} (height, width)")
-        rule("augment", self.augment is None or callable(self.augment), "a function that returns a transform")
+        rule("augment", self.augment is None or isinstance(self.augment, (FunctionType, RecipeFunction)),
+             "a function, defined with def, that returns a transform")
         for field in ("epochs", "batch_size"):
             rule(field, isinstance(getattr(self, field), int) and getattr(self, field) >= 1, "a whole number from 1")
         rule("seed", isinstance(self.seed, int) and self.seed >= 0, "a whole number from 0")
@@ -83,44 +84,45 @@ class Recipe:
         return Geometry(self.crop, self.size)
 
     def describe(self) -> dict[str, Any]:
-        """The recipe as plain JSON values; a function is its source text."""
+        """The recipe as plain JSON values; `augment` is the code of its file, as it was when the recipe was loaded."""
         content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         if self.augment is not None:
-            plain = self.augment.function if isinstance(self.augment, RecipeFunction) else self.augment
-            content["augment"] = inspect.getsource(plain)
+            of_file = isinstance(self.augment, RecipeFunction)
+            content["augment"] = self.augment.code if of_file else inspect.getsource(self.augment)
         return json.loads(json.dumps(content))  # type: ignore[no-any-return]
-
-    @property
-    def hash(self) -> str:
-        """A hash of all that the recipe says: a changed recipe is another recipe."""
-        return text_hash(json.dumps(self.describe(), sort_keys=True))
 
 
 @dataclass(frozen=True)
 class RecipeFunction:
-    """A function of a recipe file, by path and name, so that spawned workers can load it too."""
+    """A function of a recipe file: its path, the file's text when it was loaded, and the function's name.
+
+    It travels to spawned workers as that text, so that editing the file changes nothing in a run under way.
+    """
 
     path: str
+    text: str
     name: str
 
     @property
-    def function(self) -> Callable[..., Any]:
-        """The function itself."""
-        found: Callable[..., Any] = getattr(_module(self.path), self.name)
-        return found
+    def code(self) -> str:
+        """The file's code without comments, its docstring and the assignment of `recipe`: what the function may depend on."""
+        body = ast.parse(self.text).body
+        kept = [node for i, node in enumerate(body)
+                if not (i == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+                and not (isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["recipe"])]
+        return ast.unparse(ast.Module(kept, []))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
+        return getattr(_module(self.path, self.text), self.name)(*args, **kwargs)
 
 
 @functools.cache
-def _module(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"kit_recipe_{text_hash(path)[:8]}_{Path(path).stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+def _module(path: str, text: str) -> ModuleType:
+    module = ModuleType(f"kit_recipe_{text_hash(path + text)[:8]}")
+    module.__file__ = path
     sys.modules[module.__name__] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(text, path, "exec"), module.__dict__)
     except BaseException:
         del sys.modules[module.__name__]
         raise
@@ -140,7 +142,10 @@ def load_recipe(path: str | Path) -> Recipe:
         raise problem(path, "there is no such recipe", remedy=hint)
     absolute = str(path.resolve())
     try:
-        module = _module(absolute)
+        text = path.read_text(encoding="utf-8")
+        module = _module(absolute, text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise problem(path, f"cannot be read ({error})", remedy="save it as UTF-8 text") from error
     except SyntaxError as error:
         raise KitError(f"{path} line {error.lineno}: syntax error: {error.msg}") from error
     except KitError as error:
@@ -157,7 +162,7 @@ def load_recipe(path: str | Path) -> Recipe:
     if isinstance(recipe.augment, FunctionType) and recipe.augment.__module__ == module.__name__:
         if getattr(module, name, None) is not recipe.augment:
             raise problem(path, "augment is no named function of the file", remedy="define it with def at the top level")
-        recipe = dataclasses.replace(recipe, augment=RecipeFunction(absolute, name))
+        recipe = dataclasses.replace(recipe, augment=RecipeFunction(absolute, text, name))
     return recipe
 
 

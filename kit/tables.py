@@ -102,14 +102,17 @@ def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a CSV as text; every one of `columns` must be there, once, and at least one row."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise _unreadable(path, error) from error
     except OSError as error:
         raise _unreadable(path, error) from error
     except pd.errors.EmptyDataError as error:
         raise problem(path, "is empty", remedy=f"it needs a header line {','.join(columns)}") from error
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise problem(path, f"is no UTF-8 CSV ({error})", remedy="save it as UTF-8 with commas") from error
+    # pandas takes a field too many in every row for an index, and renames a repeated column to `ans.1`.
+    twice = [name for name in columns if f"{name}.1" in table.columns]
+    if twice or not isinstance(table.index, pd.RangeIndex):
+        raise problem(path, f"has column '{twice[0]}' twice" if twice else "has rows with more fields than its header",
+                      remedy=f"it needs {','.join(columns)}")
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise problem(path, f"has no column '{missing[0]}'", remedy=f"it needs {','.join(columns)}, and has "
@@ -122,7 +125,7 @@ def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 def _whole(path: Path, table: pd.DataFrame, column: str, low: int, high: int, key: str) -> np.ndarray:
     """A column of whole numbers in low..high as int64; the first row that is not one is named by its `key`."""
     text = table[column]
-    good = text.str.fullmatch(r"\d{1,9}")
+    good = text.str.fullmatch(r"[0-9]{1,9}")
     numbers = pd.to_numeric(text.where(good, "-1")).to_numpy(dtype=np.int64)
     bad = np.flatnonzero((numbers < low) | (numbers > high))
     if len(bad):
@@ -254,23 +257,30 @@ def label_photos(photos: pd.DataFrame) -> np.ndarray:
 
 
 def write_plan(path: Path, photos: pd.DataFrame, meta: dict[str, Any], force: bool = False) -> Plan:
-    """Write `folds.csv` and `folds.json`, and return the plan as read back."""
+    """Write `folds.csv` and `folds.json`, checked as `read_plan` would, and return the plan as read back."""
     if not force:
         refuse_existing(path, plan_json(path))
     with writing(path, force) as temporary:
         photos[list(PLAN_COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
-        write_json(plan_json(path), meta | {"folds.csv": file_hash(temporary)}, force)
-    return read_plan(path)
+        plan = Plan(_plan_photos(temporary, path), file_hash(temporary), meta)
+        write_json(plan_json(path), meta | {"folds.csv": plan.hash}, force)
+    return plan
 
 
 def read_plan(path: Path) -> Plan:
     """Read and check a fold plan: unique images, every person in one fold, folds 0..K-1, labels and ages possible."""
     if not path.exists():
         raise problem(path, "there is no fold plan", remedy="make one with python -m kit.folds")
-    photos, digest, meta = _read_csv(path, PLAN_COLUMNS), file_hash(path), read_json(plan_json(path))
+    digest, meta = file_hash(path), read_json(plan_json(path))
     if meta.get("folds.csv") != digest:
         raise problem(path, f"is not the plan that {plan_json(path).name} beside it describes",
                       remedy="plan again with python -m kit.folds --force")
+    return Plan(_plan_photos(path, path), digest, meta)
+
+
+def _plan_photos(source: Path, path: Path) -> pd.DataFrame:
+    """The checked rows of a plan in the file `source`, which is or becomes `path`."""
+    photos = _read_csv(source, PLAN_COLUMNS)
     _unique(path, photos, "image", "plan again with python -m kit.folds --force")
     photos = photos.assign(age=_whole(path, photos, "age", 0, 120, "image"),
                            label=_whole(path, photos, "label", 0, NUM_CLASSES - 1, "image"),
@@ -281,7 +291,7 @@ def read_plan(path: Path) -> Plan:
     if used != list(range(len(used))) or len(used) < 2:
         raise problem(path, f"folds must be 0..K-1 with K >= 2, and are {used[:9]}",
                       remedy="plan again with python -m kit.folds --force")
-    return Plan(photos, digest, meta)
+    return photos
 
 
 # ---------------------------------------------------------------- probabilities
@@ -342,6 +352,56 @@ def _wrong_probs(table: Probs) -> str:
     if np.abs(table.probs.sum(axis=1, dtype=np.float64) - 1).max() > 1e-3:
         return "rows of probs do not sum to 1"
     return ""
+
+
+# ---------------------------------------------------------------- a fold of a run
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a run: where it lies and which files it has."""
+
+    folder: Path
+
+    @property
+    def best(self) -> Path:
+        """The best epoch's checkpoint."""
+        return self.folder / "best.safetensors"
+
+    @property
+    def oof(self) -> Path:
+        """The out-of-fold probabilities of `best`."""
+        return self.folder / "oof.npz"
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics, a row an epoch."""
+        return self.folder / "metrics.csv"
+
+    @property
+    def last(self) -> Path:
+        """What training continues from; gone once the fold is finished."""
+        return self.folder / "last.pt"
+
+
+def oof_key(best: Path, plan: Plan, fold: int) -> str:
+    """What out-of-fold probabilities are keyed by: their checkpoint and the fold of the plan."""
+    return json.dumps({"checkpoint": file_hash(best), "plan": plan.hash, "fold": fold, "view": "plain"})
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder against a second process, and clear what a killed one left half-written; raises if another holds it."""
+    import fcntl
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as file:
+        try:
+            # The kernel lets go of it when the process ends, however it ends.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise problem(folder, "another process is training this fold", remedy="wait for it, or stop it first") from error
+        for half in folder.glob(".*.tmp"):
+            half.unlink()
+        yield
 
 
 # ---------------------------------------------------------------- metrics

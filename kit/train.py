@@ -9,12 +9,10 @@ fold is finished: the same command continues from its last whole epoch. A finish
 
 import json
 import math
-import shutil
 import sys
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,46 +20,15 @@ import numpy as np
 
 from kit import __version__
 from kit.console import Parser, Progress, command, duration, say, warn
-from kit.data import Photos, default_workers, find_data, fingerprint, make_loader, one_pass, train_images
+from kit.data import Photos, batches_of, default_workers, find_data, fingerprint, make_loader, one_pass, train_images
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES
 from kit.metrics import Scores, score
 from kit.recipe import Recipe, load_recipe
-from kit.tables import Plan, Probs, file_hash, read_metrics, read_plan, write_metrics, write_probs
+from kit.tables import (Fold, Plan, Probs, locked, oof_key, read_metrics, read_plan, read_probs, write_metrics,
+                        write_probs)
 
 _KEPT_BYTES = 2**29  # of fitted photos a process keeps in memory: 7,900 at 160 x 120
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One fold of a run: where it lies and which files it has."""
-
-    folder: Path
-
-    @property
-    def best(self) -> Path:
-        """The best epoch's checkpoint."""
-        return self.folder / "best.safetensors"
-
-    @property
-    def oof(self) -> Path:
-        """The out-of-fold probabilities of `best`."""
-        return self.folder / "oof.npz"
-
-    @property
-    def metrics(self) -> Path:
-        """The metrics, a row an epoch."""
-        return self.folder / "metrics.csv"
-
-    @property
-    def last(self) -> Path:
-        """What training continues from; gone once the fold is finished."""
-        return self.folder / "last.pt"
-
-
-def oof_key(best: Path, plan: Plan, fold: int) -> str:
-    """What out-of-fold probabilities are keyed by: their checkpoint and the fold of the plan."""
-    return json.dumps({"checkpoint": file_hash(best), "plan": plan.hash, "fold": fold, "view": "plain"})
 
 
 class EpochBatches:
@@ -104,15 +71,14 @@ def check_data(data: Path, plan: Plan) -> None:
 def _standing(recipe: Recipe, plan: Plan, files: Fold) -> dict[str, Any] | None:
     """What a fold's folder holds: None if nothing to continue from, `{}` if it is finished, else the state to go on from.
 
-    Raises `KitError` if it was trained with another recipe or plan, with the difference.
+    `last.pt` is written before an epoch's other files and removed after the last one's: where it is, the fold is not
+    finished. Raises `KitError` if the fold was trained with another recipe or plan, with the difference.
     """
     from kit.checkpoint import load_state, read_card
     if files.last.exists():
         state = load_state(files.last)
         theirs, plan_hash = json.loads(state["recipe"]), state["plan"]
     elif files.best.exists():
-        if not read_metrics(files.metrics):
-            return None  # stopped within the first epoch's writing
         card = read_card(files.best)
         state, theirs, plan_hash = {}, card.recipe, card.plan
     else:
@@ -126,10 +92,13 @@ def _standing(recipe: Recipe, plan: Plan, files: Fold) -> dict[str, Any] | None:
     return state
 
 
-def _best(rows: Sequence[dict[str, Any]]) -> tuple[int, Scores]:
-    """The best epoch of a run's metrics (the first of equals), and its scores."""
-    row = max(rows, key=lambda row: row["val_f1_macro"])
-    return int(row["epoch"]), Scores(*(row[c] for c in ("val_f1_macro", "val_acc", "val_f1_mask", "val_f1_gender", "val_f1_age")))
+def _best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The best epoch of a run's metrics: the first of equals."""
+    return max(rows, key=lambda row: row["val_f1_macro"])
+
+
+def _scores(row: dict[str, Any]) -> Scores:
+    return Scores(*(row[c] for c in ("val_f1_macro", "val_acc", "val_f1_mask", "val_f1_gender", "val_f1_age")))
 
 
 def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, device_name: str | None = None,
@@ -142,19 +111,17 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     import torch
     from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 
-    from kit.checkpoint import Card, save, save_state
+    from kit.checkpoint import Card, read_card, save, save_state
     from kit.models import build
     from kit.predict import autocast, choose_device, choose_precision, predict, to_device
     from kit.views import make_views
 
     files = Fold(runs / recipe.name / f"fold{fold}")
-    if force and files.folder.exists():
-        shutil.rmtree(files.folder)
-    state = _standing(recipe, plan, files)
+    state = None if force else _standing(recipe, plan, files)
     if state == {}:
-        epoch, scores = _best(read_metrics(files.metrics))
-        say(f"{files.folder}: finished before, skipped (best epoch {epoch}, {scores.line()})")
-        return scores
+        row = _best(read_metrics(files.metrics))
+        say(f"{files.folder}: finished before, skipped (best epoch {row['epoch']:.0f}, {_scores(row).line()})")
+        return _scores(row)
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
     held = (plan.photos["fold"] == fold).to_numpy()
@@ -167,23 +134,48 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     scaler = torch.amp.GradScaler(device.type, enabled=choose_precision(device) == torch.float16)
     criterion = torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     batches = EpochBatches(len(train), recipe.batch_size, recipe.seed, fold)
-    seen, unseen = (Photos(train_images(data), part["image"].tolist(), [recipe.geometry], augment, keep=_KEPT_BYTES)
+    # Only where one process sees them all: workers would each keep some, and seldom the right ones.
+    room = _KEPT_BYTES if workers == 0 else 0
+    seen, unseen = (Photos(train_images(data), part["image"].tolist(), [recipe.geometry], augment, keep=room)
                     for part, augment in ((train, recipe.augment), (valid, None)))
     loader = make_loader(seen, batches, workers, device)
+    valid_loader = make_loader(unseen, batches_of(len(valid), 32), workers, device)
     rows: list[dict[str, Any]] = []
     if state is not None:
         network.body.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
-        scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the epochs before were not trained in fp16
+            scaler.load_state_dict(state["scaler"])
         rows = state["rows"]
+    elif force:
+        # Only now: until here a typo or a missing weights file would have cost what was there.
+        for path in (files.best, files.oof, files.metrics, files.last, *files.folder.glob("probs-*.npz")):
+            path.unlink(missing_ok=True)
+
+    def validate(progress: Progress) -> np.ndarray:
+        network.eval()
+        return predict([network], valid_loader, make_views("none"), device, progress)[0, 0]
+
+    def keep(row: dict[str, Any], probs: np.ndarray) -> None:
+        save(files.best, network, Card(
+            model=recipe.model, crop=recipe.crop, size=recipe.size, mean=network.statistics[0], std=network.statistics[1],
+            classes=CLASS_NAMES, recipe=recipe.describe(), fold=fold, plan=plan.hash, epoch=row["epoch"],
+            score=row["val_f1_macro"], kit=__version__))
+        ids = valid["image"].to_numpy().astype(np.str_)
+        write_probs(files.oof, Probs(ids, probs, oof_key(files.best, plan, fold)), force=True)
+
+    def kept(row: dict[str, Any]) -> bool:
+        return (files.best.exists() and files.oof.exists() and read_card(files.best).epoch == row["epoch"]
+                and read_probs(files.oof).key == oof_key(files.best, plan, fold))
+
     size = sum(p.numel() for p in network.parameters()) / 1e6
     say(f"{files.folder}: {recipe.model}, {size:.1f} M parameters, {len(train):,} photos to train, {len(valid):,} to validate, "
         f"{device}, {str(choose_precision(device)).removeprefix('torch.')}, {workers} workers"
         + (f"; going on after epoch {len(rows)}" if rows else ""))
 
-    best_row = max(rows, key=lambda row: row["val_f1_macro"], default=None)
-    per_epoch = len(batches) * batches.size + len(valid)
-    with Progress(f"fold {fold}", (recipe.epochs - len(rows)) * per_epoch) as progress:
+    with Progress(f"fold {fold}", (recipe.epochs - len(rows)) * (len(batches) * batches.size + len(valid))) as progress:
+        if rows and _best(rows) is rows[-1] and not kept(rows[-1]):
+            keep(rows[-1], validate(progress))  # the interruption came between last.pt and these
         for epoch in range(len(rows), recipe.epochs):
             started = time.monotonic()
             batches.epoch = epoch
@@ -191,10 +183,11 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
             network.train()
             total = torch.zeros((), device=device)
             waited, rate = 0.0, 0.0
+            best = f", best {_best(rows)['val_f1_macro']:.3f}" if rows else ""
             asked = time.monotonic()
             for step, (at, (photos,)) in enumerate(one_pass(loader)):
                 waited += time.monotonic() - asked
-                rate = learning_rate(recipe, epoch + step / len(batches))
+                rate = learning_rate(recipe, epoch + (step + 0.5) / len(batches))
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 with autocast(device):
@@ -205,42 +198,34 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
                 scaler.update()
                 total += loss.detach()
                 # Reading the loss waits for the GPU, so the bar shows it only now and then.
-                shown = f"epoch {epoch + 1}/{recipe.epochs}, loss {float(total) / (step + 1):.3f}" if step % 10 == 0 else None
-                so_far = f", best {best_row['val_f1_macro']:.3f}" if best_row else ""
-                progress.advance(len(at), shown and shown + so_far)
+                loss_note = f"loss {float(total) / (step + 1):.3f}" if step % 10 == 0 else None
+                progress.advance(len(at), loss_note and f"epoch {epoch + 1}/{recipe.epochs}, {loss_note}{best}")
                 asked = time.monotonic()
+            train_loss = float(total) / len(batches)
             seconds = time.monotonic() - started
-            if not math.isfinite(float(total)):
+            if not math.isfinite(train_loss):
                 raise KitError(f"{files.folder}: the training loss of epoch {epoch + 1} is not a finite number; lower lr in the "
                                "recipe (the epochs before are kept)")
-
-            network.eval()
-            probs = predict([network], unseen, make_views("none"), device, workers, progress=progress)[0, 0]
+            probs = validate(progress)
             scores = score(truth, probs.argmax(axis=1))
-            row = {"epoch": epoch + 1, "lr": rate, "train_loss": float(total) / len(batches),
-                   "val_loss": float(-np.log(np.maximum(probs[np.arange(len(truth)), truth], 1e-12)).mean(dtype=np.float64)),
-                   "val_acc": scores.accuracy, "val_f1_macro": scores.f1, "val_f1_mask": scores.mask,
-                   "val_f1_gender": scores.gender, "val_f1_age": scores.age,
-                   "time_data": waited / len(batches), "time_step": seconds / len(batches)}
-            rows.append(row)
-            if best_row is None or row["val_f1_macro"] > best_row["val_f1_macro"]:
-                best_row = row
-                save(files.best, network, Card(
-                    model=recipe.model, crop=recipe.crop, size=recipe.size, mean=network.statistics[0],
-                    std=network.statistics[1], classes=CLASS_NAMES, recipe=recipe.describe(), fold=fold, plan=plan.hash,
-                    epoch=epoch + 1, score=scores.f1, kit=__version__))
-                write_probs(files.oof, Probs(valid["image"].to_numpy().astype(np.str_), probs,
-                                             oof_key(files.best, plan, fold)), force=True)
+            rows.append({
+                "epoch": epoch + 1, "lr": rate, "train_loss": train_loss,
+                "val_loss": float(-np.log(np.maximum(probs[np.arange(len(truth)), truth], 1e-12)).mean(dtype=np.float64)),
+                "val_acc": scores.accuracy, "val_f1_macro": scores.f1, "val_f1_mask": scores.mask, "val_f1_gender": scores.gender,
+                "val_f1_age": scores.age, "time_data": waited / len(batches), "time_step": seconds / len(batches)})
+            # First of all, so that whatever interrupts the writing of the others, the next start makes them from it.
+            save_state(files.last, {"recipe": json.dumps(recipe.describe()), "plan": plan.hash, "rows": rows,
+                                    "network": network.body.state_dict(), "optimizer": optimizer.state_dict(),
+                                    "scaler": scaler.state_dict()})
+            improved = _best(rows) is rows[-1]
+            if improved:
+                keep(rows[-1], probs)
             write_metrics(files.metrics, rows)
-            if epoch + 1 < recipe.epochs:
-                save_state(files.last, {"recipe": json.dumps(recipe.describe()), "plan": plan.hash, "rows": rows,
-                                        "network": network.body.state_dict(), "optimizer": optimizer.state_dict(),
-                                        "scaler": scaler.state_dict()})
-            progress.say(f"  epoch {epoch + 1:2d}/{recipe.epochs}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}  "
-                         f"{scores.line()}  {duration(time.monotonic() - started)}"
-                         + ("  best so far" if best_row is row else ""))
+            progress.say(f"  epoch {epoch + 1:2d}/{recipe.epochs}  loss {train_loss:.3f}  val loss {rows[-1]['val_loss']:.3f}  "
+                         f"{scores.line()}  {duration(time.monotonic() - started)}" + ("  best so far" if improved else ""))
+    write_metrics(files.metrics, rows)
     files.last.unlink(missing_ok=True)
-    return _best(rows)[1]
+    return _scores(_best(rows))
 
 
 def chosen_folds(text: str, k: int) -> list[int]:
@@ -261,12 +246,13 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
     done = []
     for fold in folds:
         try:
-            done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force))
+            with locked(runs / recipe.name / f"fold{fold}"):
+                done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force))
         except torch.OutOfMemoryError as error:
             raise KitError(f"recipe {recipe.name}: the GPU's memory is too small for batch_size={recipe.batch_size} at "
                            f"{recipe.size[0]} x {recipe.size[1]}; lower batch_size") from error
         except KeyboardInterrupt:
-            warn("stopped; the same command goes on after the last whole epoch")
+            warn("stopped; the same command" + (" without --force" if force else "") + " goes on after the last whole epoch")
             raise
     return done
 

@@ -8,7 +8,7 @@ from kit.recipe import Recipe
 def augment():
     return A.Compose([
         A.HorizontalFlip(p=0.5),
-        A.Affine(translate_percent=0.05, scale=(0.9, 1.1), rotate=(-10, 10), border_mode=4, p=0.7),
+        A.Affine(translate_percent=(-0.05, 0.05), scale=(0.9, 1.1), rotate=(-10, 10), border_mode=4, p=0.7),
         A.RandomBrightnessContrast(0.2, 0.2, p=0.5),
         A.HueSaturationValue(8, 20, 0, p=0.3),
     ])
@@ -21,7 +21,7 @@ recipe = Recipe(
     crop=(480, 360),
     size=(160, 120),
     augment=augment,
-    epochs=8,
+    epochs=6,
     batch_size=32,
     lr=1e-3,
     label_smoothing=0.1,

@@ -8,7 +8,7 @@ from kit.recipe import Recipe
 def augment():
     return A.Compose([
         A.HorizontalFlip(p=0.5),
-        A.Affine(translate_percent=0.05, scale=(0.9, 1.1), p=0.7),
+        A.Affine(translate_percent=(-0.05, 0.05), scale=(0.9, 1.1), p=0.7),
         A.RandomBrightnessContrast(0.15, 0.15, p=0.5),
     ])
 

@@ -4,7 +4,7 @@ import torch
 from conftest import draw_photo
 from PIL import Image
 
-from kit.data import Geometry, Photos, batches_of, decode, fit, load_batches
+from kit.data import Geometry, Photos, batches_of, decode, fit, make_loader, one_pass
 from kit.errors import KitError
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ def test_every_photo_comes_once_whatever_the_batch_and_workers(tmp_path):
         draw_photo(tmp_path / name, name)
     photos = Photos(tmp_path, names, [Geometry((512, 384), (16, 12)), Geometry((256, 192), (8, 6))])
     for workers in (0, 2):
-        found = [(at, big, little) for at, (big, little) in load_batches(photos, batches_of(7, 3), workers, CPU)]
+        found = [(at, big, little) for at, (big, little) in make_loader(photos, batches_of(7, 3), workers, CPU)]
         assert torch.cat([at for at, _, _ in found]).tolist() == list(range(7))
         assert [tuple(big.shape) for _, big, _ in found] == [(3, 16, 12, 3), (3, 16, 12, 3), (1, 16, 12, 3)]
         assert found[0][2].dtype == torch.uint8 and (found[0][2][1].numpy() == photos[1][1][1]).all()
@@ -79,5 +79,5 @@ def test_kept_photos_are_the_same_and_decoded_once(tmp_path):
 def test_a_damaged_photo_is_one_line_from_a_worker_too(tmp_path, workers):
     (tmp_path / "a.jpg").write_bytes(b"no image")
     with pytest.raises(KitError) as error:
-        list(load_batches(Photos(tmp_path, ["a.jpg"], [Geometry((512, 384), (8, 6))]), [[0]], workers, CPU))
+        list(one_pass(make_loader(Photos(tmp_path, ["a.jpg"], [Geometry((512, 384), (8, 6))]), [[0]], workers, CPU)))
     assert str(error.value) == f"{tmp_path / 'a.jpg'}: is no image; unpack the data again"

@@ -10,15 +10,14 @@ import kit.predict
 from kit import __version__
 from kit.blend import mean
 from kit.checkpoint import Card, load, save
-from kit.data import Photos, eval_images, read_eval
+from kit.data import Photos, batches_of, eval_images, make_loader, read_eval
 from kit.ensemble import default_name, ensemble, find_members, main, predict_members, read_oof, score_oof
 from kit.errors import KitError
 from kit.labels import CLASS_NAMES
 from kit.metrics import score
 from kit.models import Network
 from kit.predict import predict, to_device
-from kit.tables import Probs, file_hash, read_answers, read_probs, write_probs
-from kit.train import Fold, oof_key
+from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_probs, write_probs
 from kit.views import make_views
 
 CPU = torch.device("cpu")
@@ -40,12 +39,16 @@ def photos_of(data):
     return Photos(eval_images(data), read_eval(data), [small().geometry])
 
 
+def loader_of(photos):
+    return make_loader(photos, batches_of(len(photos), 32), 0, CPU)
+
+
 # ------------------------------------------------------------ probabilities
 
 def test_one_checkpoint_without_tta_gives_its_own_probabilities(world, tmp_path):
     fold = world.runs / "small" / "fold0"
     ids = read_eval(world.data)
-    own = predict([load(fold / "best.safetensors")], photos_of(world.data), make_views("none"), CPU, 0)[0, 0]
+    own = predict([load(fold / "best.safetensors")], loader_of(photos_of(world.data)), make_views("none"), CPU)[0, 0]
     record = ensemble([fold], world.plan, world.data, tmp_path / "s.csv", device="cpu", workers=0)
     members = find_members([fold], world.plan)
     probs, _ = predict_members(members, world.data, ids, "none", "cpu", 0)
@@ -86,7 +89,7 @@ class Symmetric(torch.nn.Module):
 
 def test_hflip_of_a_symmetric_network_changes_nothing(world):
     ids = read_eval(world.data)
-    probs = predict([Symmetric().eval()], photos_of(world.data), make_views("hflip"), CPU, 0)
+    probs = predict([Symmetric().eval()], loader_of(photos_of(world.data)), make_views("hflip"), CPU)
     np.testing.assert_allclose(probs[0, 0], probs[0, 1], atol=1e-6)
     assert probs.shape == (1, 2, len(ids), 18) and np.ptp(probs[0, 0], axis=0).max() > 0
 
@@ -104,7 +107,7 @@ def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(worl
     networks = [load(world.runs / "small" / f"fold{k}" / "best.safetensors") for k in range(3)] + [other]
     ids = read_eval(world.data)
     photos = Photos(eval_images(world.data), ids, [small().geometry, geometry])
-    probs = predict(networks, photos, make_views("hflip+bright"), CPU, 0)
+    probs = predict(networks, loader_of(photos), make_views("hflip+bright"), CPU)
     assert count[0] == len(ids) and probs.shape == (4, 6, len(ids), 18)
     np.testing.assert_allclose(probs.sum(axis=3), 1, atol=1e-5)
 
@@ -144,6 +147,8 @@ def test_a_second_ensemble_runs_no_network_and_a_stale_file_is_never_used(copy, 
     table = read_probs(kept)
     write_probs(kept, Probs(table.ids, table.probs[::-1], "another key"), force=True)
     assert main(arguments(copy, "--tta", "hflip", "--force")) == 0
+    out = capsys.readouterr().out
+    assert "1 of 6 passes computed" in out or "2 of 6" in out
 
 
 def test_a_place_that_cannot_be_written_costs_a_warning_not_the_submission(copy, monkeypatch, capsys):
