@@ -21,6 +21,7 @@ from kit.sample import draw_sample
 from kit.train import train
 
 _PARTS = ("data", "runs", "submissions")
+_MARK = ".kit-demo"  # tells a folder that --force may empty from one with the same names in it
 
 
 def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False) -> float:
@@ -28,10 +29,12 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not force:
             raise problem(out, "exists already", remedy="choose another --out, or --force to run the demo anew")
-        if not (out / "data" / "sample.json").is_file():
+        if not (out / _MARK).is_file():
             raise problem(out, "is not a folder that the demo made", remedy="choose another --out")
         for part in _PARTS:
             shutil.rmtree(out / part, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARK).write_text("Made by python -m kit.demo, which may replace it with --force.\n", encoding="utf-8")
     data, runs, submissions = (out / part for part in _PARTS)
     recipe = load_recipe(shipped_recipe("tiny"))
 

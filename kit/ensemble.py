@@ -26,8 +26,8 @@ from kit.data import (PIXELS_VERSION, Photos, batches_of, content_hash, default_
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
 from kit.metrics import Scores, score
-from kit.tables import (Fold, Plan, Probs, file_hash, oof_key, read_metrics, read_plan, read_probs, refuse_existing, text_hash, write_json,
-                        write_probs, write_submission)
+from kit.tables import (Fold, Plan, Probs, file_hash, oof_key, read_metrics, read_plan, read_probs, refuse_existing,
+                        text_hash, write_json, write_probs, write_submission)
 from kit.views import make_views
 
 if TYPE_CHECKING:

@@ -44,14 +44,15 @@ def assign_folds(photos: pd.DataFrame, folds: int, seed: int, linked: Sequence[t
     _, gender, age = decode(photos["label"].to_numpy())
     stratum = (encode(np.zeros_like(gender), gender, age))[first]
     years = photos["age"].to_numpy()[first]
-    _check_strata(stratum, folds)
-    # Sorted names make the result independent of row order; the hash is the shuffle.
+    # A hash of each name is the shuffle: no random generator whose stream a library may change, and no row order.
     shuffled = np.array([_hash(f"{seed}/{name}") for name in names], dtype=np.uint64)
     fold = np.full(len(names), -1)
     people = np.zeros((folds, 6), dtype=np.int64)  # per fold and stratum
     tie = np.array([_hash(f"{seed}/fold/{f}") for f in range(folds)], dtype=np.uint64)
 
-    for group in _groups(names, linked, shuffled):
+    groups = _groups(names, linked, shuffled)
+    _check_strata(stratum, folds, groups)
+    for group in groups:
         own = np.bincount(stratum[group], minlength=6)
         # The fold where the group's strata are thinnest, then the emptiest.
         cost = [(int((people[f] * own).sum()), int(people[f].sum()), int(tie[f])) for f in range(folds)]
@@ -70,15 +71,17 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def _check_strata(stratum: np.ndarray, folds: int) -> None:
+def _check_strata(stratum: np.ndarray, folds: int, groups: Sequence[np.ndarray]) -> None:
     count = np.bincount(stratum, minlength=6)
-    small = [s for s in np.argsort(count, kind="stable") if 0 < count[s] < folds]
+    # Linked people move as one, so that a group stands for one person in each stratum it is in.
+    apart = count - sum((np.maximum(np.bincount(stratum[g], minlength=6) - 1, 0) for g in groups), np.zeros(6, np.int64))
+    small = [int(s) for s in np.argsort(apart, kind="stable") if 0 < apart[s] < folds]
     if small:
-        s = int(small[0])
-        raise KitError(f"--folds {folds}: only {count[s]} people are {GENDERS[s // 3]} and {AGES[s % 3]}, so some folds would "
-                       f"have none of that class; take --folds {count[s]} or fewer" if count[s] >= 2 else
-                       f"--folds {folds}: only 1 person is {GENDERS[s // 3]} and {AGES[s % 3]}, so no plan has that class in "
-                       "every fold; add people of that class or leave the person out of train.csv")
+        s, n = small[0], int(apart[small[0]])
+        who = f"{n} {'people are' if n > 1 else 'person is'} {GENDERS[s // 3]} and {AGES[s % 3]}"
+        linked = f" ({count[s]}, but the leak audit keeps some together)" if count[s] > n else ""
+        raise KitError(f"--folds {folds}: only {who}{linked}, so some folds would have none of that class; "
+                       + (f"take --folds {n} or fewer" if n > 1 else "add people of that class, or take them out of train.csv"))
 
 
 def _groups(names: pd.Index, linked: Sequence[tuple[str, str]], shuffled: np.ndarray) -> list[np.ndarray]:

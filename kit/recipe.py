@@ -86,9 +86,10 @@ class Recipe:
     def describe(self) -> dict[str, Any]:
         """The recipe as plain JSON values; `augment` is the code of its file, as it was when the recipe was loaded."""
         content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        if self.augment is not None:
-            of_file = isinstance(self.augment, RecipeFunction)
-            content["augment"] = self.augment.code if of_file else inspect.getsource(self.augment)
+        if isinstance(self.augment, RecipeFunction):
+            content["augment"] = self.augment.code
+        elif self.augment is not None:
+            content["augment"] = inspect.getsource(self.augment)
         return json.loads(json.dumps(content))  # type: ignore[no-any-return]
 
 

@@ -56,6 +56,12 @@ def test_bad_input_is_one_line(tmp_path, fails):
     assert "the following arguments are required" in fails(main)
 
 
+def test_a_name_is_not_markup(tmp_path, capsys):
+    names = [write(tmp_path / name, A) for name in ("sub[hflip].csv", "sub[x].csv")]
+    assert main([str(n) for n in names]) == 0
+    assert "sub[hflip] | sub[x]" in capsys.readouterr().out
+
+
 def test_equal_names_are_told_apart(tmp_path):
     (tmp_path / "x").mkdir()
     names = list(compare([write(tmp_path / "a.csv", A), write(tmp_path / "x" / "a.csv", B)])["files"])

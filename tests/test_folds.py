@@ -84,6 +84,11 @@ def test_more_folds_than_people_in_a_class():
         assign_folds(photos, 5, 0)
     with pytest.raises(KitError, match="at least 2 folds"):
         assign_folds(photos, 1, 0)
+    with pytest.raises(KitError, match="only 2 people are male and >=60 .3, but the leak audit keeps some together.*--folds 2"):
+        assign_folds(photos, 3, 0, [("p10", "p12")])
+    alone = pd.DataFrame({"person": ["a", "b", "c"], "age": [20, 20, 60], "label": [0, 0, 2]})
+    with pytest.raises(KitError, match="only 1 person is male and >=60"):
+        assign_folds(alone, 2, 0)
 
 
 # ------------------------------------------------------------ the leak audit

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import make_data, small
 
@@ -65,6 +66,40 @@ def test_a_variant_is_a_replacement(tmp_path):
                  f"recipe = replace(load_recipe({str(base)!r}), name='tiny_slow', lr=1e-4)\n", "tiny_slow.py")
     variant = load_recipe(path)
     assert variant.lr == 1e-4 and variant.describe()["augment"] == load_recipe(base).describe()["augment"]
+
+
+@pytest.mark.parametrize("path", sorted(shipped_recipe("tiny").parent.glob("*.py")), ids=lambda p: p.stem)
+def test_augmentation_shifts_photos_no_way_on_average(path):
+    """What training sees stands where validation and test see it."""
+    transform = load_recipe(path).augment()
+    photo = np.zeros((120, 120, 3), np.uint8)
+    photo[55:65, 55:65] = 255
+    centres = []
+    for seed in range(300):
+        transform.set_random_seed(seed)
+        weight = transform(image=photo)["image"].mean(axis=2).astype(float)
+        weight -= weight.min()
+        weight[weight < weight.max() / 2] = 0
+        centres.append([(weight.sum(axis=axis) * np.arange(120)).sum() / weight.sum() for axis in (0, 1)])
+    assert np.ptp(centres, axis=0).min() > 4
+    assert np.abs(np.mean(centres, axis=0) - 59.5).max() < 1
+
+
+def test_editing_a_recipe_changes_nothing_in_what_was_loaded(tmp_path):
+    text = ("import albumentations as A\n\nfrom kit.recipe import Recipe\n\nP = 1.0\n\n\ndef augment():\n"
+            "    return A.Compose([A.HorizontalFlip(p=P)])\n\n\n"
+            "recipe = Recipe(name='good', model='test_efficientnet', pretrained=False, augment=augment)\n")
+    recipe = load_recipe(write(tmp_path, text))
+    before, photo = recipe.describe(), np.arange(12, dtype=np.uint8).reshape(1, 4, 3)
+    copy = pickle.dumps(recipe)
+    write(tmp_path, text.replace("P = 1.0", "P = 0.0"))
+    assert recipe.describe() == before and "P = 1.0" in before["augment"]
+    assert (pickle.loads(copy).augment()(image=photo)["image"] == photo[:, ::-1]).all()
+    changed = load_recipe(tmp_path / "good.py")
+    assert changed.describe() != before and (changed.augment()(image=photo)["image"] == photo).all()
+    write(tmp_path, "# a remark\n" + text.replace("augment=augment", "lr=0.5, augment=augment"))
+    again = load_recipe(tmp_path / "good.py").describe()
+    assert {key for key in again if again[key] != before[key]} == {"lr"}
 
 
 def test_augmentation_follows_the_seed_alone_and_survives_a_spawned_process(tmp_path):

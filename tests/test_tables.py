@@ -63,6 +63,9 @@ ROW = "000001,male,Asian,30,000001_male_Asian_30\n"
     ("id,gender,race,age,path\n000001,male,Asian,30,../p\n", "plain folder names"),
     ("id,gender,race,age,path\n000001,male,Asian,30,\n", "plain folder names"),
     ("id,gender\n1,2,3,4\n5\n6,7,8,9,0,1\n", "is no UTF-8 CSV"),
+    ("id,gender,race,age,path\n000001,male,Asian,30,p,x\n", "more fields than its header"),
+    ("id,gender,race,age,age,path\n000001,male,Asian,30,31,p\n", "has column 'age' twice"),
+    ("id,gender,race,age,path\n000001,male,Asian,\u0663\u0660,p\n", "must hold whole numbers"),
 ])
 def test_bad_train_csv(tmp_path, content, said):
     with pytest.raises(KitError) as error:
@@ -156,6 +159,7 @@ def test_a_plan_comes_back_as_it_was_written(tmp_path):
 def test_a_bad_plan_is_refused(tmp_path, column, value, said):
     with pytest.raises(KitError, match=said):
         write_plan(tmp_path / "folds.csv", plan_rows().assign(**{column: value}), {})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_plan_changed_by_hand_is_refused(tmp_path):

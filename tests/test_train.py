@@ -18,7 +18,7 @@ from kit.folds import plan_folds
 from kit.metrics import score
 from kit.predict import predict
 from kit.recipe import shipped_recipe
-from kit.tables import Fold, oof_key, read_metrics, read_plan, read_probs
+from kit.tables import Fold, locked, oof_key, read_metrics, read_plan, read_probs
 from kit.train import EpochBatches, chosen_folds, learning_rate, main, train, train_fold
 from kit.views import make_views
 
@@ -152,6 +152,74 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(data, tmp_path
     other = Fold(tmp_path / "whole" / "mine" / "fold0")
     assert files.best.read_bytes() == other.best.read_bytes() and files.oof.read_bytes() == other.oof.read_bytes()
     assert without_times(files.metrics) == without_times(other.metrics)
+
+
+@pytest.mark.parametrize("stop", range(1, 13))
+def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path, monkeypatch, stop):
+    """The n-th file is not written and the process ends there; the next start makes the same run of it."""
+    import kit.checkpoint
+    import kit.train
+    count = [0]
+
+    def dying(writer):
+        def write(*args, **options):
+            count[0] += 1
+            if count[0] == stop:
+                raise KeyboardInterrupt
+            return writer(*args, **options)
+        return write
+    recipe = small(epochs=3)
+    with monkeypatch.context() as patch:
+        for module, name in ((kit.checkpoint, "save"), (kit.checkpoint, "save_state"), (kit.train, "write_probs"),
+                             (kit.train, "write_metrics")):
+            patch.setattr(module, name, dying(getattr(module, name)))
+        try:
+            train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
+        except KeyboardInterrupt:
+            pass
+        else:
+            assert count[0] < stop  # a run writes fewer files than that, and was whole
+    train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
+    train(recipe, world.plan, world.data, [0], tmp_path / "b", "cpu", 0)
+    a, b = (Fold(tmp_path / name / "small" / "fold0") for name in ("a", "b"))
+    assert a.best.read_bytes() == b.best.read_bytes() and a.oof.read_bytes() == b.oof.read_bytes()
+    assert without_times(a.metrics) == without_times(b.metrics) and not a.last.exists()
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world, tmp_path, monkeypatch):
+    import os as system
+    real, calls = system.fsync, [0]
+
+    def full(descriptor):
+        calls[0] += 1
+        if calls[0] > 4:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+    with monkeypatch.context() as patch:
+        patch.setattr(system, "fsync", full)
+        with pytest.raises(KitError, match="last.pt: cannot be written: No space left on device"):
+            train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    assert Fold(tmp_path / "small" / "fold0").oof.read_bytes() == Fold(world.runs / "small" / "fold0").oof.read_bytes()
+
+
+def test_a_fold_is_trained_by_one_process(world, tmp_path):
+    with locked(tmp_path / "small" / "fold0"):
+        (tmp_path / "small" / "fold0" / ".best.safetensors.123.tmp").write_bytes(b"half")
+        with pytest.raises(KitError, match="another process is training this fold"):
+            train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    train(small(epochs=1), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    assert not list((tmp_path / "small" / "fold0").glob(".*.tmp"))
+
+
+def test_force_deletes_nothing_before_all_is_well(world, tmp_path):
+    import shutil
+    shutil.copytree(world.runs / "small", tmp_path / "small")
+    for options, recipe in (({"device": "cuda:77"}, small()), ({}, small(pretrained="$NOT_SET_AT_ALL/w.pth")),
+                            ({}, small(model="resnet5O"))):
+        with pytest.raises(KitError):
+            train(recipe, world.plan, world.data, [0], tmp_path, **{"device": "cpu", "workers": 0, **options}, force=True)
+    assert (tmp_path / "small" / "fold0" / "best.safetensors").exists()
 
 
 def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(data, tmp_path, capsys, fails):
