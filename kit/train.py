@@ -7,11 +7,11 @@ writes `runs/effb4_5fold/fold0/`: `best.safetensors` (the weights of the epoch w
 fold is finished: the same command continues from its last whole epoch. A finished fold is skipped.
 """
 
+import hashlib
 import json
 import math
 import sys
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,12 @@ class EpochBatches:
         return self.n // self.size
 
     def seed(self, what: object) -> int:
-        """A seed of this epoch for `what`."""
-        return zlib.crc32(f"{self.stream}/{self.epoch}/{what}".encode())
+        """A seed of this epoch for `what`: 0..2**32-1.
+
+        By SHA-256: a checksum such as CRC-32 is linear, so that sorting by it puts the same photos side by side in
+        every epoch.
+        """
+        return int.from_bytes(hashlib.sha256(f"{self.stream}/{self.epoch}/{what}".encode()).digest()[:4], "big")
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = np.argsort([self.seed(i) for i in range(self.n)], kind="stable")

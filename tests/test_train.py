@@ -59,6 +59,18 @@ def test_an_epoch_is_a_shuffle_that_follows_from_seed_fold_and_epoch():
     assert [len(b) for b in EpochBatches(5, 8, 0, 0)] == [5]
 
 
+def test_the_same_photos_do_not_meet_again_in_the_next_epoch():
+    """Of 32 photos in a batch, two or three meet again in the fullest batch of another epoch, as chance has it."""
+    batches = EpochBatches(1024, 32, seed=0, fold=0)
+
+    def epoch(number):
+        batches.epoch = number
+        return [{i for i, _ in batch} for batch in batches]
+    first = epoch(0)
+    for number in range(1, 6):
+        assert np.mean([max(len(a & b) for b in epoch(number)) for a in first]) < 5
+
+
 def test_chosen_folds():
     assert chosen_folds("all", 3) == [0, 1, 2] and chosen_folds("2,0,2", 3) == [2, 0]
     for text in ("3", "x", "", "0,", "-1", "0-2"):
