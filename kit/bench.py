@@ -68,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("what", choices=["folds"], help="what to measure")
     parser.add_argument("--people", type=int, default=142_858, help="people in the table (default: 142858, a million photos)")
     args = parser.parse_args(argv)
-    if args.people < 1000:
-        raise KitError(f"--people {args.people}: take 1000 or more, so that every class has enough people")
+    if not 1000 <= args.people <= 2_000_000:
+        raise KitError(f"--people {args.people}: take 1000, so that every class has enough people, to 2000000")
     result = bench_folds(args.people)
     peak = result.pop("peak MB")
     show_table(f"Planning {args.people * len(SHOTS):,} photos of {args.people:,} people", ["stage", "seconds"],

@@ -27,4 +27,7 @@ def mean(members: Sequence[Probs], ids: Sequence[str], weights: np.ndarray | Non
 
 def pool(folds: Sequence[Probs]) -> Probs:
     """The out-of-fold probabilities of a run's folds as one table."""
-    return Probs(np.concatenate([f.ids for f in folds]), np.concatenate([f.probs for f in folds]))
+    ids = np.concatenate([f.ids for f in folds])
+    if len(np.unique(ids)) != len(ids):
+        raise KitError("two folds of a run hold out-of-fold probabilities of the same photos; each fold has its own")
+    return Probs(ids, np.concatenate([f.probs for f in folds]))

@@ -96,7 +96,11 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read `last.pt`, on the CPU and without running anything in it."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        lacking = {"recipe", "plan", "fold", "rows", "network", "optimizer", "scaler"} - state.keys()
+        if lacking:
+            raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+        json.loads(state["recipe"])
         return state
     except Exception as error:
         raise problem(path, f"cannot be continued from ({type(error).__name__}: {str(error)[:120]})",
-                      remedy="delete it, or train the fold again with --force") from error
+                      remedy="train the fold again with --force") from error

@@ -1,12 +1,15 @@
 """What a person sees: the command's frame, plain lines, tables, and progress with an ETA."""
 
 import argparse
+import contextlib
 import difflib
 import functools
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -33,7 +36,8 @@ def _silence() -> None:
 
 def _console(stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    return _Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _PIPED_WIDTH)
+    # A stream may be closed (None). No emoji: a path may hold `:star:`.
+    return _Console(stderr=stderr, highlight=False, emoji=False, width=None if stream and stream.isatty() else _PIPED_WIDTH)
 
 
 def say(text: str = "", style: str | None = None) -> None:
@@ -80,8 +84,10 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
         try:
-            main(argv)
-            sys.stdout.flush()
+            with _sigterm_as_ctrl_c():
+                main(argv)
+            if sys.stdout:
+                sys.stdout.flush()
             return 0
         except KitError as error:
             return _fail(str(error))
@@ -97,6 +103,21 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
             return 130
 
     return run
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, by which schedulers stop a job, clear up as Ctrl+C does."""
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(line: str) -> int:
@@ -121,8 +142,8 @@ class Progress:
         if console.is_terminal:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as RichProgress
-            self._bar = RichProgress(TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-                                     TextColumn("{task.fields[rate]}"), TextColumn("ETA"), TimeRemainingColumn(),
+            self._bar = RichProgress(TextColumn("{task.description}"), BarColumn(bar_width=16), MofNCompleteColumn(),
+                                     TextColumn("{task.fields[rate]}"), TextColumn("ETA"), TimeRemainingColumn(compact=True),
                                      TextColumn("{task.fields[note]}"), console=console, transient=True)
             self._bar.start()
             self._task = self._bar.add_task(self.what, total=self.total, rate="", note="")

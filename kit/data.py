@@ -28,7 +28,7 @@ FRAME = (512, 384)
 
 def find_data(given: str | None) -> Path:
     """The competition's folder: `--data`, else `$KIT_DATA`, else `data/`."""
-    place = Path(given or os.environ.get("KIT_DATA") or "data").expanduser()
+    place = Path(os.path.expanduser(given or os.environ.get("KIT_DATA") or "data"))
     if not (place / "train" / "train.csv").is_file():
         what = "there is no data folder" if not place.is_dir() else "holds no train/train.csv"
         raise problem(place, what, remedy="name the competition's folder with --data or KIT_DATA, or draw one with "
@@ -109,7 +109,7 @@ def read_layout(data: Path, corrections: Iterable[Correction] = ()) -> Layout:
         raise problem(root, f"photos that are missing (.jpg, .jpeg or .png; a person has {len(SHOTS)})", short,
                       "unpack the data again")
     known = set(people["path"])
-    extra = sorted(e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith(".") and e.name not in known)
+    extra = sorted(n for n in os.listdir(root) if n not in known and not n.startswith(".") and os.path.isdir(root / n))
     remarks = [f"{root}: {what}, left out ({len(names):,}, the first: {names[0]})"
                for what, names in (("folders that train.csv does not list", extra),
                                    ("files that are none of a person's seven photos", other)) if names]
@@ -229,10 +229,15 @@ def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
     if not content:
         raise problem(path, "is an empty file", remedy="unpack the data again")
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content)) as file:
             if least is not None:
-                image.draft(None, (least, least))
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), content
+                file.draft(None, (least, least))
+            image = ImageOps.exif_transpose(file)
+            if image.mode in ("I", "F"):
+                raise ValueError(f"pixels of mode {image.mode} have no known white")
+            if image.mode.startswith("I;16"):  # PIL itself would clip 16 bits at 255
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            return np.asarray(image.convert("RGB")), content
     except UnidentifiedImageError as error:
         raise problem(path, "is no image", remedy="unpack the data again") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -249,6 +254,15 @@ def fit(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
     crop = photo[top:top + h, left:left + w]
     shrink = geometry.size[0] <= h and geometry.size[1] <= w
     return cv2.resize(crop, geometry.size[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+
+
+def augmented(transform: Any, photo: np.ndarray) -> np.ndarray:
+    """A photo (height, width, 3) uint8 after an albumentations transform, which must give the same size and type."""
+    changed = transform(image=photo.copy())["image"]  # a copy: a transform may write into its input, which may be kept
+    if not isinstance(changed, np.ndarray) or changed.dtype != np.uint8 or changed.shape != photo.shape:
+        raise KitError("augment must give a uint8 photo of the size it gets: cropping, resizing, normalising and making tensors "
+                       "are the kit's, so that training and inference cannot differ")
+    return changed  # type: ignore[no-any-return]
 
 
 class Photos:
@@ -283,8 +297,7 @@ class Photos:
             if self._transform is None:
                 self._transform = self.augment()
             self._transform.set_random_seed(seed)
-            # A copy: a transform may write into its input, which is kept.
-            fitted = [self._transform(image=image.copy())["image"] for image in fitted]
+            fitted = [augmented(self._transform, image) for image in fitted]
         return i, fitted
 
     def __getstate__(self) -> dict[str, Any]:
@@ -316,6 +329,10 @@ def one_pass(loader: Any) -> Iterator[tuple[Any, Any]]:
         yield from loader
     except KitError as error:
         raise KitError(re.split(r"KitError: ", str(error))[-1]) from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise KitError("a loader process was killed, most likely for memory; take fewer --workers") from error
 
 
 def _start_worker(_: int) -> None:

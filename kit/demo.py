@@ -14,7 +14,7 @@ from pathlib import Path
 from kit.compare import compare, show
 from kit.console import Parser, command, duration, say
 from kit.ensemble import ensemble, show_record
-from kit.errors import problem
+from kit.errors import KitError, problem
 from kit.folds import plan_folds, show_plan
 from kit.recipe import load_recipe, shipped_recipe
 from kit.sample import draw_sample
@@ -26,6 +26,9 @@ _MARK = ".kit-demo"  # tells a folder that --force may empty from one with the s
 
 def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False) -> float:
     """Run the pipeline into the folder `out`; the ensemble's macro-F1 on the sample's answers."""
+    if people < 50 or eval_people < 1:
+        raise KitError(f"--people {people} --eval-people {eval_people}: take 50 or more people, so that each class has some in "
+                       "five folds, and 1 or more eval people")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not force:
             raise problem(out, "exists already", remedy="choose another --out, or --force to run the demo anew")

@@ -27,7 +27,7 @@ from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
 from kit.metrics import Scores, score
 from kit.tables import (Fold, Plan, Probs, file_hash, oof_key, read_metrics, read_plan, read_probs, refuse_existing,
-                        text_hash, write_json, write_probs, write_submission)
+                        refuse_input, text_hash, write_json, write_probs, write_submission)
 from kit.views import make_views
 
 if TYPE_CHECKING:
@@ -69,9 +69,12 @@ def find_members(runs: Sequence[Path], plan: Plan, allow_missing: bool = False) 
             if card.plan != plan.hash:
                 raise problem(files.best, "was trained on another fold plan", remedy="name its plan with --plan, or train it "
                               "again on this one")
+            number = folder.resolve().name.removeprefix("fold")
+            if number != str(card.fold):
+                raise problem(files.best, f"is the checkpoint of fold {card.fold}", remedy="move it to its own folder")
             members.append(Member(run.resolve().parent if single else run.resolve(), files, card, file_hash(files.best)))
-            if files.last.exists():
-                epochs = len(read_metrics(files.metrics))
+            epochs = len(read_metrics(files.metrics))
+            if files.last.exists() or epochs < card.recipe["epochs"]:
                 warn(f"{folder}: training is not finished ({epochs} of {card.recipe['epochs']} epochs)")
     repeated = [str(m.files.best) for i, m in enumerate(members) if m.hash in {o.hash for o in members[:i]}]
     if repeated:
@@ -90,11 +93,14 @@ def weigh(members: Sequence[Member]) -> np.ndarray:
 
 def read_oof(member: Member, plan: Plan) -> Probs:
     """A member's out-of-fold probabilities, for exactly its fold's photos; raises `KitError` for stale ones."""
-    oof, fold = read_probs(member.files.oof), member.card.fold
+    fold = member.card.fold
     ids = plan.photos.loc[plan.photos["fold"] == fold, "image"]
+    remedy = f"python -m kit.train RECIPE --fold {fold} makes it again"
+    if not member.files.oof.exists():
+        raise problem(member.files.oof, "is not there", remedy=remedy)
+    oof = read_probs(member.files.oof)
     if oof.key != oof_key(member.files.best, plan, fold) or set(oof.ids) != set(ids):
-        raise problem(member.files.oof, "belongs to another checkpoint than the one beside it",
-                      remedy="go on with the training of this fold, or train it anew with --force")
+        raise problem(member.files.oof, "belongs to another checkpoint than the one beside it", remedy=remedy)
     return oof
 
 
@@ -148,7 +154,11 @@ def predict_members(members: Sequence[Member], data: Path, ids: Sequence[str], t
             path = member.files.folder / f"probs-{text_hash(key)[:16]}.npz"
             paths[m, view], keys[m, view] = path, key
             if path.exists():
-                kept = read_probs(path)
+                try:
+                    kept = read_probs(path)
+                except KitError as error:
+                    warn(f"computed again: {error}")
+                    continue
                 if kept.key == key and set(kept.ids) == set(ids):
                     found[m, view] = kept
     lacking = {view: [m for m in range(len(members)) if (m, view) not in found] for view in views}
@@ -181,6 +191,7 @@ def ensemble(runs: Sequence[Path], plan: Plan, data: Path, out: Path, tta: str =
     record_path = out.with_suffix(".json")
     if out.suffix != ".csv":
         raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
+    refuse_input(out, data)
     if not force:
         refuse_existing(out, record_path)
     views = list(make_views(tta))
@@ -249,6 +260,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise KitError(f"--{name.replace('_', '-')} {value}: take {int(name == 'batch_size')} or more")
     out = args.out or Path("submissions") / f"{default_name(args.runs)}-{args.tta}.csv"
     words = sys.argv[1:] if argv is None else argv
+    refuse_input(out, find_data(args.data), args.plan)
     record = ensemble(args.runs, read_plan(args.plan), find_data(args.data), out, args.tta, args.allow_missing_folds,
                       args.device, args.workers, args.batch_size, args.force,
                       shlex.join(["python", "-m", "kit.ensemble", *map(str, words)]))

@@ -20,7 +20,8 @@ from kit.console import Parser, command, say, show_table, warn
 from kit.data import apply_corrections, find_data, fingerprint, read_layout, train_images
 from kit.errors import KitError, problem
 from kit.labels import AGES, CLASS_NAMES, GENDERS, NUM_CLASSES, decode, encode
-from kit.tables import PLAN_COLUMNS, Plan, plan_json, read_corrections, refuse_existing, write_plan
+from kit.tables import (PLAN_COLUMNS, Plan, file_hash, plan_json, read_corrections, refuse_existing, refuse_input,
+                        write_plan)
 
 _SHOWN = 10  # links and corrections printed; folds.json has all
 
@@ -137,6 +138,7 @@ def imbalance(photos: pd.DataFrame) -> list[str]:
 def plan_folds(data: Path, out: Path, folds: int = 5, seed: int = 42, corrections: Path | None = None,
                audit: bool = True, force: bool = False) -> tuple[Plan, list[str]]:
     """Plan the folds of a competition folder and write them to `out`; the plan, and remarks for a person."""
+    refuse_input(out, data, *([corrections] if corrections else []))
     if not force:
         refuse_existing(out, plan_json(out))
     fixes = read_corrections(corrections) if corrections else []
@@ -154,7 +156,8 @@ def plan_folds(data: Path, out: Path, folds: int = 5, seed: int = 42, correction
     if absent:
         remarks.append(f"{len(absent)} of 18 classes have no photo, the first: {absent[0]}; each counts 0 in macro-F1")
     meta = {"kit": __version__, "seed": seed, "folds": folds, "people": photos["person"].nunique(), "photos": len(photos),
-            "data": fingerprint(train_images(data), photos["image"].tolist()), "corrections": applied,
+            "data": fingerprint(train_images(data), photos["image"].tolist()),
+            "train.csv": file_hash(data / "train" / "train.csv"), "corrections": applied,
             "audit": {"done": audit, "links": [link.record() for link in links]}}
     return write_plan(out, photos[list(PLAN_COLUMNS)], meta, force), remarks
 

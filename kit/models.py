@@ -47,6 +47,12 @@ def build(recipe: Recipe) -> Network:
                       drop_path_rate=recipe.drop_path_rate)
     if isinstance(recipe.pretrained, str):
         load_pretrained(network.body, recipe.pretrained)
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 3, *recipe.size))
+    except Exception as error:  # each architecture says it in its own way
+        raise KitError(f"recipe {recipe.name}: {recipe.model} cannot take photos of {recipe.size[0]} x {recipe.size[1]} "
+                       f"({type(error).__name__}: {str(error)[:120]}); change size") from error
     head = network.body.get_classifier()
     if isinstance(head, nn.Linear):
         # timm's own start is scaled for 1,000 outputs: with 18 the first loss is 4.8 instead of log 18 = 2.9, and undoing
@@ -85,7 +91,7 @@ def load_pretrained(body: Any, source: str) -> None:
     `source` may use environment variables. Raises `KitError` where a weight is missing, unknown or of another shape.
     """
     from safetensors.torch import load_file
-    path = Path(os.path.expandvars(source)).expanduser()
+    path = Path(os.path.expanduser(os.path.expandvars(source)))
     unset = re.findall(r"\$\{?(\w+)", str(path))
     if unset:
         raise KitError(f"pretrained '{source}': the environment variable {unset[0]} is not set; export {unset[0]}=DIR first")

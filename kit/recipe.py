@@ -19,7 +19,9 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from kit.data import FRAME, Geometry
+import numpy as np
+
+from kit.data import FRAME, Geometry, augmented
 from kit.errors import KitError, problem
 from kit.tables import text_hash
 
@@ -69,13 +71,13 @@ class Recipe:
         rule("crop", self.crop[0] <= FRAME[0] and self.crop[1] <= FRAME[1], f"at most {FRAME} (height, width)")
         rule("augment", self.augment is None or isinstance(self.augment, (FunctionType, RecipeFunction)),
              "a function, defined with def, that returns a transform")
-        for field in ("epochs", "batch_size"):
-            rule(field, isinstance(getattr(self, field), int) and getattr(self, field) >= 1, "a whole number from 1")
-        rule("seed", isinstance(self.seed, int) and self.seed >= 0, "a whole number from 0")
+        for field, least in (("epochs", 1), ("batch_size", 2), ("seed", 0)):  # batch norm needs two photos
+            value = getattr(self, field)
+            rule(field, type(value) is int and value >= least, f"a whole number from {least}")
         for field, top in (("lr", None), ("weight_decay", None), ("warmup", self.epochs), ("label_smoothing", 1),
                            ("drop_rate", 1), ("drop_path_rate", 1)):
             value = getattr(self, field)
-            good = isinstance(value, (int, float)) and value >= 0 and (top is None or value <= top)
+            good = type(value) in (int, float) and 0 <= value <= (1e6 if top is None else top)
             rule(field, good and (field != "lr" or value > 0), "a number from 0" + (f" to {top}" if top is not None else " up"))
 
     @property
@@ -138,8 +140,9 @@ def load_recipe(path: str | Path) -> Recipe:
     """
     path = Path(path)
     if not path.is_file() or path.suffix != ".py":
-        near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.py")], n=1, cutoff=0.5)
-        hint = f"did you mean {path.parent / near[0]}.py?" if near else "a recipe is a .py file; the kit's own are in recipes/"
+        there = {p.stem: p for folder in (Path("recipes"), path.parent) for p in folder.glob("*.py") if p.is_file()}
+        near = difflib.get_close_matches(path.stem, there, n=1, cutoff=0.5)
+        hint = f"did you mean {there[near[0]]}?" if near else "a recipe is a .py file; the kit's own are in recipes/"
         raise problem(path, "there is no such recipe", remedy=hint)
     absolute = str(path.resolve())
     try:
@@ -151,7 +154,7 @@ def load_recipe(path: str | Path) -> Recipe:
         raise KitError(f"{path} line {error.lineno}: syntax error: {error.msg}") from error
     except KitError as error:
         raise KitError(f"{path}: {error}") from error
-    except Exception as error:  # whatever a person's file raises is theirs to mend, at this line
+    except (Exception, SystemExit) as error:  # whatever a person's file raises is theirs to mend, at this line
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == absolute]
         raise KitError(f"{path} line {lines[-1] if lines else '?'}: {type(error).__name__}: {error}{_hint(error)}") from error
     recipe = getattr(module, "recipe", None)
@@ -167,7 +170,22 @@ def load_recipe(path: str | Path) -> Recipe:
     return recipe
 
 
-def _hint(error: Exception) -> str:
+def check_augment(recipe: Recipe) -> None:
+    """Try a recipe's augmentation on a black photo; raises `KitError` where it fails or gives what a network cannot take."""
+    if recipe.augment is None:
+        return
+    try:
+        transform = recipe.augment()
+        transform.set_random_seed(0)
+        augmented(transform, np.zeros((*recipe.size, 3), np.uint8))
+    except KitError as error:
+        raise KitError(f"recipe {recipe.name}: {error}") from error
+    except Exception as error:  # whatever a person's function raises is theirs to mend
+        raise KitError(f"recipe {recipe.name}: augment fails ({type(error).__name__}: {str(error)[:160]}); it must return an "
+                       "albumentations Compose") from error
+
+
+def _hint(error: BaseException) -> str:
     misspelt = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     near = difflib.get_close_matches(misspelt[1], [f.name for f in dataclasses.fields(Recipe)], n=1) if misspelt else []
     return f"; did you mean {near[0]}?" if near else ""

@@ -497,6 +497,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other people (default 0)")
     parser.add_argument("--force", action="store_true", help="replace a sample drawn earlier")
     args = parser.parse_args(argv)
+    if args.out == Path():
+        raise problem("--out", "names the folder you are in", remedy="name a new one")
     out = draw_sample(args.out, args.people, args.eval_people, args.seed, args.force)
     shots = len(SHOTS)
     say(f"drew {args.people:,} people with labels ({args.people * shots:,} photos) and {args.eval_people:,} for eval "

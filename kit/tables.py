@@ -4,6 +4,7 @@ Ids are text: pandas would turn `000001` into 1 and an id `NA` into NaN, so ever
 `dtype=str, keep_default_na=False`.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,8 @@ PLAN_COLUMNS = ("image", "person", "age", "label", "fold")
 TRAIN_COLUMNS = ("id", "gender", "race", "age", "path")
 ANSWER_COLUMNS = ("ImageID", "ans")
 CORRECTION_COLUMNS = ("path", "field", "value")
+METRIC_COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_acc", "val_f1_macro", "val_f1_mask", "val_f1_gender",
+                  "val_f1_age", "time_data", "time_step")
 
 
 # ---------------------------------------------------------------- files
@@ -44,8 +47,9 @@ def writing(path: Path, force: bool = False) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise problem(path, f"cannot be written: {error.strerror or error}",
-                      remedy="free some space or name another place") from error
+                      remedy="free some space, and start again" if full else "name another place") from error
     finally:
         try:
             temporary.unlink(missing_ok=True)
@@ -58,6 +62,14 @@ def refuse_existing(*paths: Path) -> None:
     found = [path for path in paths if path.exists()]
     if found:
         raise problem(found[0], "exists already", remedy="choose another name, or --force to overwrite it")
+
+
+def refuse_input(out: Path, data: Path, *inputs: Path) -> None:
+    """Raise if an output would lie over an input, or among the competition's files; `--force` is no leave for that."""
+    place = out.resolve()
+    photos = any((data / part).resolve() in place.parents for part in ("train", "eval"))
+    if photos or place in [path.resolve() for path in inputs]:
+        raise problem(out, "is a place of input files", remedy="choose another --out")
 
 
 def file_hash(path: Path) -> str:
@@ -221,7 +233,7 @@ def _correct(row: Correction) -> bool:
     if row.field == "gender":
         return row.value in GENDERS
     if row.field == "age":
-        return bool(re.fullmatch(r"\d{1,3}", row.value)) and int(row.value) <= 120
+        return bool(re.fullmatch(r"[0-9]{1,3}", row.value)) and int(row.value) <= 120
     shots = row.value.split(":")
     return row.field == "swap" and len(set(shots)) == 2 and len(shots) == 2 and all(s in SHOTS for s in shots)
 
@@ -271,6 +283,8 @@ def read_plan(path: Path) -> Plan:
     """Read and check a fold plan: unique images, every person in one fold, folds 0..K-1, labels and ages possible."""
     if not path.exists():
         raise problem(path, "there is no fold plan", remedy="make one with python -m kit.folds")
+    if not plan_json(path).exists():
+        raise problem(plan_json(path), "the plan's record is not there", remedy="plan again with python -m kit.folds --force")
     digest, meta = file_hash(path), read_json(plan_json(path))
     if meta.get("folds.csv") != digest:
         raise problem(path, f"is not the plan that {plan_json(path).name} beside it describes",
@@ -416,8 +430,8 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     """The rows of a run's `metrics.csv` as numbers; none where there is no file."""
     if not path.exists():
         return []
-    table = _read_csv(path, ["epoch", "val_f1_macro"])
-    if not table["epoch"].str.fullmatch(r"\d+").all():
-        raise problem(path, "is no metrics file", remedy="train the fold again with --force")
-    return [{str(k): float(v) for k, v in row.items()}
-            for row in pd.read_csv(path).to_dict(orient="records")]
+    table = _read_csv(path, METRIC_COLUMNS)
+    try:
+        return [{str(k): float(v) for k, v in row.items()} for row in table.to_dict(orient="records")]
+    except ValueError as error:
+        raise problem(path, f"is no metrics file ({error})", remedy="train the fold again with --force") from error

@@ -24,8 +24,8 @@ from kit.data import Photos, batches_of, default_workers, find_data, fingerprint
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES
 from kit.metrics import Scores, score
-from kit.recipe import Recipe, load_recipe
-from kit.tables import (Fold, Plan, Probs, locked, oof_key, read_metrics, read_plan, read_probs, write_metrics,
+from kit.recipe import Recipe, check_augment, load_recipe
+from kit.tables import (Fold, Plan, Probs, file_hash, locked, oof_key, read_metrics, read_plan, read_probs, write_metrics,
                         write_probs)
 
 _KEPT_BYTES = 2**29  # of fitted photos a process keeps in memory: 7,900 at 160 x 120
@@ -67,24 +67,28 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
 
 def check_data(data: Path, plan: Plan) -> None:
     """Raise unless a folder still holds the photos that were planned."""
+    if file_hash(data / "train" / "train.csv") != plan.meta.get("train.csv"):
+        warn(f"{data / 'train' / 'train.csv'} is not what it was when the folds were planned: the plan's labels are used; to use "
+             "the new ones, plan again with python -m kit.folds --force")
     if fingerprint(train_images(data), plan.photos["image"].tolist()) != plan.meta.get("data"):
         raise problem(train_images(data), "holds other photos than the fold plan was made from",
                       remedy="name the planned folder with --data, or plan again with python -m kit.folds --force")
 
 
-def _standing(recipe: Recipe, plan: Plan, files: Fold) -> dict[str, Any] | None:
+def _standing(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, Any] | None:
     """What a fold's folder holds: None if nothing to continue from, `{}` if it is finished, else the state to go on from.
 
     `last.pt` is written before an epoch's other files and removed after the last one's: where it is, the fold is not
-    finished. Raises `KitError` if the fold was trained with another recipe or plan, with the difference.
+    finished. Raises `KitError` if the fold was trained with another recipe, plan or fold, with the difference, or if a file
+    of it has gone.
     """
     from kit.checkpoint import load_state, read_card
     if files.last.exists():
         state = load_state(files.last)
-        theirs, plan_hash = json.loads(state["recipe"]), state["plan"]
+        theirs, plan_hash, its_fold = json.loads(state["recipe"]), state["plan"], state["fold"]
     elif files.best.exists():
         card = read_card(files.best)
-        state, theirs, plan_hash = {}, card.recipe, card.plan
+        state, theirs, plan_hash, its_fold = {}, card.recipe, card.plan, card.fold
     else:
         return None
     ours = recipe.describe()
@@ -93,7 +97,47 @@ def _standing(recipe: Recipe, plan: Plan, files: Fold) -> dict[str, Any] | None:
     if differ or plan_hash != plan.hash:
         raise problem(files.folder, "was trained with another " + (f"recipe: {differ[0]}" if differ else "fold plan"),
                       differ if len(differ) > 1 else (), "give the recipe another name, or --force to train it anew")
+    if its_fold != fold:
+        raise problem(files.folder, f"holds files of fold {its_fold}", remedy="move them back, or --force to train it anew")
+    epochs = len(read_metrics(files.metrics))
+    if not state and epochs < recipe.epochs:
+        raise problem(files.folder, f"has metrics of {epochs} of {recipe.epochs} epochs, and no last.pt to go on from",
+                      remedy="--force to train it anew")
     return state
+
+
+def _mend_oof(files: Fold, plan: Plan, fold: int, data: Path, device_name: str | None, workers: int | None) -> None:
+    """Make a finished fold's out-of-fold probabilities again where they are gone or damaged.
+
+    Raises `KitError` where it is the checkpoint that is not what they were made from.
+    """
+    from kit.checkpoint import load, read_card
+    from kit.predict import choose_device, predict
+    from kit.views import make_views
+    try:
+        key = read_probs(files.oof).key
+    except KitError:
+        warn(f"{files.oof} is gone or damaged; making it again")
+    else:
+        if key != oof_key(files.best, plan, fold):
+            raise problem(files.best, "is not the file that oof.npz beside it was made from: it was changed or is damaged",
+                          remedy="put the right one back, or train the fold again with --force")
+        return
+    device, card = choose_device(device_name), read_card(files.best)
+    valid = plan.photos[plan.photos["fold"] == fold]
+    loader = make_loader(Photos(train_images(data), valid["image"].tolist(), [card.geometry]), batches_of(len(valid), 32),
+                         default_workers(device.type) if workers is None else workers, device)
+    probs = predict([load(files.best, device)], loader, make_views("none"), device)[0, 0]
+    saved, again = _best(read_metrics(files.metrics))["val_loss"], _log_loss(probs, valid["label"].to_numpy())
+    if abs(again - saved) > 0.05:  # far more than another device's rounding makes
+        raise problem(files.best, f"has the loss {again:.3f}, not the {saved:.3f} it was saved with: it is damaged",
+                      remedy="train the fold again with --force")
+    write_probs(files.oof, Probs(valid["image"].to_numpy().astype(np.str_), probs, oof_key(files.best, plan, fold)), force=True)
+
+
+def _log_loss(probs: np.ndarray, truth: np.ndarray) -> float:
+    """The mean of -log p(true class) over probabilities (N, 18)."""
+    return float(-np.log(np.maximum(probs[np.arange(len(truth)), truth], 1e-12)).mean(dtype=np.float64))
 
 
 def _best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -121,13 +165,15 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     from kit.views import make_views
 
     files = Fold(runs / recipe.name / f"fold{fold}")
-    state = None if force else _standing(recipe, plan, files)
+    state = None if force else _standing(recipe, plan, fold, files)
     if state == {}:
+        _mend_oof(files, plan, fold, data, device_name, workers)
         row = _best(read_metrics(files.metrics))
         say(f"{files.folder}: finished before, skipped (best epoch {row['epoch']:.0f}, {_scores(row).line()})")
         return _scores(row)
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
+    check_augment(recipe)
     held = (plan.photos["fold"] == fold).to_numpy()
     train, valid = plan.photos[~held], plan.photos[held]
     labels = torch.tensor(train["label"].to_numpy(), device=device)
@@ -214,11 +260,11 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
             scores = score(truth, probs.argmax(axis=1))
             rows.append({
                 "epoch": epoch + 1, "lr": rate, "train_loss": train_loss,
-                "val_loss": float(-np.log(np.maximum(probs[np.arange(len(truth)), truth], 1e-12)).mean(dtype=np.float64)),
+                "val_loss": _log_loss(probs, truth),
                 "val_acc": scores.accuracy, "val_f1_macro": scores.f1, "val_f1_mask": scores.mask, "val_f1_gender": scores.gender,
                 "val_f1_age": scores.age, "time_data": waited / len(batches), "time_step": seconds / len(batches)})
             # First of all, so that whatever interrupts the writing of the others, the next start makes them from it.
-            save_state(files.last, {"recipe": json.dumps(recipe.describe()), "plan": plan.hash, "rows": rows,
+            save_state(files.last, {"recipe": json.dumps(recipe.describe()), "plan": plan.hash, "fold": fold, "rows": rows,
                                     "network": network.body.state_dict(), "optimizer": optimizer.state_dict(),
                                     "scaler": scaler.state_dict()})
             improved = _best(rows) is rows[-1]

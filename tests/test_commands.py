@@ -140,13 +140,14 @@ def test_folds_and_compare_start_without_torch():
         assert python("-c", code).returncode == 0, name
 
 
-def test_ctrl_c_is_one_line_and_leaves_no_half_written_file(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_one_line_and_leaves_no_half_written_file(tmp_path, how):
     process = subprocess.Popen([sys.executable, "-m", "kit.sample", "--out", str(tmp_path / "s"), "--people", "5000"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".s.*/train/images/*")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err and list(tmp_path.iterdir()) == []
 

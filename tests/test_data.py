@@ -19,6 +19,14 @@ def test_other_colour_modes_are_read(tmp_path, mode):
     assert mode == "1" or abs(photo.mean() - 200) <= 5  # a palette dithers
 
 
+def test_sixteen_bits_are_scaled_and_unknown_scales_refused(tmp_path):
+    Image.fromarray(np.full((8, 6), 200 * 256, np.uint16)).save(tmp_path / "a.png")
+    assert (decode(tmp_path / "a.png")[0] == 200).all()
+    Image.fromarray(np.zeros((8, 6), np.float32)).save(tmp_path / "a.tiff")
+    with pytest.raises(KitError, match="mode F"):
+        decode(tmp_path / "a.tiff")
+
+
 def test_photos_are_turned_upright(tmp_path):
     photo = Image.new("RGB", (96, 128))
     exif = Image.Exif()

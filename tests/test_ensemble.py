@@ -241,6 +241,29 @@ def test_a_damaged_checkpoint(copy, fails):
     assert "is no checkpoint of the kit" in fails(main, *arguments(copy))
 
 
+def test_a_checkpoint_in_another_folds_folder(copy, fails):
+    shutil.rmtree(copy / "runs" / "small" / "fold1")
+    shutil.copytree(copy / "runs" / "small" / "fold0", copy / "runs" / "small" / "fold1")
+    assert "is the checkpoint of fold 0" in fails(main, *arguments(copy))
+
+
+def test_input_files_are_never_written_over(copy, fails):
+    for out in (copy / "runs" / "folds.csv", copy / "data" / "eval" / "info.csv"):
+        before = out.read_bytes()
+        assert "is a place of input files" in fails(main, *arguments(copy), "--out", out, "--force")
+        assert out.read_bytes() == before
+
+
+def test_a_damaged_kept_file_is_computed_again(copy, capsys):
+    assert main(arguments(copy)) == 0
+    first = (copy / "s.csv").read_bytes()
+    next((copy / "runs" / "small" / "fold2").glob("probs-*.npz")).write_bytes(b"PK damaged")
+    assert main(arguments(copy, "--force")) == 0
+    captured = capsys.readouterr()
+    assert "computed again" in captured.err and "1 of 3 passes computed" in captured.out
+    assert (copy / "s.csv").read_bytes() == first
+
+
 def test_two_runs_of_two_geometries(copy, world, capsys):
     for fold in range(3):
         source, target = (Fold(copy / "runs" / name / f"fold{fold}") for name in ("small", "wide"))

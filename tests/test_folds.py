@@ -204,6 +204,15 @@ def test_too_many_folds_and_an_output_that_exists(data, tmp_path, fails):
     assert main(["--data", str(data), "--out", str(tmp_path / "f.csv"), "--folds", "3", "--force"]) == 0
 
 
+def test_input_files_are_never_written_over(data, tmp_path, fails):
+    fixes = tmp_path / "fixes.csv"
+    fixes.write_text("path,field,value\n000003_male_Asian_35,age,35\n")
+    for out in (data / "train" / "train.csv", data / "eval" / "new.csv", fixes):
+        line = fails(main, "--data", data, "--folds", 3, "--corrections", fixes, "--out", out, "--force")
+        assert "is a place of input files" in line
+    assert read_layout(data).people is not None and fixes.read_text().startswith("path,field,value")
+
+
 def test_korean_paths(data, tmp_path):
     place = tmp_path / "대회 자료"
     data.rename(place)

@@ -62,11 +62,14 @@ def test_bad_checkpoints_are_one_line(tmp_path):
 
 
 def test_the_state_is_plain_and_runs_nothing(tmp_path):
-    save_state(tmp_path / "last.pt", {"rows": [{"epoch": 1, "f1": 0.5}], "w": torch.arange(3)})
+    state = {"recipe": "{}", "plan": "abc", "fold": 0, "rows": [{"epoch": 1, "f1": 0.5}], "network": {"w": torch.arange(3)},
+             "optimizer": {}, "scaler": {}}
+    save_state(tmp_path / "last.pt", state)
     assert load_state(tmp_path / "last.pt")["rows"] == [{"epoch": 1, "f1": 0.5}]
-    torch.save({"f": print}, tmp_path / "evil.pt")
-    with pytest.raises(KitError, match="cannot be continued from"):
-        load_state(tmp_path / "evil.pt")
+    for bad in ({"f": print}, [], 3, {"rows": []}, state | {"recipe": "no JSON"}):
+        torch.save(bad, tmp_path / "bad.pt")
+        with pytest.raises(KitError, match="cannot be continued from"):
+            load_state(tmp_path / "bad.pt")
 
 
 # ------------------------------------------------------------ pretrained weights
@@ -98,6 +101,12 @@ def test_weights_that_do_not_fit(tmp_path, monkeypatch):
 def test_a_misspelt_model():
     with pytest.raises(KitError, match="did you mean efficientnet_b4?"):
         build(small(model="eficientnet_b4"))
+
+
+def test_a_size_that_an_architecture_cannot_take_is_one_line():
+    assert build(small(model="test_vit", size=(64, 48))).body is not None
+    with pytest.raises(KitError, match="test_vit.*"):
+        build(small(model="test_vit", size=(40, 24)))
 
 
 def test_weights_that_cannot_be_fetched(monkeypatch):

@@ -10,7 +10,7 @@ from conftest import make_data, small
 
 from kit.data import Photos
 from kit.errors import KitError
-from kit.recipe import Recipe, load_recipe, shipped_recipe
+from kit.recipe import Recipe, check_augment, load_recipe, shipped_recipe
 
 GOOD = 'from kit.recipe import Recipe\n\nrecipe = Recipe(name="good", model="test_efficientnet", pretrained=False)\n'
 
@@ -47,6 +47,11 @@ def test_the_hash_tells_recipes_apart(tmp_path):
     (GOOD.replace("False)", "False, augment=lambda: None)"), "augment is no named function"),
     (GOOD.replace("Recipe(", "Recip("), "line 3: NameError"),
     ("import nothing_like_this\n" + GOOD, "line 1: ModuleNotFoundError"),
+    ("import sys\nsys.exit()\n" + GOOD, "line 2: SystemExit"),
+    (GOOD.replace("False)", "False, lr=float('inf'))"), "lr=inf must be a number"),
+    (GOOD.replace("False)", "False, batch_size=1)"), "batch_size=1 must be a whole number from 2"),
+    (GOOD.replace("False)", "False, epochs=True)"), "epochs=True must be a whole number"),
+    (GOOD.replace("False)", "False, augment=3)"), "augment=3 must be a function"),
 ])
 def test_a_bad_recipe_is_one_line(tmp_path, content, said):
     with pytest.raises(KitError, match=said) as error:
@@ -83,6 +88,17 @@ def test_augmentation_shifts_photos_no_way_on_average(path):
         centres.append([(weight.sum(axis=axis) * np.arange(120)).sum() / weight.sum() for axis in (0, 1)])
     assert np.ptp(centres, axis=0).min() > 4
     assert np.abs(np.mean(centres, axis=0) - 59.5).max() < 1
+
+
+@pytest.mark.parametrize("body, said", [
+    ("return A.Compose([A.Normalize()])", "must give a uint8 photo of the size it gets"),
+    ("return A.Compose([A.RandomCrop(8, 8)])", "must give a uint8 photo"), ("return None", "augment fails .AttributeError"),
+    ("return A.Compose([1 / 0])", "augment fails .ZeroDivisionError")])
+def test_augmentation_that_a_network_cannot_take_is_told_before_training(tmp_path, body, said):
+    recipe = load_recipe(write(tmp_path, "import albumentations as A\n\nfrom kit.recipe import Recipe\n\n\ndef augment():\n"
+                               f"    {body}\n\n\nrecipe = Recipe(name='good', model='m', augment=augment, size=(32, 24))\n"))
+    with pytest.raises(KitError, match=said):
+        check_augment(recipe)
 
 
 def test_editing_a_recipe_changes_nothing_in_what_was_loaded(tmp_path):

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from kit.errors import KitError, problem
-from kit.tables import (Probs, read_answers, read_corrections, read_info, read_metrics, read_people, read_plan, read_probs,
-                        write_json, write_metrics, write_plan, write_probs, write_submission, writing)
+from kit.tables import (METRIC_COLUMNS, Probs, read_answers, read_corrections, read_info, read_metrics, read_people,
+                        read_plan, read_probs, write_json, write_metrics, write_plan, write_probs, write_submission, writing)
 
 
 def text(path: Path, content: str) -> Path:
@@ -217,9 +217,15 @@ def test_no_pickle_is_read(tmp_path):
 
 
 def test_metrics_come_back_as_numbers(tmp_path):
-    rows = [{"epoch": 1, "val_f1_macro": 0.1234567890123}, {"epoch": 2, "val_f1_macro": 1 / 3}]
+    rows = [{name: value + i for i, name in enumerate(METRIC_COLUMNS)} for value in (1 / 3, 0.1234567890123)]
     write_metrics(tmp_path / "m.csv", rows)
     assert read_metrics(tmp_path / "m.csv") == rows and read_metrics(tmp_path / "none.csv") == []
+
+
+@pytest.mark.parametrize("content", ["epoch,val_f1_macro\n1,0.5\n", ",".join(METRIC_COLUMNS) + "\n" + "x" + ",1" * 10 + "\n", ""])
+def test_a_damaged_metrics_file_is_one_line(tmp_path, content):
+    with pytest.raises(KitError, match="m.csv"):
+        read_metrics(text(tmp_path / "m.csv", content))
 
 
 def test_json_keeps_korean(tmp_path):

@@ -224,6 +224,51 @@ def test_a_fold_is_trained_by_one_process(world, tmp_path):
     assert not list((tmp_path / "small" / "fold0").glob(".*.tmp"))
 
 
+def test_files_of_another_fold_are_refused(world, tmp_path):
+    import shutil
+    shutil.copytree(world.runs / "small" / "fold0", tmp_path / "small" / "fold1")
+    with pytest.raises(KitError, match="holds files of fold 0"):
+        train(small(), world.plan, world.data, [1], tmp_path, "cpu", 0)
+
+
+def test_lost_and_damaged_files_of_a_finished_fold(world, tmp_path, capsys):
+    import shutil
+    shutil.copytree(world.runs / "small", tmp_path / "small")
+    files, whole = Fold(tmp_path / "small" / "fold0"), Fold(world.runs / "small" / "fold0")
+
+    def again():
+        train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    for harm in (lambda: files.oof.unlink(), lambda: files.oof.write_bytes(b"damaged")):
+        harm()
+        again()
+        assert "making it again" in capsys.readouterr().err and files.oof.read_bytes() == whole.oof.read_bytes()
+    content = bytearray(files.best.read_bytes())
+    content[-1] ^= 1
+    files.best.write_bytes(bytes(content))
+    with pytest.raises(KitError, match="it was changed or is damaged"):
+        again()
+    files.oof.unlink()
+    files.metrics.write_text(whole.metrics.read_text().replace(f"{read_metrics(whole.metrics)[0]['val_loss']}", "0.1").replace(
+        f"{read_metrics(whole.metrics)[1]['val_loss']}", "0.1"))
+    with pytest.raises(KitError, match="has the loss .*, not the 0.100 it was saved with"):
+        again()
+    lines = whole.metrics.read_text().splitlines(keepends=True)
+    for rows in (lines[:2], lines[:0]):
+        shutil.copy(whole.best, files.best)
+        files.metrics.write_text("".join(rows)) if rows else files.metrics.unlink()
+        with pytest.raises(KitError, match=f"metrics of {len(rows[1:])} of 2 epochs, and no last.pt"):
+            again()
+    assert files.best.read_bytes() == whole.best.read_bytes()
+
+
+def test_labels_changed_after_planning_are_said(data, tmp_path, capsys):
+    plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3, audit=False)
+    csv = data / "train" / "train.csv"
+    csv.write_text(csv.read_text() + "\n")
+    train(small(epochs=1), plan, data, [0], tmp_path / "runs", "cpu", 0)
+    assert "the plan's labels are used" in capsys.readouterr().err
+
+
 def test_force_deletes_nothing_before_all_is_well(world, tmp_path):
     import shutil
     shutil.copytree(world.runs / "small", tmp_path / "small")
@@ -288,4 +333,4 @@ def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
 
 def test_a_loss_that_is_no_number_stops_the_run(world, tmp_path):
     with pytest.raises(KitError, match="not a finite number; lower lr"):
-        train(small("wild", lr=1e20, warmup=0.0), world.plan, world.data, [0], tmp_path, "cpu", 0)
+        train(small("wild", lr=1e6, warmup=0.0), world.plan, world.data, [0], tmp_path, "cpu", 0)
