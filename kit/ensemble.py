@@ -69,8 +69,7 @@ def find_members(runs: Sequence[Path], plan: Plan, allow_missing: bool = False) 
             if card.plan != plan.hash:
                 raise problem(files.best, "was trained on another fold plan", remedy="name its plan with --plan, or train it "
                               "again on this one")
-            number = folder.resolve().name.removeprefix("fold")
-            if number != str(card.fold):
+            if not single and folder.name != f"fold{card.fold}":
                 raise problem(files.best, f"is the checkpoint of fold {card.fold}", remedy="move it to its own folder")
             members.append(Member(run.resolve().parent if single else run.resolve(), files, card, file_hash(files.best)))
             epochs = len(read_metrics(files.metrics))

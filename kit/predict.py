@@ -1,6 +1,7 @@
 """Networks x views x photos -> probabilities; every photo is read and decoded once, whatever the networks and views."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,15 @@ def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:
     return photos.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
 
 
+@contextlib.contextmanager
+def _out_of_memory(loader: Any) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise KitError(f"the GPU's memory is too small for {len(next(iter(loader.batch_sampler)))} photos a batch; take a smaller "
+                       "--batch-size, or another GPU with --device") from error
+
+
 def predict(networks: Sequence[Network], loader: Any, views: dict[str, View], device: torch.device,
             progress: Progress | None = None) -> np.ndarray:
     """Probabilities, softmax per network and view: float32 (networks, views, photos, 18).
@@ -56,7 +66,7 @@ def predict(networks: Sequence[Network], loader: Any, views: dict[str, View], de
     """
     photos: Photos = loader.dataset
     probs = np.empty((len(networks), len(views), len(photos), NUM_CLASSES), np.float32)
-    with torch.inference_mode():
+    with torch.inference_mode(), _out_of_memory(loader):
         for at, batch in one_pass(loader):
             for geometry, fitted in zip(photos.geometries, batch):
                 plain = to_device(fitted, device)
