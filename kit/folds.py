@@ -7,6 +7,7 @@ with what made it. The same data, seed and corrections give the same file on any
 """
 
 import hashlib
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -204,7 +205,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     show_plan(plan)
     for remark in remarks:
         warn(remark)
-    say(f"wrote {args.out} and {plan_json(args.out)}; next: python -m kit.train recipes/effb4_5fold.py --fold all")
+    place = "" if args.out == Path("runs/folds.csv") else f" --plan {shlex.quote(str(args.out))}"
+    say(f"wrote {args.out} and {plan_json(args.out)}; next: python -m kit.train recipes/effb4_5fold.py --fold all{place}")
 
 
 if __name__ == "__main__":

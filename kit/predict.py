@@ -53,8 +53,9 @@ def _out_of_memory(loader: Any) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise KitError(f"the GPU's memory is too small for {len(next(iter(loader.batch_sampler)))} photos a batch; take a smaller "
-                       "--batch-size, or another GPU with --device") from error
+        size = len(next(iter(loader.batch_sampler)))
+        raise KitError(f"the GPU's memory is too small for {size} photos a batch; take a smaller --batch-size, or another GPU "
+                       "with --device") from error
 
 
 def predict(networks: Sequence[Network], loader: Any, views: dict[str, View], device: torch.device,
