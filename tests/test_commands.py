@@ -143,12 +143,17 @@ def test_folds_and_compare_start_without_torch():
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_is_one_line_and_leaves_no_half_written_file(tmp_path, how):
     process = subprocess.Popen([sys.executable, "-m", "kit.sample", "--out", str(tmp_path / "s"), "--people", "5000"],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".s.*/train/images/*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(how)
-    _, err = process.communicate(timeout=60)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               # Where the tests run in the background, SIGINT is ignored, and children inherit that.
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".s.*/train/images/*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(how)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130 and "Traceback" not in err and list(tmp_path.iterdir()) == []
 
 
