@@ -5,6 +5,7 @@ import contextlib
 import difflib
 import functools
 import os
+import select
 import signal
 import sys
 import threading
@@ -28,6 +29,13 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """The reader (head, a pager) has left: go on in silence. rich would exit, and end a training with it."""
         _silence()
+
+
+def _reader_left() -> bool:
+    """Whether it is standard output whose reader has gone, and not some other pipe of the program."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _silence() -> None:
@@ -92,8 +100,10 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
         except KitError as error:
             return _fail(str(error))
         except BrokenPipeError:
-            _silence()
-            return 0
+            if _reader_left():
+                _silence()
+                return 0
+            raise
         except OSError as error:
             if error.strerror is None:
                 raise
@@ -144,7 +154,8 @@ class Progress:
             from rich.progress import Progress as RichProgress
             self._bar = RichProgress(TextColumn("{task.description}"), BarColumn(bar_width=16), MofNCompleteColumn(),
                                      TextColumn("{task.fields[rate]}"), TextColumn("ETA"), TimeRemainingColumn(compact=True),
-                                     TextColumn("{task.fields[note]}"), console=console, transient=True)
+                                     TextColumn("{task.fields[note]}"), console=console, transient=True,
+                                     redirect_stdout=bool(sys.stdout) and sys.stdout.isatty())
             self._bar.start()
             self._task = self._bar.add_task(self.what, total=self.total, rate="", note="")
         return self
@@ -165,8 +176,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print one line to standard output, above the bar."""
-        if self._bar is None:
-            say(text)
+        if self._bar is None or not sys.stdout or not sys.stdout.isatty():
+            say(text)  # standard output is no terminal: a log, and the bar is elsewhere
         else:
             self._bar.console.print(text, markup=False, soft_wrap=True)
 

@@ -190,7 +190,7 @@ def ensemble(runs: Sequence[Path], plan: Plan, data: Path, out: Path, tta: str =
     record_path = out.with_suffix(".json")
     if out.suffix != ".csv":
         raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
-    refuse_input(out, data)
+    refuse_input(out, data, *runs)
     if not force:
         refuse_existing(out, record_path)
     views = list(make_views(tta))

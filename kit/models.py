@@ -79,6 +79,9 @@ def _create(model: str, geometry: Geometry, pretrained: bool = False, **options:
             raise KitError(f"model '{model}': it has no such option ({error}); take it out of the recipe") from error
         raise
     except Exception as error:
+        if "img_size" in options and isinstance(error, (AssertionError, ValueError)):
+            raise KitError(f"model '{model}' cannot take photos of {geometry.size[0]} x {geometry.size[1]} ({str(error)[:120]}); "
+                           "change size") from error
         if not pretrained:
             raise
         raise KitError(f"model '{model}': its ImageNet weights could not be fetched ({type(error).__name__}: "

@@ -163,7 +163,11 @@ def load_recipe(path: str | Path) -> Recipe:
     if recipe.name != path.stem:
         raise problem(path, f"holds the recipe '{recipe.name}'", remedy=f"name both alike: name=\"{path.stem}\"")
     name = getattr(recipe.augment, "__name__", "")
-    if isinstance(recipe.augment, FunctionType) and recipe.augment.__module__ == module.__name__:
+    if isinstance(recipe.augment, FunctionType):
+        if recipe.augment.__module__ != module.__name__:
+            # A recipe is what its file says: a change of another module would go unseen, and mix folds of two recipes.
+            raise problem(path, "takes augment from another module", remedy="define it in this file, or take the recipe it is "
+                          "of with load_recipe and replace")
         if getattr(module, name, None) is not recipe.augment:
             raise problem(path, "augment is no named function of the file", remedy="define it with def at the top level")
         recipe = dataclasses.replace(recipe, augment=RecipeFunction(absolute, text, name))

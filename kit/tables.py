@@ -65,10 +65,10 @@ def refuse_existing(*paths: Path) -> None:
 
 
 def refuse_input(out: Path, data: Path, *inputs: Path) -> None:
-    """Raise if an output would lie over an input, or among the competition's files; `--force` is no leave for that."""
+    """Raise if an output would lie over or in an input, or among the competition's files; `--force` is no leave for that."""
     place = out.resolve()
-    photos = any((data / part).resolve() in place.parents for part in ("train", "eval"))
-    if photos or place in [path.resolve() for path in inputs]:
+    within = [data / "train", data / "eval", data / "answers.csv", *inputs]
+    if any(path.resolve() in (place, *place.parents) for path in within):
         raise problem(out, "is a place of input files", remedy="choose another --out")
 
 

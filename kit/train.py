@@ -10,6 +10,7 @@ fold is finished: the same command continues from its last whole epoch. A finish
 import hashlib
 import json
 import math
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -190,6 +191,11 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
                     for part, augment in ((train, recipe.augment), (valid, None)))
     loader = make_loader(seen, batches, workers, device)
     valid_loader = make_loader(unseen, batches_of(len(valid), 32), workers, device)
+
+    def kept(row: dict[str, Any]) -> bool:
+        return (files.best.exists() and files.oof.exists() and read_card(files.best).epoch == row["epoch"]
+                and read_probs(files.oof).key == oof_key(files.best, plan, fold))
+
     rows: list[dict[str, Any]] = []
     if state is not None:
         network.body.load_state_dict(state["network"])
@@ -197,9 +203,12 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
         if state["scaler"]:  # empty where the epochs before were not trained in fp16
             scaler.load_state_dict(state["scaler"])
         rows = state["rows"]
+        if _best(rows) is not rows[-1] and not kept(_best(rows)):
+            raise problem(files.best, f"of the best epoch, {_best(rows)['epoch']}, or oof.npz beside it, is gone or damaged",
+                          remedy="put it back, or train the fold again with --force")
     elif force:
         # Only now: until here a typo or a missing weights file would have cost what was there.
-        for path in (files.best, files.oof, files.metrics, files.last, *files.folder.glob("probs-*.npz")):
+        for path in (files.last, files.best, files.oof, files.metrics, *files.folder.glob("probs-*.npz")):
             path.unlink(missing_ok=True)
 
     def validate(progress: Progress) -> np.ndarray:
@@ -213,10 +222,6 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
             score=row["val_f1_macro"], kit=__version__))
         ids = valid["image"].to_numpy().astype(np.str_)
         write_probs(files.oof, Probs(ids, probs, oof_key(files.best, plan, fold)), force=True)
-
-    def kept(row: dict[str, Any]) -> bool:
-        return (files.best.exists() and files.oof.exists() and read_card(files.best).epoch == row["epoch"]
-                and read_probs(files.oof).key == oof_key(files.best, plan, fold))
 
     size = sum(p.numel() for p in network.parameters()) / 1e6
     say(f"{files.folder}: {recipe.model}, {size:.1f} M parameters, {len(train):,} photos to train, {len(valid):,} to validate, "
@@ -293,6 +298,8 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
     """Train several folds one after another; the scores of each one's best epoch."""
     import torch
     check_data(data, plan)
+    for fold in folds if not force else ():
+        _standing(recipe, plan, fold, Fold(runs / recipe.name / f"fold{fold}"))  # told now, not after the folds before it
     done = []
     for fold in folds:
         try:
@@ -302,7 +309,10 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
             raise KitError(f"recipe {recipe.name}: the GPU's memory is too small for batch_size={recipe.batch_size} at "
                            f"{recipe.size[0]} x {recipe.size[1]}; lower batch_size") from error
         except KeyboardInterrupt:
-            warn("stopped; the same command" + (" without --force" if force else "") + " goes on after the last whole epoch")
+            rest = ",".join(map(str, folds[folds.index(fold) + 1:]))
+            warn("stopped; the same command goes on after the last whole epoch" if not force else
+                 f"stopped in fold {fold}; --fold {fold} without --force goes on after its last whole epoch"
+                 + (f", and --fold {rest} --force trains the rest anew" if rest else ""))
             raise
     return done
 
@@ -328,7 +338,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     done = train(recipe, plan, data, folds, args.runs, args.device, args.workers, args.force)
     for fold, scores in zip(folds, done):
         say(f"fold {fold}: {scores.line()}, its best epoch")
-    say(f"{duration(time.monotonic() - started)}; next: python -m kit.ensemble {args.runs / recipe.name} --tta hflip")
+    words = ["python", "-m", "kit.ensemble", str(args.runs / recipe.name), "--tta", "hflip"]
+    words += ["--data", args.data] * (args.data is not None)
+    words += ["--plan", str(args.plan)] * (args.plan != Path("runs/folds.csv"))
+    say(f"{duration(time.monotonic() - started)}; next: {shlex.join(words)}")
 
 
 if __name__ == "__main__":

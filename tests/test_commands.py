@@ -123,6 +123,13 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
     assert done.stdout.splitlines()[-1] == "0" and "Traceback" not in done.stderr
 
 
+def test_another_broken_pipe_is_no_success():
+    code = ("from kit.console import command\n@command\ndef main(argv=None):\n    raise BrokenPipeError(32, 'Broken pipe')\n"
+            "raise SystemExit(main())")
+    done = python("-c", code)
+    assert done.returncode == 1 and "BrokenPipeError" in done.stderr
+
+
 def test_exit_codes_and_streams(tmp_path):
     done = python("-m", "kit.folds", "--data", str(tmp_path / "nowhere"))
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

@@ -256,7 +256,9 @@ def test_a_checkpoint_in_another_folds_folder(copy, fails):
 
 
 def test_input_files_are_never_written_over(copy, fails):
-    for out in (copy / "runs" / "folds.csv", copy / "data" / "eval" / "info.csv"):
+    shutil.copy(copy / "data" / "eval" / "info.csv", copy / "data" / "answers.csv")
+    for out in (copy / "runs" / "folds.csv", copy / "data" / "eval" / "info.csv", copy / "data" / "answers.csv",
+                copy / "runs" / "small" / "fold0" / "metrics.csv"):
         before = out.read_bytes()
         assert "is a place of input files" in fails(main, *arguments(copy), "--out", out, "--force")
         assert out.read_bytes() == before

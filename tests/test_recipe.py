@@ -90,6 +90,14 @@ def test_augmentation_shifts_photos_no_way_on_average(path):
     assert np.abs(np.mean(centres, axis=0) - 59.5).max() < 1
 
 
+def test_augmentation_of_another_module_is_refused(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    write(tmp_path, "def augment():\n    return None\n", "helper_of_augment.py")
+    text = GOOD.replace("\n\n", "\nfrom helper_of_augment import augment\n\n", 1).replace("False)", "False, augment=augment)")
+    with pytest.raises(KitError, match="takes augment from another module"):
+        load_recipe(write(tmp_path, text))
+
+
 @pytest.mark.parametrize("body, said", [
     ("return A.Compose([A.Normalize()])", "must give a uint8 photo of the size it gets"),
     ("return A.Compose([A.RandomCrop(8, 8)])", "must give a uint8 photo"), ("return None", "augment fails .AttributeError"),

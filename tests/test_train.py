@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import os
 import signal
@@ -259,6 +260,42 @@ def test_lost_and_damaged_files_of_a_finished_fold(world, tmp_path, capsys):
         with pytest.raises(KitError, match=f"metrics of {len(rows[1:])} of 2 epochs, and no last.pt"):
             again()
     assert files.best.read_bytes() == whole.best.read_bytes()
+
+
+def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monkeypatch):
+    import kit.train
+    recipe = small(epochs=4, name="going")
+    files = Fold(tmp_path / "going" / "fold0")
+    real = kit.train.write_metrics
+
+    def stop_after_three(path, rows):
+        real(path, rows)
+        if len(rows) == 3:
+            raise KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        # The first epoch is the best.
+        scores = iter([0.9, 0.1, 0.1, 0.1])
+        patch.setattr(kit.train, "score", lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(scores)))
+        patch.setattr(kit.train, "write_metrics", stop_after_three)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
+    content = files.best.read_bytes()
+    for harm in (lambda: files.best.unlink(), lambda: files.best.write_bytes(content[:-1] + b"x")):
+        harm()
+        with pytest.raises(KitError, match="is gone or damaged; put it back"):
+            train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
+        assert files.last.exists()
+    files.best.write_bytes(content)
+    train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
+    assert files.best.read_bytes() == content and not files.last.exists()
+
+
+def test_what_one_fold_would_refuse_is_told_before_the_others_are_trained(world, tmp_path):
+    import shutil
+    shutil.copytree(world.runs / "small" / "fold0", tmp_path / "small" / "fold2")
+    with pytest.raises(KitError, match="holds files of fold 0"):
+        train(small(), world.plan, world.data, [0, 1, 2], tmp_path, "cpu", 0)
+    assert not (tmp_path / "small" / "fold0").exists()
 
 
 def test_labels_changed_after_planning_are_said(data, tmp_path, capsys):
