@@ -266,7 +266,7 @@ def augmented(transform: Any, photo: np.ndarray) -> np.ndarray:
 
 
 class Photos:
-    """A torch data set: item i is (i, one uint8 tensor (height, width, 3) for each geometry), the file decoded once.
+    """A torch data set: item i is (i, one uint8 array (height, width, 3) for each geometry), the file decoded once.
 
     With `augment`, an item may be asked for by (i, seed): the seed alone decides its randomness, so that neither workers
     nor interruptions change a run. With `keep`, each process keeps up to that many bytes of fitted photos, so that later

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from kit import __version__
 from kit.console import Parser, Progress, command, duration, say, warn
@@ -133,7 +134,13 @@ def _mend_oof(files: Fold, plan: Plan, fold: int, data: Path, device_name: str |
     if abs(again - saved) > 0.05:  # far more than another device's rounding makes
         raise problem(files.best, f"has the loss {again:.3f}, not the {saved:.3f} it was saved with: it is damaged",
                       remedy="train the fold again with --force")
-    write_probs(files.oof, Probs(valid["image"].to_numpy().astype(np.str_), probs, oof_key(files.best, plan, fold)), force=True)
+    _write_oof(files, plan, fold, valid, probs)
+
+
+def _write_oof(files: Fold, plan: Plan, fold: int, valid: pd.DataFrame, probs: np.ndarray) -> None:
+    """Write the out-of-fold probabilities of `files.best` for the fold's photos `valid`."""
+    ids = valid["image"].to_numpy().astype(np.str_)
+    write_probs(files.oof, Probs(ids, probs, oof_key(files.best, plan, fold)), force=True)
 
 
 def _log_loss(probs: np.ndarray, truth: np.ndarray) -> float:
@@ -220,8 +227,7 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
             model=recipe.model, crop=recipe.crop, size=recipe.size, mean=network.statistics[0], std=network.statistics[1],
             classes=CLASS_NAMES, recipe=recipe.describe(), fold=fold, plan=plan.hash, epoch=row["epoch"],
             score=row["val_f1_macro"], kit=__version__))
-        ids = valid["image"].to_numpy().astype(np.str_)
-        write_probs(files.oof, Probs(ids, probs, oof_key(files.best, plan, fold)), force=True)
+        _write_oof(files, plan, fold, valid, probs)
 
     size = sum(p.numel() for p in network.parameters()) / 1e6
     say(f"{files.folder}: {recipe.model}, {size:.1f} M parameters, {len(train):,} photos to train, {len(valid):,} to validate, "
