@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from kit.console import Progress
-from kit.data import decode
 from kit.errors import KitError, problem
+from kit.pixels import decode
 
 # Measured on 5,600 masked portraits of 800 people: the three pairs of people that are one portrait had hash distances
 # from 4 to 8 and aligned correlations of .89, .92 and .96; the best pair of different portraits reached .72. Faces that

@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
-from kit.data import Geometry
+from kit import __version__
 from kit.errors import problem
 from kit.labels import CLASS_NAMES
-from kit.models import Network
+from kit.models import Network, count_parameters
+from kit.pixels import Geometry
+from kit.recipe import Recipe
 from kit.tables import writing
 
 
@@ -21,7 +23,9 @@ class Card:
     """What a checkpoint says of itself, in its metadata.
 
     `crop` and `size` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is the hash of `folds.csv`;
-    `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch` (from 1) on the whole fold.
+    `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch` (from 1) on the whole fold. `select` says how the
+    epoch was chosen (`best`: on that same fold, which flatters the score), `averaged` whether the weights are an EMA's.
+    `parameters` is the number of weights. `limit` is the number of photos of a trial, 0 for a true run.
     """
 
     model: str
@@ -36,11 +40,25 @@ class Card:
     epoch: int
     score: float
     kit: str
+    head: str
+    cosine: bool
+    parameters: int
+    select: str
+    averaged: bool
+    limit: int
 
     @property
     def geometry(self) -> Geometry:
         """The crop and size of the photos the network was trained on."""
         return Geometry(self.crop, self.size)
+
+
+def make_card(recipe: Recipe, network: Network, fold: int, plan: str, epoch: int, score: float, limit: int = 0) -> Card:
+    """The card of a network that a recipe has trained."""
+    return Card(model=recipe.model, crop=recipe.crop, size=recipe.size, mean=network.statistics[0], std=network.statistics[1],
+                classes=CLASS_NAMES, recipe=recipe.describe(), fold=fold, plan=plan, epoch=epoch, score=score, kit=__version__,
+                head=recipe.head, cosine=recipe.loss == "ldam", parameters=count_parameters(network), select=recipe.select,
+                averaged=recipe.averages, limit=limit)
 
 
 def save(path: Path, network: Network, card: Card) -> None:
@@ -75,13 +93,17 @@ def load(path: Path, device: str | torch.device = "cpu") -> Network:
     """The network of a checkpoint, in evaluation mode."""
     from safetensors.torch import load_file
     card = read_card(path)
-    network = Network(card.model, card.geometry, card.mean, card.std)
+    network = Network(card.model, card.geometry, card.head, card.cosine, card.mean, card.std)
     try:
         network.body.load_state_dict(load_file(path))
     except Exception as error:
         raise problem(path, f"holds weights that do not fit {card.model} ({str(error)[:120]})",
                       remedy="train the fold again with --force") from error
     return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+# What `last.pt` holds: whose it is, where it stands, and what the training has changed.
+_STATE = ("recipe", "plan", "fold", "rows", "epoch", "step", "loss", "seconds", "waited", "learner")
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -96,7 +118,7 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read `last.pt`, on the CPU and without running anything in it."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        lacking = {"recipe", "plan", "fold", "rows", "network", "optimizer", "scaler"} - state.keys()
+        lacking = set(_STATE) - state.keys()
         if lacking:
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
         json.loads(state["recipe"])

@@ -130,6 +130,50 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+class Stop:
+    """Ctrl+C and SIGTERM, held back while something is to be finished first.
+
+    Within `held()` the first one only sets `asked`; a second one sets `forced` and ends at once. Outside of it, and at its
+    end if one came, they raise `KeyboardInterrupt`.
+    """
+
+    def __init__(self) -> None:
+        self.asked = self.forced = False
+        self._held = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stop":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not signal.SIG_IGN:  # a background job's Ctrl+C is not for it
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, *_: object) -> None:
+        if self._held and not self.asked:
+            self.asked = True
+            # Not through rich: a signal may come while it is printing.
+            os.write(2, b"\nstopping: saving first (once more to stop at once)\n")
+            return
+        self.forced = self._held
+        raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold signals back within the block."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self.asked:
+            raise KeyboardInterrupt
+
+
 def _fail(line: str) -> int:
     _console(stderr=True).print(f"error: {line}", style="red", markup=False, soft_wrap=True)
     return 2

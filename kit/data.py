@@ -1,29 +1,24 @@
-"""A competition folder as tables, and its photos as arrays.
+"""A competition folder as tables.
 
 The layout is `train/train.csv`, `train/images/<path>/<shot>.jpg`, `eval/info.csv`, `eval/images/<ImageID>`.
 """
 
 import hashlib
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from kit.errors import KitError, problem
+from kit.errors import problem
 from kit.labels import SHOTS
+from kit.pixels import read_bytes
 from kit.tables import Correction, label_photos, read_info, read_people, text_hash
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
-# A part of every key of kept probabilities: raise it when `decode`, `fit` or a view changes what a network sees.
-PIXELS_VERSION = 1
-# The size of the competition's photos, (height, width): the frame in which a recipe's crop is given.
-FRAME = (512, 384)
 
 
 def find_data(given: str | None) -> Path:
@@ -191,158 +186,6 @@ def read_eval(data: Path) -> list[str]:
 def content_hash(root: Path, images: Sequence[str]) -> str:
     """A hash over the names and bytes of photos: what probabilities computed from them are keyed by."""
     def digest(image: str) -> str:
-        return hashlib.sha256(_read(root / image)).hexdigest()
+        return hashlib.sha256(read_bytes(root / image)).hexdigest()
     with ThreadPoolExecutor() as pool:
         return text_hash("".join(f"{i}\t{h}\n" for i, h in zip(images, pool.map(digest, images))))
-
-
-# ---------------------------------------------------------------- pixels
-
-@dataclass(frozen=True)
-class Geometry:
-    """What a network sees of a photo: the centre `crop` (height, width) in the frame of 512 x 384, then `size`.
-
-    A photo of another size is cropped in proportion, so that the field of view is the same.
-    """
-
-    crop: tuple[int, int]
-    size: tuple[int, int]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise problem(path, f"cannot be read: {error.strerror or error}", remedy="unpack the data again") from error
-
-
-def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
-    """A photo as RGB uint8 (height, width, 3), upright, and the file's bytes; grey and CMYK photos are converted.
-
-    PIL and not OpenCV: OpenCV returns a truncated JPEG half grey with no error. With `least`, a JPEG may come
-    at a fraction of its size, no side under `least` pixels, in a third of the time.
-    """
-    import io
-
-    from PIL import Image, ImageOps, UnidentifiedImageError
-    content = _read(path)
-    if not content:
-        raise problem(path, "is an empty file", remedy="unpack the data again")
-    try:
-        with Image.open(io.BytesIO(content)) as file:
-            if least is not None:
-                file.draft(None, (least, least))
-            image = ImageOps.exif_transpose(file)
-            if image.mode in ("I", "F"):
-                raise ValueError(f"pixels of mode {image.mode} have no known white")
-            if image.mode.startswith("I;16"):  # PIL itself would clip 16 bits at 255
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            return np.asarray(image.convert("RGB")), content
-    except UnidentifiedImageError as error:
-        raise problem(path, "is no image", remedy="unpack the data again") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise problem(path, f"is a damaged image ({error})", remedy="unpack the data again") from error
-
-
-def fit(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Crop and resize an RGB uint8 photo (H, W, 3) to `geometry.size`: uint8 (height, width, 3)."""
-    import cv2
-    height, width = photo.shape[:2]
-    h = max(1, round(geometry.crop[0] * height / FRAME[0]))
-    w = max(1, round(geometry.crop[1] * width / FRAME[1]))
-    top, left = (height - h) // 2, (width - w) // 2
-    crop = photo[top:top + h, left:left + w]
-    shrink = geometry.size[0] <= h and geometry.size[1] <= w
-    return cv2.resize(crop, geometry.size[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-
-
-def augmented(transform: Any, photo: np.ndarray) -> np.ndarray:
-    """A photo (height, width, 3) uint8 after an albumentations transform, which must give the same size and type."""
-    changed = transform(image=photo.copy())["image"]  # a copy: a transform may write into its input, which may be kept
-    if not isinstance(changed, np.ndarray) or changed.dtype != np.uint8 or changed.shape != photo.shape:
-        raise KitError("augment must give a uint8 photo of the size it gets: cropping, resizing, normalising and making tensors "
-                       "are the kit's, so that training and inference cannot differ")
-    return changed  # type: ignore[no-any-return]
-
-
-class Photos:
-    """A torch data set: item i is (i, one uint8 array (height, width, 3) for each geometry), the file decoded once.
-
-    With `augment`, an item may be asked for by (i, seed): the seed alone decides its randomness, so that neither workers
-    nor interruptions change a run. With `keep`, each process keeps up to that many bytes of fitted photos, so that later
-    epochs decode nothing.
-    """
-
-    def __init__(self, root: Path, images: Sequence[str], geometries: Sequence[Geometry],
-                 augment: Callable[[], Any] | None = None, keep: int = 0) -> None:
-        self.root, self.images, self.geometries, self.augment = root, list(images), list(geometries), augment
-        self.keep = self._room = keep
-        self._kept: dict[int, list[np.ndarray]] = {}
-        self._transform: Any = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, at: int | tuple[int, int]) -> tuple[int, list[np.ndarray]]:
-        i, seed = at if isinstance(at, tuple) else (at, None)
-        fitted = self._kept.get(i)
-        if fitted is None:
-            photo, _ = decode(self.root / self.images[i])
-            fitted = [fit(photo, geometry) for geometry in self.geometries]
-            size = sum(image.nbytes for image in fitted)
-            if size <= self._room:
-                self._kept[i] = fitted
-                self._room -= size
-        if self.augment is not None and seed is not None:
-            if self._transform is None:
-                self._transform = self.augment()
-            self._transform.set_random_seed(seed)
-            fitted = [augmented(self._transform, image) for image in fitted]
-        return i, fitted
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_transform": None, "_kept": {}, "_room": self.keep}  # a spawned worker makes its own
-
-
-def batches_of(n: int, size: int) -> list[list[int]]:
-    """The indices 0..n-1 in order, in batches of `size` with the rest in the last: every photo once."""
-    return [list(range(i, min(i + size, n))) for i in range(0, n, size)]
-
-
-def default_workers(device_type: str) -> int:
-    """Loader processes: as many as feed a GPU; none where the CPU computes, whose cores they would only take away."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, max(1, cores - 1)) if device_type == "cuda" else 0
-
-
-def make_loader(photos: Photos, batches: Any, workers: int, device: Any) -> Any:
-    """A torch loader that gives ((N,) indices, [one uint8 (N, height, width, 3) a geometry]) for each list of `batches`."""
-    from torch.utils.data import DataLoader
-    # The batch sampler runs in this process, so that an epoch set on it holds for workers that persist, too.
-    return DataLoader(photos, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda",  # type: ignore
-                      persistent_workers=workers > 0, worker_init_fn=_start_worker, collate_fn=_collate)
-
-
-def one_pass(loader: Any) -> Iterator[tuple[Any, Any]]:
-    """One pass over a loader; a worker's `KitError` comes as its own one line, without torch's traceback in it."""
-    try:
-        yield from loader
-    except KitError as error:
-        raise KitError(re.split(r"KitError: ", str(error))[-1]) from None
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise KitError("a loader process was killed, most likely for memory; take fewer --workers") from error
-
-
-def _start_worker(_: int) -> None:
-    import cv2
-    import torch
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-
-
-def _collate(items: Sequence[tuple[int, list[np.ndarray]]]) -> tuple[Any, list[Any]]:
-    import torch
-    stacked = [torch.from_numpy(np.stack([fitted[g] for _, fitted in items])) for g in range(len(items[0][1]))]
-    return torch.tensor([i for i, _ in items]), stacked

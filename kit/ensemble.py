@@ -21,11 +21,11 @@ import numpy as np
 from kit import __version__
 from kit.blend import mean, pool
 from kit.console import Parser, Progress, command, duration, say, show_table, warn
-from kit.data import (PIXELS_VERSION, Photos, batches_of, content_hash, default_workers, eval_images, find_data, info_csv,
-                      make_loader, read_eval)
+from kit.data import content_hash, eval_images, find_data, info_csv, read_eval
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
 from kit.metrics import Scores, score
+from kit.pixels import PIXELS_VERSION, Photos, batches_of, default_workers, make_loader
 from kit.tables import (Fold, Plan, Probs, file_hash, oof_key, read_metrics, read_plan, read_probs, refuse_existing,
                         refuse_input, text_hash, write_json, write_probs, write_submission)
 from kit.views import make_views
@@ -71,9 +71,11 @@ def find_members(runs: Sequence[Path], plan: Plan, allow_missing: bool = False) 
                               "again on this one")
             if not single and folder.name != f"fold{card.fold}":
                 raise problem(files.best, f"is the checkpoint of fold {card.fold}", remedy="move it to its own folder")
+            if card.limit:
+                raise problem(files.best, f"is of a trial on {card.limit} photos", remedy="train the recipe without --limit")
             members.append(Member(run.resolve().parent if single else run.resolve(), files, card, file_hash(files.best)))
             epochs = len(read_metrics(files.metrics))
-            if files.last.exists() or epochs < card.recipe["epochs"]:
+            if files.last.exists() or (epochs < card.recipe["epochs"] and not card.recipe["patience"]):
                 warn(f"{folder}: training is not finished ({epochs} of {card.recipe['epochs']} epochs)")
     repeated = [str(m.files.best) for i, m in enumerate(members) if m.hash in {o.hash for o in members[:i]}]
     if repeated:
@@ -149,7 +151,7 @@ def predict_members(members: Sequence[Member], data: Path, ids: Sequence[str], t
         for view in views:
             key = json.dumps({"checkpoint": member.hash, "photos": photos, "crop": member.card.crop, "size": member.card.size,
                               "view": view, "pixels": PIXELS_VERSION,
-                              "precision": str(choose_precision(device)).removeprefix("torch.")})
+                              "precision": str(choose_precision(device, member.card.parameters)).removeprefix("torch.")})
             path = member.files.folder / f"probs-{text_hash(key)[:16]}.npz"
             paths[m, view], keys[m, view] = path, key
             if path.exists():
@@ -205,8 +207,8 @@ def ensemble(runs: Sequence[Path], plan: Plan, data: Path, out: Path, tta: str =
     write_submission(out, ids, classes, info_csv(data), force)
     record = {
         "kit": __version__, "command": command_line, "blend": "mean", "views": views, "plan": plan.hash, "photos": len(ids),
-        "members": [{"run": m.run.name, "fold": m.card.fold, "epoch": m.card.epoch, "score": m.card.score, "sha256": m.hash,
-                     "weight": weight} for m, weight in zip(members, weights.tolist())],
+        "members": [{"run": m.run.name, "fold": m.card.fold, "epoch": m.card.epoch, "select": m.card.select,
+                     "score": m.card.score, "sha256": m.hash, "weight": weight} for m, weight in zip(members, weights.tolist())],
         "oof": {"photos": oof.photos, **asdict(oof.scores), "folds": oof.folds, "true_counts": oof.true_counts.tolist(),
                 "predicted_counts": oof.predicted_counts.tolist()},
         "counts": np.bincount(classes, minlength=NUM_CLASSES).tolist(), "passes_computed": computed,
@@ -233,8 +235,10 @@ def show_record(record: dict[str, Any]) -> None:
     if len(folds) > 1:
         say(f"by fold: {' '.join(f'{f:.3f}' for f in folds)} (spread {max(folds) - min(folds):.3f}, standard deviation "
             f"{np.std(folds, ddof=1):.3f})")
-    say("(each photo by the checkpoint that did not train on it, plain view; each fold's best epoch was chosen on it, so this "
-        "is a little too good, while the folds' mean and the views are not in it)")
+    chosen = ("each fold's best epoch was chosen on it, so this is a little too good, while "
+              if any(m["select"] == "best" for m in record["members"]) else "")
+    say(f"(each photo by the checkpoint that did not train on it, plain view; {chosen}the folds' mean and the views are not in "
+        "it)")
 
 
 @command

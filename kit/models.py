@@ -1,4 +1,4 @@
-"""Networks: a timm architecture with 18 outputs, which normalises its own input."""
+"""Networks: a timm architecture with a head for the 18 classes, which normalises its own input."""
 
 import difflib
 import os
@@ -9,60 +9,133 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from kit.data import Geometry
 from kit.errors import KitError, problem
-from kit.labels import NUM_CLASSES
+from kit.labels import AGES, GENDERS, MASKS, NUM_CLASSES
+from kit.pixels import Geometry
 from kit.recipe import Recipe
+
+
+# The outputs of each head. `ordinal`: the last two are the log-odds of 30 or older, and of 60 or older among those.
+OUTPUTS = {"classes": NUM_CLASSES, "tasks": len(MASKS) + len(GENDERS) + len(AGES), "ordinal": len(MASKS) + len(GENDERS) + 2}
+# Cao et al., NeurIPS 2019 (LDAM): the scale of the cosines.
+COSINE_SCALE = 30.0
+
+
+class Cosine(nn.Module):
+    """A last layer whose logits are `COSINE_SCALE` times the cosines of features and class weights, as LDAM's margins need."""
+
+    def __init__(self, features: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, features))
+        nn.init.kaiming_uniform_(self.weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        with torch.autocast(features.device.type, enabled=False):  # 30 in bf16 has steps of 1/8
+            cosines = functional.linear(functional.normalize(features.float()), functional.normalize(self.weight))
+            return COSINE_SCALE * cosines
+
+
+def combine(outputs: Tensor, head: str) -> Tensor:
+    """Logits (N, 18) of a head's outputs (N, OUTPUTS[head]).
+
+    Of three heads they are the logarithms of the products of the tasks' probabilities. The ordinal age is that of Shi et
+    al., Deep Neural Networks for Rank-Consistent Ordinal Regression Based On Conditional Probabilities (CORN), 2021: the
+    probabilities of 30 or older, and of 60 or older if 30 or older.
+    """
+    if head == "classes":
+        return outputs
+    mask, gender, age = outputs.float().split([len(MASKS), len(GENDERS), outputs.shape[1] - len(MASKS) - len(GENDERS)], dim=1)
+    if head == "ordinal":
+        yes, no = functional.logsigmoid(age), functional.logsigmoid(-age)
+        ages = torch.stack([no[:, 0], yes[:, 0] + no[:, 1], yes[:, 0] + yes[:, 1]], dim=1)
+    else:
+        ages = age.log_softmax(dim=1)
+    table = mask.log_softmax(dim=1)[:, :, None, None] + gender.log_softmax(dim=1)[:, None, :, None] + ages[:, None, None, :]
+    return table.flatten(1)
 
 
 class Network(nn.Module):
     """A classifier of photos: (N, 3, height, width) in 0..1 -> logits (N, 18).
 
-    Geometry, mean and std travel with it, so that inference cannot differ from training.
+    Geometry, mean, std and head travel with it, so that inference cannot differ from training. `cosine` makes the last layer
+    a `Cosine`.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: str, geometry: Geometry, mean: tuple[float, ...] | None = None,
-                 std: tuple[float, ...] | None = None, **options: Any) -> None:
+    def __init__(self, model: str, geometry: Geometry, head: str = "classes", cosine: bool = False,
+                 mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None, **options: Any) -> None:
         super().__init__()
-        self.body = _create(model, geometry, **options)
+        self.body = _create(model, geometry, OUTPUTS[head], **options)
+        self.head = head
+        if cosine:
+            self._make_cosine(model)
         config = self.body.pretrained_cfg
         self.geometry = geometry
         self.statistics = (tuple(mean or config["mean"]), tuple(std or config["std"]))
         self.register_buffer("mean", torch.tensor(self.statistics[0]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.statistics[1]).view(1, 3, 1, 1), persistent=False)
 
+    def _make_cosine(self, model: str) -> None:
+        last = self.body.get_classifier()
+        name = next((n for n, module in self.body.named_modules() if module is last), "")
+        if not isinstance(last, nn.Linear) or not name:
+            raise KitError(f"model '{model}': its last layer is no linear one, which loss='ldam' replaces; take another loss")
+        self.body.set_submodule(name, Cosine(last.in_features, last.out_features))
+
     def forward(self, photos: Tensor) -> Tensor:
-        logits: Tensor = self.body((photos - self.mean) / self.std)
-        return logits
+        return combine(self.body((photos - self.mean) / self.std), self.head)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """The number of a network's weights."""
+    return sum(p.numel() for p in network.parameters())
 
 
 def build(recipe: Recipe) -> Network:
     """The network that a recipe starts from, with its pretrained weights and a new head."""
     torch.manual_seed(recipe.seed)
-    network = Network(recipe.model, recipe.geometry, pretrained=recipe.pretrained is True, drop_rate=recipe.drop_rate,
-                      drop_path_rate=recipe.drop_path_rate)
+    network = Network(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam", pretrained=recipe.pretrained is True,
+                      drop_rate=recipe.drop_rate, drop_path_rate=recipe.drop_path_rate)
     if isinstance(recipe.pretrained, str):
         load_pretrained(network.body, recipe.pretrained)
-    try:
-        with torch.no_grad():
-            network.eval()(torch.zeros(1, 3, *recipe.size))
-    except Exception as error:  # each architecture says it in its own way
-        raise KitError(f"recipe {recipe.name}: {recipe.model} cannot take photos of {recipe.size[0]} x {recipe.size[1]} "
-                       f"({type(error).__name__}: {str(error)[:120]}); change size") from error
-    head = network.body.get_classifier()
-    if isinstance(head, nn.Linear):
+    _try(recipe, network)
+    last = network.body.get_classifier()
+    if isinstance(last, nn.Linear):
         # timm's own start is scaled for 1,000 outputs: with 18 the first loss is 4.8 instead of log 18 = 2.9, and undoing
         # that disturbs the pretrained features.
-        nn.init.normal_(head.weight, std=0.01)
-        nn.init.zeros_(head.bias)
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.zeros_(last.bias)
     return network
 
 
-def _create(model: str, geometry: Geometry, pretrained: bool = False, **options: Any) -> Any:
+def _try(recipe: Recipe, network: Network) -> None:
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 3, *recipe.size, device=network.mean.device))
+    except Exception as error:  # each architecture says it in its own way
+        raise KitError(f"recipe {recipe.name}: {recipe.model} cannot take photos of {recipe.size[0]} x {recipe.size[1]} "
+                       f"({type(error).__name__}: {str(error)[:120]}); change size") from error
+
+
+def cost(recipe: Recipe) -> tuple[int, float]:
+    """What a recipe's network costs: its number of weights, and GFLOP a photo forward (a multiplication and an addition are 2).
+
+    Counted on torch's meta device: nothing is computed, and no weights are read.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+    with torch.device("meta"):
+        network = Network(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam", drop_rate=recipe.drop_rate,
+                          drop_path_rate=recipe.drop_path_rate)
+    with FlopCounterMode(display=False) as counter:
+        _try(recipe, network)
+    return count_parameters(network), counter.get_total_flops() / 1e9
+
+
+def _create(model: str, geometry: Geometry, outputs: int, pretrained: bool = False, **options: Any) -> Any:
     import timm
     if not timm.is_model(model):
         near = difflib.get_close_matches(model, timm.list_models(), n=1)
@@ -73,7 +146,7 @@ def _create(model: str, geometry: Geometry, pretrained: bool = False, **options:
         options["img_size"] = geometry.size
     create: Callable[..., Any] = timm.create_model
     try:
-        return create(model, pretrained=pretrained, num_classes=NUM_CLASSES, **options)
+        return create(model, pretrained=pretrained, num_classes=outputs, **options)
     except TypeError as error:
         if re.search(r"unexpected keyword argument '(drop_rate|drop_path_rate)'", str(error)):
             raise KitError(f"model '{model}': it has no such option ({error}); take it out of the recipe") from error

@@ -1,17 +1,20 @@
 """Networks x views x photos -> probabilities; every photo is read and decoded once, whatever the networks and views."""
 
 import contextlib
+import functools
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from kit.console import Progress
-from kit.data import Photos, one_pass
 from kit.errors import KitError, problem
 from kit.labels import NUM_CLASSES
-from kit.models import Network
+from kit.models import Network, count_parameters
+from kit.pixels import Photos, one_pass
 from kit.views import View
 
 
@@ -30,15 +33,33 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
-def choose_precision(device: torch.device) -> torch.dtype:
-    """The precision that pays on a device: bf16 from Ampere on, fp16 on GPUs with tensor cores before it, else fp32."""
-    generation = torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else 0
+# bf16 on a CPU with its own instructions for it, against fp32, in training at 224 x 168 on two cores: ResNet18 1.8 times as
+# fast, ResNet50 1.9, VGG19 1.8, EfficientNet-b3 and b4 1.25; EfficientNet-b0 (5 M weights) 0.8.
+_BF16_WEIGHTS = 10_000_000
+
+
+@functools.cache
+def _cpu_has_bf16() -> bool:
+    try:
+        return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", Path("/proc/cpuinfo").read_text(encoding="utf-8")))
+    except OSError:
+        return False
+
+
+def choose_precision(device: torch.device, parameters: int) -> torch.dtype:
+    """The precision that pays on a device for a network of so many weights.
+
+    On GPUs bf16 from Ampere on, fp16 with tensor cores before it; on CPUs with bf16 instructions bf16 for networks of 10 M
+    weights or more; else fp32.
+    """
+    if device.type == "cpu":
+        return torch.bfloat16 if parameters >= _BF16_WEIGHTS and _cpu_has_bf16() else torch.float32
+    generation = torch.cuda.get_device_capability(device)[0]
     return torch.bfloat16 if generation >= 8 else torch.float16 if generation == 7 else torch.float32
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """Mixed precision in the device's own choice."""
-    precision = choose_precision(device)
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Mixed precision, or none for fp32."""
     return torch.autocast(device.type, precision if precision != torch.float32 else None, precision != torch.float32)
 
 
@@ -75,7 +96,7 @@ def predict(networks: Sequence[Network], loader: Any, views: dict[str, View], de
                     seen = view(plain)
                     for n, network in enumerate(networks):
                         if network.geometry == geometry:
-                            with autocast(device):
+                            with autocast(device, choose_precision(device, count_parameters(network))):
                                 logits = network(seen)
                             probs[n, v, at.numpy()] = logits.float().softmax(dim=1).cpu().numpy()
             if progress is not None:

@@ -21,39 +21,95 @@ from typing import Any
 
 import numpy as np
 
-from kit.data import FRAME, Geometry, augmented
 from kit.errors import KitError, problem
+from kit.pixels import FRAME, Geometry, augmented
 from kit.tables import text_hash
 
 # albumentations asks the network for a newer release whenever it is imported; a run should not.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 
+# The fields that are a choice among names.
+CHOICES = {
+    "head": ("classes", "tasks", "ordinal"),
+    "mix": ("none", "mixup", "cutmix", "half"),
+    "sampler": ("plain", "balanced", "sqrt"),
+    "loss": ("ce", "focal", "f1", "ldam"),
+    "class_weights": ("none", "inverse", "effective"),
+    "optimizer": ("adamw", "adam", "sgd"),
+    "schedule": ("cosine", "onecycle", "step", "constant"),
+    "select": ("best", "last", "ema"),
+    "monitor": ("f1", "loss"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What to train and how. Sizes are (height, width) in pixels.
 
-    `name` equals the file's name. `model` is a timm architecture. `pretrained` is True (ImageNet weights, fetched by
-    timm), False, or a local weights file, environment variables expanded. `crop` is the centre crop in the frame of the
-    competition's photos (512, 384), `size` what it is resized to; training and inference share both, and
-    `augment()` returns an albumentations transform of the uint8 RGB photo after them. `lr` is the peak, reached after
-    `warmup` epochs and followed by a cosine to zero over `epochs`.
+    Network: `name` equals the file's name. `model` is a timm architecture; `pretrained` is True (ImageNet weights, fetched
+    by timm), False, or a local weights file, environment variables expanded. `head` is `classes` (18 outputs), `tasks`
+    (mask, gender and age apart, whose probabilities are multiplied to the 18), or `ordinal` (the same, with the age as two
+    questions: 30 or older, and if so, 60 or older).
+
+    Photos: `crop` is the centre crop in the frame of the competition's photos (512, 384), `size` what it is resized to;
+    training and inference share both. `augment()` returns an albumentations transform of the uint8 RGB photo after them.
+    `mix` is `none`, `mixup`, `cutmix`, or `half` (the left half of one photo and the right half of another), applied to a
+    batch with probability `mix_prob`; `mix_alpha` is the parameter of the Beta distribution that mixup and cutmix draw from.
+
+    Labels, of training photos only: `age_boundary` is the age from which a person counts as 60 or older; people of the ages
+    `drop_ages` (lowest, highest) are left out. `sampler` is `plain`, `balanced` (every class as often) or `sqrt` (by the
+    square root of its size).
+
+    Loss: `loss` is `ce`, `focal` (with `focal_gamma`), `f1` (1 - soft macro-F1 of the batch) or `ldam`; `class_weights` is
+    `none`, `inverse` (of the class's size) or `effective` (of its effective number).
+
+    Steps: `optimizer` is `adamw`, `adam` or `sgd`; `layer_decay` below 1 lowers the learning rate from layer to layer
+    towards the input. `lr` is the peak, reached after `warmup` epochs; `schedule` is `cosine` (to zero over `epochs`),
+    `onecycle` (torch's, its own warm-up), `step` (times `lr_factor` every `lr_step` epochs) or `constant`. Gradients of
+    `accumulate` batches of `batch_size` make a step, clipped to the norm `clip` (0: not). `ema` is the decay of an
+    exponential moving average of the weights (0: none).
+
+    Which weights are kept: `select` is `best` (of the epoch with the best `monitor`, `f1` or `loss`, on the fold; the EMA's
+    where there is one), `ema` (the EMA after the last epoch) or `last` (those of the last epoch, without EMA). Training
+    ends early after `patience` epochs without a better `monitor` (0: never).
     """
 
     name: str
     model: str
     pretrained: bool | str = True
+    head: str = "classes"
+    drop_rate: float = 0.0
+    drop_path_rate: float = 0.0
     crop: tuple[int, int] = FRAME
     size: tuple[int, int] = (256, 192)
     augment: Callable[[], Any] | None = None
+    mix: str = "none"
+    mix_prob: float = 0.5
+    mix_alpha: float = 1.0
+    age_boundary: int = 60
+    drop_ages: tuple[int, int] | None = None
+    sampler: str = "plain"
+    loss: str = "ce"
+    focal_gamma: float = 2.0
+    label_smoothing: float = 0.0
+    class_weights: str = "none"
     epochs: int = 10
     batch_size: int = 32
+    accumulate: int = 1
+    optimizer: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.05
+    layer_decay: float = 1.0
+    schedule: str = "cosine"
     warmup: float = 1.0
-    label_smoothing: float = 0.0
-    drop_rate: float = 0.0
-    drop_path_rate: float = 0.0
+    lr_step: int = 2
+    lr_factor: float = 0.5
+    clip: float = 0.0
+    ema: float = 0.0
+    select: str = "best"
+    monitor: str = "f1"
+    patience: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,26 +120,50 @@ class Recipe:
         rule("name", isinstance(self.name, str) and bool(re.fullmatch(r"\w[\w.-]*", self.name)), "a plain file name")
         rule("model", isinstance(self.model, str), "the name of a timm architecture")
         rule("pretrained", isinstance(self.pretrained, (bool, str)), "True, False or a weights file")
+        for field, choices in CHOICES.items():
+            value = getattr(self, field)
+            near = difflib.get_close_matches(str(value), choices, n=1)
+            rule(field, value in choices, f"one of {', '.join(choices)}" + (f"; did you mean {near[0]}?" if near else ""))
         for field in ("crop", "size"):
             pair = getattr(self, field)
-            rule(field, isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(n, int) and 0 < n <= 4096 for n in pair),
+            rule(field, isinstance(pair, tuple) and len(pair) == 2 and all(type(n) is int and 0 < n <= 4096 for n in pair),
                  "a pair (height, width) of pixels")
         rule("crop", self.crop[0] <= FRAME[0] and self.crop[1] <= FRAME[1], f"at most {FRAME} (height, width)")
         rule("augment", self.augment is None or isinstance(self.augment, (FunctionType, RecipeFunction)),
              "a function, defined with def, that returns a transform")
-        for field, least in (("epochs", 1), ("batch_size", 2), ("seed", 0)):  # batch norm needs two photos
+        rule("drop_ages", self.drop_ages is None or (
+            isinstance(self.drop_ages, tuple) and len(self.drop_ages) == 2 and all(type(n) is int for n in self.drop_ages)
+            and 0 <= self.drop_ages[0] <= self.drop_ages[1] <= 120), "None or a pair (lowest, highest) of years")
+        for field, least, most in (("epochs", 1, 10**6), ("batch_size", 3, 10**6),  # of 2, one photo may be left over
+                                   ("accumulate", 1, 10**4), ("lr_step", 1, 10**6), ("patience", 0, 10**6),
+                                   ("age_boundary", 31, 120), ("seed", 0, 2**32 - 1)):
             value = getattr(self, field)
-            rule(field, type(value) is int and value >= least, f"a whole number from {least}")
-        for field, top in (("lr", None), ("weight_decay", None), ("warmup", self.epochs), ("label_smoothing", 1),
-                           ("drop_rate", 1), ("drop_path_rate", 1)):
+            rule(field, type(value) is int and least <= value <= most, f"a whole number from {least} to {most}")
+        for field, top in (("lr", 1e6), ("weight_decay", 1e6), ("warmup", self.epochs), ("label_smoothing", 1), ("mix_prob", 1),
+                           ("mix_alpha", 1e6), ("focal_gamma", 100), ("layer_decay", 1), ("lr_factor", 1), ("clip", 1e6),
+                           ("ema", 1), ("drop_rate", 1), ("drop_path_rate", 1)):
             value = getattr(self, field)
-            good = type(value) in (int, float) and 0 <= value <= (1e6 if top is None else top)
-            rule(field, good and (field != "lr" or value > 0), "a number from 0" + (f" to {top}" if top is not None else " up"))
+            good = type(value) in (int, float) and 0 <= value <= top
+            positive = field in ("lr", "mix_alpha", "layer_decay", "lr_factor")
+            rule(field, good and (not positive or value > 0), f"a number {'above' if positive else 'from'} 0 to {top:g}")
+        for field, wrong, text in (
+                ("accumulate", self.accumulate > 1 and self.loss == "f1",
+                 "1 with loss='f1', which is of a whole batch: the sum over smaller ones is another loss; raise batch_size"),
+                ("head", self.head == "ordinal" and self.loss == "ldam",
+                 "classes or tasks with loss='ldam', whose margins are between the outputs of classes"),
+                ("ema", self.select == "ema" and self.ema == 0, "above 0 (such as 0.99) with select='ema'"),
+                ("ema", self.ema == 1, "below 1: at 1 the average never moves")):
+            rule(field, not wrong, text)
 
     @property
     def geometry(self) -> Geometry:
         """The recipe's crop and size."""
         return Geometry(self.crop, self.size)
+
+    @property
+    def averages(self) -> bool:
+        """Whether the weights in use are those of an exponential moving average."""
+        return self.ema > 0 and self.select != "last"
 
     def describe(self) -> dict[str, Any]:
         """The recipe as plain JSON values; `augment` is the code of its file, as it was when the recipe was loaded."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kit.console import warn
 from kit.errors import KitError, problem
 from kit.labels import GENDERS, NUM_CLASSES, SHOTS, age_class, encode
 
@@ -396,6 +397,11 @@ class Fold:
         """What training continues from; gone once the fold is finished."""
         return self.folder / "last.pt"
 
+    @property
+    def bad_batch(self) -> Path:
+        """The photos of a batch whose loss was not finite."""
+        return self.folder / "bad_batch.txt"
+
 
 def oof_key(best: Path, plan: Plan, fold: int) -> str:
     """What out-of-fold probabilities are keyed by: their checkpoint and the fold of the plan."""
@@ -403,8 +409,11 @@ def oof_key(best: Path, plan: Plan, fold: int) -> str:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder against a second process, and clear what a killed one left half-written; raises if another holds it."""
+def locked(folder: Path, waiting: str = "") -> Iterator[None]:
+    """Hold a folder against a second process, and clear what a killed one left half-written.
+
+    If another process holds it, raises `KitError`, or, with `waiting`, says that and waits.
+    """
     import fcntl
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as file:
@@ -412,7 +421,10 @@ def locked(folder: Path) -> Iterator[None]:
             # The kernel lets go of it when the process ends, however it ends.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise problem(folder, "another process is training this fold", remedy="wait for it, or stop it first") from error
+            if not waiting:
+                raise problem(folder, "another process is training this fold", remedy="wait for it, or stop it first") from error
+            warn(f"{folder}: {waiting}")
+            fcntl.flock(file, fcntl.LOCK_EX)
         for half in folder.glob(".*.tmp"):
             half.unlink()
         yield

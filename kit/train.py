@@ -1,70 +1,52 @@
 """Train one recipe on the folds of a plan: a checkpoint, out-of-fold probabilities and metrics for each fold.
 
     python -m kit.train recipes/effb4_5fold.py --fold 0
+    python -m kit.train recipes/effb4_5fold.py --dry-run
+    python -m kit.train --list
 
-writes `runs/effb4_5fold/fold0/`: `best.safetensors` (the weights of the epoch with the best macro-F1 on the whole fold),
-`oof.npz` (their probabilities for the fold's photos), `metrics.csv` (a row an epoch). `last.pt` lies there until the
-fold is finished: the same command continues from its last whole epoch. A finished fold is skipped.
+writes `runs/effb4_5fold/fold0/`: `best.safetensors` (the weights of the epoch that the recipe's `select` says, by default
+the one with the best macro-F1 on the whole fold), `oof.npz` (their probabilities for the fold's photos), `metrics.csv` (a
+row an epoch). `last.pt` lies there until the fold is finished, written every epoch and every `--save-minutes`, and before
+Ctrl+C or SIGTERM end the training: the same command goes on from there, to the same weights as without the interruption.
+A finished fold is skipped.
 """
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import math
+import resource
 import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from kit import __version__
-from kit.console import Parser, Progress, command, duration, say, warn
-from kit.data import Photos, batches_of, default_workers, find_data, fingerprint, make_loader, one_pass, train_images
+from kit.console import Parser, Progress, Stop, command, duration, say, show_table, warn
+from kit.data import find_data, fingerprint, train_images
 from kit.errors import KitError, problem
-from kit.labels import CLASS_NAMES
+from kit.labels import NUM_CLASSES
 from kit.metrics import Scores, score
-from kit.recipe import Recipe, check_augment, load_recipe
+from kit.pixels import Cache, Photos, batches_of, cached, default_workers, make_loader, one_pass
+from kit.recipe import CHOICES, Recipe, check_augment, load_recipe, shipped_recipe
 from kit.tables import (Fold, Plan, Probs, file_hash, locked, oof_key, read_metrics, read_plan, read_probs, write_metrics,
                         write_probs)
+from kit.track import TRACKERS, open_tracker
 
-_KEPT_BYTES = 2**29  # of fitted photos a process keeps in memory: 7,900 at 160 x 120
+if TYPE_CHECKING:
+    import torch
 
+    from kit.learn import EpochBatches, Learner
 
-class EpochBatches:
-    """A batch sampler: each epoch a shuffle of 0..n-1, as lists of (index, seed of its augmentation).
-
-    Order and seeds follow from `seed`, `fold` and `epoch` alone, so that a continued run equals an uninterrupted one.
-    The last, smaller batch is left out (batch norm would see too few), unless it is the only one.
-    """
-
-    def __init__(self, n: int, batch_size: int, seed: int, fold: int) -> None:
-        self.n, self.size, self.stream, self.epoch = n, min(batch_size, n), f"{seed}/{fold}", 0
-
-    def __len__(self) -> int:
-        return self.n // self.size
-
-    def seed(self, what: object) -> int:
-        """A seed of this epoch for `what`: 0..2**32-1.
-
-        By SHA-256: a checksum such as CRC-32 is linear, so that sorting by it puts the same photos side by side in
-        every epoch.
-        """
-        return int.from_bytes(hashlib.sha256(f"{self.stream}/{self.epoch}/{what}".encode()).digest()[:4], "big")
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.argsort([self.seed(i) for i in range(self.n)], kind="stable")
-        for start in range(0, len(self) * self.size, self.size):
-            yield [(int(i), self.seed(f"augment/{i}")) for i in order[start:start + self.size]]
-
-
-def learning_rate(recipe: Recipe, epoch: float) -> float:
-    """The learning rate after `epoch` (a fraction counts) epochs: linear warm-up to `recipe.lr`, then a cosine to zero."""
-    if epoch < recipe.warmup:
-        return recipe.lr * epoch / recipe.warmup
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * (epoch - recipe.warmup) / max(recipe.epochs - recipe.warmup, 1e-9)))
+_VALID_BATCH = 32
+# How often a GPU is asked whether the losses are finite: asking waits for it.
+_CHECK_STEPS = 10
 
 
 def check_data(data: Path, plan: Plan) -> None:
@@ -101,14 +83,15 @@ def _standing(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, A
                       differ if len(differ) > 1 else (), "give the recipe another name, or --force to train it anew")
     if its_fold != fold:
         raise problem(files.folder, f"holds files of fold {its_fold}", remedy="move them back, or --force to train it anew")
-    epochs = len(read_metrics(files.metrics))
-    if not state and epochs < recipe.epochs:
-        raise problem(files.folder, f"has metrics of {epochs} of {recipe.epochs} epochs, and no last.pt to go on from",
+    rows = read_metrics(files.metrics)
+    if not state and not _over(recipe, rows):
+        raise problem(files.folder, f"has metrics of {len(rows)} of {recipe.epochs} epochs, and no last.pt to go on from",
                       remedy="--force to train it anew")
     return state
 
 
-def _mend_oof(files: Fold, plan: Plan, fold: int, data: Path, device_name: str | None, workers: int | None) -> None:
+def _mend_oof(recipe: Recipe, plan: Plan, data: Path, fold: int, files: Fold, device_name: str | None,
+              workers: int | None) -> None:
     """Make a finished fold's out-of-fold probabilities again where they are gone or damaged.
 
     Raises `KitError` where it is the checkpoint that is not what they were made from.
@@ -126,11 +109,12 @@ def _mend_oof(files: Fold, plan: Plan, fold: int, data: Path, device_name: str |
                           remedy="put the right one back, or train the fold again with --force")
         return
     device, card = choose_device(device_name), read_card(files.best)
-    valid = plan.photos[plan.photos["fold"] == fold]
-    loader = make_loader(Photos(train_images(data), valid["image"].tolist(), [card.geometry]), batches_of(len(valid), 32),
-                         default_workers(device.type) if workers is None else workers, device)
+    valid = _limited(plan.photos[plan.photos["fold"] == fold], card.limit)
+    workers = default_workers(device.type) if workers is None else workers
+    loader = make_loader(Photos(train_images(data), valid["image"].tolist(), [card.geometry]),
+                         batches_of(len(valid), _VALID_BATCH), workers, device)
     probs = predict([load(files.best, device)], loader, make_views("none"), device)[0, 0]
-    saved, again = _best(read_metrics(files.metrics))["val_loss"], _log_loss(probs, valid["label"].to_numpy())
+    saved, again = _chosen(recipe, read_metrics(files.metrics))["val_loss"], _log_loss(probs, valid["label"].to_numpy())
     if abs(again - saved) > 0.05:  # far more than another device's rounding makes
         raise problem(files.best, f"has the loss {again:.3f}, not the {saved:.3f} it was saved with: it is damaged",
                       remedy="train the fold again with --force")
@@ -148,145 +132,251 @@ def _log_loss(probs: np.ndarray, truth: np.ndarray) -> float:
     return float(-np.log(np.maximum(probs[np.arange(len(truth)), truth], 1e-12)).mean(dtype=np.float64))
 
 
-def _best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The best epoch of a run's metrics: the first of equals."""
-    return max(rows, key=lambda row: row["val_f1_macro"])
+def _best(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The best epoch of a run's metrics by the recipe's `monitor`: the first of equals."""
+    return min(rows, key=lambda row: row["val_loss"] if recipe.monitor == "loss" else -row["val_f1_macro"])
+
+
+def _chosen(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The epoch whose weights are kept."""
+    return _best(recipe, rows) if recipe.select == "best" else rows[-1]
+
+
+def _over(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether training ends after these epochs: they are all, or too many without a better one."""
+    if not rows:
+        return False
+    return len(rows) >= recipe.epochs or 0 < recipe.patience <= len(rows) - _best(recipe, rows)["epoch"]
+
+
+def _outcome(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> str:
+    """What a finished fold has come to: the chosen epoch and, where it was chosen on the fold, the last one beside it."""
+    row = _chosen(recipe, rows)
+    text = f"epoch {row['epoch']:.0f} of {len(rows)}, {_scores(row).line()}"
+    if recipe.select == "best" and row is not rows[-1]:
+        text += f"; the last epoch {rows[-1]['val_f1_macro']:.3f}"
+    return text
 
 
 def _scores(row: dict[str, Any]) -> Scores:
     return Scores(*(row[c] for c in ("val_f1_macro", "val_acc", "val_f1_mask", "val_f1_gender", "val_f1_age")))
 
 
-def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, device_name: str | None = None,
-               workers: int | None = None, force: bool = False) -> Scores:
-    """Train one fold of a recipe, or go on with it, and return the scores of its best epoch on the fold's photos.
+def _limited(photos: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """At most `limit` of the photos (0: all), the same ones every time, drawn over all of them."""
+    if not limit or len(photos) <= limit:
+        return photos
+    digests = photos["image"].map(lambda image: hashlib.sha256(image.encode()).hexdigest())
+    return photos.loc[digests.sort_values().index[:limit].sort_values()]
 
-    Writes into `runs/<recipe>/fold<fold>`, as the module says. The best epoch is chosen on the photos it is scored on,
-    so its score is a little too good.
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a fold is trained and validated on, as rows of the plan; training labels as the recipe wants them."""
+
+    train: pd.DataFrame
+    valid: pd.DataFrame
+    labels: np.ndarray
+
+    @property
+    def counts(self) -> np.ndarray:
+        """The training photos a class, (18,)."""
+        return np.bincount(self.labels, minlength=NUM_CLASSES)
+
+
+def _split(recipe: Recipe, plan: Plan, fold: int, limit: int) -> _Parts:
+    from kit.learn import training_labels
+    held = (plan.photos["fold"] == fold).to_numpy()
+    train = plan.photos[~held]
+    taken, _ = training_labels(recipe, train["label"].to_numpy(), train["age"].to_numpy())
+    train = _limited(train[taken], limit)
+    if len(train) < 2:
+        raise KitError(f"recipe {recipe.name}: {len(train)} photos are left to train on; drop fewer ages")
+    _, labels = training_labels(recipe, train["label"].to_numpy(), train["age"].to_numpy())
+    return _Parts(train, _limited(plan.photos[held], limit), labels)
+
+
+def _loaders(recipe: Recipe, parts: _Parts, root: Path, cache: Cache | None, batches: "EpochBatches", workers: int,
+             device: "torch.device") -> tuple[Any, Any]:
+    seen, unseen = (Photos(root, part["image"].tolist(), [recipe.geometry], augment, cache)
+                    for part, augment in ((parts.train, recipe.augment), (parts.valid, None)))
+    return (make_loader(seen, batches, workers, device),
+            make_loader(unseen, batches_of(len(parts.valid), _VALID_BATCH), workers, device))
+
+
+def _steps(loader: Any) -> Iterator[list[tuple[Any, Any]]]:
+    """The rest of an epoch: the batches of each step, as (indices, photos)."""
+    passing, batches = one_pass(loader), loader.batch_sampler
+    for sizes in batches.sizes[batches.start:]:
+        yield [(at, photos) for at, (photos,) in (next(passing) for _ in sizes)]
+
+
+def _device_name(learner: "Learner") -> str:
+    return f"{learner.device}, {str(learner.precision).removeprefix('torch.')}"
+
+
+@dataclass
+class _Position:
+    """How far a fold's training is: whole epochs as `rows`, and the current one's steps, loss and seconds so far."""
+
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    step: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    waited: float = 0.0
+
+
+def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, device_name: str | None = None,
+               workers: int | None = None, force: bool = False, limit: int = 0, pixels: Path | None = None,
+               save_minutes: float = 10, track: str | None = None) -> Scores:
+    """Train one fold of a recipe, or go on with it, and return the scores of the epoch whose weights are kept.
+
+    Writes into `runs/<recipe>/fold<fold>`, as the module says. With `select="best"` the epoch is chosen on the photos it is
+    scored on, so that its score is a little too good. `pixels` is the folder of the pixel cache; without it photos are
+    decoded in every epoch.
     """
     import torch
-    from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 
-    from kit.checkpoint import Card, read_card, save, save_state
-    from kit.models import build
-    from kit.predict import autocast, choose_device, choose_precision, predict, to_device
+    from kit.checkpoint import make_card, read_card, save, save_state
+    from kit.learn import EpochBatches, Learner, learning_rate
+    from kit.models import count_parameters
+    from kit.predict import choose_device, predict
     from kit.views import make_views
 
     files = Fold(runs / recipe.name / f"fold{fold}")
     state = None if force else _standing(recipe, plan, fold, files)
     if state == {}:
-        _mend_oof(files, plan, fold, data, device_name, workers)
-        row = _best(read_metrics(files.metrics))
-        say(f"{files.folder}: finished before, skipped (best epoch {row['epoch']:.0f}, {_scores(row).line()})")
-        return _scores(row)
+        _mend_oof(recipe, plan, data, fold, files, device_name, workers)
+        finished = read_metrics(files.metrics)
+        say(f"{files.folder}: finished before, skipped ({_outcome(recipe, finished)})")
+        return _scores(_chosen(recipe, finished))
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
     check_augment(recipe)
-    held = (plan.photos["fold"] == fold).to_numpy()
-    train, valid = plan.photos[~held], plan.photos[held]
-    labels = torch.tensor(train["label"].to_numpy(), device=device)
-    truth = valid["label"].to_numpy()
-
-    network = build(recipe).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = create_optimizer_v2(network.body, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay)
-    scaler = torch.amp.GradScaler(device.type, enabled=choose_precision(device) == torch.float16)
-    criterion = torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-    batches = EpochBatches(len(train), recipe.batch_size, recipe.seed, fold)
-    # Only where one process sees them all: workers would each keep some, and seldom the right ones.
-    room = _KEPT_BYTES if workers == 0 else 0
-    seen, unseen = (Photos(train_images(data), part["image"].tolist(), [recipe.geometry], augment, keep=room)
-                    for part, augment in ((train, recipe.augment), (valid, None)))
-    loader = make_loader(seen, batches, workers, device)
-    valid_loader = make_loader(unseen, batches_of(len(valid), 32), workers, device)
+    parts, root = _split(recipe, plan, fold, limit), train_images(data)
+    truth, labels, images = parts.valid["label"].to_numpy(), torch.from_numpy(parts.labels), parts.train["image"].to_numpy()
+    learner = Learner(recipe, parts.counts, device)
 
     def kept(row: dict[str, Any]) -> bool:
         return (files.best.exists() and files.oof.exists() and read_card(files.best).epoch == row["epoch"]
                 and read_probs(files.oof).key == oof_key(files.best, plan, fold))
 
-    rows: list[dict[str, Any]] = []
+    now = _Position()
     if state is not None:
-        network.body.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        if state["scaler"]:  # empty where the epochs before were not trained in fp16
-            scaler.load_state_dict(state["scaler"])
-        rows = state["rows"]
-        if _best(rows) is not rows[-1] and not kept(_best(rows)):
-            raise problem(files.best, f"of the best epoch, {_best(rows)['epoch']}, or oof.npz beside it, is gone or damaged",
+        learner.restore(state["learner"])
+        now = _Position(state["rows"], state["step"], state["loss"], state["seconds"], state["waited"])
+        chosen = _chosen(recipe, now.rows) if now.rows else None
+        if chosen and (chosen is not now.rows[-1] or now.step) and not kept(chosen):
+            raise problem(files.best, f"of the kept epoch, {chosen['epoch']}, or oof.npz beside it, is gone or damaged",
                           remedy="put it back, or train the fold again with --force")
-    elif force:
+    tracker = open_tracker(track, files.folder, recipe.describe(), fold, now.rows)
+    # Of all folds' photos, so that they share it; a trial does not build it.
+    cache = cached(pixels, root, plan.photos["image"].tolist(), recipe.geometry, build=not limit) if pixels else None
+    batches = EpochBatches(recipe, parts.labels, fold)
+    loader, valid_loader = _loaders(recipe, parts, root, cache, batches, workers, device)
+    if force:
         # Only now: until here a typo or a missing weights file would have cost what was there.
-        for path in (files.last, files.best, files.oof, files.metrics, *files.folder.glob("probs-*.npz")):
+        for path in (files.last, files.best, files.oof, files.metrics, files.bad_batch, *files.folder.glob("probs-*.npz")):
             path.unlink(missing_ok=True)
 
     def validate(progress: Progress) -> np.ndarray:
-        network.eval()
-        return predict([network], valid_loader, make_views("none"), device, progress)[0, 0]
+        return predict([learner.used.eval()], valid_loader, make_views("none"), device, progress)[0, 0]
 
     def keep(row: dict[str, Any], probs: np.ndarray) -> None:
-        save(files.best, network, Card(
-            model=recipe.model, crop=recipe.crop, size=recipe.size, mean=network.statistics[0], std=network.statistics[1],
-            classes=CLASS_NAMES, recipe=recipe.describe(), fold=fold, plan=plan.hash, epoch=row["epoch"],
-            score=row["val_f1_macro"], kit=__version__))
-        _write_oof(files, plan, fold, valid, probs)
+        save(files.best, learner.used, make_card(recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit))
+        _write_oof(files, plan, fold, parts.valid, probs)
 
-    size = sum(p.numel() for p in network.parameters()) / 1e6
-    say(f"{files.folder}: {recipe.model}, {size:.1f} M parameters, {len(train):,} photos to train, {len(valid):,} to validate, "
-        f"{device}, {str(choose_precision(device)).removeprefix('torch.')}, {workers} workers"
-        + (f"; going on after epoch {len(rows)}" if rows else ""))
+    recent: list[tuple[int, np.ndarray, torch.Tensor]] = []  # steps whose loss has not been looked at
 
-    with Progress(f"fold {fold}", (recipe.epochs - len(rows)) * (len(batches) * batches.size + len(valid))) as progress:
-        if rows and _best(rows) is rows[-1] and not kept(rows[-1]):
-            keep(rows[-1], validate(progress))  # the interruption came between last.pt and these
-        for epoch in range(len(rows), recipe.epochs):
-            started = time.monotonic()
-            batches.epoch = epoch
-            torch.manual_seed(batches.seed("network"))  # dropout and stochastic depth, on every device
-            network.train()
-            total = torch.zeros((), device=device)
-            waited, rate = 0.0, 0.0
-            best = f", best {_best(rows)['val_f1_macro']:.3f}" if rows else ""
+    def check() -> None:
+        losses = torch.stack([loss for _, _, loss in recent]).cpu() if recent else torch.zeros(0)
+        for (step, at, _), loss in zip(recent, losses):
+            if not math.isfinite(loss):
+                files.bad_batch.write_text("".join(f"{image}\n" for image in images[at]), encoding="utf-8")
+                raise problem(files.folder, f"the training loss of epoch {len(now.rows) + 1}, step {step + 1}, is not a finite "
+                              f"number, for the photos listed in {files.bad_batch.name}", images[at].tolist(),
+                              "lower lr or set clip in the recipe, and start with --force")
+        now.loss += float(losses.sum(dtype=torch.float64))
+        recent.clear()
+
+    saved = time.monotonic()
+
+    def save_now() -> None:
+        nonlocal saved
+        check()  # weights that have diverged are not worth keeping
+        save_state(files.last, {
+            "recipe": json.dumps(recipe.describe()), "plan": plan.hash, "fold": fold, "epoch": len(now.rows),
+            "learner": learner.state(), **{f.name: getattr(now, f.name) for f in dataclasses.fields(now)}})
+        saved = time.monotonic()
+
+    def train_epoch(progress: Progress) -> None:
+        batches.epoch, batches.start = len(now.rows), now.step
+        best = f", best {_best(recipe, now.rows)['val_f1_macro']:.3f}" if now.rows else ""
+        asked = time.monotonic()
+        for step in _steps(loader):
+            fetched = time.monotonic()
+            rate = learning_rate(recipe, len(now.rows) + (now.step + 0.5) / batches.steps)
+            loss = learner.step([(photos, labels[at]) for at, photos in step], rate, batches.seed(f"step/{now.step}"))
+            recent.append((now.step, torch.cat([at for at, _ in step]).numpy(), loss))
+            now.step += 1
+            note = None
+            if device.type == "cpu" or len(recent) >= _CHECK_STEPS:
+                check()
+                note = f"epoch {len(now.rows) + 1}/{recipe.epochs}, loss {now.loss / now.step:.3f}{best}"
+            progress.advance(sum(len(at) for at, _ in step), note)
+            now.waited += fetched - asked
+            now.seconds += time.monotonic() - asked
+            if stop.asked:
+                raise KeyboardInterrupt
+            if time.monotonic() - saved >= save_minutes * 60:
+                save_now()
             asked = time.monotonic()
-            for step, (at, (photos,)) in enumerate(one_pass(loader)):
-                waited += time.monotonic() - asked
-                rate = learning_rate(recipe, epoch + (step + 0.5) / len(batches))
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                with autocast(device):
-                    loss = criterion(network(to_device(photos, device)), labels[at.to(device)])
-                optimizer.zero_grad(set_to_none=True)
-                scaler.scale(loss).backward()
-                scaler.step(optimizer)
-                scaler.update()
-                total += loss.detach()
-                # Reading the loss waits for the GPU, so the bar shows it only now and then.
-                loss_note = f"loss {float(total) / (step + 1):.3f}" if step % 10 == 0 else None
-                progress.advance(len(at), loss_note and f"epoch {epoch + 1}/{recipe.epochs}, {loss_note}{best}")
-                asked = time.monotonic()
-            train_loss = float(total) / len(batches)
-            seconds = time.monotonic() - started
-            if not math.isfinite(train_loss):
-                raise KitError(f"{files.folder}: the training loss of epoch {epoch + 1} is not a finite number; lower lr in the "
-                               "recipe (the epochs before are kept)")
-            probs = validate(progress)
-            scores = score(truth, probs.argmax(axis=1))
-            rows.append({
-                "epoch": epoch + 1, "lr": rate, "train_loss": train_loss,
-                "val_loss": _log_loss(probs, truth),
-                "val_acc": scores.accuracy, "val_f1_macro": scores.f1, "val_f1_mask": scores.mask, "val_f1_gender": scores.gender,
-                "val_f1_age": scores.age, "time_data": waited / len(batches), "time_step": seconds / len(batches)})
-            # First of all, so that whatever interrupts the writing of the others, the next start makes them from it.
-            save_state(files.last, {"recipe": json.dumps(recipe.describe()), "plan": plan.hash, "fold": fold, "rows": rows,
-                                    "network": network.body.state_dict(), "optimizer": optimizer.state_dict(),
-                                    "scaler": scaler.state_dict()})
-            improved = _best(rows) is rows[-1]
-            if improved:
-                keep(rows[-1], probs)
-            write_metrics(files.metrics, rows)
-            progress.say(f"  epoch {epoch + 1:2d}/{recipe.epochs}  loss {train_loss:.3f}  val loss {rows[-1]['val_loss']:.3f}  "
-                         f"{scores.line()}  {duration(time.monotonic() - started)}" + ("  best so far" if improved else ""))
-    write_metrics(files.metrics, rows)
+        check()
+
+    def end_epoch(progress: Progress, probs: np.ndarray) -> None:
+        scores, epoch = score(truth, probs.argmax(axis=1)), len(now.rows) + 1
+        row = {"epoch": epoch, "lr": learning_rate(recipe, epoch - 0.5 / batches.steps), "train_loss": now.loss / batches.steps,
+               "val_loss": _log_loss(probs, truth), "val_acc": scores.accuracy, "val_f1_macro": scores.f1,
+               "val_f1_mask": scores.mask, "val_f1_gender": scores.gender, "val_f1_age": scores.age,
+               "time_data": now.waited / batches.steps, "time_step": now.seconds / batches.steps}
+        seconds = now.seconds
+        now.rows.append(row)
+        now.step, now.loss, now.seconds, now.waited = 0, 0.0, 0.0, 0.0
+        # First of all, so that whatever interrupts the writing of the others, the next start makes them from it.
+        save_now()
+        chosen = _chosen(recipe, now.rows) is row
+        if chosen:
+            keep(row, probs)
+        write_metrics(files.metrics, now.rows)
+        tracker.log(row)
+        progress.say(f"  epoch {epoch:2d}/{recipe.epochs}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}  "
+                     f"{scores.line()}  {duration(seconds)}" + ("  best so far" if chosen and recipe.select == "best" else ""))
+
+    left = (recipe.epochs - len(now.rows)) * (len(parts.train) + len(parts.valid)) - sum(map(sum, batches.sizes[:now.step]))
+    say(f"{files.folder}: {recipe.model}, {count_parameters(learner.network) / 1e6:.1f} M parameters, {len(parts.train):,} "
+        f"photos to train, {len(parts.valid):,} to validate, {_device_name(learner)}, {workers} workers"
+        + (f"; going on after epoch {len(now.rows)}, step {now.step} of {batches.steps}" if state is not None else ""))
+    with Stop() as stop, Progress(f"fold {fold}", left) as progress, contextlib.closing(tracker):
+        try:
+            if now.rows and _chosen(recipe, now.rows) is now.rows[-1] and not kept(now.rows[-1]):
+                keep(now.rows[-1], validate(progress))  # the interruption came between last.pt and these
+            while not _over(recipe, now.rows):
+                with stop.held():
+                    train_epoch(progress)
+                probs = validate(progress)
+                with stop.held():
+                    end_epoch(progress, probs)
+        except KeyboardInterrupt:
+            if not stop.forced:
+                with contextlib.suppress(KeyboardInterrupt), stop.held():
+                    save_now()
+            raise
+    if len(now.rows) < recipe.epochs:
+        say(f"{files.folder}: ended early, {recipe.patience} epochs without a better {recipe.monitor}")
+    write_metrics(files.metrics, now.rows)
     files.last.unlink(missing_ok=True)
-    return _scores(_best(rows))
+    files.bad_batch.unlink(missing_ok=True)
+    return _scores(_chosen(recipe, now.rows))
 
 
 def chosen_folds(text: str, k: int) -> list[int]:
@@ -299,55 +389,195 @@ def chosen_folds(text: str, k: int) -> list[int]:
     return list(dict.fromkeys(map(int, parts)))
 
 
+def _check_folds(recipe: Recipe, plan: Plan, folds: Sequence[int], runs: Path, resume: bool) -> None:
+    """Raise now what would be raised only after the folds before it; with `resume`, also where there is nothing to go on from."""
+    for fold in folds:
+        files = Fold(runs / recipe.name / f"fold{fold}")
+        if _standing(recipe, plan, fold, files) is None and resume:
+            raise problem(files.folder, "there is no training to resume", remedy="start it without --resume")
+
+
 def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Path, device: str | None = None,
-          workers: int | None = None, force: bool = False) -> list[Scores]:
-    """Train several folds one after another; the scores of each one's best epoch."""
+          workers: int | None = None, force: bool = False, limit: int = 0, cache: bool = True, save_minutes: float = 10,
+          track: str | None = None, resume: bool = False) -> list[Scores]:
+    """Train several folds one after another; the scores of the epoch that each one keeps.
+
+    With `limit`, a trial on so many photos of each part, in a run of its own, `<recipe>-limit<limit>`.
+    """
     import torch
     check_data(data, plan)
-    for fold in folds if not force else ():
-        _standing(recipe, plan, fold, Fold(runs / recipe.name / f"fold{fold}"))  # told now, not after the folds before it
+    if limit:
+        recipe = dataclasses.replace(recipe, name=f"{recipe.name}-limit{limit}")
+    if not force:
+        _check_folds(recipe, plan, folds, runs, resume)
     done = []
     for fold in folds:
         try:
             with locked(runs / recipe.name / f"fold{fold}"):
-                done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force))
-        except torch.OutOfMemoryError as error:
-            raise KitError(f"recipe {recipe.name}: the GPU's memory is too small for batch_size={recipe.batch_size} at "
-                           f"{recipe.size[0]} x {recipe.size[1]}; lower batch_size") from error
+                done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force, limit,
+                                       runs / "pixels" if cache else None, save_minutes, track))
+                continue
+        except torch.OutOfMemoryError:
+            pass  # told below, when the memory of the frames above is free again
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise KitError("a loader process was killed, most likely for memory; take fewer --workers; the same command goes on "
+                           "from the last save") from error
         except KeyboardInterrupt:
             rest = ",".join(map(str, folds[folds.index(fold) + 1:]))
-            warn("stopped; the same command goes on after the last whole epoch" if not force else
-                 f"stopped in fold {fold}; --fold {fold} without --force goes on after its last whole epoch"
+            warn("stopped; the same command goes on from here" if not force else
+                 f"stopped in fold {fold}; --fold {fold} without --force goes on from here"
                  + (f", and --fold {rest} --force trains the rest anew" if rest else ""))
             raise
+        raise _too_large(recipe, device)
     return done
+
+
+def _too_large(recipe: Recipe, device_name: str | None) -> KitError:
+    """The error of a batch too large for the device's memory, with the one that fits."""
+    from kit.learn import fitting_batch
+    from kit.predict import choose_device
+    device = choose_device(device_name)
+    fits = fitting_batch(recipe, device)
+    text = f"recipe {recipe.name}: the memory of {device} is too small for batch_size={recipe.batch_size} at " \
+           f"{recipe.size[0]} x {recipe.size[1]}; "
+    if fits is None:
+        return KitError(text + "no smaller one fits either: lower size, or free the device")
+    steps = recipe.accumulate * math.ceil(recipe.batch_size / fits)
+    return KitError(text + f"{fits} fits: set batch_size={fits}, accumulate={steps}, and the steps stay the same")
+
+
+def dry_run(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, device_name: str | None = None,
+            workers: int | None = None, cache: bool = True) -> None:
+    """Try a batch of each stage of a fold, and print seconds, memory and how long it all will take; writes nothing."""
+    import torch
+
+    from kit.learn import EpochBatches, Learner, learning_rate
+    from kit.predict import choose_device, predict
+    from kit.views import make_views
+    check_data(data, plan)
+    check_augment(recipe)
+    device = choose_device(device_name)
+    workers = default_workers(device.type) if workers is None else workers
+    parts, root = _split(recipe, plan, fold, 0), train_images(data)
+    learner, batches = Learner(recipe, parts.counts, device), EpochBatches(recipe, parts.labels, fold)
+    pixels = cached(runs / "pixels", root, plan.photos["image"].tolist(), recipe.geometry, build=False) if cache else None
+    loader, _ = _loaders(recipe, parts, root, pixels, batches, 0, device)
+    photos, labels = loader.dataset, torch.from_numpy(parts.labels)
+
+    def clock() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    some, fresh = next(iter(batches)), Photos(root, photos.images, photos.geometries)
+    started = clock()
+    plain = [fresh[i] for i, _ in some]
+    decoded = clock() - started
+    started = clock()
+    step = next(_steps(loader))
+    loaded = clock() - started
+    took, rate = [], learning_rate(recipe, 0.5 / batches.steps)
+    for n in range(3):  # the first one sets things up
+        started = clock()
+        loss = float(learner.step([(images, labels[at]) for at, images in step], rate, n))
+        took.append(clock() - started)
+    stepped = min(took[1:])
+    if not math.isfinite(loss):
+        raise KitError(f"recipe {recipe.name}: the loss of the first steps is {loss}; lower lr or set clip")
+    some_valid = Photos(root, parts.valid["image"].tolist()[:_VALID_BATCH], photos.geometries)
+    valid_loader = make_loader(some_valid, batches_of(len(some_valid), _VALID_BATCH), 0, device)
+    started = clock()
+    predict([learner.used.eval()], valid_loader, make_views("none"), device)
+    validated = clock() - started
+    per_step = max(stepped, loaded / workers) if workers else stepped + loaded
+    epoch = per_step * batches.steps + validated * len(parts.valid) / len(some_valid)
+    caching = decoded / len(plain) * len(plan.photos) / max(workers, 1) if cache and pixels is None else 0.0
+    memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else \
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    size = sum(len(at) for at, _ in step)
+    show_table(f"{recipe.name}, fold {fold}: {recipe.model}, {_device_name(learner)}, {size} photos a step",
+               ["stage", "seconds", "photos/s"], [[name, f"{seconds:.3f}", f"{n / seconds:,.0f}"] for name, seconds, n in (
+                   ("decode, crop, resize (once)", decoded, len(plain)), ("load and augment", loaded, size),
+                   ("training step", stepped, size), ("validation batch", validated, len(some_valid)))])
+    say(f"peak memory {memory / 1e9:.1f} GB; an epoch about {duration(epoch)}, the fold at most "
+        f"{duration(caching + epoch * recipe.epochs)} ({recipe.epochs} epochs of {batches.steps} steps"
+        + (f", {duration(caching)} of it for the pixel cache" if caching else "") + "); nothing was written")
+
+
+def list_recipes() -> None:
+    """Print the recipes in `recipes/`, or the kit's own, with what their networks cost."""
+    from kit.models import cost
+    folder = Path("recipes") if Path("recipes").is_dir() else shipped_recipe("tiny").parent
+    rows = []
+    for path in sorted(folder.glob("[!_]*.py")):
+        try:
+            recipe = load_recipe(path)
+            parameters, gflop = cost(recipe)
+        except KitError as error:
+            warn(str(error))
+            continue
+        rows.append([path, recipe.model, f"{recipe.size[0]} x {recipe.size[1]}", f"{parameters / 1e6:.1f}", f"{gflop:.2f}",
+                     recipe.epochs, f"{recipe.batch_size}" + (f" x {recipe.accumulate}" if recipe.accumulate > 1 else ""),
+                     recipe.head, recipe.loss])
+    if not rows:
+        raise problem(folder, "holds no recipes", remedy="run the command where recipes/ lies")
+    show_table("Recipes (M parameters, and GFLOP forward a photo: training takes three times as many)",
+               ["recipe", "model", "size", "M", "GFLOP", "epochs", "batch", "head", "loss"], rows)
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(prog="kit.train", description=__doc__)
-    parser.add_argument("recipe", type=Path, help="a recipe file, such as recipes/effb4_5fold.py")
+    parser.add_argument("recipe", type=Path, nargs="?", help="a recipe file, such as recipes/effb4_5fold.py")
+    parser.add_argument("--list", action="store_true", help="show the recipes with their parameters and GFLOP")
     parser.add_argument("--fold", default="0", metavar="0|0,2|all", help="which folds to train (default: 0)")
     parser.add_argument("--data", help="the competition's folder (default: $KIT_DATA, then data/)")
     parser.add_argument("--plan", type=Path, default=Path("runs/folds.csv"), help="the fold plan (default: runs/folds.csv)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs lie (default: runs)")
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
     parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
+    parser.add_argument("--select", choices=CHOICES["select"], help="which weights to keep, over the recipe's own select")
+    parser.add_argument("--dry-run", action="store_true", help="try one batch of each stage, and say how long all will take")
+    parser.add_argument("--limit", type=int, default=0, metavar="N",
+                        help="a trial on N photos to train and N to validate, in a run of its own, RECIPE-limitN")
+    parser.add_argument("--save-minutes", type=float, default=10, metavar="M",
+                        help="save within an epoch, too, every M minutes (default: 10)")
+    parser.add_argument("--track", choices=TRACKERS, help="send each epoch's scalars to TensorBoard or Weights & Biases")
+    parser.add_argument("--no-cache", action="store_true", help="keep no pixel cache in RUNS/pixels: decode in every epoch")
+    parser.add_argument("--resume", action="store_true", help="an error where there is nothing to go on with")
     parser.add_argument("--force", action="store_true", help="train anew over what is there")
     args = parser.parse_args(argv)
+    if args.list:
+        return list_recipes()
+    if args.recipe is None:
+        raise KitError("kit.train: name a recipe, such as recipes/effb4_5fold.py; --list shows them")
     if args.workers is not None and args.workers < 0:
         raise KitError(f"--workers {args.workers}: take 0 or more")
+    if args.limit < 0 or args.limit == 1:
+        raise KitError(f"--limit {args.limit}: take 2 or more")
+    if not 0 < args.save_minutes < math.inf:
+        raise KitError(f"--save-minutes {args.save_minutes}: take a number above 0")
+    if args.resume and args.force:
+        raise KitError("--resume goes on with what is there, and --force trains it anew: take one of the two")
     recipe, data, plan = load_recipe(args.recipe), find_data(args.data), read_plan(args.plan)
+    if args.select:
+        recipe = dataclasses.replace(recipe, select=args.select)
     folds = chosen_folds(args.fold, plan.k)
+    if args.dry_run:
+        return dry_run(recipe, plan, data, folds[0], args.runs, args.device, args.workers, not args.no_cache)
     started = time.monotonic()
-    done = train(recipe, plan, data, folds, args.runs, args.device, args.workers, args.force)
+    done = train(recipe, plan, data, folds, args.runs, args.device, args.workers, args.force, args.limit, not args.no_cache,
+                 args.save_minutes, args.track, args.resume)
     for fold, scores in zip(folds, done):
-        say(f"fold {fold}: {scores.line()}, its best epoch")
+        say(f"fold {fold}: {scores.line()}, its {'best' if recipe.select == 'best' else 'last'} epoch")
     words = ["python", "-m", "kit.ensemble", str(args.runs / recipe.name), "--tta", "hflip"]
     words += ["--data", args.data] * (args.data is not None)
     words += ["--plan", str(args.plan)] * (args.plan != Path("runs/folds.csv"))
-    say(f"{duration(time.monotonic() - started)}; next: {shlex.join(words)}")
+    say(f"{duration(time.monotonic() - started)}; next: "
+        + ("the whole data, without --limit" if args.limit else shlex.join(words)))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from conftest import small
 import kit.predict
 from kit import __version__
 from kit.blend import mean
-from kit.checkpoint import Card, load, read_card, save
-from kit.data import Photos, batches_of, eval_images, make_loader, read_eval
+from kit.checkpoint import load, make_card, read_card, save
+from kit.data import eval_images, read_eval
 from kit.ensemble import default_name, ensemble, find_members, main, predict_members, read_oof, score_oof, weigh
 from kit.errors import KitError
-from kit.labels import CLASS_NAMES
 from kit.metrics import score
 from kit.models import Network
+from kit.pixels import Photos, batches_of, make_loader
 from kit.predict import predict, to_device
 from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_probs, write_probs
 from kit.views import make_views
@@ -104,14 +104,14 @@ def test_too_little_gpu_memory_is_one_line(world):
 
 
 def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(world, monkeypatch):
-    import kit.data
-    count, plain = [0], kit.data.decode
+    import kit.pixels
+    count, plain = [0], kit.pixels.decode
 
     def counting(*args, **options):
         count[0] += 1
         return plain(*args, **options)
-    monkeypatch.setattr(kit.data, "decode", counting)
-    geometry = kit.data.Geometry((512, 384), (48, 36))
+    monkeypatch.setattr(kit.pixels, "decode", counting)
+    geometry = kit.pixels.Geometry((512, 384), (48, 36))
     other = Network("test_efficientnet", geometry).eval()
     networks = [load(world.runs / "small" / f"fold{k}" / "best.safetensors") for k in range(3)] + [other]
     ids = read_eval(world.data)
@@ -281,9 +281,7 @@ def test_two_runs_of_two_geometries(copy, world, capsys):
         recipe = small("wide", size=(48, 36))
         torch.manual_seed(fold)
         network = Network(recipe.model, recipe.geometry).eval()
-        save(target.best, network, Card(
-            model=recipe.model, crop=recipe.crop, size=recipe.size, mean=network.statistics[0], std=network.statistics[1],
-            classes=CLASS_NAMES, recipe=recipe.describe(), fold=fold, plan=world.plan.hash, epoch=1, score=0.0, kit=__version__))
+        save(target.best, network, make_card(recipe, network, fold, world.plan.hash, epoch=1, score=0.0))
         table = read_probs(source.oof)
         write_probs(target.oof, Probs(table.ids[::-1], table.probs, oof_key(target.best, world.plan, fold)))
     assert main([str(copy / "runs" / "wide"), *arguments(copy)]) == 0

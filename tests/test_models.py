@@ -6,31 +6,28 @@ import torch
 from conftest import small
 from safetensors.torch import save_file
 
-from kit import __version__
-from kit.checkpoint import Card, load, load_state, read_card, save, save_state
+from kit.checkpoint import load, load_state, make_card, read_card, save, save_state
 from kit.errors import KitError
-from kit.labels import CLASS_NAMES
 from kit.metrics import macro_f1, score
-from kit.models import Network, build
-from kit.predict import choose_device
+from kit.models import Network, build, cost
+from kit.predict import choose_device, choose_precision
 from kit.views import make_views
 
 MEAN, STD = (0.1, 0.2, 0.3), (1.0, 1.0, 2.0)
 
 
-def card(recipe, **changes):
-    values = {"model": recipe.model, "crop": recipe.crop, "size": recipe.size, "mean": MEAN, "std": STD, "classes": CLASS_NAMES,
-              "recipe": recipe.describe(), "fold": 1, "plan": "abc", "epoch": 3, "score": 0.5, "kit": __version__}
-    return Card(**(values | changes))
+def card(recipe, network, **changes):
+    return dataclasses.replace(make_card(recipe, network, fold=1, plan="abc", epoch=3, score=0.5), **changes)
 
 
 def test_a_checkpoint_says_all_that_inference_needs(tmp_path):
     recipe = small()
-    network = Network(recipe.model, recipe.geometry, MEAN, STD).to(memory_format=torch.channels_last).eval()
-    save(tmp_path / "a.safetensors", network, card(recipe))
-    save(tmp_path / "b.safetensors", network, card(recipe))
+    network = Network(recipe.model, recipe.geometry, mean=MEAN, std=STD).to(memory_format=torch.channels_last).eval()
+    save(tmp_path / "a.safetensors", network, card(recipe, network))
+    save(tmp_path / "b.safetensors", network, card(recipe, network))
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    assert read_card(tmp_path / "a.safetensors") == card(recipe)
+    assert read_card(tmp_path / "a.safetensors") == card(recipe, network)
+    assert (card(recipe, network).mean, card(recipe, network).std) == (MEAN, STD)
     again = load(tmp_path / "a.safetensors")
     photos = torch.rand(2, 3, 32, 24)
     with torch.no_grad():
@@ -44,6 +41,37 @@ def test_the_first_loss_is_that_of_18_equal_classes():
     assert abs(float(loss) - np.log(18)) < 0.1
 
 
+@pytest.mark.parametrize("changes", [{"head": "tasks"}, {"head": "ordinal"}, {"loss": "ldam"}, {"head": "tasks", "loss": "ldam"}])
+def test_every_head_predicts_18_classes_and_comes_back_from_its_checkpoint(tmp_path, changes):
+    recipe = small(**changes)
+    network = build(recipe).to(memory_format=torch.channels_last).eval()
+    save(tmp_path / "a.safetensors", network, make_card(recipe, network, 0, "abc", 1, 0.5))
+    photos = torch.rand(3, 3, 32, 24)
+    with torch.no_grad():
+        logits = network(photos)
+        assert logits.shape == (3, 18) and torch.equal(load(tmp_path / "a.safetensors")(photos), logits)
+    if "head" in changes:
+        assert torch.allclose(logits.exp().sum(dim=1), torch.ones(3), atol=1e-5)
+
+
+def test_the_cost_of_a_network():
+    parameters, gflop = cost(small(model="resnet18", size=(224, 224)))
+    # He et al., 2016: 1.8 billion multiplications and additions; 11.2 M weights without the head of 1,000 classes.
+    assert parameters == 11_176_512 + 512 * 18 + 18 and gflop == pytest.approx(2 * 1.82, rel=0.02)
+    assert cost(small(head="tasks"))[0] == cost(small())[0] - 10 * 257
+
+
+def test_precision_follows_the_device_and_the_network(monkeypatch):
+    import kit.predict
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    for has, small_one, large_one in ((True, torch.float32, torch.bfloat16), (False, torch.float32, torch.float32)):
+        monkeypatch.setattr(kit.predict, "_cpu_has_bf16", lambda has=has: has)
+        assert (choose_precision(cpu, 5_000_000), choose_precision(cpu, 18_000_000)) == (small_one, large_one)
+    for generation, precision in ((6, torch.float32), (7, torch.float16), (8, torch.bfloat16), (9, torch.bfloat16)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, g=generation: (g, 0))
+        assert choose_precision(gpu, 1) == precision
+
+
 def test_bad_checkpoints_are_one_line(tmp_path):
     path = tmp_path / "best.safetensors"
     path.write_bytes(b"not safetensors")
@@ -53,17 +81,17 @@ def test_bad_checkpoints_are_one_line(tmp_path):
     with pytest.raises(KitError, match="no checkpoint of the kit"):
         load(path)
     network = build(small())
-    save(path, network, card(small(), classes=("cat", "dog")))
+    save(path, network, card(small(), network, classes=("cat", "dog")))
     with pytest.raises(KitError, match="predicts other classes"):
         load(path)
-    save(path, network, card(small(), model="test_resnet"))
+    save(path, network, card(small(), network, model="test_resnet"))
     with pytest.raises(KitError, match="do not fit test_resnet"):
         load(path)
 
 
 def test_the_state_is_plain_and_runs_nothing(tmp_path):
-    state = {"recipe": "{}", "plan": "abc", "fold": 0, "rows": [{"epoch": 1, "f1": 0.5}], "network": {"w": torch.arange(3)},
-             "optimizer": {}, "scaler": {}}
+    state = {"recipe": "{}", "plan": "abc", "fold": 0, "rows": [{"epoch": 1, "f1": 0.5}], "epoch": 1, "step": 3, "loss": 0.5,
+             "seconds": 1.0, "waited": 0.1, "learner": {"network": {"w": torch.arange(3)}, "optimizer": {}}}
     save_state(tmp_path / "last.pt", state)
     assert load_state(tmp_path / "last.pt")["rows"] == [{"epoch": 1, "f1": 0.5}]
     for bad in ({"f": print}, [], 3, {"rows": []}, state | {"recipe": "no JSON"}):

@@ -1,6 +1,8 @@
 import dataclasses
+import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,15 +14,17 @@ import pytest
 import torch
 from conftest import draw_photo, make_data, small
 
-from kit.checkpoint import load, read_card
-from kit.data import Photos, batches_of, default_workers, make_loader, train_images
+from kit.checkpoint import load, load_state, read_card
+from kit.data import train_images
 from kit.errors import KitError
 from kit.folds import plan_folds
 from kit.metrics import score
+from kit.pixels import Photos, batches_of, make_loader
 from kit.predict import predict
-from kit.recipe import shipped_recipe
+from kit.recipe import load_recipe, shipped_recipe
+from kit.sample import draw_sample
 from kit.tables import Fold, locked, oof_key, read_metrics, read_plan, read_probs
-from kit.train import EpochBatches, chosen_folds, learning_rate, main, train, train_fold
+from kit.train import chosen_folds, main, train, train_fold
 from kit.views import make_views
 
 RECIPE = """from dataclasses import replace
@@ -39,49 +43,11 @@ def recipe_file(folder: Path, name: str = "mine", more: str = ", epochs=2") -> P
 
 # ------------------------------------------------------------ the pieces
 
-def test_the_learning_rate_warms_up_and_falls_to_zero():
-    recipe = small(epochs=10, warmup=2, lr=1e-3)
-    assert learning_rate(recipe, 0) == 0 and learning_rate(recipe, 1) == 5e-4 and learning_rate(recipe, 2) == 1e-3
-    assert learning_rate(recipe, 6) == pytest.approx(5e-4) and learning_rate(recipe, 10) == pytest.approx(0, abs=1e-12)
-    assert learning_rate(small(epochs=1, warmup=0), 0) == small().lr
-
-
-def test_an_epoch_is_a_shuffle_that_follows_from_seed_fold_and_epoch():
-    batches = EpochBatches(20, 8, seed=0, fold=1)
-    first = [i for batch in batches for i, _ in batch]
-    assert len(batches) == 2 and len(first) == 16 and len(set(first)) == 16
-    assert [list(b) for b in batches] == [list(b) for b in EpochBatches(20, 8, 0, 1)]
-    assert [list(b) for b in batches] != [list(b) for b in EpochBatches(20, 8, 1, 1)]
-    seen = set()
-    for epoch in range(10):
-        batches.epoch = epoch
-        seen |= {i for batch in batches for i, _ in batch}
-    assert seen == set(range(20))
-    assert [len(b) for b in EpochBatches(5, 8, 0, 0)] == [5]
-
-
-def test_the_same_photos_do_not_meet_again_in_the_next_epoch():
-    """Of 32 photos in a batch, two or three meet again in the fullest batch of another epoch, as chance has it."""
-    batches = EpochBatches(1024, 32, seed=0, fold=0)
-
-    def epoch(number):
-        batches.epoch = number
-        return [{i for i, _ in batch} for batch in batches]
-    first = epoch(0)
-    for number in range(1, 6):
-        assert np.mean([max(len(a & b) for b in epoch(number)) for a in first]) < 5
-
-
 def test_chosen_folds():
     assert chosen_folds("all", 3) == [0, 1, 2] and chosen_folds("2,0,2", 3) == [2, 0]
     for text in ("3", "x", "", "0,", "-1", "0-2"):
         with pytest.raises(KitError, match="the folds 0 to 2"):
             chosen_folds(text, 3)
-
-
-def test_default_workers():
-    cores = len(os.sched_getaffinity(0))
-    assert default_workers("cpu") == 0 and 1 <= default_workers("cuda") <= max(1, cores)
 
 
 # ------------------------------------------------------------ what a run writes
@@ -142,29 +108,128 @@ def without_times(path: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if not k.startswith("time")} for row in read_metrics(path)]
 
 
-def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(data, tmp_path):
-    plan_path = tmp_path / "runs" / "folds.csv"
-    plan, _ = plan_folds(data, plan_path, folds=3, audit=False)
-    recipe = recipe_file(tmp_path, more=", epochs=6")
-    command = [sys.executable, "-m", "kit.train", str(recipe), "--data", str(data), "--plan", str(plan_path), "--runs",
-               str(tmp_path / "runs"), "--device", "cpu", "--workers", "0"]
-    files = Fold(tmp_path / "runs" / "mine" / "fold0")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len(read_metrics(files.metrics)) < 2 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    killed_after = len(read_metrics(files.metrics))
-    assert 2 <= killed_after < 6 and files.last.exists()
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0 and "going on after epoch" in done.stdout, done.stderr
-    assert not files.last.exists()
-    whole = subprocess.run([*command, "--runs", str(tmp_path / "whole")], capture_output=True, text=True)
-    assert whole.returncode == 0, whole.stderr
-    other = Fold(tmp_path / "whole" / "mine" / "fold0")
-    assert files.best.read_bytes() == other.best.read_bytes() and files.oof.read_bytes() == other.oof.read_bytes()
-    assert without_times(files.metrics) == without_times(other.metrics)
+# Whatever a run may have that is random or remembers.
+FULL = (", epochs=4, label_smoothing=0.1, head='tasks', sampler='sqrt', mix='cutmix', ema=0.9, accumulate=2, batch_size=4,"
+        " clip=1.0, drop_rate=0.2, drop_path_rate=0.1, age_boundary=58")
+
+
+@dataclasses.dataclass(frozen=True)
+class Killable:
+    """A command that trains, and the folder of the same run without interruptions."""
+
+    command: list[str]
+    recipe: Path
+    whole: Fold
+
+
+@pytest.fixture(scope="module")
+def killable(tmp_path_factory):
+    root = tmp_path_factory.mktemp("killable")
+    data = make_data(root / "data")
+    plan_folds(data, root / "folds.csv", folds=3, audit=False)
+    recipe = root / "mine.py"
+    recipe.write_text(RECIPE.format(tiny=str(shipped_recipe("tiny")), name="mine", more=FULL).replace("batch_size=8, ", ""))
+    command = [sys.executable, "-m", "kit.train", str(recipe), "--data", str(data), "--plan", str(root / "folds.csv"),
+               "--device", "cpu", "--workers", "2", "--save-minutes", "0.0001"]
+    done = subprocess.run([*command, "--runs", str(root / "whole")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return Killable(command, recipe, Fold(root / "whole" / "mine" / "fold0"))
+
+
+def assert_same_run(a: Fold, b: Fold) -> None:
+    assert a.best.read_bytes() == b.best.read_bytes() and a.oof.read_bytes() == b.oof.read_bytes()
+    assert without_times(a.metrics) == without_times(b.metrics) and not a.last.exists() and not b.last.exists()
+
+
+def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(killable, tmp_path):
+    """SIGKILL at ten random moments, from the start of the process to its last write, and the same command each time."""
+    files, rng, kills = Fold(tmp_path / "mine" / "fold0"), np.random.default_rng(), 0
+    while kills < 10:
+        process = subprocess.Popen([*killable.command, "--runs", str(tmp_path)], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        if rng.random() < 0.9:  # most while it trains, and not while Python starts
+            for line in process.stdout:
+                if "M parameters" in line:
+                    break
+        time.sleep(rng.uniform(0, 2))
+        os.killpg(process.pid, signal.SIGKILL)  # the loader processes, too
+        rest = process.communicate()[0]
+        kills += 1
+        assert "Traceback" not in rest and "error:" not in rest, rest
+        if process.returncode == 0:  # finished before it was killed: a run of its own has been through
+            assert_same_run(files, killable.whole)
+            shutil.rmtree(files.folder)
+    done = subprocess.run([*killable.command, "--runs", str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(files, killable.whole)
+
+
+@pytest.mark.parametrize("how, group", [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGTERM, False)])
+def test_a_stopped_run_saves_first(killable, tmp_path, how, group):
+    """Ctrl+C of a terminal and a scheduler's SIGTERM reach the loader processes, too."""
+    files = Fold(tmp_path / "mine" / "fold0")
+    command = [*killable.command, "--runs", str(tmp_path), "--save-minutes", "60"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                               # Where the tests run in the background, SIGINT is ignored, and children inherit that.
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    for line in process.stdout:
+        if "epoch  2/4" in line:
+            break
+    time.sleep(0.2)
+    (os.killpg if group else os.kill)(process.pid, how)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err and "same command goes on from here" in err, err
+    state = load_state(files.last)
+    assert (state["epoch"], state["step"]) > (2, 0) or "epoch  3/4" not in out
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True)
+    assert done.returncode == 0 and f"going on after epoch {state['epoch']}, step {state['step']} of" in done.stdout, done.stderr
+    assert_same_run(files, killable.whole)
+
+
+@pytest.mark.parametrize("moment", range(0, 40, 3))
+def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatch, moment):
+    """Ctrl+C after the n-th photo read: while training, while validating, and in between."""
+    count, real = [0], Photos.__getitem__
+
+    def reading(photos, at):
+        count[0] += 1
+        if count[0] == moment * 10 + 1:
+            signal.raise_signal(signal.SIGTERM)
+        return real(photos, at)
+    recipe = small(name="stopped", epochs=2, ema=0.5)
+    stopped = False
+    with monkeypatch.context() as patch:
+        patch.setattr(Photos, "__getitem__", reading)
+        try:
+            train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
+        except KeyboardInterrupt:
+            stopped = True
+    assert stopped == (count[0] >= moment * 10 + 1)
+    if stopped:
+        state = load_state(Fold(tmp_path / "a" / "stopped" / "fold0").last)
+        steps = math.ceil((world.plan.photos["fold"] != 0).sum() / 8)
+        assert state["epoch"] * steps + state["step"] >= 1
+    train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
+    train(recipe, world.plan, world.data, [0], tmp_path / "b", "cpu", 0)
+    assert_same_run(*(Fold(tmp_path / name / "stopped" / "fold0") for name in ("a", "b")))
+
+
+def test_a_second_stop_ends_at_once(world, tmp_path, monkeypatch):
+    real = Photos.__getitem__
+
+    def reading(photos, at):
+        signal.raise_signal(signal.SIGTERM)
+        return real(photos, at)
+    monkeypatch.setattr(Photos, "__getitem__", reading)
+    with pytest.raises(KeyboardInterrupt):
+        train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    assert not Fold(tmp_path / "small" / "fold0").last.exists()
+
+
+def test_resume_asks_for_something_to_resume(killable, tmp_path, fails):
+    arguments = [*killable.command[3:], "--runs", tmp_path, "--resume"]
+    assert "there is no training to resume" in fails(main, *arguments)
+    assert "take one of the two" in fails(main, *arguments, "--force")
 
 
 @pytest.mark.parametrize("stop", range(1, 13))
@@ -174,11 +239,14 @@ def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path,
     import kit.train
     count = [0]
 
+    class Killed(BaseException):
+        """Nothing of the program runs after it, as after SIGKILL."""
+
     def dying(writer):
         def write(*args, **options):
             count[0] += 1
             if count[0] == stop:
-                raise KeyboardInterrupt
+                raise Killed
             return writer(*args, **options)
         return write
     recipe = small(epochs=3)
@@ -188,15 +256,14 @@ def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path,
             patch.setattr(module, name, dying(getattr(module, name)))
         try:
             train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
-        except KeyboardInterrupt:
+        except Killed:
             pass
         else:
             assert count[0] < stop  # a run writes fewer files than that, and was whole
     train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
     train(recipe, world.plan, world.data, [0], tmp_path / "b", "cpu", 0)
     a, b = (Fold(tmp_path / name / "small" / "fold0") for name in ("a", "b"))
-    assert a.best.read_bytes() == b.best.read_bytes() and a.oof.read_bytes() == b.oof.read_bytes()
-    assert without_times(a.metrics) == without_times(b.metrics) and not a.last.exists()
+    assert_same_run(a, b)
 
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world, tmp_path, monkeypatch):
@@ -205,7 +272,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world, tmp_path, monk
 
     def full(descriptor):
         calls[0] += 1
-        if calls[0] > 4:
+        if calls[0] > 5:  # the cache and the four files of an epoch
             raise OSError(28, "No space left on device")
         real(descriptor)
     with monkeypatch.context() as patch:
@@ -226,14 +293,12 @@ def test_a_fold_is_trained_by_one_process(world, tmp_path):
 
 
 def test_files_of_another_fold_are_refused(world, tmp_path):
-    import shutil
     shutil.copytree(world.runs / "small" / "fold0", tmp_path / "small" / "fold1")
     with pytest.raises(KitError, match="holds files of fold 0"):
         train(small(), world.plan, world.data, [1], tmp_path, "cpu", 0)
 
 
 def test_lost_and_damaged_files_of_a_finished_fold(world, tmp_path, capsys):
-    import shutil
     shutil.copytree(world.runs / "small", tmp_path / "small")
     files, whole = Fold(tmp_path / "small" / "fold0"), Fold(world.runs / "small" / "fold0")
 
@@ -291,7 +356,6 @@ def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monk
 
 
 def test_what_one_fold_would_refuse_is_told_before_the_others_are_trained(world, tmp_path):
-    import shutil
     shutil.copytree(world.runs / "small" / "fold0", tmp_path / "small" / "fold2")
     with pytest.raises(KitError, match="holds files of fold 0"):
         train(small(), world.plan, world.data, [0, 1, 2], tmp_path, "cpu", 0)
@@ -307,7 +371,6 @@ def test_labels_changed_after_planning_are_said(data, tmp_path, capsys):
 
 
 def test_force_deletes_nothing_before_all_is_well(world, tmp_path):
-    import shutil
     shutil.copytree(world.runs / "small", tmp_path / "small")
     for options, recipe in (({"device": "cuda:77"}, small()), ({}, small(pretrained="$NOT_SET_AT_ALL/w.pth")),
                             ({}, small(model="resnet5O"))):
@@ -334,6 +397,166 @@ def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(data, tmp
     assert files.best.read_bytes() == before
     assert main([str(a) for a in [*arguments, "--force"]]) == 0
     assert files.best.read_bytes() != before
+
+
+# ------------------------------------------------------------ selection
+
+def scripted(monkeypatch, scores, losses=None):
+    """Let the epochs score so, whatever they predict."""
+    import kit.train
+    f1, loss = iter(scores), iter(losses or [1.0] * 99)
+    monkeypatch.setattr(kit.train, "score", lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(f1)))
+    monkeypatch.setattr(kit.train, "_log_loss", lambda probs, truth: next(loss))
+
+
+@pytest.mark.parametrize("changes, scores, losses, epochs, kept", [
+    ({}, [.1, .3, .2, .3], None, 4, 2), ({"monitor": "loss"}, [.1, .3, .2, .1], [4, 3, 1, 2], 4, 3),
+    ({"select": "last"}, [.1, .3, .2, .1], None, 4, 4), ({"select": "ema", "ema": 0.9}, [.1, .3, .2, .1], None, 4, 4),
+    ({"patience": 1}, [.1, .3, .2, .5], None, 3, 2), ({"patience": 2}, [.3, .1, .2, .5], None, 3, 1),
+    ({"patience": 2}, [.3, .1, .4, .1], None, 4, 3), ({"patience": 1, "monitor": "loss"}, [.1, .2, .3, .4], [1, 2, 3, 4], 2, 1),
+    ({"patience": 1, "select": "last"}, [.3, .2, .1, .4], None, 2, 2)])
+def test_which_epoch_is_kept_and_when_training_ends(world, tmp_path, monkeypatch, capsys, changes, scores, losses, epochs, kept):
+    scripted(monkeypatch, scores, losses)
+    recipe = small(name="chosen", epochs=4, **changes)
+    done = train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)[0]
+    files = Fold(tmp_path / "chosen" / "fold0")
+    card, rows = read_card(files.best), read_metrics(files.metrics)
+    assert (len(rows), card.epoch, card.select, card.averaged) == (epochs, kept, recipe.select, recipe.ema > 0)
+    assert card.score == scores[kept - 1] == done.f1 and [row["val_f1_macro"] for row in rows] == scores[:epochs]
+    assert read_probs(files.oof).key == oof_key(files.best, world.plan, 0) and not files.last.exists()
+    out = capsys.readouterr().out
+    assert ("ended early" in out) == (epochs < 4)
+    assert train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)[0].f1 == done.f1
+    assert "finished before, skipped" in capsys.readouterr().out
+
+
+def test_select_overrides_the_recipe(killable, tmp_path, fails, capsys):
+    arguments = [str(a) for a in [*killable.command[3:], "--runs", tmp_path]]
+    assert main([*arguments, "--select", "ema"]) == 0
+    card = read_card(Fold(tmp_path / "mine" / "fold0").best)
+    assert (card.select, card.averaged, card.epoch) == ("ema", True, 4)
+    assert "its last epoch" in capsys.readouterr().out
+    assert "select was 'ema', is 'best'" in fails(main, *arguments)
+
+
+def test_the_moving_average_is_what_is_kept(world, tmp_path):
+    recipe = small(name="ema", ema=0.9)
+    train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
+    assert read_card(Fold(tmp_path / "ema" / "fold0").best).averaged
+    for name in ("ema", "last"):
+        train(dataclasses.replace(recipe, name=name, select=name), world.plan, world.data, [0], tmp_path / name, "cpu", 0)
+    averaged, plain = (load(Fold(tmp_path / name / name / "fold0").best).body.conv_stem.weight for name in ("ema", "last"))
+    assert not torch.equal(averaged, plain) and torch.allclose(averaged, plain, atol=0.1)
+
+
+# ------------------------------------------------------------ labels of training photos alone
+
+def test_training_labels_and_dropped_ages_leave_validation_alone(world, tmp_path):
+    recipe = small(name="ages", epochs=1, age_boundary=46, drop_ages=(20, 25))
+    scores = train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)[0]
+    oof = read_probs(Fold(tmp_path / "ages" / "fold0").oof)
+    held = world.plan.photos[world.plan.photos["fold"] == 0]
+    assert oof.ids.tolist() == held["image"].tolist()
+    assert scores.f1 == pytest.approx(score(held["label"].to_numpy(), oof.probs.argmax(axis=1)).f1)
+    with pytest.raises(KitError, match="photos are left to train on"):
+        train(small(name="none", drop_ages=(0, 120)), world.plan, world.data, [0], tmp_path, "cpu", 0)
+
+
+# ------------------------------------------------------------ a first try
+
+def test_a_trial_is_a_run_of_its_own(killable, tmp_path, capsys, fails):
+    import kit.ensemble
+    arguments = [str(a) for a in [*killable.command[3:], "--runs", tmp_path]]
+    assert main([*arguments, "--limit", "10", "--fold", "all"]) == 0
+    out = capsys.readouterr().out
+    assert "10 photos to train, 10 to validate" in out and "next: the whole data, without --limit" in out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine-limit10"]
+    files = Fold(tmp_path / "mine-limit10" / "fold0")
+    assert read_card(files.best).limit == 10 and len(read_probs(files.oof).ids) == 10
+    assert main([*arguments, "--limit", "10"]) == 0
+    assert "finished before" in capsys.readouterr().out
+    files.oof.unlink()
+    assert main([*arguments, "--limit", "10"]) == 0 and len(read_probs(files.oof).ids) == 10
+    capsys.readouterr()
+    line = fails(kit.ensemble.main, tmp_path / "mine-limit10", *killable.command[4:8], "--out", tmp_path / "s.csv")
+    assert "is of a trial on 10 photos; train the recipe without --limit" in line
+    assert "--limit 1" in fails(main, *arguments, "--limit", "1")
+
+
+def test_a_dry_run_writes_nothing(killable, tmp_path, capsys):
+    assert main([str(a) for a in [*killable.command[3:], "--runs", tmp_path / "runs", "--dry-run"]]) == 0
+    out = capsys.readouterr().out
+    for word in ("decode, crop, resize", "training step", "validation batch", "peak memory", "an epoch about", "4 epochs of"):
+        assert word in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_list_of_recipes(capsys, tmp_path, monkeypatch, fails):
+    assert main(["--list"]) == 0
+    out = capsys.readouterr().out
+    for path in shipped_recipe("tiny").parent.glob("*.py"):
+        assert path.name in out
+    assert "17.6" in out and "GFLOP" in out
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes").mkdir()
+    assert "holds no recipes" in fails(main, "--list")
+    assert "name a recipe" in fails(main)
+    recipe_file(tmp_path / "recipes")
+    (tmp_path / "recipes" / "broken.py").write_text("recipe = 3")
+    assert main(["--list"]) == 0
+    captured = capsys.readouterr()
+    assert "mine.py" in captured.out and "broken.py" in captured.err
+
+
+# ------------------------------------------------------------ the kit's own recipes
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A drawn sample and its plan."""
+    root = tmp_path_factory.mktemp("drawn")
+    draw_sample(root / "data", people=60, eval_people=1)
+    return root / "data", plan_folds(root / "data", root / "folds.csv", audit=False)[0]
+
+
+@pytest.mark.parametrize("path", sorted(shipped_recipe("tiny").parent.glob("*.py")), ids=lambda p: p.stem)
+def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeypatch, path):
+    import kit.train
+    data, plan = drawn
+    recipe = dataclasses.replace(load_recipe(path), pretrained=False, size=(64, 48), epochs=2, warmup=0.0, batch_size=3)
+    name, real = f"{recipe.name}-limit6", kit.train.write_metrics
+    files = Fold(tmp_path / name / "fold0")
+
+    def stop_after_one(path, rows):
+        real(path, rows)
+        raise KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        patch.setattr(kit.train, "write_metrics", stop_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, plan, data, [0], tmp_path, "cpu", 0, limit=6)
+    assert load_state(files.last)["epoch"] == 1
+    train(recipe, plan, data, [0], tmp_path, "cpu", 0, limit=6)
+    assert len(read_metrics(files.metrics)) == 2 and not files.last.exists()
+    oof = read_probs(files.oof)
+    photos = Photos(train_images(data), oof.ids.tolist(), [recipe.geometry])
+    cpu = torch.device("cpu")
+    again = predict([load(files.best)], make_loader(photos, batches_of(6, 32), 0, cpu), make_views("none"), cpu)[0, 0]
+    np.testing.assert_allclose(again, oof.probs, atol=1e-3)
+    shutil.rmtree(tmp_path)  # gigabytes, of VGG19
+
+
+# ------------------------------------------------------------ the cache
+
+def test_a_run_with_the_cache_equals_one_without(data, tmp_path, monkeypatch):
+    import kit.pixels
+    plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3, audit=False)
+    count, real = [0], kit.pixels.decode
+    monkeypatch.setattr(kit.pixels, "decode", lambda *a, **o: (count.__setitem__(0, count[0] + 1), real(*a, **o))[1])
+    train(small(), plan, data, [0, 1], tmp_path / "with", "cpu", 0)
+    assert count[0] == len(plan.photos)  # every photo once, for both folds and all epochs
+    train(small(), plan, data, [0, 1], tmp_path / "without", "cpu", 0, cache=False)
+    assert count[0] == len(plan.photos) * (1 + 2 * 2) and not (tmp_path / "without" / "pixels").exists()
+    for fold in range(2):
+        assert_same_run(*(Fold(tmp_path / name / "small" / f"fold{fold}") for name in ("with", "without")))
 
 
 # ------------------------------------------------------------ bad input
@@ -368,6 +591,106 @@ def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
     assert f"{photo}: is no image" in line
 
 
-def test_a_loss_that_is_no_number_stops_the_run(world, tmp_path):
-    with pytest.raises(KitError, match="not a finite number; lower lr"):
-        train(small("wild", lr=1e6, warmup=0.0), world.plan, world.data, [0], tmp_path, "cpu", 0)
+def test_a_loss_that_is_no_number_names_the_step_and_its_photos(world, tmp_path):
+    recipe = small("wild", lr=1e6, warmup=0.0)
+    files = Fold(tmp_path / "wild" / "fold0")
+    said = r"epoch 1, step \d+, is not a finite number.*bad_batch.txt .*lower lr or set clip"
+    with pytest.raises(KitError, match=said) as error:
+        train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
+    listed = files.bad_batch.read_text().splitlines()
+    seen = set(world.plan.photos.loc[world.plan.photos["fold"] != 0, "image"])
+    assert 1 < len(listed) <= 8 and set(listed) <= seen and listed[0] in str(error.value)
+    assert not files.last.exists() and not files.best.exists()
+
+
+def test_a_batch_too_large_for_the_memory_names_one_that_fits(world, tmp_path, monkeypatch):
+    from kit.learn import Learner
+    real = Learner.step
+
+    def step(learner, batches, rate, seed):
+        if max(len(labels) for _, labels in batches) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(learner, batches, rate, seed)
+    monkeypatch.setattr(Learner, "step", step)
+    with pytest.raises(KitError, match="batch_size=12 at 32 x 24; 3 fits: set batch_size=3, accumulate=4"):
+        train(small(batch_size=12), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    with pytest.raises(KitError, match="no smaller one fits"):
+        train(small(batch_size=8), world.plan, world.data, [0], tmp_path, "cpu", 0)
+
+
+def test_a_loader_process_that_is_killed_is_one_line(world, tmp_path, monkeypatch):
+    real = Photos.__getitem__
+
+    def reading(photos, at):
+        if torch.utils.data.get_worker_info() is not None and at[0] == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(photos, at)
+    monkeypatch.setattr(Photos, "__getitem__", reading)
+    with pytest.raises(KitError, match="a loader process was killed"):
+        train(small(), world.plan, world.data, [0], tmp_path, "cpu", 1)
+
+
+# ------------------------------------------------------------ tracking
+
+def test_tensorboard_has_every_epoch_once_whatever_interrupted_it(world, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    import kit.train
+    recipe, real = small(epochs=3), kit.train.write_metrics
+
+    def stop_after_two(path, rows):
+        real(path, rows)
+        if len(rows) == 2:
+            raise KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        patch.setattr(kit.train, "write_metrics", stop_after_two)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
+    train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
+    files = Fold(tmp_path / "small" / "fold0")
+    code = ("import json, sys, warnings; warnings.simplefilter('ignore')\n"
+            "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\n"
+            "events = EventAccumulator(sys.argv[1]).Reload()\n"
+            "print(json.dumps({t: [(e.step, e.value) for e in events.Scalars(t)] for t in events.Tags()['scalars']}))")
+    done = subprocess.run([sys.executable, "-c", code, str(files.folder / "tensorboard")], capture_output=True, text=True)
+    scalars = json.loads(done.stdout)
+    assert set(scalars) == {"train/loss", "val/loss", "val/acc", "val/f1_macro", "val/f1_mask", "val/f1_gender", "val/f1_age",
+                            "lr", "time/data", "time/step"}
+    rows = read_metrics(files.metrics)
+    assert [step for step, _ in scalars["val/f1_macro"]] == [1, 2, 3]
+    assert [value for _, value in scalars["train/loss"]] == pytest.approx([row["train_loss"] for row in rows])
+
+
+def test_wandb_offline(killable, tmp_path):
+    pytest.importorskip("wandb")
+    root = Path(__file__).resolve().parents[1]
+    environment = os.environ | {"WANDB_MODE": "offline", "HOME": str(tmp_path), "PYTHONPATH": str(root)}
+    done = subprocess.run([*killable.command, "--runs", str(tmp_path / "runs"), "--track", "wandb"], capture_output=True,
+                          text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0 and "gave up" not in done.stderr, done.stderr
+    files = Fold(tmp_path / "runs" / "mine" / "fold0")
+    assert list((files.folder / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert_same_run(files, killable.whole)
+
+
+def test_a_tracker_that_fails_costs_no_training(world, tmp_path, monkeypatch, capsys):
+    import kit.track
+
+    class Broken:
+        def __init__(self, *args):
+            pass
+
+        def log(self, row):
+            raise OSError("no space left")
+
+        close = None
+    monkeypatch.setattr(kit.track, "_TensorBoard", Broken)
+    train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
+    err = capsys.readouterr().err
+    assert err.count("gave up (OSError: no space left); the training goes on") == 1
+    assert_same_run(*(Fold(runs / "small" / "fold0") for runs in (tmp_path, world.runs)))
+
+
+def test_a_tracker_that_is_not_installed_is_told_before_training(world, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(KitError, match=r"--track wandb: it is not installed .*pip install 'kfold-kit\[tracking\]'"):
+        train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0, track="wandb")

@@ -1,0 +1,200 @@
+"""One training step, and all that it changes: batches, learning rate, network, optimizer, moving average.
+
+Whatever is random in a step follows from the recipe's seed, the fold, the epoch and the step alone: a run that continues
+from any step needs no saved state of a random generator to equal an uninterrupted one.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kit.labels import NUM_CLASSES, encode
+from kit.labels import decode as decode_label
+from kit.losses import make_loss, mix, one_hot
+from kit.models import COSINE_SCALE, Network, build, count_parameters
+from kit.predict import autocast, choose_precision, to_device
+from kit.recipe import Recipe
+
+Batch = tuple[Tensor, Tensor]  # photos (N, height, width, 3) uint8, labels (N,)
+
+
+def training_labels(recipe: Recipe, labels: np.ndarray, ages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What training takes of photos with `labels` (N,) and `ages` (N,) in years: a mask of those it keeps, and all labels (N,).
+
+    Shifts the boundary to the oldest class and leaves out ages as the recipe says; validation never does.
+    """
+    mask, gender, age = decode_label(labels)
+    shifted = np.where(ages >= recipe.age_boundary, 2, np.minimum(age, 1))
+    low, high = recipe.drop_ages or (0, -1)
+    return (ages < low) | (ages > high), encode(mask, gender, shifted)
+
+
+class EpochBatches:
+    """A batch sampler: the batches of one epoch after another, as lists of (index, seed of its augmentation).
+
+    A step takes at most `accumulate` batches of at most `batch_size` photos. An epoch's photos are split evenly, first over
+    its steps and then over a step's batches, so that none is left out and none forms a tiny last batch, which would disturb
+    batch norm. `labels` (N,) are those that the sampler balances: `plain` takes each photo once an epoch; `balanced` and
+    `sqrt` draw as many, with replacement, every class alike or by the square root of its size.
+
+    Order and seeds follow from seed, fold and `epoch` alone; `start` is the step to begin at.
+    """
+
+    def __init__(self, recipe: Recipe, labels: np.ndarray, fold: int) -> None:
+        self.n, self.recipe, self.stream = len(labels), recipe, f"{recipe.seed}/{fold}"
+        self.epoch, self.start = 0, 0
+        steps = math.ceil(self.n / (recipe.batch_size * recipe.accumulate))
+        self.sizes = [_split(size, math.ceil(size / recipe.batch_size)) for size in _split(self.n, steps)]
+        counts = np.bincount(labels, minlength=NUM_CLASSES)[labels]
+        power = {"plain": 0.0, "balanced": -1.0, "sqrt": -0.5}[recipe.sampler]
+        self._shares = np.cumsum(counts.astype(np.float64)**power)
+
+    @property
+    def steps(self) -> int:
+        """The steps of an epoch."""
+        return len(self.sizes)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.sizes[self.start:]))
+
+    def seed(self, what: object) -> int:
+        """A seed of this epoch for `what`: 0..2**32-1.
+
+        By SHA-256: a checksum such as CRC-32 is linear, so that sorting by it puts the same photos side by side in
+        every epoch.
+        """
+        return int.from_bytes(hashlib.sha256(f"{self.stream}/{self.epoch}/{what}".encode()).digest()[:4], "big")
+
+    def order(self) -> np.ndarray:
+        """The photos of this epoch, (N,), in their order."""
+        drawn = np.array([self.seed(i) for i in range(self.n)])
+        if self.recipe.sampler == "plain":
+            return np.argsort(drawn, kind="stable")
+        return np.searchsorted(self._shares, (drawn + 0.5) / 2**32 * self._shares[-1])
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = self.order()
+        at = sum(map(sum, self.sizes[:self.start]))
+        for size in (size for step in self.sizes[self.start:] for size in step):
+            # By position: a photo that is drawn twice is augmented in two ways.
+            yield [(int(order[k]), self.seed(f"augment/{k}")) for k in range(at, at + size)]
+            at += size
+
+
+def _split(n: int, parts: int) -> list[int]:
+    """`n` as `parts` sizes that differ by one at most, the larger ones first."""
+    return [n // parts + (i < n % parts) for i in range(parts)]
+
+
+def learning_rate(recipe: Recipe, epoch: float) -> float:
+    """The learning rate after `epoch` (a fraction counts) epochs: a linear warm-up to `recipe.lr`, then the schedule.
+
+    The formulas are torch's CosineAnnealingLR, StepLR and OneCycleLR (its default shape), as a function of the position.
+    """
+    def cosine(start: float, end: float, share: float) -> float:
+        return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))
+
+    if recipe.schedule == "onecycle":
+        rise, low = 0.3 * recipe.epochs, recipe.lr / 25
+        if epoch < rise:
+            return cosine(low, recipe.lr, epoch / rise)
+        return cosine(recipe.lr, low / 1e4, (epoch - rise) / (recipe.epochs - rise))
+    if epoch < recipe.warmup:
+        return recipe.lr * epoch / recipe.warmup
+    if recipe.schedule == "cosine":
+        return cosine(recipe.lr, 0.0, (epoch - recipe.warmup) / max(recipe.epochs - recipe.warmup, 1e-9))
+    if recipe.schedule == "step":
+        return float(recipe.lr * recipe.lr_factor ** (epoch // recipe.lr_step))
+    return recipe.lr
+
+
+class Learner:
+    """A network in training, with its optimizer, scaler and moving average, on a device.
+
+    `counts` (18,) are the training photos a class.
+    """
+
+    def __init__(self, recipe: Recipe, counts: np.ndarray, device: torch.device) -> None:
+        from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+        from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
+        self.recipe, self.device = recipe, device
+        self.network: Network = build(recipe).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.precision = choose_precision(device, count_parameters(self.network))
+        self.optimizer = create_optimizer_v2(
+            self.network.body, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay,
+            layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == torch.float16)
+        # The warm-up lets the average forget the first, random head.
+        self.average = ModelEmaV3(self.network, decay=recipe.ema, use_warmup=True) if recipe.averages else None
+        self.loss = make_loss(recipe, counts, COSINE_SCALE, device)
+        self.count = 0
+
+    @property
+    def used(self) -> Network:
+        """The network that is validated and saved: the moving average, where the recipe has one."""
+        used: Network = self.network if self.average is None else self.average.module
+        return used
+
+    def step(self, batches: Sequence[Batch], rate: float, seed: int) -> Tensor:
+        """One step of the optimizer on batches of photos and labels, with the learning rate `rate`; the loss, on the device."""
+        recipe = self.recipe
+        torch.manual_seed(seed)  # dropout, stochastic depth and mixes, on every device
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("lr_scale", 1.0)
+        ready = [mix(recipe, to_device(photos, self.device), one_hot(labels.to(self.device))) for photos, labels in batches]
+        norms = torch.stack([self.loss.norms(targets) for _, targets in ready]).sum(dim=0)
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.device)
+        for photos, targets in ready:
+            with autocast(self.device, self.precision):
+                logits = self.network(photos)
+            loss = (self.loss.sums(logits, targets) / norms).sum()
+            self.scaler.scale(loss).backward()
+            total += loss.detach()
+        if recipe.clip:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.count += 1
+        if self.average is not None:
+            self.average.update(self.network, step=self.count)
+        return total
+
+    def state(self) -> dict[str, Any]:
+        """All that steps change, as plain types and tensors."""
+        return {"network": self.network.body.state_dict(), "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(), "count": self.count,
+                "average": self.average.module.body.state_dict() if self.average is not None else {}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.network.body.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"]:  # empty where the steps before were not in fp16
+            self.scaler.load_state_dict(state["scaler"])
+        self.count = state["count"]
+        if self.average is not None:
+            self.average.module.body.load_state_dict(state["average"])
+
+
+def fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
+    """The largest half, quarter, ... of a recipe's batch size with which a step fits into the device's memory; None if none."""
+    size = recipe.batch_size // 2
+    while size >= 3:  # the least that a recipe takes
+        try:
+            batch = (torch.zeros(size, *recipe.size, 3, dtype=torch.uint8), torch.zeros(size, dtype=torch.int64))
+            Learner(recipe, np.ones(NUM_CLASSES), device).step([batch], 0.0, 0)
+            return size
+        except torch.OutOfMemoryError:
+            size //= 2
+        finally:
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+    return None

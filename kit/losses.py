@@ -1,0 +1,136 @@
+"""Losses of 18-class targets, hard or mixed, for one head or three, with class weights.
+
+Every head gives logits of the 18 classes (`models`); a loss of three heads is the sum of the losses of the marginals over
+mask, gender and age, which of a product of three are the three themselves. Targets are distributions over
+the 18 classes, so that a mix of two photos is the mix of their marginals, too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kit.labels import AGES, GENDERS, MASKS, NUM_CLASSES
+from kit.recipe import Recipe
+
+# Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019: their setting for thousands of photos.
+EFFECTIVE_BETA = 0.999
+# Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, NeurIPS 2019: the largest margin (the
+# scale of the cosines is the head's, in `models`).
+LDAM_MARGIN = 0.5
+# The axes of (N, mask, gender, age) that a task's marginal sums over.
+_OTHERS = {"mask": (2, 3), "gender": (1, 3), "age": (1, 2)}
+_SHAPE = (len(MASKS), len(GENDERS), len(AGES))
+
+
+def marginals(log_probs: Tensor) -> list[Tensor]:
+    """The log-probabilities of mask (N, 3), gender (N, 2) and age (N, 3) of log-probabilities (N, 18)."""
+    table = log_probs.view(-1, *_SHAPE)
+    return [table.logsumexp(dim=others) for others in _OTHERS.values()]
+
+
+def class_weights(counts: np.ndarray, how: str) -> np.ndarray:
+    """The weights of classes of `counts` photos, their mean 1: `none`, `inverse` or `effective` (by Cui et al., 2019).
+
+    A class without a photo weighs as one of a single photo.
+    """
+    counts = np.maximum(counts, 1).astype(np.float64)
+    if how == "inverse":
+        weights = 1 / counts
+    elif how == "effective":
+        weights = (1 - EFFECTIVE_BETA) / (1 - EFFECTIVE_BETA**counts)
+    else:
+        weights = np.ones(len(counts))
+    return weights / weights.mean()
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A recipe's loss: a value for each task (one for the head of 18), each a sum over photos to be divided by `norms`.
+
+    Sums and norms add up over the batches of a step, so that a step over several batches equals one over a large one.
+    """
+
+    recipe: Recipe
+    weights: tuple[Tensor, ...]
+    margins: tuple[Tensor, ...]
+
+    def goals(self, targets: Tensor) -> list[Tensor]:
+        """The smoothed targets of each task, (N, classes), of targets (N, 18)."""
+        table = targets.view(-1, *_SHAPE)
+        tasks = [targets] if self.recipe.head == "classes" else [table.sum(dim=others) for others in _OTHERS.values()]
+        smooth = self.recipe.label_smoothing
+        return [goal * (1 - smooth) + smooth / goal.shape[1] for goal in tasks]
+
+    def norms(self, targets: Tensor) -> Tensor:
+        """What each task's sum is divided by, (tasks,): the photos' weights; 1 where the loss is of the batch as a whole."""
+        if self.recipe.loss == "f1":
+            return torch.ones(len(self.weights), device=targets.device)
+        return torch.stack([(goal * weight).sum() for goal, weight in zip(self.goals(targets), self.weights)])
+
+    def sums(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Each task's sum over photos, (tasks,), of logits (N, 18) and targets (N, 18)."""
+        log_probs = logits.float().log_softmax(dim=1)
+        tasks = [log_probs] if self.recipe.head == "classes" else marginals(log_probs)
+        return torch.stack([self._one(*task) for task in zip(tasks, self.goals(targets), self.weights, self.margins)])
+
+    def _one(self, logs: Tensor, goal: Tensor, weight: Tensor, margins: Tensor) -> Tensor:
+        if self.recipe.loss == "f1":
+            probs = logs.exp()
+            both = (probs * goal).sum(dim=0)
+            f1 = 2 * both / (probs + goal).sum(dim=0).clamp_min(1e-9)
+            # A class that the batch has not gives no gradient: left out, so that the scale does not depend on the batch.
+            present = (goal.sum(dim=0) > 0) * weight
+            return 1 - (f1 * present).sum() / present.sum()
+        if self.recipe.loss == "ldam":
+            # For each class the log-probability with its own logit lowered by its margin: the row of a photo's true class.
+            lowered = logs[:, None, :] - torch.diag(margins)
+            logs = functional.log_softmax(lowered, dim=2).diagonal(dim1=1, dim2=2)
+        loss = -logs
+        if self.recipe.loss == "focal":
+            loss = loss * (1 - logs.exp()).clamp_min(1e-6) ** self.recipe.focal_gamma  # Lin et al., ICCV 2017
+        return (loss * goal * weight).sum()
+
+
+def make_loss(recipe: Recipe, counts: np.ndarray, scale: float, device: torch.device | str = "cpu") -> Loss:
+    """The loss of a recipe for training photos of `counts` (18,) a class; `scale` is that of the LDAM head's cosines."""
+    if recipe.head == "classes":
+        groups: Sequence[np.ndarray] = [counts]
+    else:
+        groups = [counts.reshape(_SHAPE).sum(axis=tuple(a - 1 for a in others)) for others in _OTHERS.values()]
+
+    def tensors(values: list[np.ndarray]) -> tuple[Tensor, ...]:
+        return tuple(torch.tensor(v, dtype=torch.float32, device=device) for v in values)
+    roots = [np.maximum(group, 1) ** -0.25 for group in groups]
+    return Loss(recipe, tensors([class_weights(group, recipe.class_weights) for group in groups]),
+                tensors([scale * LDAM_MARGIN * root / root.max() for root in roots]))
+
+
+def one_hot(labels: Tensor) -> Tensor:
+    """Labels (N,) as distributions (N, 18)."""
+    return functional.one_hot(labels, NUM_CLASSES).float()
+
+
+def mix(recipe: Recipe, photos: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """A batch of photos (N, 3, height, width) and targets (N, 18), mixed with its neighbours in the batch by the recipe.
+
+    Randomness is torch's. `mixup` (Zhang et al., ICLR 2018) and `cutmix` (Yun et al., ICCV 2019) are torchvision's; `half`
+    joins the left half of a photo, or the right one, with the other half of its neighbour: both keep half a face.
+    """
+    if recipe.mix == "none" or float(torch.rand(())) >= recipe.mix_prob:
+        return photos, targets
+    if recipe.mix == "half":
+        middle = photos.shape[3] // 2
+        left = bool(torch.rand(()) < 0.5)
+        share = middle / photos.shape[3] if left else 1 - middle / photos.shape[3]
+        columns = slice(middle, None) if left else slice(None, middle)
+        mixed = photos.clone()
+        mixed[..., columns] = photos.roll(1, 0)[..., columns]
+        return mixed, targets * share + targets.roll(1, 0) * (1 - share)
+    from torchvision.transforms import v2
+    mixer = (v2.MixUp if recipe.mix == "mixup" else v2.CutMix)(alpha=recipe.mix_alpha)
+    both: tuple[Tensor, Tensor] = mixer(photos, targets)
+    return both

@@ -1,0 +1,112 @@
+"""Tracking of training runs by TensorBoard or Weights & Biases: one run a fold, grouped by recipe."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from kit.console import warn
+from kit.errors import KitError
+
+TRACKERS = ("tensorboard", "wandb")
+# The names of `metrics.csv`'s columns as scalars.
+SCALARS = {"train_loss": "train/loss", "val_loss": "val/loss", "val_acc": "val/acc", "val_f1_macro": "val/f1_macro",
+           "val_f1_mask": "val/f1_mask", "val_f1_gender": "val/f1_gender", "val_f1_age": "val/f1_age", "lr": "lr",
+           "time_data": "time/data", "time_step": "time/step"}
+_TENSORBOARD = "tensorboard"  # the folder within a fold's
+
+
+class Tracker(Protocol):
+    """Takes rows of `metrics.csv`."""
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Send one epoch's row."""
+
+    def close(self) -> None:
+        """Send what is left."""
+
+
+class _TensorBoard:
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+        # Event files can only grow: a run that goes on writes its epochs anew, so that none is there twice.
+        shutil.rmtree(folder / _TENSORBOARD, ignore_errors=True)
+        self._writer: Any = SummaryWriter(str(folder / _TENSORBOARD))  # type: ignore[no-untyped-call]
+
+    def log(self, row: dict[str, Any]) -> None:
+        for column, name in SCALARS.items():
+            self._writer.add_scalar(name, row[column], int(row["epoch"]))
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Wandb:
+    def __init__(self, folder: Path, recipe: dict[str, Any], fold: int) -> None:
+        import wandb
+        # Without an account a competitor at night wants the run, not a question: offline, for `wandb sync` later.
+        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
+        self._run: Any = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "kfold-kit"), group=recipe["name"], name=f"{recipe['name']}-fold{fold}",
+            dir=str(folder), config=recipe | {"fold": fold}, mode=mode,  # type: ignore[arg-type]
+            settings=wandb.Settings(console="off", silent=True))
+
+    def log(self, row: dict[str, Any]) -> None:
+        self._run.log({name: row[column] for column, name in SCALARS.items()}, step=int(row["epoch"]))
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+class _Careful:
+    """A tracker that is let go, with one warning, when it fails: it must not cost a training."""
+
+    def __init__(self, inner: Tracker, name: str) -> None:
+        self._inner: Tracker | None = inner
+        self._name = name
+
+    def log(self, row: dict[str, Any]) -> None:
+        self._try(lambda inner: inner.log(row))
+
+    def close(self) -> None:
+        self._try(lambda inner: inner.close())
+
+    def _try(self, call: Any) -> None:
+        if self._inner is None:
+            return
+        try:
+            call(self._inner)
+        except Exception as error:  # whatever it is, the training is worth more
+            warn(f"--track {self._name}: gave up ({type(error).__name__}: {str(error)[:160]}); the training goes on")
+            self._inner = None
+
+
+def open_tracker(name: str | None, folder: Path, recipe: dict[str, Any], fold: int, rows: Sequence[dict[str, Any]]) -> Tracker:
+    """The tracker `tensorboard` or `wandb` of a fold in `folder`, which is told the `rows` there are; None tracks nothing.
+
+    TensorBoard's files lie in the fold's folder, so that `tensorboard --logdir runs` shows a run a fold. Raises `KitError`
+    where the package is not installed or does not start.
+    """
+    if name is None:
+        return _Careful(_Nothing(), "")
+    try:
+        inner: Tracker = _TensorBoard(folder) if name == "tensorboard" else _Wandb(folder, recipe, fold)
+    except ImportError as error:
+        raise KitError(f"--track {name}: it is not installed ({error}); pip install 'kfold-kit[tracking]'") from error
+    except Exception as error:
+        raise KitError(f"--track {name}: it does not start ({type(error).__name__}: {str(error)[:160]}); train without --track, "
+                       "or with WANDB_MODE=offline") from error
+    tracker = _Careful(inner, name)
+    for row in rows:
+        tracker.log(row)
+    return tracker
+
+
+class _Nothing:
+    def log(self, row: dict[str, Any]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
