@@ -17,9 +17,10 @@ Commands, each `python -m kit.NAME`:
 - `bench`     speed and memory, measured on this machine
 
 Nouns, which commands import and which never import a command: `labels` (the 18 classes), `tables` (the only
-reader and writer of CSV, JSON and probability files), `data` (a competition folder as tables, photos as arrays),
-`recipe`, `models`, `checkpoint`, `views` (test-time augmentation), `predict`, `blend`, `metrics`, `console`
-(what a person sees) and `errors`.
+reader and writer of CSV, JSON and probability files), `data` (a competition folder as tables), `pixels` (its photos
+as arrays: decoding, the pixel cache, loaders), `recipe`, `models` (networks and heads), `losses` (and mixes), `learn`
+(one training step and all that it changes), `track` (TensorBoard, W&B), `checkpoint`, `views` (test-time
+augmentation), `predict`, `blend`, `metrics`, `console` (what a person sees) and `errors`.
 """
 
 __version__ = "0.1.0"

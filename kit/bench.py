@@ -1,28 +1,44 @@
 """Measure the kit's speed and memory on this machine.
 
     python -m kit.bench folds --people 142858
+    python -m kit.bench train recipes/effb4_5fold.py
 
-plans 5 folds for a table of that many people with seven photos each, without photos, and times every stage.
+`folds` plans 5 folds for a table of that many people with seven photos each, without photos, and times every stage. `train`
+times a recipe's training side by side with the same loop without what makes it fast.
 """
 
+import dataclasses
+import math
 import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from kit.console import Parser, command, say, show_table
+from kit.console import Parser, Progress, command, say, show_table
 from kit.errors import KitError
 from kit.folds import assign_folds, imbalance
 from kit.labels import SHOTS
+from kit.recipe import Recipe, load_recipe
 from kit.tables import label_photos, write_plan
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was measured, for a person to read."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    summary: str
 
 
 def drawn_photos(people: int, seed: int = 0) -> pd.DataFrame:
@@ -61,13 +77,85 @@ def bench_folds(people: int) -> dict[str, float]:
     return seconds | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
+def bench_train(recipe: Recipe, pairs: int, steps: int, device_name: str | None = None, workers: int | None = None) -> Table:
+    """Photos a second of training a recipe on drawn photos, and the share of time spent waiting for them.
+
+    Measured in `pairs` of `steps` steps each: as `kit.train` does it, and the same loop without channels-last layout, pixel
+    cache and choice of precision. Weights are random.
+    """
+    import torch
+
+    from kit.data import train_images
+    from kit.labels import NUM_CLASSES
+    from kit.learn import EpochBatches, Learner
+    from kit.pixels import Photos, cached, default_workers, make_loader, one_pass
+    from kit.predict import choose_device
+    from kit.sample import draw_sample
+    recipe = dataclasses.replace(recipe, pretrained=False, accumulate=1)
+    device = choose_device(device_name)
+    workers = default_workers(device.type) if workers is None else workers
+    times: dict[str, list[tuple[float, float]]] = {"as kit.train does it": [], "without layout, cache, precision": []}
+    with tempfile.TemporaryDirectory() as folder:
+        draw_sample(Path(folder) / "data", people=max(50, math.ceil(recipe.batch_size * (steps + 1) / len(SHOTS))), eval_people=1)
+        root = train_images(Path(folder) / "data")
+        images = sorted(f"{p.parent.name}/{p.name}" for p in root.glob("*/[!.]*"))[:recipe.batch_size * (steps + 1)]
+        labels = torch.arange(len(images)) % NUM_CLASSES
+        cache = cached(Path(folder) / "pixels", root, images, recipe.geometry)
+
+        def clock() -> float:
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            return time.perf_counter()
+
+        def epoch(name: str, learner: Learner, loader: Any) -> None:
+            """One epoch, its first step untimed: it starts the loader and warms up."""
+            waited, started, asked = 0.0, 0.0, 0.0
+            for n, (at, (photos,)) in enumerate(one_pass(loader)):
+                waited += time.perf_counter() - asked if n else 0.0
+                learner.step([(photos, labels[at])], recipe.lr, n)
+                asked = clock()
+                started = started or asked
+            times[name].append((clock() - started, waited))
+
+        learners = [Learner(recipe, np.ones(NUM_CLASSES), device, plain) for plain in (False, True)]
+        loaders = [make_loader(Photos(root, images, [recipe.geometry], recipe.augment, kept),
+                               EpochBatches(recipe, labels.numpy(), 0), workers, device) for kept in (cache, None)]
+        with Progress("bench train", 2 * pairs, "epochs") as progress:
+            for pair in range(pairs):
+                for which in ((0, 1) if pair % 2 == 0 else (1, 0)):  # neither always comes second
+                    epoch(list(times)[which], learners[which], loaders[which])
+                    progress.advance()
+    measured = {name: np.array(values) for name, values in times.items()}
+    ratios = np.divide(*(values[:, 0] for values in reversed(measured.values())))
+    rows = [[name, f"{recipe.batch_size * steps / np.median(values[:, 0]):.2f}",
+             f"{100 * np.median(values[:, 1] / values[:, 0]):.1f} %"] for name, values in measured.items()]
+    return Table(f"Training {recipe.name} ({recipe.model}, {recipe.size[0]} x {recipe.size[1]}, batches of {recipe.batch_size}, "
+                 f"{device}, {str(learners[0].precision).removeprefix('torch.')}), medians of {pairs} pairs",
+                 ["loop", "photos/s", "waiting for data"], rows,
+                 f"{np.median(ratios):.2f} times as fast (pairs: {' '.join(f'{ratio:.2f}' for ratio in ratios)})")
+
+
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(prog="kit.bench", description=__doc__)
-    parser.add_argument("what", choices=["folds"], help="what to measure")
+    parser.add_argument("what", choices=["folds", "train"], help="what to measure")
+    parser.add_argument("recipe", type=Path, nargs="?", help="for train: a recipe file")
     parser.add_argument("--people", type=int, default=142_858, help="people in the table (default: 142858, a million photos)")
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of measurements (default: 3)")
+    parser.add_argument("--steps", type=int, default=2, help="steps of each one (default: 2)")
+    parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
+    parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
     args = parser.parse_args(argv)
+    for name, value in (("pairs", args.pairs), ("steps", args.steps)):
+        if not 1 <= value <= 1000:
+            raise KitError(f"--{name} {value}: take 1 to 1000")
+    if args.what == "train":
+        if args.recipe is None:
+            raise KitError("kit.bench train: name a recipe, such as recipes/effb4_5fold.py")
+        table = bench_train(load_recipe(args.recipe), args.pairs, args.steps, args.device, args.workers)
+        show_table(table.title, table.columns, table.rows)
+        return say(table.summary, style="bold")
     if not 1000 <= args.people <= 2_000_000:
         raise KitError(f"--people {args.people}: take 1000, so that every class has enough people, to 2000000")
     result = bench_folds(args.people)

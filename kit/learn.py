@@ -116,15 +116,17 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
 class Learner:
     """A network in training, with its optimizer, scaler and moving average, on a device.
 
-    `counts` (18,) are the training photos a class.
+    `counts` (18,) are the training photos a class. `plain` trains without what makes it fast, the channels-last layout and
+    the precision that pays: to measure those by.
     """
 
-    def __init__(self, recipe: Recipe, counts: np.ndarray, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, counts: np.ndarray, device: torch.device, plain: bool = False) -> None:
         from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
         from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
         self.recipe, self.device = recipe, device
-        self.network: Network = build(recipe).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.precision = choose_precision(device, count_parameters(self.network))
+        self.layout = torch.contiguous_format if plain else torch.channels_last
+        self.network: Network = build(recipe).to(device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.precision = torch.float32 if plain else choose_precision(device, count_parameters(self.network))
         self.optimizer = create_optimizer_v2(
             self.network.body, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay,
             layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None)
@@ -153,7 +155,7 @@ class Learner:
         total = torch.zeros((), device=self.device)
         for photos, targets in ready:
             with autocast(self.device, self.precision):
-                logits = self.network(photos)
+                logits = self.network(photos.contiguous(memory_format=self.layout))
             loss = (self.loss.sums(logits, targets) / norms).sum()
             self.scaler.scale(loss).backward()
             total += loss.detach()

@@ -142,9 +142,12 @@ def assert_same_run(a: Fold, b: Fold) -> None:
 
 
 def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(killable, tmp_path):
-    """SIGKILL at ten random moments, from the start of the process to its last write, and the same command each time."""
-    files, rng, kills = Fold(tmp_path / "mine" / "fold0"), np.random.default_rng(), 0
-    while kills < 10:
+    """SIGKILL at ten random moments, from the start of the process to its last write, and the same command each time.
+
+    `KIT_KILLS=100 python -m pytest tests/test_train.py -k killed_at_any_moment -s` does a hundred, and says what it met.
+    """
+    files, rng, kills, wholes = Fold(tmp_path / "mine" / "fold0"), np.random.default_rng(), 0, 0
+    while kills < int(os.environ.get("KIT_KILLS", "10")):
         process = subprocess.Popen([*killable.command, "--runs", str(tmp_path)], stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, start_new_session=True)
         if rng.random() < 0.9:  # most while it trains, and not while Python starts
@@ -159,6 +162,10 @@ def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(killable, tm
         if process.returncode == 0:  # finished before it was killed: a run of its own has been through
             assert_same_run(files, killable.whole)
             shutil.rmtree(files.folder)
+            wholes += 1
+        elif files.last.exists():
+            state = load_state(files.last)
+            print(f"kill {kills}: at epoch {state['epoch']}, step {state['step']}, {wholes} whole runs before")
     done = subprocess.run([*killable.command, "--runs", str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert_same_run(files, killable.whole)
