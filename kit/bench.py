@@ -87,7 +87,7 @@ def bench_train(recipe: Recipe, pairs: int, steps: int, device_name: str | None 
 
     from kit.data import train_images
     from kit.labels import NUM_CLASSES
-    from kit.learn import EpochBatches, Learner
+    from kit.learn import EpochBatches, Learner, enough_memory
     from kit.pixels import Photos, cached, default_workers, make_loader, one_pass
     from kit.predict import choose_device
     from kit.sample import draw_sample
@@ -95,7 +95,7 @@ def bench_train(recipe: Recipe, pairs: int, steps: int, device_name: str | None 
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
     times: dict[str, list[tuple[float, float]]] = {"as kit.train does it": [], "without layout, cache, precision": []}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, enough_memory(recipe, device):
         draw_sample(Path(folder) / "data", people=max(50, math.ceil(recipe.batch_size * (steps + 1) / len(SHOTS))), eval_people=1)
         root = train_images(Path(folder) / "data")
         images = sorted(f"{p.parent.name}/{p.name}" for p in root.glob("*/[!.]*"))[:recipe.batch_size * (steps + 1)]

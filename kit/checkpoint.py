@@ -103,7 +103,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> Network:
 
 
 # What `last.pt` holds: whose it is, where it stands, and what the training has changed.
-_STATE = ("recipe", "plan", "fold", "rows", "epoch", "step", "loss", "seconds", "waited", "learner")
+_STATE = ("recipe", "plan", "fold", "rows", "step", "loss", "seconds", "waited", "learner")
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -140,6 +140,8 @@ def predict_members(members: Sequence[Member], data: Path, ids: Sequence[str], t
 
     What was kept from before is read; photos are decoded once for all that is missing.
     """
+    import torch
+
     from kit.checkpoint import load
     from kit.predict import choose_device, choose_precision, predict
     views, device = make_views(tta), choose_device(device_name)
@@ -174,7 +176,11 @@ def predict_members(members: Sequence[Member], data: Path, ids: Sequence[str], t
         pixels = Photos(eval_images(data), ids, list(dict.fromkeys(network.geometry for network in networks)))
         loader = make_loader(pixels, batches_of(len(ids), batch_size), workers, device)
         with Progress(f"{len(absent)} checkpoints x {len(todo)} views", len(ids)) as progress:
-            probs = predict(networks, loader, todo, device, progress)
+            try:
+                probs = predict(networks, loader, todo, device, progress)
+            except torch.OutOfMemoryError as error:
+                raise KitError(f"the memory of {device} is too small for {batch_size} photos a batch; take a smaller "
+                               "--batch-size, or another --device") from error
         for n, m in enumerate(absent):
             for v, view in enumerate(todo):
                 found[m, view] = Probs(np.array(ids, dtype=np.str_), probs[n, v], keys[m, view])

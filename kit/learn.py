@@ -4,6 +4,7 @@ Whatever is random in a step follows from the recipe's seed, the fold, the epoch
 from any step needs no saved state of a random generator to equal an uninterrupted one.
 """
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kit.errors import KitError
 from kit.labels import NUM_CLASSES, encode
 from kit.labels import decode as decode_label
 from kit.losses import make_loss, mix, one_hot
@@ -148,7 +150,8 @@ class Learner:
         torch.manual_seed(seed)  # dropout, stochastic depth and mixes, on every device
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
-        ready = [mix(recipe, to_device(photos, self.device), one_hot(labels.to(self.device))) for photos, labels in batches]
+        ready = [mix(recipe, to_device(photos, self.device), one_hot(labels.to(self.device, non_blocking=True)))
+                 for photos, labels in batches]
         norms = torch.stack([self.loss.norms(targets) for _, targets in ready]).sum(dim=0)
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -169,6 +172,11 @@ class Learner:
             self.average.update(self.network, step=self.count)
         return total
 
+    @property
+    def stalled(self) -> bool:
+        """Whether fp16's gradients have overflowed so often, step after step, that nothing is learned any more."""
+        return self.scaler.is_enabled() and self.scaler.get_scale() < 1e-4
+
     def state(self) -> dict[str, Any]:
         """All that steps change, as plain types and tensors."""
         return {"network": self.network.body.state_dict(), "optimizer": self.optimizer.state_dict(),
@@ -187,16 +195,39 @@ class Learner:
 
 
 def fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
-    """The largest half, quarter, ... of a recipe's batch size with which a step fits into the device's memory; None if none."""
+    """The largest half, quarter, ... of a recipe's batch size with which steps fit into the device's memory; None if none."""
     size = recipe.batch_size // 2
     while size >= 3:  # the least that a recipe takes
         try:
             batch = (torch.zeros(size, *recipe.size, 3, dtype=torch.uint8), torch.zeros(size, dtype=torch.int64))
-            Learner(recipe, np.ones(NUM_CLASSES), device).step([batch], 0.0, 0)
+            learner = Learner(recipe, np.ones(NUM_CLASSES), device)
+            for seed in range(2):  # the optimizer's own memory comes with the first step
+                learner.step([batch], 0.0, seed)
             return size
         except torch.OutOfMemoryError:
+            learner = None  # type: ignore[assignment]
             size //= 2
         finally:
             if device.type == "cuda":
                 torch.cuda.empty_cache()
     return None
+
+
+@contextlib.contextmanager
+def enough_memory(recipe: Recipe, device: torch.device) -> Iterator[None]:
+    """Raise `KitError` where the block runs out of the device's memory, with the batch size that fits."""
+    try:
+        yield
+        return
+    except torch.OutOfMemoryError:
+        pass  # tried below, when the memory of the block's frames is free again
+    fits = fitting_batch(recipe, device)
+    line = f"recipe {recipe.name}: the memory of {device} is too small for batch_size={recipe.batch_size} at " \
+           f"{recipe.size[0]} x {recipe.size[1]}; "
+    if fits is None:
+        raise KitError(line + "no smaller one fits either: lower size, or free the device")
+    if recipe.loss == "f1":
+        raise KitError(line + f"{fits} fits: set batch_size={fits}")
+    steps = math.ceil(recipe.batch_size / fits)
+    same = ", and the steps stay the same" if steps * fits == recipe.batch_size else ", for steps of about as many photos"
+    raise KitError(line + f"{fits} fits: set batch_size={fits}, accumulate={steps * recipe.accumulate}{same}")

@@ -63,7 +63,9 @@ class Loss:
         table = targets.view(-1, *_SHAPE)
         tasks = [targets] if self.recipe.head == "classes" else [table.sum(dim=others) for others in _OTHERS.values()]
         smooth = self.recipe.label_smoothing
-        return [goal * (1 - smooth) + smooth / goal.shape[1] for goal in tasks]
+        # A class that the batch has not gives the soft F1 no gradient, and smoothed it would only give a false one.
+        there = [(task.sum(dim=0) > 0) if self.recipe.loss == "f1" else 1.0 for task in tasks]
+        return [task * (1 - smooth) + smooth / task.shape[1] * known for task, known in zip(tasks, there)]
 
     def norms(self, targets: Tensor) -> Tensor:
         """What each task's sum is divided by, (tasks,): the photos' weights; 1 where the loss is of the batch as a whole."""
@@ -82,7 +84,7 @@ class Loss:
             probs = logs.exp()
             both = (probs * goal).sum(dim=0)
             f1 = 2 * both / (probs + goal).sum(dim=0).clamp_min(1e-9)
-            # A class that the batch has not gives no gradient: left out, so that the scale does not depend on the batch.
+            # Without the classes that the batch has not, so that the scale does not depend on them.
             present = (goal.sum(dim=0) > 0) * weight
             return 1 - (f1 * present).sum() / present.sum()
         if self.recipe.loss == "ldam":

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -124,8 +125,8 @@ class Cache:
         """The rows, mapped into memory and read-only; processes that open it share its pages."""
         try:
             array: np.ndarray = np.load(self.path, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise problem(self.path, f"the pixel cache cannot be read ({error})", remedy="delete it, and start again") from error
+        except Exception as error:  # numpy has its own for each kind of damage
+            raise problem(self.path, f"the pixel cache cannot be read ({type(error).__name__})") from error
         return array
 
 
@@ -152,6 +153,8 @@ def cached(folder: Path, root: Path, images: Sequence[str], geometry: Geometry, 
         with locked(folder, "another process is building the pixel cache; waiting for it"):
             if cache.whole:
                 return cache
+            for stale in folder.glob(f"{prefix}*.npy"):
+                stale.unlink()  # a process that has it open keeps its pages
             if shutil.disk_usage(folder).free < need + _FREE_BYTES:
                 warn(f"{folder}: too little free disk for the pixel cache ({need / 1e9:.1f} GB, and 2 GB for checkpoints): "
                      "photos are decoded in every epoch")
@@ -160,9 +163,6 @@ def cached(folder: Path, root: Path, images: Sequence[str], geometry: Geometry, 
             if _stamp(root, images) != stamp:
                 path.unlink()
                 raise problem(root, "photos were changed while they were read", remedy="start again when nothing writes there")
-            for stale in folder.glob(f"{prefix}*.npy"):
-                if stale != path:
-                    stale.unlink()  # a process that has it open keeps its pages
     except OSError as error:
         warn(f"{path}: the pixel cache cannot be written ({error.strerror or error}): photos are decoded in every epoch")
         return None
@@ -188,7 +188,7 @@ def _build(path: Path, root: Path, images: Sequence[str], geometry: Geometry) ->
 
     unreadable = False
     try:
-        with writing(path, force=True) as temporary, ThreadPoolExecutor(_cores()) as pool, \
+        with writing(path, force=True) as temporary, ThreadPoolExecutor(cores()) as pool, \
                 Progress("pixel cache", len(images)) as progress, open(temporary, "wb") as file:
             # Plain writes and not a map: on a full disk, writing to mapped memory would kill the process.
             np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False,
@@ -228,12 +228,16 @@ class Photos:
 
     def __getitem__(self, at: int | tuple[int, int]) -> tuple[int, list[np.ndarray]]:
         i, seed = at if isinstance(at, tuple) else (at, None)
-        if self.cache is None or self._rows is None:
+        if self._pixels is None and self.cache is not None:
+            try:
+                self._pixels = self.cache.open()
+            except KitError as error:  # someone has deleted it, or another run made it anew for changed photos
+                warn(f"{error}; photos are decoded instead")
+                self.cache = None
+        if self._pixels is None or self._rows is None:
             photo, _ = decode(self.root / self.images[i])
             fitted = [fit(photo, geometry) for geometry in self.geometries]
         else:
-            if self._pixels is None:
-                self._pixels = self.cache.open()
             fitted = [self._pixels[self._rows[i]]]
         if self.augment is not None and seed is not None:
             if self._transform is None:
@@ -253,10 +257,11 @@ def batches_of(n: int, size: int) -> list[list[int]]:
 
 def default_workers(device_type: str) -> int:
     """Loader processes: as many as feed a GPU; none where the CPU computes, whose cores they would only take away."""
-    return min(8, max(1, _cores() - 1)) if device_type == "cuda" else 0
+    return min(8, max(1, cores() - 1)) if device_type == "cuda" else 0
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -280,19 +285,24 @@ def one_pass(loader: Any) -> Iterator[tuple[Any, Any]]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise KitError("a loader process was killed, most likely for memory; take fewer --workers") from error
+        raise loader_killed() from error
+
+
+def loader_killed() -> KitError:
+    """The error of a loader process that has gone: torch tells of it wherever the program just is."""
+    return KitError("a loader process was killed, most likely for memory; take fewer --workers; the same command goes on from "
+                    "the last save")
 
 
 def _end_workers() -> None:
     """End loader processes that are left when this one ends: multiprocessing would wait for them, and they take no SIGTERM."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise for each one that is killed
     for process in multiprocessing.active_children():
         if process.daemon:
             process.kill()
 
 
 def _start_worker(_: int) -> None:
-    import signal
-
     import cv2
     import torch
     # A terminal's Ctrl+C and a scheduler's SIGTERM reach the workers, too, while the process they load for may first have to

@@ -1,9 +1,8 @@
 """Networks x views x photos -> probabilities; every photo is read and decoded once, whatever the networks and views."""
 
-import contextlib
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,10 @@ def choose_device(name: str | None) -> torch.device:
         raise KitError(f"--device {name}: no such device; take cpu, cuda or cuda:1") from error
     if device.type not in ("cpu", "cuda"):
         raise KitError(f"--device {name}: the kit computes on cpu or cuda")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise KitError(f"--device {name}: torch sees {torch.cuda.device_count()} GPUs; take cpu, or check the driver")
+    if device.type == "cuda":
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise KitError(f"--device {name}: torch sees {torch.cuda.device_count()} GPUs; take cpu, or check the driver")
+        torch.cuda.set_device(device)  # pinned memory and the like would else go by way of the first GPU
     return device
 
 
@@ -69,16 +70,6 @@ def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:
     return photos.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
 
 
-@contextlib.contextmanager
-def _out_of_memory(loader: Any) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        size = len(next(iter(loader.batch_sampler)))
-        raise KitError(f"the GPU's memory is too small for {size} photos a batch; take a smaller --batch-size, or another GPU "
-                       "with --device") from error
-
-
 def predict(networks: Sequence[Network], loader: Any, views: dict[str, View], device: torch.device,
             progress: Progress | None = None) -> np.ndarray:
     """Probabilities, softmax per network and view: float32 (networks, views, photos, 18).
@@ -88,7 +79,7 @@ def predict(networks: Sequence[Network], loader: Any, views: dict[str, View], de
     """
     photos: Photos = loader.dataset
     probs = np.empty((len(networks), len(views), len(photos), NUM_CLASSES), np.float32)
-    with torch.inference_mode(), _out_of_memory(loader):
+    with torch.inference_mode():
         for at, batch in one_pass(loader):
             for geometry, fitted in zip(photos.geometries, batch):
                 plain = to_device(fitted, device)

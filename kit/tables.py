@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -408,6 +408,11 @@ def oof_key(best: Path, plan: Plan, fold: int) -> str:
     return json.dumps({"checkpoint": file_hash(best), "plan": plan.hash, "fold": fold, "view": "plain"})
 
 
+# A forked loader process inherits the open files, and with them the locks, which it would hold beyond the end of its parent.
+_locks: set[IO[str]] = set()
+os.register_at_fork(after_in_child=lambda: [file.close() for file in _locks])
+
+
 @contextmanager
 def locked(folder: Path, waiting: str = "") -> Iterator[None]:
     """Hold a folder against a second process, and clear what a killed one left half-written.
@@ -425,9 +430,13 @@ def locked(folder: Path, waiting: str = "") -> Iterator[None]:
                 raise problem(folder, "another process is training this fold", remedy="wait for it, or stop it first") from error
             warn(f"{folder}: {waiting}")
             fcntl.flock(file, fcntl.LOCK_EX)
-        for half in folder.glob(".*.tmp"):
-            half.unlink()
-        yield
+        _locks.add(file)
+        try:
+            for half in folder.glob(".*.tmp"):
+                half.unlink()
+            yield
+        finally:
+            _locks.discard(file)
 
 
 # ---------------------------------------------------------------- metrics

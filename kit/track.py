@@ -1,6 +1,7 @@
 """Tracking of training runs by TensorBoard or Weights & Biases: one run a fold, grouped by recipe."""
 
 import os
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ SCALARS = {"train_loss": "train/loss", "val_loss": "val/loss", "val_acc": "val/a
            "val_f1_mask": "val/f1_mask", "val_f1_gender": "val/f1_gender", "val_f1_age": "val/f1_age", "lr": "lr",
            "time_data": "time/data", "time_step": "time/step"}
 _TENSORBOARD = "tensorboard"  # the folder within a fold's
+_WANDB_ID = "wandb-id.txt"  # and the file with the run's id
 
 
 class Tracker(Protocol):
@@ -30,27 +32,36 @@ class Tracker(Protocol):
 class _TensorBoard:
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
-        # Event files can only grow: a run that goes on writes its epochs anew, so that none is there twice.
-        shutil.rmtree(folder / _TENSORBOARD, ignore_errors=True)
-        self._writer: Any = SummaryWriter(str(folder / _TENSORBOARD))  # type: ignore[no-untyped-call]
+        self._make, self._place = SummaryWriter, folder / _TENSORBOARD
+        self._writer: Any = None
 
     def log(self, row: dict[str, Any]) -> None:
+        if self._writer is None:
+            # Event files can only grow: a run that goes on writes its epochs anew, so that none is there twice.
+            shutil.rmtree(self._place, ignore_errors=True)
+            self._writer = self._make(str(self._place))  # type: ignore[no-untyped-call]
         for column, name in SCALARS.items():
             self._writer.add_scalar(name, row[column], int(row["epoch"]))
         self._writer.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 class _Wandb:
-    def __init__(self, folder: Path, recipe: dict[str, Any], fold: int) -> None:
+    def __init__(self, folder: Path, recipe: dict[str, Any], fold: int, new: bool) -> None:
         import wandb
+        # The same id after an interruption, so that what goes on is not another run.
+        place = folder / _WANDB_ID
+        if new or not place.exists():
+            place.write_text(secrets.token_hex(4), encoding="utf-8")
         # Without an account a competitor at night wants the run, not a question: offline, for `wandb sync` later.
         mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "kfold-kit"), group=recipe["name"], name=f"{recipe['name']}-fold{fold}",
             dir=str(folder), config=recipe | {"fold": fold}, mode=mode,  # type: ignore[arg-type]
+            id=place.read_text(encoding="utf-8"), resume="allow",
             settings=wandb.Settings(console="off", silent=True))
 
     def log(self, row: dict[str, Any]) -> None:
@@ -86,13 +97,15 @@ class _Careful:
 def open_tracker(name: str | None, folder: Path, recipe: dict[str, Any], fold: int, rows: Sequence[dict[str, Any]]) -> Tracker:
     """The tracker `tensorboard` or `wandb` of a fold in `folder`, which is told the `rows` there are; None tracks nothing.
 
+    Without rows it is a new run.
+
     TensorBoard's files lie in the fold's folder, so that `tensorboard --logdir runs` shows a run a fold. Raises `KitError`
     where the package is not installed or does not start.
     """
     if name is None:
         return _Careful(_Nothing(), "")
     try:
-        inner: Tracker = _TensorBoard(folder) if name == "tensorboard" else _Wandb(folder, recipe, fold)
+        inner: Tracker = _TensorBoard(folder) if name == "tensorboard" else _Wandb(folder, recipe, fold, not rows)
     except ImportError as error:
         raise KitError(f"--track {name}: it is not installed ({error}); pip install 'kfold-kit[tracking]'") from error
     except Exception as error:

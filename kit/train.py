@@ -7,8 +7,8 @@
 writes `runs/effb4_5fold/fold0/`: `best.safetensors` (the weights of the epoch that the recipe's `select` says, by default
 the one with the best macro-F1 on the whole fold), `oof.npz` (their probabilities for the fold's photos), `metrics.csv` (a
 row an epoch). `last.pt` lies there until the fold is finished, written every epoch and every `--save-minutes`, and before
-Ctrl+C or SIGTERM end the training: the same command goes on from there, to the same weights as without the interruption.
-A finished fold is skipped.
+Ctrl+C or SIGTERM end the training: the same command goes on from there, on a CPU to the same weights, byte for byte, as
+without the interruption. A finished fold is skipped.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from kit.data import find_data, fingerprint, train_images
 from kit.errors import KitError, problem
 from kit.labels import NUM_CLASSES
 from kit.metrics import Scores, score
-from kit.pixels import Cache, Photos, batches_of, cached, default_workers, make_loader, one_pass
+from kit.pixels import Cache, Photos, batches_of, cached, cores, default_workers, loader_killed, make_loader, one_pass
 from kit.recipe import CHOICES, Recipe, check_augment, load_recipe, shipped_recipe
 from kit.tables import (Fold, Plan, Probs, file_hash, locked, oof_key, read_metrics, read_plan, read_probs, write_metrics,
                         write_probs)
@@ -201,7 +201,8 @@ def _loaders(recipe: Recipe, parts: _Parts, root: Path, cache: Cache | None, bat
     seen, unseen = (Photos(root, part["image"].tolist(), [recipe.geometry], augment, cache)
                     for part, augment in ((parts.train, recipe.augment), (parts.valid, None)))
     return (make_loader(seen, batches, workers, device),
-            make_loader(unseen, batches_of(len(parts.valid), _VALID_BATCH), workers, device))
+            # Not larger than a batch of training, which is known to fit into the memory.
+            make_loader(unseen, batches_of(len(parts.valid), min(_VALID_BATCH, recipe.batch_size)), workers, device))
 
 
 def _steps(loader: Any) -> Iterator[list[tuple[Any, Any]]]:
@@ -262,22 +263,24 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
                 and read_probs(files.oof).key == oof_key(files.best, plan, fold))
 
     now = _Position()
+    resumed = state is not None
     if state is not None:
-        learner.restore(state["learner"])
+        try:
+            learner.restore(state["learner"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise problem(files.last, f"does not fit the recipe's network and optimizer ({str(error)[:120]})",
+                          remedy="train with the versions of torch and timm it was made with, or anew with --force") from error
         now = _Position(state["rows"], state["step"], state["loss"], state["seconds"], state["waited"])
         chosen = _chosen(recipe, now.rows) if now.rows else None
         if chosen and (chosen is not now.rows[-1] or now.step) and not kept(chosen):
             raise problem(files.best, f"of the kept epoch, {chosen['epoch']}, or oof.npz beside it, is gone or damaged",
                           remedy="put it back, or train the fold again with --force")
-    tracker = open_tracker(track, files.folder, recipe.describe(), fold, now.rows)
+    del state  # twice the weights, and more
     # Of all folds' photos, so that they share it; a trial does not build it.
     cache = cached(pixels, root, plan.photos["image"].tolist(), recipe.geometry, build=not limit) if pixels else None
     batches = EpochBatches(recipe, parts.labels, fold)
     loader, valid_loader = _loaders(recipe, parts, root, cache, batches, workers, device)
-    if force:
-        # Only now: until here a typo or a missing weights file would have cost what was there.
-        for path in (files.last, files.best, files.oof, files.metrics, files.bad_batch, *files.folder.glob("probs-*.npz")):
-            path.unlink(missing_ok=True)
+    tracker = open_tracker(track, files.folder, recipe.describe(), fold, now.rows)
 
     def validate(progress: Progress) -> np.ndarray:
         return predict([learner.used.eval()], valid_loader, make_views("none"), device, progress)[0, 0]
@@ -296,16 +299,24 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
                 raise problem(files.folder, f"the training loss of epoch {len(now.rows) + 1}, step {step + 1}, is not a finite "
                               f"number, for the photos listed in {files.bad_batch.name}", images[at].tolist(),
                               "lower lr or set clip in the recipe, and start with --force")
+        if learner.stalled:
+            raise problem(files.folder, f"the gradients overflow in every step of epoch {len(now.rows) + 1}",
+                          remedy="lower lr or set clip in the recipe, and start with --force")
         now.loss += float(losses.sum(dtype=torch.float64))
         recent.clear()
 
-    saved = time.monotonic()
+    saved, old = time.monotonic(), force
 
     def save_now() -> None:
-        nonlocal saved
+        nonlocal saved, old
         check()  # weights that have diverged are not worth keeping
+        if old:
+            # Only now: until here a typo, a damaged photo or a batch too large would have cost what was there.
+            for path in (files.last, files.best, files.oof, files.metrics, *files.folder.glob("probs-*.npz")):
+                path.unlink(missing_ok=True)
+            old = False
         save_state(files.last, {
-            "recipe": json.dumps(recipe.describe()), "plan": plan.hash, "fold": fold, "epoch": len(now.rows),
+            "recipe": json.dumps(recipe.describe()), "plan": plan.hash, "fold": fold,
             "learner": learner.state(), **{f.name: getattr(now, f.name) for f in dataclasses.fields(now)}})
         saved = time.monotonic()
 
@@ -355,7 +366,7 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     left = (recipe.epochs - len(now.rows)) * (len(parts.train) + len(parts.valid)) - sum(map(sum, batches.sizes[:now.step]))
     say(f"{files.folder}: {recipe.model}, {count_parameters(learner.network) / 1e6:.1f} M parameters, {len(parts.train):,} "
         f"photos to train, {len(parts.valid):,} to validate, {_device_name(learner)}, {workers} workers"
-        + (f"; going on after epoch {len(now.rows)}, step {now.step} of {batches.steps}" if state is not None else ""))
+        + (f"; going on after epoch {len(now.rows)}, step {now.step} of {batches.steps}" if resumed else ""))
     with Stop() as stop, Progress(f"fold {fold}", left) as progress, contextlib.closing(tracker):
         try:
             if now.rows and _chosen(recipe, now.rows) is now.rows[-1] and not kept(now.rows[-1]):
@@ -390,11 +401,11 @@ def chosen_folds(text: str, k: int) -> list[int]:
 
 
 def _check_folds(recipe: Recipe, plan: Plan, folds: Sequence[int], runs: Path, resume: bool) -> None:
-    """Raise now what would be raised only after the folds before it; with `resume`, also where there is nothing to go on from."""
-    for fold in folds:
-        files = Fold(runs / recipe.name / f"fold{fold}")
-        if _standing(recipe, plan, fold, files) is None and resume:
-            raise problem(files.folder, "there is no training to resume", remedy="start it without --resume")
+    """Raise now what would be raised only after the folds before; with `resume`, also where none has anything to go on from."""
+    places = {fold: Fold(runs / recipe.name / f"fold{fold}") for fold in folds}
+    states = [_standing(recipe, plan, fold, files) for fold, files in places.items()]
+    if resume and not any(states):
+        raise problem(runs / recipe.name, "there is no unfinished training to resume", remedy="start it without --resume")
 
 
 def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Path, device: str | None = None,
@@ -404,7 +415,8 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
 
     With `limit`, a trial on so many photos of each part, in a run of its own, `<recipe>-limit<limit>`.
     """
-    import torch
+    from kit.learn import enough_memory
+    from kit.predict import choose_device
     check_data(data, plan)
     if limit:
         recipe = dataclasses.replace(recipe, name=f"{recipe.name}-limit{limit}")
@@ -413,97 +425,98 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
     done = []
     for fold in folds:
         try:
-            with locked(runs / recipe.name / f"fold{fold}"):
+            with locked(runs / recipe.name / f"fold{fold}"), enough_memory(recipe, choose_device(device)):
                 done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force, limit,
                                        runs / "pixels" if cache else None, save_minutes, track))
-                continue
-        except torch.OutOfMemoryError:
-            pass  # told below, when the memory of the frames above is free again
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
-            raise KitError("a loader process was killed, most likely for memory; take fewer --workers; the same command goes on "
-                           "from the last save") from error
+            raise loader_killed() from error
         except KeyboardInterrupt:
-            rest = ",".join(map(str, folds[folds.index(fold) + 1:]))
-            warn("stopped; the same command goes on from here" if not force else
-                 f"stopped in fold {fold}; --fold {fold} without --force goes on from here"
-                 + (f", and --fold {rest} --force trains the rest anew" if rest else ""))
+            warn(_advice(recipe, plan, folds, fold, runs, force))
             raise
-        raise _too_large(recipe, device)
     return done
 
 
-def _too_large(recipe: Recipe, device_name: str | None) -> KitError:
-    """The error of a batch too large for the device's memory, with the one that fits."""
-    from kit.learn import fitting_batch
-    from kit.predict import choose_device
-    device = choose_device(device_name)
-    fits = fitting_batch(recipe, device)
-    text = f"recipe {recipe.name}: the memory of {device} is too small for batch_size={recipe.batch_size} at " \
-           f"{recipe.size[0]} x {recipe.size[1]}; "
-    if fits is None:
-        return KitError(text + "no smaller one fits either: lower size, or free the device")
-    steps = recipe.accumulate * math.ceil(recipe.batch_size / fits)
-    return KitError(text + f"{fits} fits: set batch_size={fits}, accumulate={steps}, and the steps stay the same")
+def _advice(recipe: Recipe, plan: Plan, folds: Sequence[int], fold: int, runs: Path, force: bool) -> str:
+    """What to do after a training was stopped in a fold."""
+    try:
+        begun = bool(_standing(recipe, plan, fold, Fold(runs / recipe.name / f"fold{fold}")))
+    except KitError:
+        begun = False  # what is there is of another recipe, and has not been replaced yet
+    if not begun:
+        return f"stopped before the first save of fold {fold}; the same command starts it again"
+    if not force:
+        return "stopped; the same command goes on from here"
+    rest = ",".join(map(str, folds[folds.index(fold) + 1:]))
+    return (f"stopped in fold {fold}; --fold {fold} without --force goes on from here"
+            + (f", and --fold {rest} --force trains the rest anew" if rest else ""))
 
 
-def dry_run(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, device_name: str | None = None,
-            workers: int | None = None, cache: bool = True) -> None:
-    """Try a batch of each stage of a fold, and print seconds, memory and how long it all will take; writes nothing."""
+def dry_run(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Path, device_name: str | None = None,
+            workers: int | None = None, limit: int = 0, cache: bool = True) -> None:
+    """Try a batch of each stage of the first fold, and print seconds, memory and how long all will take; writes nothing."""
     import torch
 
-    from kit.learn import EpochBatches, Learner, learning_rate
+    from kit.learn import EpochBatches, Learner, enough_memory, learning_rate
     from kit.predict import choose_device, predict
     from kit.views import make_views
     check_data(data, plan)
     check_augment(recipe)
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
-    parts, root = _split(recipe, plan, fold, 0), train_images(data)
-    learner, batches = Learner(recipe, parts.counts, device), EpochBatches(recipe, parts.labels, fold)
+    parts, root = _split(recipe, plan, folds[0], limit), train_images(data)
+    batches = EpochBatches(recipe, parts.labels, folds[0])
     pixels = cached(runs / "pixels", root, plan.photos["image"].tolist(), recipe.geometry, build=False) if cache else None
-    loader, _ = _loaders(recipe, parts, root, pixels, batches, 0, device)
-    photos, labels = loader.dataset, torch.from_numpy(parts.labels)
+    loader, valid_loader = _loaders(recipe, parts, root, pixels, batches, 0, device)
+    labels = torch.from_numpy(parts.labels)
+    some, fresh = next(iter(batches)), Photos(root, loader.dataset.images, [recipe.geometry])
+    some_valid = next(iter(valid_loader.batch_sampler))
+    seen = Photos(root, [valid_loader.dataset.images[i] for i in some_valid], [recipe.geometry], cache=pixels)
+    valid_loader = make_loader(seen, batches_of(len(seen), len(seen)), 0, device)
 
     def clock() -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return time.perf_counter()
 
-    some, fresh = next(iter(batches)), Photos(root, photos.images, photos.geometries)
     started = clock()
     plain = [fresh[i] for i, _ in some]
-    decoded = clock() - started
+    decoded = (clock() - started) / len(plain)
     started = clock()
     step = next(_steps(loader))
+    size = sum(len(at) for at, _ in step)
     loaded = clock() - started
     took, rate = [], learning_rate(recipe, 0.5 / batches.steps)
-    for n in range(3):  # the first one sets things up
+    with enough_memory(recipe, device):
+        learner = Learner(recipe, parts.counts, device)
+        for n in range(3):  # the first one sets things up
+            started = clock()
+            loss = float(learner.step([(images, labels[at]) for at, images in step], rate, n))
+            took.append(clock() - started)
         started = clock()
-        loss = float(learner.step([(images, labels[at]) for at, images in step], rate, n))
-        took.append(clock() - started)
+        predict([learner.used.eval()], valid_loader, make_views("none"), device)
+        validated = clock() - started
     stepped = min(took[1:])
     if not math.isfinite(loss):
         raise KitError(f"recipe {recipe.name}: the loss of the first steps is {loss}; lower lr or set clip")
-    some_valid = Photos(root, parts.valid["image"].tolist()[:_VALID_BATCH], photos.geometries)
-    valid_loader = make_loader(some_valid, batches_of(len(some_valid), _VALID_BATCH), 0, device)
-    started = clock()
-    predict([learner.used.eval()], valid_loader, make_views("none"), device)
-    validated = clock() - started
+    caching = 0.0
+    if cache and pixels is None and not limit:  # then these did what will be done once, by all cores
+        loaded, validated = max(loaded - decoded * size, 1e-4), max(validated - decoded * len(some_valid), 1e-4)
+        caching = decoded * len(plan.photos) / cores()
     per_step = max(stepped, loaded / workers) if workers else stepped + loaded
     epoch = per_step * batches.steps + validated * len(parts.valid) / len(some_valid)
-    caching = decoded / len(plain) * len(plan.photos) / max(workers, 1) if cache and pixels is None else 0.0
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else \
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    size = sum(len(at) for at, _ in step)
-    show_table(f"{recipe.name}, fold {fold}: {recipe.model}, {_device_name(learner)}, {size} photos a step",
+    show_table(f"{recipe.name}, fold {folds[0]}: {recipe.model}, {_device_name(learner)}, {size} photos a step",
                ["stage", "seconds", "photos/s"], [[name, f"{seconds:.3f}", f"{n / seconds:,.0f}"] for name, seconds, n in (
-                   ("decode, crop, resize (once)", decoded, len(plain)), ("load and augment", loaded, size),
+                   ("decode, crop, resize", decoded * len(plain), len(plain)), ("load and augment", loaded, size),
                    ("training step", stepped, size), ("validation batch", validated, len(some_valid)))])
-    say(f"peak memory {memory / 1e9:.1f} GB; an epoch about {duration(epoch)}, the fold at most "
-        f"{duration(caching + epoch * recipe.epochs)} ({recipe.epochs} epochs of {batches.steps} steps"
-        + (f", {duration(caching)} of it for the pixel cache" if caching else "") + "); nothing was written")
+    fold_seconds = epoch * recipe.epochs
+    say(f"peak memory {memory / 1e9:.1f} GB; an epoch about {duration(epoch)} ({batches.steps} steps), a fold at most "
+        f"{duration(fold_seconds)} ({recipe.epochs} epochs)"
+        + (f", the {len(folds)} folds {duration(fold_seconds * len(folds))}" if len(folds) > 1 else "")
+        + (f", and {duration(caching)} once for the pixel cache" if caching else "") + "; nothing was written")
 
 
 def list_recipes() -> None:
@@ -567,7 +580,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         recipe = dataclasses.replace(recipe, select=args.select)
     folds = chosen_folds(args.fold, plan.k)
     if args.dry_run:
-        return dry_run(recipe, plan, data, folds[0], args.runs, args.device, args.workers, not args.no_cache)
+        return dry_run(recipe, plan, data, folds, args.runs, args.device, args.workers, args.limit, not args.no_cache)
     started = time.monotonic()
     done = train(recipe, plan, data, folds, args.runs, args.device, args.workers, args.force, args.limit, not args.no_cache,
                  args.save_minutes, args.track, args.resume)

@@ -95,12 +95,14 @@ def test_hflip_of_a_symmetric_network_changes_nothing(world):
     assert probs.shape == (1, 2, len(ids), 18) and np.ptp(probs[0, 0], axis=0).max() > 0
 
 
-def test_too_little_gpu_memory_is_one_line(world):
+def test_too_little_gpu_memory_is_one_line(world, monkeypatch):
     class Greedy(Symmetric):
         def forward(self, photos):
             raise torch.OutOfMemoryError("CUDA out of memory")
-    with pytest.raises(KitError, match="too small for 10 photos a batch; take a smaller --batch-size"):
-        predict([Greedy()], loader_of(photos_of(world.data)), make_views("none"), CPU)
+    monkeypatch.setattr("kit.checkpoint.load", lambda path, device: Greedy())
+    members = find_members([world.runs / "small"], world.plan)
+    with pytest.raises(KitError, match="too small for 7 photos a batch; take a smaller --batch-size"):
+        predict_members(members, world.data, read_eval(world.data), "bright", "cpu", 0, batch_size=7)
 
 
 def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(world, monkeypatch):

@@ -90,7 +90,7 @@ def test_bad_checkpoints_are_one_line(tmp_path):
 
 
 def test_the_state_is_plain_and_runs_nothing(tmp_path):
-    state = {"recipe": "{}", "plan": "abc", "fold": 0, "rows": [{"epoch": 1, "f1": 0.5}], "epoch": 1, "step": 3, "loss": 0.5,
+    state = {"recipe": "{}", "plan": "abc", "fold": 0, "rows": [{"epoch": 1, "f1": 0.5}], "step": 3, "loss": 0.5,
              "seconds": 1.0, "waited": 0.1, "learner": {"network": {"w": torch.arange(3)}, "optimizer": {}}}
     save_state(tmp_path / "last.pt", state)
     assert load_state(tmp_path / "last.pt")["rows"] == [{"epoch": 1, "f1": 0.5}]

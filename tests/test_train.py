@@ -165,7 +165,7 @@ def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(killable, tm
             wholes += 1
         elif files.last.exists():
             state = load_state(files.last)
-            print(f"kill {kills}: at epoch {state['epoch']}, step {state['step']}, {wholes} whole runs before")
+            print(f"kill {kills}: at epoch {len(state['rows'])}, step {state['step']}, {wholes} whole runs before")
     done = subprocess.run([*killable.command, "--runs", str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert_same_run(files, killable.whole)
@@ -187,9 +187,10 @@ def test_a_stopped_run_saves_first(killable, tmp_path, how, group):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err and "same command goes on from here" in err, err
     state = load_state(files.last)
-    assert (state["epoch"], state["step"]) > (2, 0) or "epoch  3/4" not in out
+    assert (len(state["rows"]), state["step"]) > (2, 0) or "epoch  3/4" not in out
     done = subprocess.run([*command, "--resume"], capture_output=True, text=True)
-    assert done.returncode == 0 and f"going on after epoch {state['epoch']}, step {state['step']} of" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert f"going on after epoch {len(state['rows'])}, step {state['step']} of" in done.stdout
     assert_same_run(files, killable.whole)
 
 
@@ -215,7 +216,7 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatc
     if stopped:
         state = load_state(Fold(tmp_path / "a" / "stopped" / "fold0").last)
         steps = math.ceil((world.plan.photos["fold"] != 0).sum() / 8)
-        assert state["epoch"] * steps + state["step"] >= 1
+        assert len(state["rows"]) * steps + state["step"] >= 1
     train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
     train(recipe, world.plan, world.data, [0], tmp_path / "b", "cpu", 0)
     assert_same_run(*(Fold(tmp_path / name / "stopped" / "fold0") for name in ("a", "b")))
@@ -233,9 +234,36 @@ def test_a_second_stop_ends_at_once(world, tmp_path, monkeypatch):
     assert not Fold(tmp_path / "small" / "fold0").last.exists()
 
 
+def test_a_run_whose_process_alone_was_killed_goes_on_at_once(killable, tmp_path):
+    """The loader processes live on for some seconds, and must not hold the fold."""
+    command = [*killable.command, "--runs", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        for line in process.stdout:
+            if "epoch  1/4" in line:
+                break
+        process.kill()
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(Fold(tmp_path / "mine" / "fold0"), killable.whole)
+
+
+def test_a_cache_that_is_deleted_meanwhile_ends_no_training(world, tmp_path, monkeypatch, capsys):
+    import kit.learn
+    real = kit.learn.Learner.step
+
+    def step(*args):
+        for path in (tmp_path / "pixels").glob("*.npy"):
+            path.unlink()
+        return real(*args)
+    monkeypatch.setattr(kit.learn.Learner, "step", step)
+    train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    assert "photos are decoded instead" in capsys.readouterr().err
+    assert_same_run(*(Fold(runs / "small" / "fold0") for runs in (tmp_path, world.runs)))
+
+
 def test_resume_asks_for_something_to_resume(killable, tmp_path, fails):
     arguments = [*killable.command[3:], "--runs", tmp_path, "--resume"]
-    assert "there is no training to resume" in fails(main, *arguments)
+    assert "there is no unfinished training to resume" in fails(main, *arguments)
     assert "take one of the two" in fails(main, *arguments, "--force")
 
 
@@ -377,13 +405,25 @@ def test_labels_changed_after_planning_are_said(data, tmp_path, capsys):
     assert "the plan's labels are used" in capsys.readouterr().err
 
 
-def test_force_deletes_nothing_before_all_is_well(world, tmp_path):
+def test_force_deletes_nothing_before_all_is_well(world, tmp_path, monkeypatch, capsys):
     shutil.copytree(world.runs / "small", tmp_path / "small")
     for options, recipe in (({"device": "cuda:77"}, small()), ({}, small(pretrained="$NOT_SET_AT_ALL/w.pth")),
                             ({}, small(model="resnet5O"))):
         with pytest.raises(KitError):
             train(recipe, world.plan, world.data, [0], tmp_path, **{"device": "cpu", "workers": 0, **options}, force=True)
-    assert (tmp_path / "small" / "fold0" / "best.safetensors").exists()
+    files = Fold(tmp_path / "small" / "fold0")
+    before = {path.name: path.read_bytes() for path in files.folder.iterdir()}
+    with pytest.raises(KitError, match="not a finite number"):
+        train(small(lr=1e6, warmup=0.0), world.plan, world.data, [0], tmp_path, "cpu", 0, force=True)
+    files.bad_batch.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Photos, "__getitem__", lambda *_: [signal.raise_signal(signal.SIGTERM) for _ in range(2)])
+        with pytest.raises(KeyboardInterrupt):
+            train(small(lr=0.1), world.plan, world.data, [0], tmp_path, "cpu", 0, force=True)
+    assert "stopped before the first save of fold 0; the same command starts it again" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in files.folder.iterdir()} == before
+    train(small(lr=0.1), world.plan, world.data, [0], tmp_path, "cpu", 0, force=True)
+    assert files.best.read_bytes() != before["best.safetensors"] and not list(files.folder.glob("probs-*"))
 
 
 def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(data, tmp_path, capsys, fails):
@@ -493,8 +533,11 @@ def test_a_trial_is_a_run_of_its_own(killable, tmp_path, capsys, fails):
 def test_a_dry_run_writes_nothing(killable, tmp_path, capsys):
     assert main([str(a) for a in [*killable.command[3:], "--runs", tmp_path / "runs", "--dry-run"]]) == 0
     out = capsys.readouterr().out
-    for word in ("decode, crop, resize", "training step", "validation batch", "peak memory", "an epoch about", "4 epochs of"):
+    for word in ("decode, crop, resize", "training step", "validation batch", "peak memory", "an epoch about", "4 epochs",
+                 "once for the pixel cache"):
         assert word in out
+    assert main([str(a) for a in [*killable.command[3:], "--dry-run", "--limit", "12", "--fold", "all"]]) == 0
+    assert "(2 steps)" in (out := capsys.readouterr().out) and "the 3 folds" in out and "pixel cache" not in out
     assert not list(tmp_path.iterdir())
 
 
@@ -540,7 +583,7 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
         patch.setattr(kit.train, "write_metrics", stop_after_one)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, plan, data, [0], tmp_path, "cpu", 0, limit=6)
-    assert load_state(files.last)["epoch"] == 1
+    assert len(load_state(files.last)["rows"]) == 1
     train(recipe, plan, data, [0], tmp_path, "cpu", 0, limit=6)
     assert len(read_metrics(files.metrics)) == 2 and not files.last.exists()
     oof = read_probs(files.oof)
@@ -611,6 +654,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_its_photos(world, tmp_path)
 
 
 def test_a_batch_too_large_for_the_memory_names_one_that_fits(world, tmp_path, monkeypatch):
+    import kit.train
     from kit.learn import Learner
     real = Learner.step
 
@@ -622,19 +666,25 @@ def test_a_batch_too_large_for_the_memory_names_one_that_fits(world, tmp_path, m
     with pytest.raises(KitError, match="batch_size=12 at 32 x 24; 3 fits: set batch_size=3, accumulate=4"):
         train(small(batch_size=12), world.plan, world.data, [0], tmp_path, "cpu", 0)
     with pytest.raises(KitError, match="no smaller one fits"):
-        train(small(batch_size=8), world.plan, world.data, [0], tmp_path, "cpu", 0)
+        train(small(batch_size=5), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    with pytest.raises(KitError, match="3 fits: set batch_size=3, accumulate=5, for steps of about as many photos"):
+        kit.train.dry_run(small(batch_size=13), world.plan, world.data, [0], tmp_path, "cpu")
+    with pytest.raises(KitError, match="3 fits: set batch_size=3$"):
+        kit.train.dry_run(small(batch_size=12, loss="f1"), world.plan, world.data, [0], tmp_path, "cpu")
 
 
-def test_a_loader_process_that_is_killed_is_one_line(world, tmp_path, monkeypatch):
-    real = Photos.__getitem__
-
-    def reading(photos, at):
-        if torch.utils.data.get_worker_info() is not None and at[0] == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(photos, at)
-    monkeypatch.setattr(Photos, "__getitem__", reading)
-    with pytest.raises(KitError, match="a loader process was killed"):
-        train(small(), world.plan, world.data, [0], tmp_path, "cpu", 1)
+def test_a_loader_process_that_is_killed_is_one_line(killable, tmp_path):
+    """In a process of its own: torch goes on raising for the killed process, wherever the program is."""
+    code = ("import os, signal, sys, torch; from kit.pixels import Photos; from kit.train import main\n"
+            "real = Photos.__getitem__\n"
+            "def reading(photos, at):\n"
+            "    if torch.utils.data.get_worker_info() is not None and at[0] == 3:\n"
+            "        os.kill(os.getpid(), signal.SIGKILL)\n"
+            "    return real(photos, at)\n"
+            "Photos.__getitem__ = reading; sys.exit(main(sys.argv[1:]))")
+    done = subprocess.run([sys.executable, "-c", code, *killable.command[3:], "--runs", str(tmp_path)], capture_output=True,
+                          text=True)
+    assert done.returncode == 2 and "error: a loader process was killed" in done.stderr and "Traceback" not in done.stderr
 
 
 # ------------------------------------------------------------ tracking
