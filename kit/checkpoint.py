@@ -1,6 +1,7 @@
 """Checkpoints: pickle-free, atomic, and self-describing, so that inference needs nothing else."""
 
 import dataclasses
+import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -107,17 +108,21 @@ _STATE = ("recipe", "plan", "fold", "rows", "step", "loss", "seconds", "waited",
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write `last.pt`: nested plain types and tensors, in place of the file before it."""
+    """Write `last.pt`: nested plain types and tensors, in place of the file before it, and the SHA-256 of it all at its end."""
     content = io.BytesIO()  # torch's own writer hides a full disk in a RuntimeError
     torch.save(state, content)
-    with writing(path, force=True) as temporary:
-        temporary.write_bytes(content.getbuffer())
+    with writing(path, force=True) as temporary, open(temporary, "wb") as file:
+        file.write(content.getbuffer())
+        file.write(hashlib.sha256(content.getbuffer()).digest())
 
 
 def load_state(path: Path) -> dict[str, Any]:
     """Read `last.pt`, on the CPU and without running anything in it."""
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content = path.read_bytes()
+        if hashlib.sha256(memoryview(content)[:-32]).digest() != content[-32:]:  # torch does not look
+            raise ValueError("the file is damaged")
+        state: dict[str, Any] = torch.load(io.BytesIO(content[:-32]), map_location="cpu", weights_only=True)
         lacking = set(_STATE) - state.keys()
         if lacking:
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import difflib
 import functools
+import io
 import os
 import select
 import signal
@@ -91,6 +92,9 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a Korean path in a terminal that knows ASCII alone
         try:
             with _sigterm_as_ctrl_c():
                 main(argv)
@@ -117,21 +121,23 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
 
 @contextlib.contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM, by which schedulers stop a job, clear up as Ctrl+C does."""
+    """Let SIGTERM, by which schedulers stop a job, and SIGHUP, of a lost connection, clear up as Ctrl+C does."""
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)
+              if signal.getsignal(number) is not signal.SIG_IGN}  # nohup's
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Stop:
-    """Ctrl+C and SIGTERM, held back while something is to be finished first.
+    """Ctrl+C, SIGTERM and SIGHUP, held back while something is to be finished first.
 
     Within `held()` the first one only sets `asked`; a second one sets `forced` and ends at once. Outside of it, and at its
     end if one came, they raise `KeyboardInterrupt`.
@@ -144,7 +150,7 @@ class Stop:
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 if signal.getsignal(number) is not signal.SIG_IGN:  # a background job's Ctrl+C is not for it
                     self._before[number] = signal.signal(number, self._handle)
         return self
@@ -157,7 +163,8 @@ class Stop:
         if self._held and not self.asked:
             self.asked = True
             # Not through rich: a signal may come while it is printing.
-            os.write(2, b"\nstopping: saving first (once more to stop at once)\n")
+            with contextlib.suppress(OSError):  # Ctrl+C in a pipe may have ended its reader first
+                os.write(2, b"\nstopping: saving first (once more to stop at once)\n")
             return
         self.forced = self._held
         raise KeyboardInterrupt

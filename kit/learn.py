@@ -204,7 +204,9 @@ def fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
             for seed in range(2):  # the optimizer's own memory comes with the first step
                 learner.step([batch], 0.0, seed)
             return size
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+                raise
             learner = None  # type: ignore[assignment]
             size //= 2
         finally:
@@ -219,8 +221,10 @@ def enough_memory(recipe: Recipe, device: torch.device) -> Iterator[None]:
     try:
         yield
         return
-    except torch.OutOfMemoryError:
-        pass  # tried below, when the memory of the block's frames is free again
+    except RuntimeError as error:  # torch.OutOfMemoryError is one, and what the CPU's allocator raises another
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+    # Tried only now that the memory of the block's frames is free again.
     fits = fitting_batch(recipe, device)
     line = f"recipe {recipe.name}: the memory of {device} is too small for batch_size={recipe.batch_size} at " \
            f"{recipe.size[0]} x {recipe.size[1]}; "

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from kit.tables import locked, text_hash, writing
 PIXELS_VERSION = 1
 # The size of the competition's photos, (height, width): the frame in which a recipe's crop is given.
 FRAME = (512, 384)
+# Where /dev/shm is too small, a loader process drops its batch, and torch would wait for it for ever.
+_WAIT_SECONDS = 120
 # What the disk keeps free beside the cache: room for checkpoints.
 _FREE_BYTES = 2 * 2**30
 
@@ -104,17 +107,18 @@ def augmented(transform: Any, photo: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Cache:
-    """A file of photos after `fit`: uint8 (photos, height, width, 3) in .npy format, row r the photo `images[r]`."""
+    """A file of photos after `fit` to `size`: uint8 (photos, height, width, 3) in .npy format, row r the photo `images[r]`."""
 
     path: Path
     images: tuple[str, ...]
+    size: tuple[int, int]
 
     @property
     def whole(self) -> bool:
         """Whether the file is there with all its rows."""
         try:
-            return self.path.exists() and len(self.open()) == len(self.images)
-        except KitError:
+            return self.path.exists() and self.open() is not None
+        except (KitError, OSError):
             return False
 
     def rows(self, images: Sequence[str]) -> np.ndarray:
@@ -125,6 +129,8 @@ class Cache:
         """The rows, mapped into memory and read-only; processes that open it share its pages."""
         try:
             array: np.ndarray = np.load(self.path, mmap_mode="r")
+            if array.shape != (len(self.images), *self.size, 3) or array.dtype != np.uint8:
+                raise ValueError(f"it holds {array.dtype} {array.shape}")
         except Exception as error:  # numpy has its own for each kind of damage
             raise problem(self.path, f"the pixel cache cannot be read ({type(error).__name__})") from error
         return array
@@ -141,18 +147,18 @@ def cached(folder: Path, root: Path, images: Sequence[str], geometry: Geometry, 
     stamp = _stamp(root, images)
     prefix = f"{geometry.crop[0]}x{geometry.crop[1]}-{height}x{width}-"
     path = folder / f"{prefix}{stamp[:16]}.npy"
-    cache = Cache(path, tuple(images))
+    cache = Cache(path, tuple(images), geometry.size)
     if cache.whole:
         return cache
     if not build:
         return None
-    if path.exists():
-        warn(f"{path} is damaged; making it again")
     need = len(images) * height * width * 3
     try:
         with locked(folder, "another process is building the pixel cache; waiting for it"):
             if cache.whole:
                 return cache
+            if path.exists():
+                warn(f"{path} is damaged; making it again")
             for stale in folder.glob(f"{prefix}*.npy"):
                 stale.unlink()  # a process that has it open keeps its pages
             if shutil.disk_usage(folder).free < need + _FREE_BYTES:
@@ -243,7 +249,13 @@ class Photos:
             if self._transform is None:
                 self._transform = self.augment()
             self._transform.set_random_seed(seed)
-            fitted = [augmented(self._transform, image) for image in fitted]
+            try:
+                fitted = [augmented(self._transform, image) for image in fitted]
+            except KitError as error:
+                raise problem(self.root / self.images[i], str(error)) from error
+            except Exception as error:  # whatever a person's function raises is theirs to mend
+                raise problem(self.root / self.images[i], f"augment fails on it ({type(error).__name__}: {str(error)[:160]})",
+                              remedy="mend the recipe's augment") from error
         return i, fitted
 
     def __getstate__(self) -> dict[str, Any]:
@@ -273,7 +285,8 @@ def make_loader(photos: Photos, batches: Any, workers: int, device: Any) -> Any:
         atexit.register(_end_workers)
     # The batch sampler runs in this process, so that an epoch set on it holds for workers that persist, too.
     return DataLoader(photos, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda",  # type: ignore
-                      persistent_workers=workers > 0, worker_init_fn=_start_worker, collate_fn=_collate)
+                      persistent_workers=workers > 0, worker_init_fn=_start_worker, collate_fn=_collate,
+                      timeout=_WAIT_SECONDS if workers else 0)
 
 
 def one_pass(loader: Any) -> Iterator[tuple[Any, Any]]:
@@ -283,6 +296,9 @@ def one_pass(loader: Any) -> Iterator[tuple[Any, Any]]:
     except KitError as error:
         raise KitError(re.split(r"KitError: ", str(error))[-1]) from None
     except RuntimeError as error:
+        if "DataLoader timed out" in str(error):
+            raise KitError(f"no photos came from the loader processes for {_WAIT_SECONDS} seconds: the drive hangs, or /dev/shm "
+                           "is too small for them; take --workers 0, or give it more (docker run --shm-size=8g)") from error
         if "DataLoader worker" not in str(error):
             raise
         raise loader_killed() from error
@@ -309,6 +325,13 @@ def _start_worker(_: int) -> None:
     # finish a step and save; it ends them itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        # A stop may come while the other process takes a batch over; that this one then finds it gone is no news.
+        if not issubclass(kind, (EOFError, OSError)):
+            sys.__excepthook__(kind, error, trace)
+    sys.excepthook = hook
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 

@@ -226,7 +226,7 @@ def load_recipe(path: str | Path) -> Recipe:
         raise problem(path, "there is no such recipe", remedy=hint)
     absolute = str(path.resolve())
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         module = _module(absolute, text)
     except (OSError, UnicodeDecodeError) as error:
         raise problem(path, f"cannot be read ({error})", remedy="save it as UTF-8 text") from error

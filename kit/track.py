@@ -1,5 +1,6 @@
 """Tracking of training runs by TensorBoard or Weights & Biases: one run a fold, grouped by recipe."""
 
+import netrc
 import os
 import secrets
 import shutil
@@ -57,7 +58,7 @@ class _Wandb:
         if new or not place.exists():
             place.write_text(secrets.token_hex(4), encoding="utf-8")
         # Without an account a competitor at night wants the run, not a question: offline, for `wandb sync` later.
-        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
+        mode = os.environ.get("WANDB_MODE") or ("online" if _has_account() else "offline")
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "kfold-kit"), group=recipe["name"], name=f"{recipe['name']}-fold{fold}",
             dir=str(folder), config=recipe | {"fold": fold}, mode=mode,  # type: ignore[arg-type]
@@ -69,6 +70,14 @@ class _Wandb:
 
     def close(self) -> None:
         self._run.finish()
+
+
+def _has_account() -> bool:
+    """Whether `wandb login` has been done, or the key is in the environment."""
+    try:
+        return bool(os.environ.get("WANDB_API_KEY")) or netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
 
 
 class _Careful:
@@ -94,13 +103,14 @@ class _Careful:
             self._inner = None
 
 
-def open_tracker(name: str | None, folder: Path, recipe: dict[str, Any], fold: int, rows: Sequence[dict[str, Any]]) -> Tracker:
+def open_tracker(name: str | None, folder: Path, recipe: dict[str, Any], fold: int, rows: Sequence[dict[str, Any]],
+                 must: bool = True) -> Tracker:
     """The tracker `tensorboard` or `wandb` of a fold in `folder`, which is told the `rows` there are; None tracks nothing.
 
     Without rows it is a new run.
 
     TensorBoard's files lie in the fold's folder, so that `tensorboard --logdir runs` shows a run a fold. Raises `KitError`
-    where the package is not installed or does not start.
+    where the package is not installed or does not start, unless it is not a `must`: then it warns.
     """
     if name is None:
         return _Careful(_Nothing(), "")
@@ -109,8 +119,11 @@ def open_tracker(name: str | None, folder: Path, recipe: dict[str, Any], fold: i
     except ImportError as error:
         raise KitError(f"--track {name}: it is not installed ({error}); pip install 'kfold-kit[tracking]'") from error
     except Exception as error:
-        raise KitError(f"--track {name}: it does not start ({type(error).__name__}: {str(error)[:160]}); train without --track, "
-                       "or with WANDB_MODE=offline") from error
+        line = f"--track {name}: it does not start ({type(error).__name__}: {str(error)[:160]})"
+        if not must:
+            warn(f"{line}; the training goes on without it")
+            return _Careful(_Nothing(), "")
+        raise KitError(f"{line}; train without --track" + (", or with WANDB_MODE=offline" if name == "wandb" else "")) from error
     tracker = _Careful(inner, name)
     for row in rows:
         tracker.log(row)

@@ -83,16 +83,18 @@ def _standing(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, A
                       differ if len(differ) > 1 else (), "give the recipe another name, or --force to train it anew")
     if its_fold != fold:
         raise problem(files.folder, f"holds files of fold {its_fold}", remedy="move them back, or --force to train it anew")
+    if state:
+        return state
     rows = read_metrics(files.metrics)
-    if not state and not _over(recipe, rows):
+    if not _over(recipe, rows):
         raise problem(files.folder, f"has metrics of {len(rows)} of {recipe.epochs} epochs, and no last.pt to go on from",
                       remedy="--force to train it anew")
     return state
 
 
-def _mend_oof(recipe: Recipe, plan: Plan, data: Path, fold: int, files: Fold, device_name: str | None,
+def _mend_oof(row: dict[str, Any], plan: Plan, data: Path, fold: int, files: Fold, device_name: str | None,
               workers: int | None) -> None:
-    """Make a finished fold's out-of-fold probabilities again where they are gone or damaged.
+    """Make the out-of-fold probabilities of a fold's kept epoch `row` again where they are gone or damaged.
 
     Raises `KitError` where it is the checkpoint that is not what they were made from.
     """
@@ -112,9 +114,9 @@ def _mend_oof(recipe: Recipe, plan: Plan, data: Path, fold: int, files: Fold, de
     valid = _limited(plan.photos[plan.photos["fold"] == fold], card.limit)
     workers = default_workers(device.type) if workers is None else workers
     loader = make_loader(Photos(train_images(data), valid["image"].tolist(), [card.geometry]),
-                         batches_of(len(valid), _VALID_BATCH), workers, device)
+                         batches_of(len(valid), min(_VALID_BATCH, card.recipe["batch_size"])), workers, device)
     probs = predict([load(files.best, device)], loader, make_views("none"), device)[0, 0]
-    saved, again = _chosen(recipe, read_metrics(files.metrics))["val_loss"], _log_loss(probs, valid["label"].to_numpy())
+    saved, again = row["val_loss"], _log_loss(probs, valid["label"].to_numpy())
     if abs(again - saved) > 0.05:  # far more than another device's rounding makes
         raise problem(files.best, f"has the loss {again:.3f}, not the {saved:.3f} it was saved with: it is damaged",
                       remedy="train the fold again with --force")
@@ -229,12 +231,12 @@ class _Position:
 
 def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, device_name: str | None = None,
                workers: int | None = None, force: bool = False, limit: int = 0, pixels: Path | None = None,
-               save_minutes: float = 10, track: str | None = None) -> Scores:
+               save_minutes: float = 10, track: str | None = None, must_track: bool = True) -> Scores:
     """Train one fold of a recipe, or go on with it, and return the scores of the epoch whose weights are kept.
 
     Writes into `runs/<recipe>/fold<fold>`, as the module says. With `select="best"` the epoch is chosen on the photos it is
     scored on, so that its score is a little too good. `pixels` is the folder of the pixel cache; without it photos are
-    decoded in every epoch.
+    decoded in every epoch. A tracker that does not start is an error, unless it is not a must.
     """
     import torch
 
@@ -247,8 +249,8 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     files = Fold(runs / recipe.name / f"fold{fold}")
     state = None if force else _standing(recipe, plan, fold, files)
     if state == {}:
-        _mend_oof(recipe, plan, data, fold, files, device_name, workers)
         finished = read_metrics(files.metrics)
+        _mend_oof(_chosen(recipe, finished), plan, data, fold, files, device_name, workers)
         say(f"{files.folder}: finished before, skipped ({_outcome(recipe, finished)})")
         return _scores(_chosen(recipe, finished))
     device = choose_device(device_name)
@@ -259,8 +261,11 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     learner = Learner(recipe, parts.counts, device)
 
     def kept(row: dict[str, Any]) -> bool:
-        return (files.best.exists() and files.oof.exists() and read_card(files.best).epoch == row["epoch"]
-                and read_probs(files.oof).key == oof_key(files.best, plan, fold))
+        try:
+            return (files.best.exists() and files.oof.exists() and read_card(files.best).epoch == row["epoch"]
+                    and read_probs(files.oof).key == oof_key(files.best, plan, fold))
+        except KitError:
+            return False
 
     now = _Position()
     resumed = state is not None
@@ -273,14 +278,16 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
         now = _Position(state["rows"], state["step"], state["loss"], state["seconds"], state["waited"])
         chosen = _chosen(recipe, now.rows) if now.rows else None
         if chosen and (chosen is not now.rows[-1] or now.step) and not kept(chosen):
-            raise problem(files.best, f"of the kept epoch, {chosen['epoch']}, or oof.npz beside it, is gone or damaged",
-                          remedy="put it back, or train the fold again with --force")
+            if not files.best.exists() or read_card(files.best).epoch != chosen["epoch"]:
+                raise problem(files.best, f"is not that of the kept epoch, {chosen['epoch']}: it is gone or damaged",
+                              remedy="put it back, or train the fold again with --force")
+            _mend_oof(chosen, plan, data, fold, files, device_name, workers)
     del state  # twice the weights, and more
     # Of all folds' photos, so that they share it; a trial does not build it.
     cache = cached(pixels, root, plan.photos["image"].tolist(), recipe.geometry, build=not limit) if pixels else None
     batches = EpochBatches(recipe, parts.labels, fold)
     loader, valid_loader = _loaders(recipe, parts, root, cache, batches, workers, device)
-    tracker = open_tracker(track, files.folder, recipe.describe(), fold, now.rows)
+    tracker = open_tracker(track, files.folder, recipe.describe(), fold, now.rows, must_track)
 
     def validate(progress: Progress) -> np.ndarray:
         return predict([learner.used.eval()], valid_loader, make_views("none"), device, progress)[0, 0]
@@ -310,39 +317,37 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     def save_now() -> None:
         nonlocal saved, old
         check()  # weights that have diverged are not worth keeping
-        if old:
-            # Only now: until here a typo, a damaged photo or a batch too large would have cost what was there.
-            for path in (files.last, files.best, files.oof, files.metrics, *files.folder.glob("probs-*.npz")):
-                path.unlink(missing_ok=True)
-            old = False
         save_state(files.last, {
             "recipe": json.dumps(recipe.describe()), "plan": plan.hash, "fold": fold,
             "learner": learner.state(), **{f.name: getattr(now, f.name) for f in dataclasses.fields(now)}})
+        if old:
+            # Only now: until here a typo, a damaged photo or a batch too large would have cost what was there.
+            for path in (files.best, files.oof, files.metrics, *files.folder.glob("probs-*.npz")):
+                path.unlink(missing_ok=True)
+            old = False
         saved = time.monotonic()
 
     def train_epoch(progress: Progress) -> None:
         batches.epoch, batches.start = len(now.rows), now.step
         best = f", best {_best(recipe, now.rows)['val_f1_macro']:.3f}" if now.rows else ""
         asked = time.monotonic()
-        for step in _steps(loader):
+        for step in _steps(loader):  # a stop ends the waiting for photos, which may be long, but not a step
             fetched = time.monotonic()
-            rate = learning_rate(recipe, len(now.rows) + (now.step + 0.5) / batches.steps)
-            loss = learner.step([(photos, labels[at]) for at, photos in step], rate, batches.seed(f"step/{now.step}"))
-            recent.append((now.step, torch.cat([at for at, _ in step]).numpy(), loss))
-            now.step += 1
-            note = None
-            if device.type == "cpu" or len(recent) >= _CHECK_STEPS:
-                check()
-                note = f"epoch {len(now.rows) + 1}/{recipe.epochs}, loss {now.loss / now.step:.3f}{best}"
-            progress.advance(sum(len(at) for at, _ in step), note)
-            now.waited += fetched - asked
-            now.seconds += time.monotonic() - asked
-            if stop.asked:
-                raise KeyboardInterrupt
-            if time.monotonic() - saved >= save_minutes * 60:
-                save_now()
+            with stop.held():
+                rate = learning_rate(recipe, len(now.rows) + (now.step + 0.5) / batches.steps)
+                loss = learner.step([(photos, labels[at]) for at, photos in step], rate, batches.seed(f"step/{now.step}"))
+                recent.append((now.step, torch.cat([at for at, _ in step]).numpy(), loss))
+                now.step += 1
+                note = None
+                if device.type == "cpu" or len(recent) >= _CHECK_STEPS or now.step == batches.steps:
+                    check()
+                    note = f"epoch {len(now.rows) + 1}/{recipe.epochs}, loss {now.loss / now.step:.3f}{best}"
+                progress.advance(sum(len(at) for at, _ in step), note)
+                now.waited += fetched - asked
+                now.seconds += time.monotonic() - asked
+                if not stop.asked and time.monotonic() - saved >= save_minutes * 60:
+                    save_now()
             asked = time.monotonic()
-        check()
 
     def end_epoch(progress: Progress, probs: np.ndarray) -> None:
         scores, epoch = score(truth, probs.argmax(axis=1)), len(now.rows) + 1
@@ -372,13 +377,12 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
             if now.rows and _chosen(recipe, now.rows) is now.rows[-1] and not kept(now.rows[-1]):
                 keep(now.rows[-1], validate(progress))  # the interruption came between last.pt and these
             while not _over(recipe, now.rows):
-                with stop.held():
-                    train_epoch(progress)
+                train_epoch(progress)
                 probs = validate(progress)
                 with stop.held():
                     end_epoch(progress, probs)
         except KeyboardInterrupt:
-            if not stop.forced:
+            if (now.rows or now.step) and not stop.forced:
                 with contextlib.suppress(KeyboardInterrupt), stop.held():
                     save_now()
             raise
@@ -427,7 +431,7 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
         try:
             with locked(runs / recipe.name / f"fold{fold}"), enough_memory(recipe, choose_device(device)):
                 done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force, limit,
-                                       runs / "pixels" if cache else None, save_minutes, track))
+                                       runs / "pixels" if cache else None, save_minutes, track, fold == folds[0]))
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise

@@ -95,9 +95,16 @@ def test_the_state_is_plain_and_runs_nothing(tmp_path):
     save_state(tmp_path / "last.pt", state)
     assert load_state(tmp_path / "last.pt")["rows"] == [{"epoch": 1, "f1": 0.5}]
     for bad in ({"f": print}, [], 3, {"rows": []}, state | {"recipe": "no JSON"}):
-        torch.save(bad, tmp_path / "bad.pt")
+        save_state(tmp_path / "bad.pt", bad)
         with pytest.raises(KitError, match="cannot be continued from"):
             load_state(tmp_path / "bad.pt")
+    content = bytearray((tmp_path / "last.pt").read_bytes())
+    for at in range(0, len(content), 97):
+        content[at] ^= 4
+        (tmp_path / "bad.pt").write_bytes(content)
+        with pytest.raises(KitError, match="the file is damaged"):
+            load_state(tmp_path / "bad.pt")
+        content[at] ^= 4
 
 
 # ------------------------------------------------------------ pretrained weights

@@ -2,6 +2,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -200,6 +201,14 @@ def test_processes_that_want_the_same_cache_build_it_once(place):
     said = [process.communicate()[0] for process in running]
     assert [process.returncode for process in running] == [0, 0, 0]
     assert sum("pixel cache of" in text for text in said) == 1
+
+
+def test_loader_processes_that_give_nothing_are_not_waited_for_for_ever(place, monkeypatch):
+    monkeypatch.setattr("kit.pixels._WAIT_SECONDS", 1)
+    monkeypatch.setattr(Photos, "__getitem__", lambda *_: time.sleep(4))
+    loader = make_loader(Photos(place / "photos", NAMES, [GEOMETRY]), [[0]], 1, CPU)
+    with pytest.raises(KitError, match="no photos came from the loader processes for 1 seconds: .*take --workers 0"):
+        list(one_pass(loader))
 
 
 def test_default_workers():
