@@ -354,7 +354,8 @@ def test_a_batch_that_fits_is_the_largest_half_or_quarter(monkeypatch, size, mos
             raise torch.OutOfMemoryError("out of memory")
     monkeypatch.setattr(Learner, "step", step)
     assert fitting_batch(small(batch_size=size), CPU) == fits
-    assert tried == [size >> k for k in range(1, len(tried) + 1)]
+    halves = list(dict.fromkeys(tried))
+    assert halves == [size >> k for k in range(1, len(halves) + 1)] and tried.count(fits) in (0, 2)
 
 
 def test_a_batch_that_fits_takes_a_real_step():

