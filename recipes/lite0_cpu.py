@@ -21,9 +21,9 @@ recipe = Recipe(
     crop=(480, 360),
     size=(160, 120),
     augment=augment,
-    class_weights="effective",  # the best of ten settings, though within their noise
-    epochs=4,  # ten minutes a fold on one core
+    epochs=6,
     batch_size=32,
     lr=1e-3,
+    label_smoothing=0.1,  # with six epochs the best over five folds, though not on one fold with four
     drop_rate=0.2,
 )
