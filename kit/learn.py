@@ -194,6 +194,11 @@ class Learner:
             self.average.module.body.load_state_dict(state["average"])
 
 
+def _of_memory(error: RuntimeError) -> bool:
+    """Whether an error is of memory that ran out: a GPU's has its own kind, and the CPU's only its text."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
     """The largest half, quarter, ... of a recipe's batch size with which steps fit into the device's memory; None if none."""
     size = recipe.batch_size // 2
@@ -205,7 +210,7 @@ def fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
                 learner.step([batch], 0.0, seed)
             return size
         except RuntimeError as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            if not _of_memory(error):
                 raise
             learner = None  # type: ignore[assignment]
             size //= 2
@@ -221,8 +226,8 @@ def enough_memory(recipe: Recipe, device: torch.device) -> Iterator[None]:
     try:
         yield
         return
-    except RuntimeError as error:  # torch.OutOfMemoryError is one, and what the CPU's allocator raises another
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+    except RuntimeError as error:
+        if not _of_memory(error):
             raise
     # Tried only now that the memory of the block's frames is free again.
     fits = fitting_batch(recipe, device)

@@ -81,11 +81,10 @@ def _has_account() -> bool:
 
 
 class _Careful:
-    """A tracker that is let go, with one warning, when it fails: it must not cost a training."""
+    """A tracker, or none, that is let go, with one warning, when it fails: it must not cost a training."""
 
-    def __init__(self, inner: Tracker, name: str) -> None:
-        self._inner: Tracker | None = inner
-        self._name = name
+    def __init__(self, inner: Tracker | None, name: str) -> None:
+        self._inner, self._name = inner, name
 
     def log(self, row: dict[str, Any]) -> None:
         self._try(lambda inner: inner.log(row))
@@ -113,7 +112,7 @@ def open_tracker(name: str | None, folder: Path, recipe: dict[str, Any], fold: i
     where the package is not installed or does not start, unless it is not a `must`: then it warns.
     """
     if name is None:
-        return _Careful(_Nothing(), "")
+        return _Careful(None, "")
     try:
         inner: Tracker = _TensorBoard(folder) if name == "tensorboard" else _Wandb(folder, recipe, fold, not rows)
     except ImportError as error:
@@ -122,17 +121,9 @@ def open_tracker(name: str | None, folder: Path, recipe: dict[str, Any], fold: i
         line = f"--track {name}: it does not start ({type(error).__name__}: {str(error)[:160]})"
         if not must:
             warn(f"{line}; the training goes on without it")
-            return _Careful(_Nothing(), "")
+            return _Careful(None, "")
         raise KitError(f"{line}; train without --track" + (", or with WANDB_MODE=offline" if name == "wandb" else "")) from error
     tracker = _Careful(inner, name)
     for row in rows:
         tracker.log(row)
     return tracker
-
-
-class _Nothing:
-    def log(self, row: dict[str, Any]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
