@@ -10,7 +10,7 @@ Commands, each `python -m kit.NAME`:
 
 - `folds`     people -> fold plan, after the leak audit (`audit`)
 - `train`     one recipe, one fold -> checkpoint, out-of-fold (OOF) probabilities, metrics
-- `ensemble`  runs -> checked submission CSV
+- `ensemble`  runs and probability files -> checked submission CSV, and its record
 - `compare`   submissions against each other, and against answers
 - `sample`    a drawn data set in the competition's layout
 - `demo`      the whole pipeline on that sample
@@ -20,7 +20,9 @@ Nouns, which commands import and which never import a command: `labels` (the 18 
 reader and writer of CSV, JSON and probability files), `data` (a competition folder as tables), `pixels` (its photos
 as arrays: decoding, the pixel cache, loaders), `recipe`, `models` (networks and heads), `losses` (and mixes), `learn`
 (one training step and all that it changes), `track` (TensorBoard, W&B), `checkpoint`, `views` (test-time
-augmentation), `predict`, `blend`, `metrics`, `console` (what a person sees) and `errors`.
+augmentation), `predict`, `members` (of an ensemble: their probabilities, joined by id), `blend` (and the class decision),
+`early` (deciding before all members have run), `standing` (the honest score of what was fitted), `submission` (its check),
+`metrics` (and the bootstrap over people), `console` (what a person sees) and `errors`.
 """
 
 __version__ = "0.1.0"

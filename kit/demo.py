@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kit.compare import compare, show
 from kit.console import Parser, command, duration, say
-from kit.ensemble import ensemble, show_record
+from kit.ensemble import Settings, ensemble, show_record
 from kit.errors import KitError, problem
 from kit.folds import plan_folds, show_plan
 from kit.recipe import load_recipe, shipped_recipe
@@ -58,7 +58,7 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
     step(4, "One fold alone, as a yardstick", f"ensemble {run / 'fold0'} {common} {single}")
     ensemble([run / "fold0"], plan, data, single)
     step(5, "All folds and both views of each photo", f"ensemble {run} --tta hflip {common} {all_folds}")
-    record = ensemble([run], plan, data, all_folds, tta="hflip")
+    _, record = ensemble([run], plan, data, all_folds, Settings(tta="hflip"))
     show_record(record)
     step(6, "Compare the two, and with the answers", f"compare {single} {all_folds} --answers {data / 'answers.csv'}")
     result = compare([single, all_folds], data / "answers.csv")

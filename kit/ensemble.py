@@ -1,288 +1,447 @@
-"""Average the softmax of all folds' checkpoints over views of each photo, and write a checked submission.
+"""Blend members' probabilities over folds and views of each photo, score it honestly, and write a checked submission.
 
     python -m kit.ensemble runs/effb4_5fold --tta hflip
+    python -m kit.ensemble runs/effb4_5fold runs/resnet50_5fold theirs.csv --blend greedy --decide bias
+    python -m kit.ensemble --check submissions/effb4_5fold-hflip.csv
 
-RUN is a run's folder, with a checkpoint for each fold, or one fold's folder, `runs/effb4_5fold/fold0`. Probabilities are
-kept beside each checkpoint, keyed by checkpoint, photos, view and precision, so that a second ensemble runs no network.
+MEMBER is a run's folder, with a checkpoint for each fold; one fold's folder, or a checkpoint file; or another team's
+probabilities, a CSV (ids, then the classes 0 to 17) or an .npz (ids, probs), with its out-of-fold ones in it, or beside it in
+NAME.oof.csv. Whatever is fitted to out-of-fold probabilities is scored nested, and used only if it pays. Test probabilities
+are kept beside each checkpoint, keyed by checkpoint, photos, view and precision, so that a second ensemble runs no network.
 """
 
-import json
+import dataclasses
+import os
 import re
 import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import numpy as np
 
 from kit import __version__
-from kit.blend import mean, pool
+from kit.blend import BLENDS, DECISIONS, FITTED, Rule, decide, distinct, uniform, weighted
 from kit.console import Parser, Progress, command, duration, say, show_table, warn
-from kit.data import content_hash, eval_images, find_data, info_csv, read_eval
+from kit.data import eval_images, find_data, info_csv, read_eval
+from kit.early import exact_margins, fit_margins, run, sample_size
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
-from kit.metrics import Scores, score
-from kit.pixels import PIXELS_VERSION, Photos, batches_of, default_workers, make_loader
-from kit.tables import (Fold, Plan, Probs, file_hash, oof_key, read_metrics, read_plan, read_probs, refuse_existing,
-                        refuse_input, text_hash, write_json, write_probs, write_submission)
-from kit.views import make_views
+from kit.members import Engine, Member, Passes, find_members, named_apart, oof_probs, predict_passes
+from kit.metrics import Scores
+from kit.standing import Standing, judge
+from kit.submission import check_submission, expected_of
+from kit.tables import (Plan, Probs, file_hash, read_json, read_plan, refuse_existing, refuse_input, write_json,
+                        write_submission)
 
-if TYPE_CHECKING:
-    from kit.checkpoint import Card
+_LINEAR: Final = ("mean", *FITTED)
 
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an ensemble is: views, whether they are scored, blend, decision, and whether photos are decided early.
+
+    `agree` is the share of photos that must have the full run's class, `None` for all. `score` False is for members without
+    out-of-fold probabilities.
+    """
+
+    tta: str = "none"
+    force_views: bool = False
+    score_tta: bool = False
+    blend: str = "mean"
+    decision: str = "argmax"
+    force_blend: bool = False
+    score: bool = True
+    fast: bool = False
+    agree: float | None = None
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise for settings that do not go together."""
+    if not settings.score and (settings.blend in FITTED or settings.decision != "argmax" or settings.score_tta):
+        raise KitError("--no-score: a fitted blend or decision, and --score-tta, need out-of-fold probabilities; leave one out")
+    if settings.fast and settings.blend not in _LINEAR:
+        raise KitError(f"--fast: of a {settings.blend} blend it cannot be told early what the members to come can change; take "
+                       f"--blend {', '.join(_LINEAR)}")
+    if settings.score_tta and settings.tta == "none":
+        raise KitError("--score-tta: there is no view to score; name some with --tta")
+    if settings.agree is not None and not 0.5 <= settings.agree < 1:
+        raise KitError(f"--agree {settings.agree:g}: take a share from 0.5 to below 1, such as .998; --fast alone changes no "
+                       "class")
+
+
+# ---------------------------------------------------------------- probabilities to classes
 
 @dataclass(frozen=True)
-class Member:
-    """A checkpoint of an ensemble: its run's folder, its files, and what it says of itself."""
+class Outcome:
+    """The classes (N,) of the photos, and how they came about: seconds a view, passes of networks, early decisions."""
 
-    run: Path
-    files: Fold
-    card: "Card"
-    hash: str
-
-
-def find_members(runs: Sequence[Path], plan: Plan, allow_missing: bool = False) -> list[Member]:
-    """The checkpoints of runs and single folds, in order.
-
-    Raises `KitError` for a folder without one, a checkpoint of another plan, one named twice, and, unless allowed, a
-    run without a checkpoint for each fold.
-    """
-    from kit.checkpoint import read_card
-    members: list[Member] = []
-    for run in runs:
-        single = (run / "best.safetensors").exists()
-        folders = [run] if single else [run / f"fold{k}" for k in range(plan.k)]
-        there = [folder for folder in folders if (folder / "best.safetensors").exists()]
-        if not there:
-            raise problem(run, "holds no checkpoint" if run.is_dir() else "there is no such run",
-                          remedy="train it with python -m kit.train RECIPE --fold all")
-        missing = [folder.name for folder in folders if folder not in there]
-        if missing and not allow_missing:
-            raise problem(run, "folds without a checkpoint", missing, "train them with python -m kit.train RECIPE --fold "
-                          f"{','.join(name[4:] for name in missing)}, or --allow-missing-folds")
-        for folder in there:
-            files = Fold(folder)
-            card = read_card(files.best)
-            if card.plan != plan.hash:
-                raise problem(files.best, "was trained on another fold plan", remedy="name its plan with --plan, or train it "
-                              "again on this one")
-            if not single and folder.name != f"fold{card.fold}":
-                raise problem(files.best, f"is the checkpoint of fold {card.fold}", remedy="move it to its own folder")
-            if card.limit:
-                raise problem(files.best, f"is of a trial on {card.limit} photos", remedy="train the recipe without --limit")
-            members.append(Member(run.resolve().parent if single else run.resolve(), files, card, file_hash(files.best)))
-            epochs = len(read_metrics(files.metrics))
-            if files.last.exists() or (epochs < card.recipe["epochs"] and not card.recipe["patience"]):
-                warn(f"{folder}: training is not finished ({epochs} of {card.recipe['epochs']} epochs)")
-    repeated = [str(m.files.best) for i, m in enumerate(members) if m.hash in {o.hash for o in members[:i]}]
-    if repeated:
-        raise problem(repeated[0], "the same checkpoint twice", repeated, "name each run once")
-    return members
+    classes: np.ndarray
+    views: dict[str, float]
+    record: dict[str, Any]
 
 
-def weigh(members: Sequence[Member]) -> np.ndarray:
-    """Each member's weight in the mean, (members,), summing to 1: runs count alike, and the folds within a run.
-
-    The out-of-fold score weighs runs alike too, whatever folds they have, so that it is of the same ensemble.
-    """
-    folds = [sum(m.run == other.run for other in members) for m in members]
-    return np.array([1 / n for n in folds]) / len({m.run for m in members})
-
-
-def read_oof(member: Member, plan: Plan) -> Probs:
-    """A member's out-of-fold probabilities, for exactly its fold's photos; raises `KitError` for stale ones."""
-    fold = member.card.fold
-    ids = plan.photos.loc[plan.photos["fold"] == fold, "image"]
-    remedy = f"python -m kit.train RECIPE --fold {fold} makes it again"
-    if not member.files.oof.exists():
-        raise problem(member.files.oof, "is not there", remedy=remedy)
-    oof = read_probs(member.files.oof)
-    if oof.key != oof_key(member.files.best, plan, fold) or set(oof.ids) != set(ids):
-        raise problem(member.files.oof, "belongs to another checkpoint than the one beside it", remedy=remedy)
-    return oof
-
-
-@dataclass(frozen=True)
-class Oof:
-    """The out-of-fold standing of an ensemble: `scores` pooled over `photos` photos, macro-F1 by fold, class counts (18,)."""
-
-    scores: Scores
-    folds: dict[int, float]
-    photos: int
-    true_counts: np.ndarray
-    predicted_counts: np.ndarray
-
-
-def score_oof(members: Sequence[Member], plan: Plan) -> Oof:
-    """Score the mean of the runs' pooled out-of-fold probabilities, on the photos that all of the runs have."""
-    runs: dict[Path, list[Probs]] = {}
-    for member in members:
-        runs.setdefault(member.run, []).append(read_oof(member, plan))
-    pooled = [pool(folds) for folds in runs.values()]
-    common = set(pooled[0].ids).intersection(*(p.ids for p in pooled[1:]))
-    photos = plan.photos[plan.photos["image"].isin(common)]
-    if photos.empty:
-        raise KitError("the runs' folds have no photo in common, so that their ensemble has no out-of-fold score; "
-                       "name whole runs")
-    truth, fold = photos["label"].to_numpy(), photos["fold"].to_numpy()
-    predicted = mean(pooled, photos["image"].tolist()).argmax(axis=1)
-    by_fold = {int(k): score(truth[fold == k], predicted[fold == k]).f1 for k in np.unique(fold)}
-    return Oof(score(truth, predicted), by_fold, len(photos), np.bincount(truth, minlength=NUM_CLASSES),
-               np.bincount(predicted, minlength=NUM_CLASSES))
-
-
-def predict_members(members: Sequence[Member], data: Path, ids: Sequence[str], tta: str, device_name: str | None = None,
-                    workers: int | None = None, batch_size: int = 32) -> tuple[list[Probs], int]:
-    """Each member's and view's probabilities for the photos `ids`, members first, and how many of them a network computed.
-
-    What was kept from before is read; photos are decoded once for all that is missing.
-    """
-    import torch
-
-    from kit.checkpoint import load
-    from kit.predict import choose_device, choose_precision, predict
-    views, device = make_views(tta), choose_device(device_name)
-    photos = content_hash(eval_images(data), ids)
-    paths: dict[tuple[int, str], Path] = {}
-    keys: dict[tuple[int, str], str] = {}
+def blend_in_full(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], settings: Settings,
+                  engine: Engine) -> Outcome:
+    """Run every checkpoint with every view on every photo, what is kept from before excepted, and decide."""
+    from kit.views import make_views
+    views = list(make_views(settings.tta, settings.force_views))
+    checkpoints = [c for member in members for c in member.checkpoints]
     found: dict[tuple[int, str], Probs] = {}
-    for m, member in enumerate(members):
-        for view in views:
-            key = json.dumps({"checkpoint": member.hash, "photos": photos, "crop": member.card.crop, "size": member.card.size,
-                              "view": view, "pixels": PIXELS_VERSION,
-                              "precision": str(choose_precision(device, member.card.parameters)).removeprefix("torch.")})
-            path = member.files.folder / f"probs-{text_hash(key)[:16]}.npz"
-            paths[m, view], keys[m, view] = path, key
-            if path.exists():
-                try:
-                    kept = read_probs(path)
-                except KitError as error:
-                    warn(f"computed again: {error}")
-                    continue
-                if kept.key == key and set(kept.ids) == set(ids):
-                    found[m, view] = kept
-    lacking = {view: [m for m in range(len(members)) if (m, view) not in found] for view in views}
-    absent = sorted({m for ms in lacking.values() for m in ms})
     computed = 0
-    if absent:
-        # Every missing view of every member that lacks one: a pass too many where only some lack a view, and one decode.
-        todo = {view: transform for view, transform in views.items() if lacking[view]}
-        computed = len(absent) * len(todo)
-        networks = [load(members[m].files.best, device) for m in absent]
-        workers = default_workers(device.type) if workers is None else workers
-        pixels = Photos(eval_images(data), ids, list(dict.fromkeys(network.geometry for network in networks)))
-        loader = make_loader(pixels, batches_of(len(ids), batch_size), workers, device)
-        with Progress(f"{len(absent)} checkpoints x {len(todo)} views", len(ids)) as progress:
-            try:
-                probs = predict(networks, loader, todo, device, progress)
-            except torch.OutOfMemoryError as error:
-                raise KitError(f"the memory of {device} is too small for {batch_size} photos a batch; take a smaller "
-                               "--batch-size, or another --device") from error
-        for n, m in enumerate(absent):
-            for v, view in enumerate(todo):
-                found[m, view] = Probs(np.array(ids, dtype=np.str_), probs[n, v], keys[m, view])
-                try:
-                    write_probs(paths[m, view], found[m, view], force=True)
-                except KitError as error:
-                    warn(f"probabilities are not kept: {error}")
-    return [found[m, view] for m in range(len(members)) for view in views], computed
+    if checkpoints:
+        found, computed = predict_passes(checkpoints, eval_images(data), ids, settings.tta, engine, settings.force_views)
+    passes: list[np.ndarray] = []
+    owners: list[int] = []
+    for view in views:
+        number = 0
+        for m, member in enumerate(members):
+            if member.test is not None and view == "plain":
+                passes.append(member.test.at(ids))
+                owners.append(m)
+            for _ in member.checkpoints:
+                passes.append(found[number, view].at(ids))
+                owners.append(m)
+                number += 1
+    probs, of = np.stack(passes), np.array(owners)
+    shares = np.bincount(of)
+    if rule.blend in _LINEAR:
+        blended = weighted(probs, rule.weights[of] / shares[of])
+    else:
+        blended = rule.probs(np.stack([weighted(probs[of == m], np.full(n, 1 / n)) for m, n in enumerate(shares)]))
+    seconds = {view: sum(found[c, view].seconds for c in range(len(checkpoints))) for view in views}
+    return Outcome(decide(blended, rule.gains), seconds,
+                   {"passes": len(checkpoints) * len(views), "passes_computed": computed})
 
 
-def ensemble(runs: Sequence[Path], plan: Plan, data: Path, out: Path, tta: str = "none", allow_missing: bool = False,
-             device: str | None = None, workers: int | None = None, batch_size: int = 32, force: bool = False,
-             command_line: str = "") -> dict[str, Any]:
-    """Ensemble runs into the submission `out` and its record beside it (`.json`); the record, with the `oof` in it."""
-    record_path = out.with_suffix(".json")
-    if out.suffix != ".csv":
-        raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
-    refuse_input(out, data, *runs)
-    if not force:
-        refuse_existing(out, record_path)
-    views = list(make_views(tta))
-    members = find_members(runs, plan, allow_missing)
-    weights = weigh(members)
-    ids = read_eval(data)
-    oof = score_oof(members, plan)
+def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], settings: Settings, engine: Engine,
+                strengths: Sequence[float]) -> Outcome:
+    """The same classes from fewer passes: the strongest members first, and a photo only until its class is decided.
+
+    With `settings.agree`, all but a bounded number of the same classes; its margins are fitted to a random sample.
+    """
+    passes = Passes(members, data, ids, settings.tta, engine, settings.force_views)
+    weights, count, photos = passes.weights(rule), len(passes.sources), len(ids)
+    by_view = {view: v for v, view in enumerate(passes.views)}
+    order = sorted(range(count), key=lambda p: (by_view[passes.sources[p][2]], -strengths[passes.sources[p][0]]))
+    margins, record = exact_margins(count, photos), dict[str, Any]()
+    with Progress(f"{count} passes, as far as needed", count * photos) as progress:
+        if settings.agree is not None:
+            fitting, tested = sample_size(photos, settings.agree)
+            sample = np.random.default_rng(0).choice(photos, fitting + tested, replace=False)
+            rows = np.sort(sample)
+            for p in order:
+                passes.ask(p, rows, progress)
+            margins = fit_margins(passes.probs[order][:, sample], weights[order], rule.gains, sample, fitting, photos,
+                                  settings.agree)
+            record["agree"] = {"share": settings.agree, "sample": len(sample), "fitted_on": fitting, "tested_on": tested,
+                               "differ": margins.differ, "bound": margins.bound, "margins": margins.after.round(6).tolist()}
+        total, taken = run(lambda p, rows: passes.ask(order[p], rows, progress), weights[order], rule.gains, margins, photos)
+    # All passes of a photo are summed as the full run does it, so that rounding is the same, too.
+    whole = np.flatnonzero(taken == count)
+    total[whole] = weighted(passes.probs[:, whole], weights)
+    networks = np.array([not member.files for member in members])[passes.owners]
+    needed = taken.copy()
+    needed[margins.sample] = count
+    saved = 1 - needed.sum() / (count * photos)
+    record |= {"passes": int(networks.sum()), "passes_computed": round(passes.computed / photos, 2), "saved": float(saved),
+               "decided_after": np.bincount(needed, minlength=count + 1)[1:].tolist()}
+    return Outcome(decide(total, rule.gains), dict.fromkeys(passes.views, 0.0), record)
+
+
+# ---------------------------------------------------------------- the whole
+
+def ensemble(paths: Sequence[Path], plan: Plan, data: Path, out: Path | None, settings: Settings = Settings(),
+             engine: Engine = Engine(), allow_missing: bool = False, force: bool = False,
+             command_line: str = "") -> tuple[Path, dict[str, Any]]:
+    """Ensemble members into a submission, and its record beside it (`.json`): the submission's path, and the record.
+
+    `out` None is a name in `submissions/` by members, views, blend and decision.
+    """
+    check_settings(settings)
+    if out is not None:
+        _check_out(out, data, paths, force)
     started = time.monotonic()
-    probs, computed = predict_members(members, data, ids, tta, device, workers, batch_size)
-    seconds = time.monotonic() - started
-    classes = mean(probs, ids, np.repeat(weights, len(views))).argmax(axis=1)
-    write_submission(out, ids, classes, info_csv(data), force)
-    record = {
-        "kit": __version__, "command": command_line, "blend": "mean", "views": views, "plan": plan.hash, "photos": len(ids),
-        "members": [{"run": m.run.name, "fold": m.card.fold, "epoch": m.card.epoch, "select": m.card.select,
-                     "score": m.card.score, "sha256": m.hash, "weight": weight} for m, weight in zip(members, weights.tolist())],
-        "oof": {"photos": oof.photos, **asdict(oof.scores), "folds": oof.folds, "true_counts": oof.true_counts.tolist(),
-                "predicted_counts": oof.predicted_counts.tolist()},
-        "counts": np.bincount(classes, minlength=NUM_CLASSES).tolist(), "passes_computed": computed,
-        "seconds": round(seconds, 1), "sha256": file_hash(out)}
-    write_json(record_path, record, force=True)
+    ids = read_eval(data)
+    members = find_members(paths, plan, ids, allow_missing)
+    standing: Standing | None = None
+    if settings.score:
+        oof = oof_probs(members, plan, data, settings.tta if settings.score_tta else "none", engine, settings.force_views)
+        first = distinct(oof.probs)
+        copies = [m for m in range(len(members)) if m not in first]
+        for m in copies:
+            warn(f"{named_apart(members)[m]}: has the same probabilities as a member before it, and is left out")
+        oof, members = oof.without(copies), [members[m] for m in first]
+        standing = judge(oof, settings.blend, settings.decision, settings.force_blend)
+        if standing.kept_mean:
+            warn(_kept_mean(standing))
+    rule = standing.rule if standing else uniform(settings.blend, len(members))
+    used = dataclasses.replace(settings, blend=rule.blend,
+                               decision=standing.record["used"][1] if standing else settings.decision)
+    if out is None:
+        out = Path("submissions") / f"{default_name(members, used)}.csv"
+        _check_out(out, data, paths, force)
+    record = {"kit": __version__, "command": command_line, "settings": vars(settings) | {"used": rule.blend},
+              "plan": plan.hash, "temperature": rule.temperature, "biases": rule.biases.tolist(),
+              "members": _describe(members, rule, standing, out), "oof": standing.record if standing else None}
+    return out, _finish(members, rule, data, ids, out, settings, engine, record, started, force)
+
+
+def again(source: Path, plan: Plan, data: Path, out: Path | None, engine: Engine = Engine(), force: bool = False,
+          command_line: str = "") -> tuple[Path, dict[str, Any]]:
+    """Make the submission of a record again: the same bytes, or a `KitError` and no file.
+
+    Members are looked for where the record says, seen from its own folder, and must have the same hashes.
+    """
+    started = time.monotonic()
+    record, ids = read_json(source), read_eval(data)
+    try:
+        settings = Settings(**{key: value for key, value in record["settings"].items() if key != "used"})
+        rule = Rule(record["settings"]["used"], np.array([m["weight"] for m in record["members"]]), record["temperature"],
+                    np.array(record["biases"]))
+        files = [(source.parent / file["path"], file["sha256"]) for m in record["members"] for file in m["files"]]
+        wanted = record["sha256"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise problem(source, f"is no record of a submission ({type(error).__name__}: {error})",
+                      remedy="name the .json beside a submission that kit.ensemble has written") from error
+    out = out or source.with_suffix(".csv")
+    _check_out(out, data, [path for path, _ in files], force)
+    gone = [str(path) for path, _ in files if not path.exists()]
+    if gone:
+        raise problem(source, "members that are not where they were", gone, "put them back")
+    other = [str(path) for path, digest in files if file_hash(path) != digest]
+    if other:
+        raise problem(source, "members that are not the files they were", other, "put the right ones back")
+    members = find_members([path for path, _ in files if not re.search(r"\.oof\.(npz|csv)$", path.name)], plan, ids, True)
+    if len(members) != len(rule.weights):
+        raise problem(source, f"names {len(rule.weights)} members, and {len(members)} are found", remedy="put them back")
+    described = [m | {"files": [{**file, "path": _seen_from(source.parent / file["path"], out)} for file in m["files"]]}
+                 for m in record["members"]]
+    new = record | {"kit": __version__, "command": command_line, "members": described}
+    return out, _finish(members, rule, data, ids, out, settings, engine, new, started, force, wanted)
+
+
+def _finish(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], out: Path, settings: Settings,
+            engine: Engine, record: dict[str, Any], started: float, force: bool, wanted: str = "") -> dict[str, Any]:
+    """From members and rule to the written submission and its completed record."""
+    strengths = [m["f1"] for m in record["oof"]["members"]] if record["oof"] else [0.0] * len(members)
+    heard = np.flatnonzero(rule.weights > 0).tolist()  # the others change nothing, and are not run
+    members, rule = [members[m] for m in heard], dataclasses.replace(rule, weights=rule.weights[heard])
+    if settings.fast:
+        outcome = blend_early(members, rule, data, ids, settings, engine, [strengths[m] for m in heard])
+    else:
+        outcome = blend_in_full(members, rule, data, ids, settings, engine)
+    write_submission(out, ids, outcome.classes, info_csv(data), force, wanted)
+    record = record | {"photos": len(ids), "views": outcome.views, **outcome.record,
+                       "counts": np.bincount(outcome.classes, minlength=NUM_CLASSES).tolist(),
+                       "seconds": round(time.monotonic() - started, 1), "sha256": file_hash(out)}
+    write_json(out.with_suffix(".json"), record, force=True)
     return record
 
 
+def _check_out(out: Path, data: Path, paths: Sequence[Path], force: bool) -> None:
+    if out.suffix != ".csv":
+        raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
+    refuse_input(out, data, *paths)
+    if not force:
+        refuse_existing(out, out.with_suffix(".json"))
+
+
+def _seen_from(path: Path, out: Path) -> str:
+    """A member's path as seen from the submission's folder, so that both can move together."""
+    return Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
+
+
+def _describe(members: Sequence[Member], rule: Rule, standing: Standing | None, out: Path) -> list[dict[str, Any]]:
+    """The members as the record has them: files and their hashes, weight, and the networks' weights and GFLOP a photo."""
+    from kit.models import cost
+    rows: list[dict[str, Any]] = []
+    for name, member, weight in zip(named_apart(members), members, rule.weights.tolist()):
+        files = [{"path": _seen_from(c.path, out), "sha256": c.hash, "fold": c.card.fold, "epoch": c.card.epoch,
+                  "select": c.card.select, "score": c.card.score} for c in member.checkpoints]
+        files += [{"path": _seen_from(file, out), "sha256": file_hash(file)} for file in member.files]
+        costs = [cost(c.card.model, c.card.geometry, c.card.head, c.card.cosine) for c in member.checkpoints]
+        rows.append({"name": name, "weight": weight, "files": files, "parameters": sum(p for p, _ in costs),
+                     "gflop": round(sum(g for _, g in costs), 3)})
+    return rows
+
+
+def _kept_mean(standing: Standing) -> str:
+    oof = standing.record
+    asked = next(c for c in oof["candidates"] if c["name"] == " + ".join(oof["asked"]))
+    low, high = asked["gain_interval"]
+    return (f"{asked['name']} is not used, but {' + '.join(oof['used'])}: its nested gain, {asked['gain']:+.4f}, is not above "
+            f"chance (95 % interval {low:+.4f} to {high:+.4f}); --force-blend uses it all the same")
+
+
+def default_name(members: Sequence[Member], settings: Settings) -> str:
+    """The submission's name: members, views, and blend and decision where they are not the plain ones."""
+    def one(member: Member) -> str:
+        folds = [c.path.parent.name for c in member.checkpoints]
+        single = len(folds) == 1 and re.fullmatch(r"fold\d+", folds[0])
+        return f"{member.name}-{folds[0]}" if single else member.name
+    names = list(map(one, members))
+    name = "_".join(names) if len("_".join(names)) < 100 else f"{names[0]}_and_{len(names) - 1}_more"
+    return "-".join([name, settings.tta, *[settings.blend] * (settings.blend != "mean"),
+                     *[settings.decision] * (settings.decision != "argmax")])
+
+
+# ---------------------------------------------------------------- what a person sees
+
+def _bounds(interval: Sequence[float], sign: str = "") -> str:
+    return f"{interval[0]:{sign}.3f} {interval[1]:{sign}.3f}"
+
+
 def show_record(record: dict[str, Any]) -> None:
-    """Print an ensemble: members and views, the class counts, and the pooled out-of-fold score with the folds' spread."""
-    oof, n = record["oof"], len(record["members"])
-    share = record["photos"] / oof["photos"]
-    show_table("Class counts (out of fold: true, predicted; submission: predicted, and scaled to the out-of-fold photos)",
-               ["class", "true", "predicted", "submission", "scaled"],
-               [[f"{c:2d} {CLASS_NAMES[c]}", oof["true_counts"][c], oof["predicted_counts"][c], count, f"{count / share:.0f}"]
-                for c, count in enumerate(record["counts"])],
-               ["photos", oof["photos"], oof["photos"], record["photos"], oof["photos"]])
+    """Print an ensemble: members, blends, views, classes, and the out-of-fold score with its interval and the folds' spread."""
+    oof, settings = record["oof"], record["settings"]
+    scored = oof["members"] if oof else [{}] * len(record["members"])
+    full = oof is not None and len(scored) > 1 and bool(scored[0]["correlations"])
+    show_table("Members (macro-F1 out of fold, 95 % interval, log-loss; cost of a photo, one view; correlation of errors)",
+               ["member", "folds", "macro-F1", "95 %", "log-loss", "M weights", "GFLOP",
+                *([str(m + 1) for m in range(len(scored))] if full else ["correlation"]), "weight"],
+               [[f"{n + 1} {row['name']}", sum("fold" in file for file in row["files"]) or "-",
+                 *([f"{s['f1']:.3f}", _bounds(s["interval"]), f"{s['log_loss']:.3f}"] if s else ["-"] * 3),
+                 f"{row['parameters'] / 1e6:.1f}" if row["parameters"] else "-", f"{row['gflop']:.2f}" if row["gflop"] else "-",
+                 *([f"{r:.2f}" for r in s["correlations"]] if full
+                   else [f"{s['correlation']:.2f}" if s and len(scored) > 1 else "-"]),
+                 f"{row['weight']:.3f}"] for n, (row, s) in enumerate(zip(record["members"], scored))])
+    say()
+    if oof and len(oof["candidates"]) > 1:
+        show_table("Blend and decision: macro-F1 in-sample and nested (fitted without the fold's people), and over the mean",
+                   ["", "in-sample", "nested", "gap", "95 %", "over the mean", "95 %", ""],
+                   [[c["name"], f"{c['in_sample']:.3f}", f"{c['nested']:.3f}", f"{c['in_sample'] - c['nested']:+.3f}",
+                     _bounds(c["interval"]), f"{c['gain']:+.3f}", _bounds(c["gain_interval"], "+"),
+                     "used" if c["name"] == " + ".join(oof["used"]) else ""] for c in oof["candidates"]])
+        say()
+    if len(record["views"]) > 1:
+        gains = oof.get("views", {}) if oof else {}
+        show_table("Views" + (": seconds for the submission, macro-F1 out of fold alone, and what each adds to the others"
+                              if gains else ": seconds for the submission; --score-tta tells what each is worth"),
+                   ["view", "seconds", *(["alone", "adds", "95 %"] if gains else [])],
+                   [[view, f"{record['views'][view]:.1f}" if record["views"].get(view) else "-",
+                     *([f"{gains[view]['alone']:.3f}", f"{gains[view]['adds']:+.4f}", _bounds(gains[view]["interval"], "+")]
+                       if gains else [])] for view in record["views"]])
+        say()
+    _show_classes(record)
+    files = [file for member in record["members"] for file in member["files"] if "fold" in file]
+    n = len(files)
+    computed = f"{record['passes_computed']:g} of {record['passes']} passes computed, the others kept from before or not needed"
+    say(f"{n} checkpoint{'s'[:n != 1]} of {', '.join(m['name'] for m in record['members'])}; views: "
+        f"{', '.join(record['views'])}; {computed}; {duration(record['seconds'])}")
+    if "saved" in record:
+        say(f"decided early: {record['saved']:.1%} of all passes saved; photos decided after each pass: "
+            + " ".join(map(str, record["decided_after"])))
+    if "agree" in record:
+        agree = record["agree"]
+        say(f"with 95 % confidence at most {agree['bound']} of {record['photos']:,} classes differ from the full run: of "
+            f"{agree['sample']:,} photos run in full, {agree['fitted_on']:,} gave the margins "
+            f"({' '.join(f'{m:.2f}' for m in agree['margins'])}), and {agree['differ']} of the other {agree['tested_on']:,} "
+            "differ")
+    if oof is None:
+        say("no out-of-fold score: --no-score", style="bold")
+        return
     folds = list(oof["folds"].values())
-    say(f"{n} checkpoint{'s'[:n > 1]} of {', '.join(dict.fromkeys(m['run'] for m in record['members']))}; views: "
-        f"{', '.join(record['views'])}; {record['passes_computed']} of {n * len(record['views'])} passes computed, the others "
-        f"kept from before; {duration(record['seconds'])}")
     scores = Scores(*(oof[name] for name in ("f1", "accuracy", "mask", "gender", "age")))
+    say(f"temperature {record['temperature']:.2f}: log-loss {oof['log_loss']:.3f} nested, the mean's {oof['mean_log_loss']:.3f}")
     say(f"out of fold, pooled over {oof['photos']:,} photos: {scores.line()}", style="bold")
-    if len(folds) > 1:
-        say(f"by fold: {' '.join(f'{f:.3f}' for f in folds)} (spread {max(folds) - min(folds):.3f}, standard deviation "
-            f"{np.std(folds, ddof=1):.3f})")
-    chosen = ("each fold's best epoch was chosen on it, so this is a little too good, while "
-              if any(m["select"] == "best" for m in record["members"]) else "")
-    say(f"(each photo by the checkpoint that did not train on it, plain view; {chosen}the folds' mean and the views are not in "
-        "it)")
+    say(f"95 % interval {_bounds(oof['interval'])}, from {oof['people']:,} people"
+        + (f"; by fold: {' '.join(f'{f:.3f}' for f in folds)} (spread {max(folds) - min(folds):.3f}, standard deviation "
+           f"{np.std(folds, ddof=1):.3f})" if len(folds) > 1 else ""))
+    chosen = "each fold's best epoch was chosen on it, so this is a little too good, while " if any(
+        file["select"] == "best" for file in files) else ""
+    unscored = "" if settings["score_tta"] or settings["tta"] == "none" else " and no view but the plain one"
+    say(f"(each photo by the checkpoint that did not train on it; {chosen}the folds' mean{unscored} is not in it)")
+
+
+def _show_classes(record: dict[str, Any]) -> None:
+    oof = record["oof"]
+    if oof is None:
+        return show_table("Class counts", ["class", "submission"],
+                          [[f"{c:2d} {CLASS_NAMES[c]}", n] for c, n in enumerate(record["counts"])], ["photos", record["photos"]])
+    share = record["photos"] / oof["photos"]
+    show_table("Classes (out of fold: people, F1, 95 % interval, photos true and predicted; submission: predicted, and scaled)",
+               ["class", "people", "F1", "95 %", "true", "predicted", "submission", "scaled"],
+               [[f"{c:2d} {CLASS_NAMES[c]}", own["people"], f"{own['f1']:.3f}", _bounds(own["interval"]), oof["true_counts"][c],
+                 oof["predicted_counts"][c], count, f"{count / share:.0f}"]
+                for c, (count, own) in enumerate(zip(record["counts"], oof["classes"]))]
+               + [[task, "", f"{own['f1']:.3f}", _bounds(own["interval"]), "", "", "", ""] for task, own in oof["tasks"].items()],
+               ["photos", "", "", "", oof["photos"], oof["photos"], record["photos"], oof["photos"]])
+    say()
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(prog="kit.ensemble", description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder, or one fold's")
+    parser.add_argument("members", nargs="*", type=Path, metavar="MEMBER",
+                        help="a run's folder, one fold's, a checkpoint, or a file of probabilities")
     parser.add_argument("--data", help="the competition's folder (default: $KIT_DATA, then data/)")
     parser.add_argument("--plan", type=Path, default=Path("runs/folds.csv"), help="the fold plan (default: runs/folds.csv)")
-    parser.add_argument("--tta", default="none", metavar="none|hflip|bright|hflip+bright",
-                        help="views of each photo, the plain one always among them (default: none)")
-    parser.add_argument("--out", type=Path, help="default: submissions/<runs>-<tta>.csv")
+    parser.add_argument("--tta", default="none", metavar="none|hflip|fivecrop|scale|shift|bright|hflip+scale...",
+                        help="views of each photo, the plain one always among them, + for products (default: none)")
+    parser.add_argument("--force-views", action="store_true", help="take views upside down and at right angles, too")
+    parser.add_argument("--score-tta", action="store_true", help="score the views out of fold, too: what each of them adds")
+    parser.add_argument("--blend", choices=list(BLENDS), default="mean",
+                        help="; ".join(f"{name}: {text}" for name, text in BLENDS.items()) + " (default: mean)")
+    parser.add_argument("--decide", choices=list(DECISIONS), default="argmax", dest="decision",
+                        help="; ".join(f"{name}: {text}" for name, text in DECISIONS.items()) + " (default: argmax)")
+    parser.add_argument("--force-blend", action="store_true",
+                        help="use a fitted blend or decision whose gain is not above chance")
+    parser.add_argument("--no-score", action="store_true",
+                        help="do without an out-of-fold score, for members that have none")
+    parser.add_argument("--fast", action="store_true", help="stop a photo as soon as no member to come can change its class")
+    parser.add_argument("--agree", type=float, metavar="SHARE",
+                        help="stop earlier: with 95 %% confidence such a share of classes, say .998, is that of the full run")
+    parser.add_argument("--from", type=Path, metavar="FILE.json", dest="source",
+                        help="make a record's submission again, to the byte")
+    parser.add_argument("--check", type=Path, metavar="FILE.csv", help="check a submission, whoever made it; write nothing")
+    parser.add_argument("--out", type=Path,
+                        help="default: submissions/<members>-<tta>.csv, with blend and decision if not the plain ones")
     parser.add_argument("--allow-missing-folds", action="store_true", help="take a run with the folds that are there")
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
     parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
     parser.add_argument("--batch-size", type=int, default=32, help="photos a batch (default: 32)")
     parser.add_argument("--force", action="store_true", help="overwrite an existing submission")
     args = parser.parse_args(argv)
+    if [bool(args.members), args.source is not None, args.check is not None].count(True) != 1:
+        raise KitError("kit.ensemble: name members, such as runs/effb4_5fold, or --from FILE.json, or --check FILE.csv: one of "
+                       "the three")
     for name in ("workers", "batch_size"):
         value = getattr(args, name)
         if value is not None and value < (name == "batch_size"):
             raise KitError(f"--{name.replace('_', '-')} {value}: take {int(name == 'batch_size')} or more")
-    out = args.out or Path("submissions") / f"{default_name(args.runs)}-{args.tta}.csv"
-    words = sys.argv[1:] if argv is None else argv
-    refuse_input(out, find_data(args.data), args.plan)
-    record = ensemble(args.runs, read_plan(args.plan), find_data(args.data), out, args.tta, args.allow_missing_folds,
-                      args.device, args.workers, args.batch_size, args.force,
-                      shlex.join(["python", "-m", "kit.ensemble", *map(str, words)]))
+    data = find_data(args.data)
+    if args.check is not None:
+        return show_check(args.check, info_csv(data), read_plan(args.plan) if args.plan.exists() else None)
+    words = shlex.join(["python", "-m", "kit.ensemble", *map(str, sys.argv[1:] if argv is None else argv)])
+    if args.out is not None:
+        refuse_input(args.out, data, args.plan)
+    engine, plan = Engine(args.device, args.workers, args.batch_size), read_plan(args.plan)
+    if args.source is not None:
+        out, record = again(args.source, plan, data, args.out, engine, args.force, words)
+    else:
+        settings = Settings(tta=args.tta, force_views=args.force_views, score_tta=args.score_tta, blend=args.blend,
+                            decision=args.decision, force_blend=args.force_blend, score=not args.no_score,
+                            fast=args.fast or args.agree is not None, agree=args.agree)
+        out, record = ensemble(args.members, plan, data, args.out, settings, engine, args.allow_missing_folds, args.force, words)
     show_record(record)
     say(f"wrote {out} (checked against info.csv: same ids, same order, whole numbers 0..17) and {out.with_suffix('.json')}")
+    for line in check_submission(out, info_csv(data), expected_of(out, plan)):
+        warn(line)
 
 
-def default_name(runs: Sequence[Path]) -> str:
-    """The submission's name for runs and single folds: `effb4_5fold`, `effb4_5fold-fold0`, `a_b`."""
-    def one(run: Path) -> str:
-        run = run.resolve()
-        return f"{run.parent.name}-{run.name}" if re.fullmatch(r"fold\d+", run.name) else run.name
-    return "_".join(map(one, runs))
+def show_check(path: Path, info: Path, plan: Plan | None) -> None:
+    """Check a submission and say what was found; raises `KitError` where the competition would refuse it."""
+    expected = expected_of(path, plan)
+    warnings = check_submission(path, info, expected)
+    say(f"{path}: would pass: same ids as {info}, same order, whole numbers 0..17"
+        + (f"; class counts held against {expected.source}" if expected else ""))
+    for line in warnings:
+        warn(line)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Networks: a timm architecture with a head for the 18 classes, which normalises its own input."""
 
 import difflib
+import functools
 import os
 import re
 from collections.abc import Callable
@@ -102,7 +103,7 @@ def build(recipe: Recipe) -> Network:
                       drop_rate=recipe.drop_rate, drop_path_rate=recipe.drop_path_rate)
     if isinstance(recipe.pretrained, str):
         load_pretrained(network.body, recipe.pretrained)
-    _try(recipe, network)
+    _try(f"recipe {recipe.name}: {recipe.model}", network)
     last = network.body.get_classifier()
     if isinstance(last, nn.Linear):
         # timm's own start is scaled for 1,000 outputs: with 18 the first loss is 4.8 instead of log 18 = 2.9, and undoing
@@ -112,26 +113,27 @@ def build(recipe: Recipe) -> Network:
     return network
 
 
-def _try(recipe: Recipe, network: Network) -> None:
+def _try(whose: str, network: Network) -> None:
+    height, width = network.geometry.size
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(1, 3, *recipe.size, device=network.mean.device))
+            network.eval()(torch.zeros(1, 3, height, width, device=network.mean.device))
     except Exception as error:  # each architecture says it in its own way
-        raise KitError(f"recipe {recipe.name}: {recipe.model} cannot take photos of {recipe.size[0]} x {recipe.size[1]} "
+        raise KitError(f"{whose} cannot take photos of {height} x {width} "
                        f"({type(error).__name__}: {str(error)[:120]}); change size") from error
 
 
-def cost(recipe: Recipe) -> tuple[int, float]:
-    """What a recipe's network costs: its number of weights, and GFLOP a photo forward (a multiplication and an addition are 2).
+@functools.cache
+def cost(model: str, geometry: Geometry, head: str, cosine: bool) -> tuple[int, float]:
+    """What a network costs: its number of weights, and GFLOP a photo forward (a multiplication and an addition are 2).
 
     Counted on torch's meta device: nothing is computed, and no weights are read.
     """
     from torch.utils.flop_counter import FlopCounterMode
     with torch.device("meta"):
-        network = Network(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam", drop_rate=recipe.drop_rate,
-                          drop_path_rate=recipe.drop_path_rate)
+        network = Network(model, geometry, head, cosine)
     with FlopCounterMode(display=False) as counter:
-        _try(recipe, network)
+        _try(f"model {model}", network)
     return count_parameters(network), counter.get_total_flops() / 1e9
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,29 +72,31 @@ def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def predict(networks: Sequence[Network], loader: Any, views: dict[str, View], device: torch.device,
-            progress: Progress | None = None) -> np.ndarray:
-    """Probabilities, softmax per network and view: float32 (networks, views, photos, 18).
+            progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, softmax per network and view, float32 (networks, views, photos, 18), and the seconds each view took.
 
     `loader` gives every one of its photos once, without augmentation. The networks must be on `device`, in evaluation
     mode, and each of one of the photos' geometries. Raises `KitError` where a network gives something not finite.
     """
     photos: Photos = loader.dataset
-    probs = np.empty((len(networks), len(views), len(photos), NUM_CLASSES), np.float32)
+    probs, seconds = np.empty((len(networks), len(views), len(photos), NUM_CLASSES), np.float32), np.zeros(len(views))
     with torch.inference_mode():
         for at, batch in one_pass(loader):
             for geometry, fitted in zip(photos.geometries, batch):
                 plain = to_device(fitted, device)
                 for v, view in enumerate(views.values()):
+                    started = time.perf_counter()
                     seen = view(plain)
                     for n, network in enumerate(networks):
                         if network.geometry == geometry:
                             with autocast(device, choose_precision(device, count_parameters(network))):
                                 logits = network(seen)
                             probs[n, v, at.numpy()] = logits.float().softmax(dim=1).cpu().numpy()
+                    seconds[v] += time.perf_counter() - started  # reading the results has waited for a GPU
             if progress is not None:
                 progress.advance(len(at))
     wrong = np.flatnonzero(~np.isfinite(probs).all(axis=(0, 1, 3)))
     if len(wrong):
         raise problem(photos.root, "photos for which a network's output is not finite", [photos.images[i] for i in wrong],
                       "the network has diverged: train it anew with a lower lr")
-    return probs
+    return probs, seconds

@@ -20,7 +20,7 @@ import pandas as pd
 
 from kit.console import warn
 from kit.errors import KitError, problem
-from kit.labels import GENDERS, NUM_CLASSES, SHOTS, age_class, encode
+from kit.labels import CLASS_NAMES, GENDERS, NUM_CLASSES, SHOTS, age_class, encode
 
 PLAN_COLUMNS = ("image", "person", "age", "label", "fold")
 TRAIN_COLUMNS = ("id", "gender", "race", "age", "path")
@@ -112,7 +112,7 @@ def _unreadable(path: Path, error: OSError) -> KitError:
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV as text; every one of `columns` must be there, once, and at least one row."""
+    """Read a CSV as text; every one of `columns` must be there, once, and at least one row. Without `columns`, all of them."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except OSError as error:
@@ -132,7 +132,7 @@ def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
                       f"{','.join(map(str, table.columns))[:80]}")
     if table.empty:
         raise problem(path, "has a header and no rows", remedy="it needs at least one row")
-    return table[list(columns)]
+    return table[list(columns)] if columns else table
 
 
 def _whole(path: Path, table: pd.DataFrame, column: str, low: int, high: int, key: str) -> np.ndarray:
@@ -192,19 +192,30 @@ def read_answers(path: Path) -> pd.DataFrame:
     return answers.assign(ans=_whole(path, answers, "ans", 0, NUM_CLASSES - 1, "ImageID"))
 
 
-def write_submission(path: Path, ids: Sequence[str], classes: np.ndarray, info: Path, force: bool = False) -> None:
+def write_submission(path: Path, ids: Sequence[str], classes: np.ndarray, info: Path, force: bool = False,
+                     wanted: str = "") -> None:
     """Write a submission; what was written is read back and held against `info.csv` before it is moved into place.
 
-    `ids` are N texts and `classes` N ints; ids and order must equal those of `info` exactly.
+    `ids` are N texts and `classes` N ints; ids and order must equal those of `info` exactly, and the file's SHA-256 `wanted`,
+    where that is given.
     """
     with writing(path, force) as temporary:
         pd.DataFrame({"ImageID": ids, "ans": classes}).to_csv(temporary, index=False, lineterminator="\n")
-        written, expected = read_answers(temporary), read_info(info)
-        if written["ImageID"].tolist() != expected:
-            missing = sorted(set(expected) - set(written["ImageID"]))
-            extra = sorted(set(written["ImageID"]) - set(expected))
-            what = "lacks ids of" if missing else "has ids not in" if extra else "has another order than"
-            raise problem(path, f"would not pass: it {what} {info}", missing or extra)
+        read_submission(temporary, info, path)
+        if wanted and file_hash(temporary) != wanted:
+            raise problem(path, "is not made again: the classes are others than those of the record", remedy="make it on the "
+                          "device and with the versions of torch and timm it was made with; nothing was written")
+
+
+def read_submission(path: Path, info: Path, name: Path | None = None) -> np.ndarray:
+    """The classes (N,) of a submission, once its ids and order are found to be those of `info`; errors call it `name`."""
+    answers, expected = read_answers(path), read_info(info)
+    if answers["ImageID"].tolist() != expected:
+        missing = sorted(set(expected) - set(answers["ImageID"]))
+        extra = sorted(set(answers["ImageID"]) - set(expected))
+        what = "lacks ids of" if missing else "has ids not in" if extra else "has another order than"
+        raise problem(name or path, f"would not pass: it {what} {info}", missing or extra, "make it with python -m kit.ensemble")
+    return answers["ans"].to_numpy()
 
 
 @dataclass(frozen=True)
@@ -315,12 +326,14 @@ def _plan_photos(source: Path, path: Path) -> pd.DataFrame:
 class Probs:
     """Class probabilities keyed by id: `ids` (N,) text, `probs` (N, 18) float32 whose rows sum to 1.
 
-    `key` says what they were computed from (checkpoint, photos, view), so that a stale file is never used.
+    `key` says what they were computed from (checkpoint, photos, view), so that a stale file is never used, and `seconds` how
+    long that took.
     """
 
     ids: np.ndarray
     probs: np.ndarray
     key: str = ""
+    seconds: float = 0.0
 
     def at(self, ids: Sequence[str]) -> np.ndarray:
         """The rows of `ids`, in their order: (len(ids), 18); an id that is not here is a `KeyError`."""
@@ -336,37 +349,82 @@ def write_probs(path: Path, table: Probs, force: bool = False) -> None:
     if wrong:
         raise ValueError(f"{path}: {wrong}")
     with writing(path, force) as temporary, open(temporary, "wb") as file:
-        np.savez(file, ids=table.ids.astype(np.str_), probs=table.probs.astype(np.float32), key=np.array(table.key))
+        np.savez(file, ids=table.ids.astype(np.str_), probs=table.probs.astype(np.float32), key=np.array(table.key),
+                 seconds=np.array(table.seconds))
 
 
 def read_probs(path: Path) -> Probs:
     """Read and check probabilities."""
+    again = "delete it; the command that made it makes it again"
+    table = _read_npz(path, again)
+    wrong = _wrong_probs(table)
+    if wrong:
+        raise problem(path, wrong, remedy=again)
+    return table
+
+
+def _read_npz(path: Path, remedy: str) -> Probs:
     try:
         with np.load(path, allow_pickle=False) as content:
-            table = Probs(content["ids"], content["probs"], str(content["key"]))
+            seconds = float(content["seconds"]) if "seconds" in content else 0.0
+            return Probs(content["ids"], content["probs"], str(content["key"]) if "key" in content else "", seconds)
     except FileNotFoundError as error:
         raise _unreadable(path, error) from error
     except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file
-        raise problem(path, f"is no probability file ({type(error).__name__}: {error})",
-                      remedy="delete it; the command that made it makes it again") from error
-    wrong = _wrong_probs(table)
-    if wrong:
-        raise problem(path, wrong, remedy="delete it; the command that made it makes it again")
-    return table
+        raise problem(path, f"is no probability file ({type(error).__name__}: {error})", remedy=remedy) from error
 
 
 def _wrong_probs(table: Probs) -> str:
     if table.ids.dtype.kind != "U" or table.ids.ndim != 1 or len(table.ids) == 0:
         return "ids must be a list of texts"
-    if table.probs.shape != (len(table.ids), NUM_CLASSES):
-        return f"probs must be {len(table.ids)} x {NUM_CLASSES}, and are {table.probs.shape}"
+    if table.probs.dtype.kind != "f" or table.probs.shape != (len(table.ids), NUM_CLASSES):
+        return f"probs must be floats {len(table.ids)} x {NUM_CLASSES}, and are {table.probs.dtype} {table.probs.shape}"
     if len(np.unique(table.ids)) != len(table.ids):
         return "ids are not unique"
     if not np.isfinite(table.probs).all() or (table.probs < 0).any():
         return "probs are not finite and positive"
-    if np.abs(table.probs.sum(axis=1, dtype=np.float64) - 1).max() > 1e-3:
+    if len(_unsummed(table.probs)):
         return "rows of probs do not sum to 1"
     return ""
+
+
+def _unsummed(probs: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(~(np.abs(probs.sum(axis=1, dtype=np.float64) - 1) <= 1e-3))
+
+
+def read_foreign_probs(path: Path) -> Probs:
+    """Read another program's probabilities: an `.npz` with `ids` and `probs`, or a CSV of ids and 18 columns.
+
+    The CSV's first column is `ImageID`, `image` or `id`; the others are named 0 to 17, or by the class names, in any order.
+    Raises `KitError` with the count and the first id of what is wrong.
+    """
+    remedy = "it needs an id and the probabilities of the classes 0 to 17 in every row"
+    if path.suffix == ".npz":
+        table = _read_npz(path, remedy)
+        if table.ids.dtype.kind != "U" or table.ids.ndim != 1 or table.probs.dtype.kind != "f" \
+                or table.probs.shape != (len(table.ids), NUM_CLASSES):
+            raise problem(path, f"ids must be texts (N,) and probs floats (N, {NUM_CLASSES}), and are {table.ids.dtype} "
+                          f"{table.ids.shape} and {table.probs.dtype} {table.probs.shape}", remedy=remedy)
+    else:
+        rows = _read_csv(path, ())
+        ident, named = str(rows.columns[0]), [str(name) for name in rows.columns[1:]]
+        if ident not in ("ImageID", "image", "id"):
+            raise problem(path, f"its first column is '{ident}'", remedy="name it ImageID, and the others 0 to 17")
+        wanted = list(CLASS_NAMES) if set(named) & set(CLASS_NAMES) else [str(c) for c in range(NUM_CLASSES)]
+        wrong = [name for name in named if name not in wanted] or [name for name in wanted if name not in named]
+        if wrong:
+            what = "columns that are no class" if wrong[0] in named else "lacks columns of classes"
+            raise problem(path, what, wrong, "name them 0 to 17, or by the class names")
+        numbers = rows[wanted].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32)
+        table = Probs(rows[ident].to_numpy().astype(np.str_), numbers)
+    ids = pd.Series(table.ids)
+    for what, bad in (("repeats ids", ids[ids.duplicated()]),
+                      ("rows with probabilities that are no numbers in 0..1",
+                       ids[~((table.probs >= 0) & (table.probs <= 1.001)).all(axis=1)]),
+                      ("rows that do not sum to 1", ids[_unsummed(table.probs)])):
+        if len(bad):
+            raise problem(path, what, bad.tolist(), remedy + ", softmax and not logits" * ("sum" in what))
+    return Probs(table.ids, table.probs.astype(np.float32))
 
 
 # ---------------------------------------------------------------- a fold of a run

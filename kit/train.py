@@ -32,7 +32,7 @@ from kit.console import Parser, Progress, Stop, command, duration, say, show_tab
 from kit.data import find_data, fingerprint, train_images
 from kit.errors import KitError, problem
 from kit.labels import NUM_CLASSES
-from kit.metrics import Scores, score
+from kit.metrics import Scores, log_loss, score
 from kit.pixels import Cache, Photos, batches_of, cached, cores, default_workers, loader_killed, make_loader, one_pass
 from kit.recipe import CHOICES, Recipe, check_augment, load_recipe, shipped_recipe
 from kit.tables import (Fold, Plan, Probs, file_hash, locked, oof_key, read_metrics, read_plan, read_probs, write_metrics,
@@ -115,8 +115,8 @@ def _mend_oof(row: dict[str, Any], plan: Plan, data: Path, fold: int, files: Fol
     workers = default_workers(device.type) if workers is None else workers
     loader = make_loader(Photos(train_images(data), valid["image"].tolist(), [card.geometry]),
                          batches_of(len(valid), min(_VALID_BATCH, card.recipe["batch_size"])), workers, device)
-    probs = predict([load(files.best, device)], loader, make_views("none"), device)[0, 0]
-    saved, again = row["val_loss"], _log_loss(probs, valid["label"].to_numpy())
+    probs = predict([load(files.best, device)], loader, make_views("none"), device)[0][0, 0]
+    saved, again = row["val_loss"], log_loss(probs, valid["label"].to_numpy())
     if abs(again - saved) > 0.05:  # far more than another device's rounding makes
         raise problem(files.best, f"has the loss {again:.3f}, not the {saved:.3f} it was saved with: it is damaged",
                       remedy="train the fold again with --force")
@@ -127,11 +127,6 @@ def _write_oof(files: Fold, plan: Plan, fold: int, valid: pd.DataFrame, probs: n
     """Write the out-of-fold probabilities of `files.best` for the fold's photos `valid`."""
     ids = valid["image"].to_numpy().astype(np.str_)
     write_probs(files.oof, Probs(ids, probs, oof_key(files.best, plan, fold)), force=True)
-
-
-def _log_loss(probs: np.ndarray, truth: np.ndarray) -> float:
-    """The mean of -log p(true class) over probabilities (N, 18)."""
-    return float(-np.log(np.maximum(probs[np.arange(len(truth)), truth], 1e-12)).mean(dtype=np.float64))
 
 
 def _best(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -290,7 +285,7 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     tracker = open_tracker(track, files.folder, recipe.describe(), fold, now.rows, must_track)
 
     def validate(progress: Progress) -> np.ndarray:
-        return predict([learner.used.eval()], valid_loader, make_views("none"), device, progress)[0, 0]
+        return predict([learner.used.eval()], valid_loader, make_views("none"), device, progress)[0][0, 0]
 
     def keep(row: dict[str, Any], probs: np.ndarray) -> None:
         save(files.best, learner.used, make_card(recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit))
@@ -352,7 +347,7 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     def end_epoch(progress: Progress, probs: np.ndarray) -> None:
         scores, epoch = score(truth, probs.argmax(axis=1)), len(now.rows) + 1
         row = {"epoch": epoch, "lr": learning_rate(recipe, epoch - 0.5 / batches.steps), "train_loss": now.loss / batches.steps,
-               "val_loss": _log_loss(probs, truth), "val_acc": scores.accuracy, "val_f1_macro": scores.f1,
+               "val_loss": log_loss(probs, truth), "val_acc": scores.accuracy, "val_f1_macro": scores.f1,
                "val_f1_mask": scores.mask, "val_f1_gender": scores.gender, "val_f1_age": scores.age,
                "time_data": now.waited / batches.steps, "time_step": now.seconds / batches.steps}
         seconds = now.seconds
@@ -531,7 +526,7 @@ def list_recipes() -> None:
     for path in sorted(folder.glob("[!_]*.py")):
         try:
             recipe = load_recipe(path)
-            parameters, gflop = cost(recipe)
+            parameters, gflop = cost(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam")
         except KitError as error:
             warn(str(error))
             continue

@@ -9,10 +9,11 @@ from conftest import small
 
 import kit.predict
 from kit import __version__
-from kit.blend import mean
+from kit.blend import uniform
 from kit.checkpoint import load, make_card, read_card, save
 from kit.data import eval_images, read_eval
-from kit.ensemble import default_name, ensemble, find_members, main, predict_members, read_oof, score_oof, weigh
+from kit.ensemble import Settings, blend_in_full, ensemble, main
+from kit.members import Engine, Passes, find_members, oof_probs, predict_passes, read_oof
 from kit.errors import KitError
 from kit.metrics import score
 from kit.models import Network
@@ -22,6 +23,7 @@ from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_probs
 from kit.views import make_views
 
 CPU = torch.device("cpu")
+ENGINE = Engine("cpu", 0)
 
 
 @pytest.fixture
@@ -34,6 +36,14 @@ def copy(world, tmp_path):
 def arguments(root, *more):
     return [str(a) for a in (root / "runs" / "small", "--data", root / "data", "--plan", root / "runs" / "folds.csv", "--out",
                              root / "s.csv", "--device", "cpu", "--workers", "0", *more)]
+
+
+def members_of(world, *paths):
+    return find_members(paths or [world.runs / "small"], world.plan, read_eval(world.data))
+
+
+def checkpoints_of(path, world):
+    return [c for member in members_of(world, path) for c in member.checkpoints]
 
 
 def photos_of(data):
@@ -49,31 +59,30 @@ def loader_of(photos):
 def test_one_checkpoint_without_tta_gives_its_own_probabilities(world, tmp_path):
     fold = world.runs / "small" / "fold0"
     ids = read_eval(world.data)
-    own = predict([load(fold / "best.safetensors")], loader_of(photos_of(world.data)), make_views("none"), CPU)[0, 0]
-    record = ensemble([fold], world.plan, world.data, tmp_path / "s.csv", device="cpu", workers=0)
-    members = find_members([fold], world.plan)
-    probs, _ = predict_members(members, world.data, ids, "none", "cpu", 0)
-    assert (probs[0].at(ids) == own).all() and (mean(probs, ids) == own).all()
+    own = predict([load(fold / "best.safetensors")], loader_of(photos_of(world.data)), make_views("none"), CPU)[0][0, 0]
+    _, record = ensemble([fold], world.plan, world.data, tmp_path / "s.csv", engine=ENGINE)
+    probs, _ = predict_passes(checkpoints_of(fold, world), eval_images(world.data), ids, "none", ENGINE)
+    assert (probs[0, "plain"].at(ids) == own).all()
     assert read_answers(tmp_path / "s.csv")["ans"].tolist() == own.argmax(axis=1).tolist()
     assert read_answers(tmp_path / "s.csv")["ImageID"].tolist() == ids
-    assert record["members"][0]["sha256"] == file_hash(fold / "best.safetensors")
+    assert record["members"][0]["files"][0]["sha256"] == file_hash(fold / "best.safetensors")
     assert record["sha256"] == file_hash(tmp_path / "s.csv")
 
 
 def test_softmax_comes_before_the_mean_over_folds_and_views(world):
-    members = find_members([world.runs / "small"], world.plan)
-    ids = read_eval(world.data)
-    probs, _ = predict_members(members, world.data, ids, "hflip", "cpu", 0)
+    checkpoints, ids = checkpoints_of(world.runs / "small", world), read_eval(world.data)
     by_hand = []
-    for member in members:
-        network = load(member.files.best)
+    for checkpoint in checkpoints:
+        network = load(checkpoint.path)
         for flip in (False, True):
             images = photos_of(world.data)
             photos = to_device(torch.stack([torch.from_numpy(images[i][1][0]) for i in range(len(ids))]), CPU)
             with torch.no_grad():
                 by_hand.append(network(photos.flip(3) if flip else photos).softmax(dim=1).numpy())
-    assert len(probs) == 6
-    np.testing.assert_allclose(mean(probs, ids), np.mean(by_hand, axis=0), atol=1e-5)
+    outcome = blend_in_full(members_of(world), uniform("mean", 1), world.data, ids, Settings(tta="hflip"), ENGINE)
+    assert len(by_hand) == 6 and outcome.classes.tolist() == np.mean(by_hand, axis=0).argmax(axis=1).tolist()
+    probs, _ = predict_passes(checkpoints, eval_images(world.data), ids, "hflip", ENGINE)
+    np.testing.assert_allclose(np.mean([p.at(ids) for p in probs.values()], axis=0), np.mean(by_hand, axis=0), atol=1e-5)
 
 
 class Symmetric(torch.nn.Module):
@@ -90,7 +99,7 @@ class Symmetric(torch.nn.Module):
 
 def test_hflip_of_a_symmetric_network_changes_nothing(world):
     ids = read_eval(world.data)
-    probs = predict([Symmetric().eval()], loader_of(photos_of(world.data)), make_views("hflip"), CPU)
+    probs = predict([Symmetric().eval()], loader_of(photos_of(world.data)), make_views("hflip"), CPU)[0]
     np.testing.assert_allclose(probs[0, 0], probs[0, 1], atol=1e-6)
     assert probs.shape == (1, 2, len(ids), 18) and np.ptp(probs[0, 0], axis=0).max() > 0
 
@@ -100,9 +109,9 @@ def test_too_little_gpu_memory_is_one_line(world, monkeypatch):
         def forward(self, photos):
             raise torch.OutOfMemoryError("CUDA out of memory")
     monkeypatch.setattr("kit.checkpoint.load", lambda path, device: Greedy())
-    members = find_members([world.runs / "small"], world.plan)
+    checkpoints = checkpoints_of(world.runs / "small", world)
     with pytest.raises(KitError, match="too small for 7 photos a batch; take a smaller --batch-size"):
-        predict_members(members, world.data, read_eval(world.data), "bright", "cpu", 0, batch_size=7)
+        predict_passes(checkpoints, eval_images(world.data), read_eval(world.data), "bright", Engine("cpu", 0, 7))
 
 
 def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(world, monkeypatch):
@@ -118,20 +127,10 @@ def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(worl
     networks = [load(world.runs / "small" / f"fold{k}" / "best.safetensors") for k in range(3)] + [other]
     ids = read_eval(world.data)
     photos = Photos(eval_images(world.data), ids, [small().geometry, geometry])
-    probs = predict(networks, loader_of(photos), make_views("hflip+bright"), CPU)
+    probs, seconds = predict(networks, loader_of(photos), make_views("hflip+bright"), CPU)
+    assert (seconds > 0).all() and len(seconds) == 6
     assert count[0] == len(ids) and probs.shape == (4, 6, len(ids), 18)
     np.testing.assert_allclose(probs.sum(axis=3), 1, atol=1e-5)
-
-
-def test_blending_joins_by_id_never_by_position():
-    rng = np.random.default_rng(0)
-    probs = rng.dirichlet(np.ones(18), (3, 50)).astype(np.float32)
-    ids = np.array([f"{i:040x}.jpg" for i in range(50)])
-    orders = [rng.permutation(50) for _ in range(3)]
-    members = [Probs(ids[order], p[order]) for p, order in zip(probs, orders)]
-    np.testing.assert_allclose(mean(members, ids.tolist()), probs.mean(axis=0), atol=1e-7)
-    with pytest.raises(KitError, match="member 2 of 2: no probabilities for"):
-        mean([members[0], Probs(ids[:10], probs[0, :10])], ids.tolist())
 
 
 # ------------------------------------------------------------ kept probabilities
@@ -163,37 +162,54 @@ def test_a_second_ensemble_runs_no_network_and_a_stale_file_is_never_used(copy, 
 
 
 def test_a_place_that_cannot_be_written_costs_a_warning_not_the_submission(copy, monkeypatch, capsys):
-    import kit.ensemble
+    import kit.members
 
     def full(path, *args, **options):
         raise KitError(f"{path}: cannot be written: No space left on device")
-    monkeypatch.setattr(kit.ensemble, "write_probs", full)
+    monkeypatch.setattr(kit.members, "write_probs", full)
     assert main(arguments(copy)) == 0
     assert "probabilities are not kept" in capsys.readouterr().err and (copy / "s.csv").exists()
 
 
 # ------------------------------------------------------------ the out-of-fold score
 
-def test_the_oof_score_is_pooled_and_joined_by_id(world):
-    members = find_members([world.runs / "small"], world.plan)
-    oof = score_oof(members, world.plan)
-    tables = [read_probs(m.files.oof) for m in members]
+def test_the_oof_score_is_pooled_and_joined_by_id(world, tmp_path):
+    _, record = ensemble([world.runs / "small"], world.plan, world.data, tmp_path / "s.csv", engine=ENGINE)
+    oof, checkpoints = record["oof"], checkpoints_of(world.runs / "small", world)
+    tables = [read_oof(c, world.plan) for c in checkpoints]
     ids, probs = np.concatenate([t.ids for t in tables]), np.concatenate([t.probs for t in tables])
     truth = world.plan.photos.set_index("image").loc[ids, "label"].to_numpy()
-    assert oof.scores == score(truth, probs.argmax(axis=1)) and oof.photos == len(world.plan.photos)
-    assert oof.true_counts.sum() == oof.predicted_counts.sum() == oof.photos
-    for member in members:
-        assert oof.folds[member.card.fold] == pytest.approx(member.card.score)
+    own = score(truth, probs.argmax(axis=1))
+    assert {k: oof[k] for k in vars(own)} == pytest.approx(vars(own)) and oof["photos"] == len(world.plan.photos)
+    assert sum(oof["true_counts"]) == sum(oof["predicted_counts"]) == oof["photos"]
+    for checkpoint in checkpoints:
+        assert oof["folds"][checkpoint.card.fold] == pytest.approx(checkpoint.card.score)
 
 
 def test_oof_of_another_checkpoint_is_refused(copy, world):
     fold = Fold(copy / "runs" / "small" / "fold0")
-    table = read_probs(fold.oof)
-    member = find_members([fold.folder], world.plan)[0]
-    assert read_oof(member, world.plan).key == oof_key(fold.best, world.plan, 0)
+    table, checkpoint = read_probs(fold.oof), checkpoints_of(fold.folder, world)[0]
+    assert read_oof(checkpoint, world.plan).key == oof_key(fold.best, world.plan, 0)
     write_probs(fold.oof, Probs(table.ids, table.probs, "another"), force=True)
     with pytest.raises(KitError, match="belongs to another checkpoint"):
-        read_oof(member, world.plan)
+        read_oof(checkpoint, world.plan)
+
+
+def test_the_views_are_scored_out_of_fold(copy, world, capsys):
+    assert main(arguments(copy, "--tta", "hflip", "--score-tta")) == 0
+    captured = capsys.readouterr()
+    record = json.loads((copy / "s.json").read_text())
+    members = find_members([copy / "runs" / "small"], world.plan, read_eval(copy / "data"))
+    oof = oof_probs(members, world.plan, copy / "data", "hflip", ENGINE)
+    truth = oof.photos["label"].to_numpy()
+    both, plain, flipped = (score(truth, p[0].argmax(axis=1)).f1 for p in (oof.probs, oof.views["plain"], oof.views["hflip"]))
+    views = record["oof"]["views"]
+    assert record["oof"]["f1"] == pytest.approx(both)
+    assert (views["plain"]["alone"], views["plain"]["adds"]) == pytest.approx((plain, both - flipped))
+    assert views["hflip"]["adds"] == pytest.approx(both - plain) and all(record["views"].values())
+    assert "what each adds to the others" in captured.out and "no view but the plain one" not in captured.out
+    # The plain view was known from the training, and the mirrored one is kept.
+    assert len(list((copy / "runs" / "small" / "fold0").glob("oof-*.npz"))) == 1
 
 
 # ------------------------------------------------------------ the command and its bad input
@@ -202,7 +218,8 @@ def test_the_record_and_the_printed_score(copy, capsys):
     assert main(arguments(copy, "--tta", "hflip")) == 0
     out = capsys.readouterr().out
     record = json.loads((copy / "s.json").read_text())
-    assert record["views"] == ["plain", "hflip"] and record["kit"] == __version__ and len(record["members"]) == 3
+    assert list(record["views"]) == ["plain", "hflip"] and record["kit"] == __version__
+    assert len(record["members"]) == 1 and len(record["members"][0]["files"]) == 3
     assert sum(record["counts"]) == 10 and record["command"].startswith("python -m kit.ensemble ")
     assert f"macro-F1 {record['oof']['f1']:.3f}" in out and "by fold: " in out and "views: plain, hflip" in out
     assert str(copy) not in json.dumps({k: v for k, v in record.items() if k != "command"})
@@ -214,7 +231,7 @@ def test_a_missing_fold_is_an_error_unless_allowed(copy, fails, capsys):
     assert "folds without a checkpoint (1 found: fold1)" in line and "--fold 1, or --allow-missing-folds" in line
     assert not (copy / "s.csv").exists()
     assert main(arguments(copy, "--allow-missing-folds")) == 0
-    assert len(json.loads((copy / "s.json").read_text())["members"]) == 2
+    assert len(json.loads((copy / "s.json").read_text())["members"][0]["files"]) == 2
 
 
 def test_bad_input_is_one_line_and_writes_nothing(copy, fails):
@@ -295,17 +312,14 @@ def test_runs_weigh_alike_whatever_folds_they_have(copy, world):
     for fold in range(1, 3):
         shutil.rmtree(copy / "runs" / "other" / f"fold{fold}")
     best = copy / "runs" / "other" / "fold0" / "best.safetensors"
-    card = dataclasses.replace(read_card(best), epoch=77)
-    save(best, load(best), card)
-    members = find_members([copy / "runs" / "small", copy / "runs" / "other"], world.plan, allow_missing=True)
-    assert weigh(members).tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+    save(best, load(best), dataclasses.replace(read_card(best), epoch=77))
+    paths = [copy / "runs" / "small", copy / "runs" / "other"]
+    members = find_members(paths, world.plan, read_eval(copy / "data"), allow_missing=True)
+    passes = Passes(members, copy / "data", read_eval(copy / "data"), "none", ENGINE)
+    assert passes.weights(uniform("mean", 2)).tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
 
 
 def test_an_unfinished_fold_is_said(copy, capsys):
     Fold(copy / "runs" / "small" / "fold0").last.write_bytes(b"")
     assert main(arguments(copy)) == 0
     assert "fold0: training is not finished (2 of 2 epochs)" in capsys.readouterr().err
-
-
-def test_default_names(tmp_path):
-    assert default_name([tmp_path / "a", tmp_path / "b" / "fold3"]) == "a_b-fold3"

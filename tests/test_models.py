@@ -10,6 +10,7 @@ from kit.checkpoint import load, load_state, make_card, read_card, save, save_st
 from kit.errors import KitError
 from kit.metrics import macro_f1, score
 from kit.models import Network, build, cost
+from kit.pixels import Geometry
 from kit.predict import choose_device, choose_precision
 from kit.views import make_views
 
@@ -55,10 +56,11 @@ def test_every_head_predicts_18_classes_and_comes_back_from_its_checkpoint(tmp_p
 
 
 def test_the_cost_of_a_network():
-    parameters, gflop = cost(small(model="resnet18", size=(224, 224)))
+    parameters, gflop = cost("resnet18", Geometry((300, 300), (224, 224)), "classes", False)
     # He et al., 2016: 1.8 billion multiplications and additions; 11.2 M weights without the head of 1,000 classes.
     assert parameters == 11_176_512 + 512 * 18 + 18 and gflop == pytest.approx(2 * 1.82, rel=0.02)
-    assert cost(small(head="tasks"))[0] == cost(small())[0] - 10 * 257
+    tiny = "test_efficientnet", small().geometry
+    assert cost(*tiny, "tasks", False)[0] == cost(*tiny, "classes", False)[0] - 10 * 257
 
 
 def test_precision_follows_the_device_and_the_network(monkeypatch):

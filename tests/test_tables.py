@@ -195,7 +195,7 @@ def test_probs_are_taken_by_id():
 
 def test_bad_probs_are_neither_written_nor_read(tmp_path):
     good = some_probs()
-    for probs, said in ((good.probs * 2, "do not sum to 1"), (good.probs[:, :17], "must be 5 x 18"),
+    for probs, said in ((good.probs * 2, "do not sum to 1"), (good.probs[:, :17], "must be floats 5 x 18"),
                         (np.full_like(good.probs, np.nan), "finite")):
         with pytest.raises(ValueError, match=said):
             write_probs(tmp_path / "p.npz", Probs(good.ids, probs))

@@ -71,7 +71,7 @@ def test_oof_covers_every_photo_once_and_belongs_to_its_checkpoint(world):
         photos = Photos(train_images(world.data), held["image"].tolist(), [card.geometry])
         cpu = torch.device("cpu")
         loader = make_loader(photos, batches_of(len(photos), 5), 0, cpu)
-        again = predict([load(files.best)], loader, make_views("none"), cpu)[0, 0]
+        again = predict([load(files.best)], loader, make_views("none"), cpu)[0][0, 0]
         np.testing.assert_allclose(again, oof.probs, atol=1e-5)
         images += oof.ids.tolist()
     assert sorted(images) == world.plan.photos["image"].tolist()
@@ -467,7 +467,7 @@ def scripted(monkeypatch, scores, losses=None):
     import kit.train
     f1, loss = iter(scores), iter(losses or [1.0] * 99)
     monkeypatch.setattr(kit.train, "score", lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(f1)))
-    monkeypatch.setattr(kit.train, "_log_loss", lambda probs, truth: next(loss))
+    monkeypatch.setattr(kit.train, "log_loss", lambda probs, truth: next(loss))
 
 
 @pytest.mark.parametrize("changes, scores, losses, epochs, kept", [
@@ -603,7 +603,7 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
     oof = read_probs(files.oof)
     photos = Photos(train_images(data), oof.ids.tolist(), [recipe.geometry])
     cpu = torch.device("cpu")
-    again = predict([load(files.best)], make_loader(photos, batches_of(6, 32), 0, cpu), make_views("none"), cpu)[0, 0]
+    again = predict([load(files.best)], make_loader(photos, batches_of(6, 32), 0, cpu), make_views("none"), cpu)[0][0, 0]
     np.testing.assert_allclose(again, oof.probs, atol=1e-3)
     shutil.rmtree(tmp_path)  # gigabytes, of VGG19
 

@@ -1,0 +1,152 @@
+"""Decide a photo's class before all members have been run: exactly, or with a bound on how many differ from the full run.
+
+A pass is one checkpoint with one view. The blend is a weighted sum of the passes' probabilities, and the class the argmax of
+that sum times a gain a class, so that what the passes to come can still do is bounded by their weight.
+"""
+
+import bisect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from kit.errors import KitError
+
+CONFIDENCE: Final = 0.95
+# Probabilities are float32 whose sums are 1 within this: closer calls are not decided early.
+_SLACK: Final = 1e-5
+# The margins between the exact bound (1), the fitted one (0) and none (-1), in the order in which they are tested.
+_LADDER: Final = np.round(np.arange(1, -1.001, -0.05), 2)
+
+
+def headroom(total: np.ndarray, gains: np.ndarray, remaining: float) -> np.ndarray:
+    """How safe the leading class of each photo is: above 1, the passes to come cannot change it; (N,).
+
+    `total` (N, 18) is the weighted sum so far and `remaining` the weight to come. The leader a is ahead of c by
+    g_a S_a - g_c S_c, of which they can take g_c x `remaining`, by giving all of it to c: the quotient, the least over c.
+    """
+    scaled = total * gains
+    rows = np.arange(len(total))
+    leader = scaled.argmax(axis=1)
+    # The slack as if more were to come: it grows with the gains, as the rounding does.
+    quotient = (scaled[rows, leader][:, None] - scaled) / (gains * (remaining + _SLACK))
+    quotient[rows, leader] = np.inf
+    return quotient.min(axis=1)
+
+
+@dataclass(frozen=True)
+class Margins:
+    """The headroom above which a photo is decided after each pass, (passes - 1,): 1 is exact.
+
+    The others were fitted to a random `sample` of the photos (their indices), all of whose passes were run. With 95 %
+    confidence at most `bound` photos of `photos` have another class than in the full run; `differ` of those tested did.
+    """
+
+    after: np.ndarray
+    sample: np.ndarray
+    photos: int
+    bound: int
+    tested: int
+    differ: int
+
+
+def exact_margins(passes: int, photos: int) -> Margins:
+    """The margins that change no class."""
+    return Margins(np.ones(passes - 1), np.zeros(0, np.int64), photos, 0, 0, 0)
+
+
+def remaining_weights(weights: np.ndarray) -> np.ndarray:
+    """The weight to come after each pass but the last, (passes - 1,), summed from the end, so that it is never too small."""
+    return np.cumsum(weights[::-1])[::-1][1:]
+
+
+def run(passes: Callable[[int, np.ndarray], np.ndarray], weights: np.ndarray, gains: np.ndarray, margins: Margins,
+        photos: int) -> tuple[np.ndarray, np.ndarray]:
+    """Run passes one after another, each for the photos that are not decided yet.
+
+    `passes(p, rows)` gives the probabilities (len(rows), 18) of pass p; `weights` (passes,) are positive. Returns the sum so
+    far of every photo, (N, 18), whose argmax times the gains is its class, and how many passes each photo took, (N,).
+    """
+    total, taken = np.zeros((photos, len(gains))), np.full(photos, len(weights))
+    rows = np.arange(photos)
+    left = remaining_weights(weights)
+    whole = np.isin(rows, margins.sample)
+    for p, weight in enumerate(weights):
+        total[rows] += weight * passes(p, rows).astype(np.float64)
+        if p < len(left):
+            safe = headroom(total[rows], gains, left[p]) > margins.after[p]
+            safe &= ~whole[rows]
+            taken[rows[safe]] = p + 1
+            rows = rows[~safe]
+            if not len(rows):
+                break
+    return total, taken
+
+
+# ---------------------------------------------------------------- with a bound
+
+def sample_size(photos: int, agree: float) -> tuple[int, int]:
+    """How many photos to run in full, to fit the margins and to test them; raises `KitError` where it would be most of them.
+
+    Enough that one photo with another class among those tested still leaves the bound.
+    """
+    allowed = allowed_to_differ(photos, agree)
+    sizes = range(50, photos // 2)
+    at = bisect.bisect_left(sizes, True, key=lambda tested: most_that_differ(photos, tested, 1) <= allowed)
+    if at == len(sizes):
+        raise KitError(f"--agree {agree:g} allows {allowed} of {photos:,} photos to differ: to be 95 % sure of it, most of them "
+                       "must be run in full; take --fast alone, which changes none")
+    return sizes[at] // 2, sizes[at]
+
+
+def allowed_to_differ(photos: int, agree: float) -> int:
+    """The number of photos that may have another class, where a share of `agree` must have the same one."""
+    return int(np.floor(photos * (1 - agree) + 1e-9))
+
+
+def most_that_differ(photos: int, tested: int, differ: int) -> int:
+    """With 95 % confidence at most so many of `photos` - `tested` differ, when `differ` of `tested` drawn at random do.
+
+    The exact bound of the hypergeometric distribution: the most in all for which so few among those tested are not a 1 in
+    20 surprise. Those tested are not counted, for they were run in full.
+    """
+    from scipy.stats import hypergeom
+    low, high = differ, photos - tested + differ  # low is possible; high + 1 is not
+    while low < high:
+        middle = (low + high + 1) // 2
+        if hypergeom.cdf(differ, photos, middle, tested) > 1 - CONFIDENCE:
+            low = middle
+        else:
+            high = middle - 1
+    return low - differ
+
+
+def fit_margins(probs: np.ndarray, weights: np.ndarray, gains: np.ndarray, sample: np.ndarray, fitting: int, photos: int,
+                agree: float) -> Margins:
+    """The margins for which at most a share of 1 - `agree` of the photos differs from the full run, with 95 % confidence.
+
+    `probs` (passes, n, 18) are all passes of the photos `sample` (n,), drawn at random from `photos`. The first `fitting` of
+    them give each pass the least margin without a difference; the others test a ladder of margins that falls from the exact
+    ones to those and below, and the last step before the first failure is taken: each is tested only if all before it have
+    passed, so that the confidence is kept (fixed-sequence testing; Angelopoulos et al., Learn then test, 2021).
+    """
+    left = remaining_weights(weights)
+    totals = np.cumsum(weights[:, None, None] * probs.astype(np.float64), axis=0)
+    room = np.stack([headroom(total, gains, rest) for total, rest in zip(totals, left)])  # (passes - 1, n)
+    leaders = (totals * gains).argmax(axis=2)
+    differs = leaders[:-1] != leaders[-1]
+    part = np.arange(len(sample)) < fitting
+    fitted = np.minimum(np.where(differs & part, room, 0.0).max(axis=1), 1.0)
+    pool, allowed, tested = photos - fitting, allowed_to_differ(photos, agree), len(sample) - fitting
+    chosen = exact_margins(len(weights), photos)
+    for step in _LADDER:
+        after = fitted + step * (1 - fitted) if step >= 0 else fitted * (1 + step)
+        stops = room[:, ~part] > after[:, None]
+        first, stopped = stops.argmax(axis=0), stops.any(axis=0)
+        differ = int(np.sum(stopped & differs[:, ~part][first, np.arange(tested)]))
+        bound = most_that_differ(pool, tested, differ)
+        if bound > allowed:
+            break
+        chosen = Margins(after, sample, photos, bound, tested, differ)
+    return chosen

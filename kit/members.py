@@ -1,0 +1,402 @@
+"""The members of an ensemble, runs and other teams' probability files, and their probabilities, joined by id."""
+
+import contextlib
+import difflib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from kit.console import Progress, warn
+from kit.data import content_hash, eval_images, train_images
+from kit.errors import KitError, problem
+from kit.labels import NUM_CLASSES
+from kit.pixels import PIXELS_VERSION, Cache, Geometry, Photos, batches_of, cached, default_workers, make_loader
+from kit.tables import (Fold, Plan, Probs, file_hash, oof_key, read_foreign_probs, read_metrics, read_probs, text_hash,
+                        write_probs)
+
+if TYPE_CHECKING:
+    import torch
+
+    from kit.blend import Rule
+    from kit.checkpoint import Card
+
+PROBABILITY_FILES: Final = (".npz", ".csv")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint: its file, what it says of itself, and the SHA-256 of its bytes."""
+
+    path: Path
+    card: "Card"
+    hash: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """What counts as one in a blend: a run with the checkpoints of its folds, or a file of probabilities.
+
+    A file has its hash, and its rows as `test` and `oof`: those of the photos to predict, and of the training photos.
+    """
+
+    name: str
+    checkpoints: tuple[Checkpoint, ...] = ()
+    files: tuple[Path, ...] = ()
+    test: Probs | None = None
+    oof: Probs | None = None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where and how networks run: the device's name (None: the first GPU, else the CPU), loader processes, batch size."""
+
+    device: str | None = None
+    workers: int | None = None
+    batch_size: int = 32
+
+
+# ---------------------------------------------------------------- finding them
+
+def find_members(paths: Sequence[Path], plan: Plan, ids: Sequence[str], allow_missing: bool = False) -> list[Member]:
+    """The members that paths name, in order: folders of runs, of single folds, checkpoints, and probability files.
+
+    Single folds of one run are one member. `ids` are the photos to predict, which a file must have, all and only. Raises
+    `KitError` for a folder without a checkpoint, one of another plan, one named twice, and, unless allowed, a run without a
+    checkpoint for each fold.
+    """
+    runs: dict[tuple[Path, str], list[Checkpoint]] = {}
+    files: dict[Path, Member] = {}
+    order: list[tuple[Path, str] | Path] = []
+    for path in paths:
+        if path.suffix in PROBABILITY_FILES and not path.is_dir():
+            if path.resolve() in files:
+                raise problem(path, "the same file twice", remedy="name each member once")
+            files[path.resolve()] = read_member_file(path, plan, ids)
+            order.append(path.resolve())
+            continue
+        for key, checkpoint in _find_checkpoints(path, plan, allow_missing):
+            runs.setdefault(key, []).append(checkpoint)
+            order.append(key)
+    found = [checkpoint for run in runs.values() for checkpoint in run]
+    repeated = [str(c.path) for i, c in enumerate(found) if c.hash in {other.hash for other in found[:i]}]
+    if repeated:
+        raise problem(repeated[0], "the same checkpoint twice", repeated, "name each run once")
+    members = [files[key] if isinstance(key, Path) else Member(key[1] or key[0].name, tuple(runs[key]))
+               for key in dict.fromkeys(order)]
+    for member in members:
+        folds = [c.card.fold for c in member.checkpoints]
+        if len(set(folds)) < len(folds):
+            raise problem(member.name, f"has two checkpoints of fold {max(folds, key=folds.count)}",
+                          remedy="name one; kit.soup averages the weights of a fold's checkpoints")
+    return members
+
+
+def _find_checkpoints(path: Path, plan: Plan, allow_missing: bool) -> Iterable[tuple[tuple[Path, str], Checkpoint]]:
+    """The checkpoints of a path, each with the folder and, for a bare file, the recipe's name, that make it one's run."""
+    from kit.checkpoint import read_card
+    if path.suffix == ".safetensors" and path.is_file() and path.name != "best.safetensors":
+        card = read_card(path)
+        _check_card(path, card, plan)
+        return [((path.resolve().parent, card.recipe["name"]), Checkpoint(path, card, file_hash(path)))]
+    run = path.parent if path.name == "best.safetensors" else path
+    single = (run / "best.safetensors").exists()
+    folders = [run] if single else [run / f"fold{k}" for k in range(plan.k)]
+    there = [folder for folder in folders if (folder / "best.safetensors").exists()]
+    if not there:
+        near = difflib.get_close_matches(run.name, _names_beside(run), n=1)
+        raise problem(run, "holds no checkpoint" if run.is_dir() else "there is no such run" + (
+            f" (did you mean {run.parent / near[0]}?)" if near else ""),
+            remedy="train it with python -m kit.train RECIPE --fold all")
+    missing = [folder.name for folder in folders if folder not in there]
+    if missing and not allow_missing:
+        raise problem(run, "folds without a checkpoint", missing, "train them with python -m kit.train RECIPE --fold "
+                      f"{','.join(name[4:] for name in missing)}, or --allow-missing-folds")
+    found = []
+    for folder in there:
+        files = Fold(folder)
+        card = read_card(files.best)
+        _check_card(files.best, card, plan)
+        if not single and folder.name != f"fold{card.fold}":
+            raise problem(files.best, f"is the checkpoint of fold {card.fold}", remedy="move it to its own folder")
+        epochs = len(read_metrics(files.metrics))
+        if files.last.exists() or (epochs < card.recipe["epochs"] and not card.recipe["patience"] and card.select != "soup"):
+            warn(f"{folder}: training is not finished ({epochs} of {card.recipe['epochs']} epochs)")
+        key = (run.resolve().parent if single else run.resolve(), "")
+        found.append((key, Checkpoint(files.best, card, file_hash(files.best))))
+    return found
+
+
+def _check_card(path: Path, card: "Card", plan: Plan) -> None:
+    if card.plan != plan.hash:
+        raise problem(path, "was trained on another fold plan", remedy="name its plan with --plan, or train it again on this one")
+    if card.limit:
+        raise problem(path, f"is of a trial on {card.limit} photos", remedy="train the recipe without --limit")
+
+
+def _names_beside(path: Path) -> list[str]:
+    try:
+        return [other.name for other in path.parent.iterdir() if other.is_dir()]
+    except OSError:
+        return []
+
+
+def read_member_file(path: Path, plan: Plan, ids: Sequence[str]) -> Member:
+    """A member of another team's probabilities: `path`, and the out-of-fold ones in it or in `<stem>.oof.<suffix>` beside it.
+
+    Raises `KitError` where ids are missing, or are neither to be predicted nor training photos.
+    """
+    if not path.exists():
+        raise problem(path, "there is no such file", remedy="name a run's folder, or a file of probabilities")
+    beside = path.with_name(f"{path.stem}.oof{path.suffix}")
+    files = (path, beside) if beside.exists() else (path,)
+    tables = [read_foreign_probs(file) for file in files]
+    train = set(plan.photos["image"])
+    for file, table in zip(files, tables):
+        extra = [i for i in table.ids.tolist() if i not in train and i not in set(ids)] if len(
+            set(table.ids.tolist()) - train - set(ids)) else []
+        if extra:
+            raise problem(file, "has ids that are neither to be predicted nor training photos", extra,
+                          "training photos are called as in the plan, PERSON/mask1.jpg")
+    both = Probs(np.concatenate([t.ids for t in tables]), np.concatenate([t.probs for t in tables]))
+    if len(np.unique(both.ids)) < len(both.ids):
+        raise problem(beside, f"has ids that {path.name} has, too", remedy="keep each in one of the two")
+    test = np.isin(both.ids, list(ids))
+    oof = Probs(both.ids[~test], both.probs[~test]) if not test.all() else None
+    for what, wanted, there in (("photos to predict", ids, both.ids[test]), ("training photos", sorted(train), both.ids[~test])):
+        missing = sorted(set(wanted) - set(there.tolist()))
+        if missing and (what == "photos to predict" or oof is not None):
+            raise problem(path if len(files) == 1 or what == "photos to predict" else beside, f"lacks {what}", missing,
+                          "every one of them needs a row")
+    return Member(path.stem, (), files, Probs(both.ids[test], both.probs[test]), oof)
+
+
+def named_apart(members: Sequence[Member]) -> list[str]:
+    """The members' names, by their places where two have the same."""
+    def place(member: Member) -> str:
+        return str(member.files[0] if member.files else member.checkpoints[0].path.parent)
+    names = [member.name for member in members]
+    return [place(m) if names.count(name) > 1 else name for name, m in zip(names, members)]
+
+
+# ---------------------------------------------------------------- probabilities
+
+@contextlib.contextmanager
+def _enough_memory(engine: Engine, device: "torch.device") -> Iterator[None]:
+    import torch
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise KitError(f"the memory of {device} is too small for {engine.batch_size} photos a batch; take a smaller "
+                       "--batch-size, or another --device") from error
+
+
+def _key(checkpoint: Checkpoint, photos: str, view: str, device: "torch.device") -> str:
+    from kit.predict import choose_precision
+    card = checkpoint.card
+    return json.dumps({"checkpoint": checkpoint.hash, "photos": photos, "crop": card.crop, "size": card.size, "view": view,
+                       "pixels": PIXELS_VERSION,
+                       "precision": str(choose_precision(device, card.parameters)).removeprefix("torch.")})
+
+
+def _kept(path: Path, key: str, ids: Sequence[str]) -> Probs | None:
+    if not path.exists():
+        return None
+    try:
+        kept = read_probs(path)
+    except KitError as error:
+        warn(f"computed again: {error}")
+        return None
+    return kept if kept.key == key and set(kept.ids) == set(ids) else None
+
+
+def predict_passes(checkpoints: Sequence[Checkpoint], root: Path, ids: Sequence[str], tta: str, engine: Engine,
+                   force_views: bool = False, prefix: str = "probs", known: Callable[[Checkpoint], Probs | None] | None = None,
+                   ) -> tuple[dict[tuple[int, str], Probs], int]:
+    """The probabilities of each checkpoint (by its number) and view for photos, and how many passes a network computed.
+
+    What was kept from before beside the checkpoints, as `<prefix>-*.npz`, is read; photos are decoded once for all that is
+    missing. `known` gives a checkpoint's plain view where that is known.
+    """
+    from kit.checkpoint import load
+    from kit.predict import choose_device, predict
+    from kit.views import make_views
+    views, device = make_views(tta, force_views), choose_device(engine.device)
+    photos = content_hash(root, ids)
+    found: dict[tuple[int, str], Probs] = {}
+    paths: dict[tuple[int, str], Path] = {}
+    for c, checkpoint in enumerate(checkpoints):
+        for view in views:
+            key = _key(checkpoint, photos, view, device)
+            paths[c, view] = checkpoint.path.parent / f"{prefix}-{text_hash(key)[:16]}.npz"
+            kept = (known(checkpoint) if known and view == "plain" else None) or _kept(paths[c, view], key, ids)
+            if kept is not None:
+                found[c, view] = kept
+    lacking = {view: [c for c in range(len(checkpoints)) if (c, view) not in found] for view in views}
+    absent = sorted({c for cs in lacking.values() for c in cs})
+    if not absent:
+        return found, 0
+    # Every missing view of every checkpoint that lacks one: a pass too many where only some lack a view, and one decode.
+    todo = {view: transform for view, transform in views.items() if lacking[view]}
+    networks = [load(checkpoints[c].path, device) for c in absent]
+    workers = default_workers(device.type) if engine.workers is None else engine.workers
+    pixels = Photos(root, ids, list(dict.fromkeys(network.geometry for network in networks)))
+    loader = make_loader(pixels, batches_of(len(ids), engine.batch_size), workers, device)
+    with Progress(f"{len(absent)} checkpoints x {len(todo)} views", len(ids)) as progress, _enough_memory(engine, device):
+        probs, seconds = predict(networks, loader, todo, device, progress)
+    for n, c in enumerate(absent):
+        for v, view in enumerate(todo):
+            found[c, view] = Probs(np.array(ids, dtype=np.str_), probs[n, v], _key(checkpoints[c], photos, view, device),
+                                   float(seconds[v]) / len(absent))
+            try:
+                write_probs(paths[c, view], found[c, view], force=True)
+            except KitError as error:
+                warn(f"probabilities are not kept: {error}")
+    return found, len(absent) * len(todo)
+
+
+def read_oof(checkpoint: Checkpoint, plan: Plan) -> Probs | None:
+    """The out-of-fold probabilities beside a run's checkpoint, for exactly its fold's photos; None for a bare checkpoint.
+
+    Raises `KitError` for stale ones.
+    """
+    if checkpoint.path.name != "best.safetensors":
+        return None
+    fold, path = checkpoint.card.fold, Fold(checkpoint.path.parent).oof
+    remedy = f"python -m kit.train RECIPE --fold {fold} makes it again"
+    if not path.exists():
+        raise problem(path, "is not there", remedy=remedy)
+    oof = read_probs(path)
+    if oof.key != oof_key(checkpoint.path, plan, fold) or set(oof.ids) != set(fold_ids(plan, fold)):
+        raise problem(path, "belongs to another checkpoint than the one beside it", remedy=remedy)
+    return oof
+
+
+def fold_ids(plan: Plan, fold: int) -> list[str]:
+    """The photos of a fold."""
+    return plan.photos.loc[plan.photos["fold"] == fold, "image"].tolist()
+
+
+@dataclass(frozen=True)
+class Oof:
+    """Members' out-of-fold probabilities for the photos that all of them have.
+
+    `views` gives each view's (M, N, 18) float32; `photos` are the N rows of the plan, in its order.
+    """
+
+    views: dict[str, np.ndarray]
+    photos: pd.DataFrame
+
+    @property
+    def probs(self) -> np.ndarray:
+        """The mean over the views, (M, N, 18)."""
+        return np.mean(list(self.views.values()), axis=0) if len(self.views) > 1 else self.views["plain"]
+
+    def without(self, members: Sequence[int]) -> "Oof":
+        """The same without some members."""
+        kept = [m for m in range(len(self.views["plain"])) if m not in members]
+        return Oof({view: probs[kept] for view, probs in self.views.items()}, self.photos)
+
+
+def oof_probs(members: Sequence[Member], plan: Plan, data: Path, tta: str, engine: Engine, force_views: bool = False) -> Oof:
+    """The members' out-of-fold probabilities: each training photo by the checkpoint that has not seen its person, and views.
+
+    A file's rows are the same for every view. Raises `KitError` where a member has none, or all have no photo in common.
+    """
+    from kit.views import make_views
+    views = list(make_views(tta, force_views))
+    tables: list[dict[str, list[Probs]]] = [{view: [] for view in views} for _ in members]
+    for m, member in enumerate(members):
+        if member.files and member.oof is None:
+            raise problem(member.files[0], "has no out-of-fold probabilities, so that the ensemble has no score",
+                          remedy=f"put them into {member.files[0].stem}.oof{member.files[0].suffix} beside it, or --no-score")
+        for view in views if member.oof is not None else ():
+            tables[m][view].append(member.oof)  # type: ignore[arg-type]
+    for fold in range(plan.k):
+        of = [(m, c) for m, member in enumerate(members) for c in member.checkpoints if c.card.fold == fold]
+        if not of:
+            continue
+        if tta == "none" and all(c.path.name == "best.safetensors" for _, c in of):
+            for m, c in of:
+                tables[m]["plain"].append(read_oof(c, plan))  # type: ignore[arg-type]
+            continue
+        found, _ = predict_passes([c for _, c in of], train_images(data), fold_ids(plan, fold), tta, engine, force_views, "oof",
+                                  lambda c: read_oof(c, plan))
+        for n, (m, _) in enumerate(of):
+            for view in views:
+                tables[m][view].append(found[n, view])
+    joined = [{view: Probs(np.concatenate([t.ids for t in parts]), np.concatenate([t.probs for t in parts]))
+               for view, parts in own.items()} for own in tables]
+    common = set(joined[0]["plain"].ids.tolist()).intersection(*(own["plain"].ids.tolist() for own in joined[1:]))
+    photos = plan.photos[plan.photos["image"].isin(common)].reset_index(drop=True)
+    if photos.empty:
+        raise KitError("the members' folds have no photo in common, so that their ensemble has no out-of-fold score; name whole "
+                       "runs, or --no-score")
+    images = photos["image"].tolist()
+    return Oof({view: np.stack([own[view].at(images) for own in joined]) for view in views}, photos)
+
+
+class Passes:
+    """The passes of an ensemble over photos: each a checkpoint with one view, or a file; run when asked, for the photos asked.
+
+    `owners` (passes,) are the members; `probs` (passes, N, 18) float32 holds what has been asked, nothing is computed twice.
+    `computed` counts the photos that went through a network. Photos come from a pixel cache, or are decoded for each pass.
+    """
+
+    def __init__(self, members: Sequence[Member], data: Path, ids: Sequence[str], tta: str, engine: Engine,
+                 force_views: bool = False) -> None:
+        from kit.predict import choose_device
+        from kit.views import make_views
+        self.views, self.device = make_views(tta, force_views), choose_device(engine.device)
+        self.root, self.ids, self.engine = eval_images(data), list(ids), engine
+        self.sources: list[tuple[int, Checkpoint | Probs, str]] = []
+        for view in self.views:  # the plain view of all first: the others change less
+            for m, member in enumerate(members):
+                self.sources += [(m, checkpoint, view) for checkpoint in member.checkpoints]
+                if member.test is not None and view == "plain":
+                    self.sources.append((m, member.test, view))
+        self.owners = np.array([m for m, _, _ in self.sources])
+        self.probs = np.full((len(self.sources), len(self.ids), NUM_CLASSES), np.nan, np.float32)
+        self.computed, self._photos = 0, content_hash(self.root, self.ids)
+        self._caches: dict[Geometry, Cache | None] = {}
+        for p, (_, source, view) in enumerate(self.sources):
+            if isinstance(source, Probs):
+                self.probs[p] = source.at(self.ids)
+                continue
+            key = _key(source, self._photos, view, self.device)
+            kept = _kept(source.path.parent / f"probs-{text_hash(key)[:16]}.npz", key, self.ids)
+            if kept is not None:
+                self.probs[p] = kept.at(self.ids)
+
+    def weights(self, rule: "Rule") -> np.ndarray:
+        """The weight of each pass, (passes,), where a member's passes share its own."""
+        return rule.weights[self.owners] / np.bincount(self.owners)[self.owners]
+
+    def ask(self, p: int, rows: np.ndarray, progress: Progress) -> np.ndarray:
+        """The probabilities of pass `p` for the photos `rows`: (len(rows), 18)."""
+        lacking = rows[np.isnan(self.probs[p, rows, 0])]
+        if len(lacking):
+            self._run(p, lacking, progress)
+        progress.advance(len(rows) - len(lacking))
+        return self.probs[p, rows]
+
+    def _run(self, p: int, rows: np.ndarray, progress: Progress) -> None:
+        from kit.checkpoint import load
+        from kit.predict import predict
+        _, checkpoint, view = self.sources[p]
+        assert isinstance(checkpoint, Checkpoint)
+        geometry = checkpoint.card.geometry
+        if geometry not in self._caches:
+            folder = checkpoint.path.resolve().parents[2] / "pixels" / "eval"
+            self._caches[geometry] = cached(folder, self.root, self.ids, geometry)
+        workers = default_workers(self.device.type) if self.engine.workers is None else self.engine.workers
+        photos = Photos(self.root, [self.ids[i] for i in rows], [geometry], cache=self._caches[geometry])
+        loader = make_loader(photos, batches_of(len(rows), self.engine.batch_size), workers, self.device)
+        with _enough_memory(self.engine, self.device):
+            probs, _ = predict([load(checkpoint.path, self.device)], loader, {view: self.views[view]}, self.device, progress)
+        self.probs[p, rows] = probs[0, 0]
+        self.computed += len(rows)
