@@ -11,6 +11,7 @@ Commands, each `python -m kit.NAME`:
 - `folds`     people -> fold plan, after the leak audit (`audit`)
 - `train`     one recipe, one fold -> checkpoint, out-of-fold (OOF) probabilities, metrics
 - `ensemble`  runs and probability files -> checked submission CSV, and its record
+- `soup`      the epochs of a fold -> one checkpoint of their mean weights
 - `compare`   submissions against each other, and against answers
 - `sample`    a drawn data set in the competition's layout
 - `demo`      the whole pipeline on that sample

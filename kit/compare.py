@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.csv", help="submissions")
     parser.add_argument("--answers", type=Path, metavar="FILE", help="a CSV ImageID,ans with the true classes")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     if len(args.files) == 1 and args.answers is None:
         raise KitError(f"{args.files[0]}: there is nothing to compare it with; name a second submission or --answers FILE")
     result = compare(args.files, args.answers)

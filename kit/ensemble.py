@@ -406,7 +406,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
     parser.add_argument("--batch-size", type=int, default=32, help="photos a batch (default: 32)")
     parser.add_argument("--force", action="store_true", help="overwrite an existing submission")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     if [bool(args.members), args.source is not None, args.check is not None].count(True) != 1:
         raise KitError("kit.ensemble: name members, such as runs/effb4_5fold, or --from FILE.json, or --check FILE.csv: one of "
                        "the three")

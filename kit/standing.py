@@ -11,7 +11,7 @@ from kit.console import Progress
 from kit.labels import NUM_CLASSES
 from kit.members import Oof
 from kit.metrics import Interval, People, log_loss, score
-from kit.submission import design_effect
+from kit.submission import design
 
 _FULL_TABLE: Final = 8
 _PARTS: Final = 5
@@ -88,7 +88,7 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
         "tasks": {task: {"f1": f1, "interval": bounds} for task, (f1, bounds) in people.by_task(classes).items()},
         "true_counts": np.bincount(truth, minlength=NUM_CLASSES).tolist(),
         "predicted_counts": np.bincount(classes, minlength=NUM_CLASSES).tolist(),
-        "design_effect": design_effect(classes, person)}
+        "design": design(classes, person)}
     singles = [member.argmax(axis=1) for member in probs]
     strengths = [plain_f1(single, truth) for single in singles]
     near = correlations(probs, truth)

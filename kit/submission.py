@@ -15,46 +15,45 @@ _FAR = 0.001
 
 @dataclass(frozen=True)
 class Expected:
-    """The class counts (18,) that a submission's are held against, how much photos of one person widen their chance, and whose
-    they are.
-
-    `effect` is the design effect: the variance of a class's share over that of as many photos of different people.
-    """
+    """The class counts (18,) that a submission's are held against, whose they are, and the `design` of their chance."""
 
     counts: np.ndarray
-    effect: float
+    design: tuple[float, float]
     source: str
 
 
-def design_effect(classes: np.ndarray, person: np.ndarray) -> float:
-    """The mean design effect of class shares (Rao and Scott, 1981, On the analysis of categorical data from surveys).
+def design(classes: np.ndarray, person: np.ndarray) -> tuple[float, float]:
+    """What photos of one person do to a chi-square of class counts: the scale and the degrees of freedom of its distribution.
 
-    `classes` and `person` are (N,). 1 where a person's photos are like anyone's, up to their number a person.
+    `classes` and `person` are (N,). Of photos of different people they are 1 and the classes less one; where all of a person's
+    photos have one class, the scale is their number. Rao and Scott's second-order correction (The analysis of categorical data
+    from complex sample surveys, 1981), from the people's covariance of class shares.
     """
     n = len(classes)
     of = np.unique(np.asarray(person), return_inverse=True)[1]
     people = int(of.max()) + 1
     counts = np.bincount(of * NUM_CLASSES + classes, minlength=people * NUM_CLASSES).reshape(people, NUM_CLASSES)
     share = counts.sum(axis=0) / n
-    spread = ((counts - share * counts.sum(axis=1, keepdims=True)) ** 2).sum(axis=0) * people / max(people - 1, 1) / n
     there = share > 0
-    if there.sum() < 2:
-        return 1.0
-    return float(max(1.0, (spread[there] / share[there]).sum() / (there.sum() - 1)))
+    if there.sum() < 2 or people < 2:
+        return 1.0, float(max(there.sum() - 1, 1))
+    apart = (counts - share * counts.sum(axis=1, keepdims=True))[:, there]
+    effects = apart.T @ apart * people / (people - 1) / n / share[there]  # its eigenvalues are the design effects
+    first, second = np.trace(effects), np.trace(effects @ effects)
+    return float(second / first), float(first**2 / second)
 
 
 def distribution_p(counts: np.ndarray, expected: Expected) -> float:
     """How likely class counts at least so different are, if both come from people of one kind: p of a chi-square test.
 
-    Of two samples, divided by the design effect (Rao and Scott's first-order correction); classes absent from both are left
-    out.
+    Of two samples, by `design`; classes absent from both are left out.
     """
     from scipy.stats import chi2
     table = np.stack([counts, expected.counts]).astype(np.float64)
     table = table[:, table.sum(axis=0) > 0]
     fitted = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
-    statistic = ((table - fitted) ** 2 / fitted).sum() / expected.effect
-    return float(chi2.sf(statistic, max(table.shape[1] - 1, 1)))
+    scale, freedom = expected.design
+    return float(chi2.sf(((table - fitted) ** 2 / fitted).sum() / scale, freedom))
 
 
 def expected_of(path: Path, plan: Plan | None) -> Expected | None:
@@ -62,12 +61,13 @@ def expected_of(path: Path, plan: Plan | None) -> Expected | None:
     record = path.with_suffix(".json")
     try:
         oof = read_json(record)["oof"]
-        return Expected(np.array(oof["predicted_counts"]), float(oof["design_effect"]), "the out-of-fold predictions")
+        scale, freedom = oof["design"]
+        return Expected(np.array(oof["predicted_counts"]), (scale, freedom), "the out-of-fold predictions")
     except (KitError, KeyError, TypeError, ValueError):
         if plan is None:
             return None
     labels = plan.photos["label"].to_numpy()
-    return Expected(np.bincount(labels, minlength=NUM_CLASSES), design_effect(labels, plan.photos["person"].to_numpy()),
+    return Expected(np.bincount(labels, minlength=NUM_CLASSES), design(labels, plan.photos["person"].to_numpy()),
                     "the training labels")
 
 

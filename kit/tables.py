@@ -450,6 +450,15 @@ class Fold:
         """The metrics, a row an epoch."""
         return self.folder / "metrics.csv"
 
+    def epoch(self, number: int) -> Path:
+        """The checkpoint of one epoch, where the last ones are kept."""
+        return self.folder / f"epoch{number:04d}.safetensors"
+
+    @property
+    def epochs(self) -> list[Path]:
+        """The checkpoints of epochs that are there."""
+        return sorted(self.folder.glob("epoch*.safetensors"))
+
     @property
     def last(self) -> Path:
         """What training continues from; gone once the fold is finished."""

@@ -226,12 +226,13 @@ class _Position:
 
 def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, device_name: str | None = None,
                workers: int | None = None, force: bool = False, limit: int = 0, pixels: Path | None = None,
-               save_minutes: float = 10, track: str | None = None, must_track: bool = True) -> Scores:
+               save_minutes: float = 10, track: str | None = None, must_track: bool = True, keep_epochs: int = 0) -> Scores:
     """Train one fold of a recipe, or go on with it, and return the scores of the epoch whose weights are kept.
 
     Writes into `runs/<recipe>/fold<fold>`, as the module says. With `select="best"` the epoch is chosen on the photos it is
     scored on, so that its score is a little too good. `pixels` is the folder of the pixel cache; without it photos are
-    decoded in every epoch. A tracker that does not start is an error, unless it is not a must.
+    decoded in every epoch. A tracker that does not start is an error, unless it is not a must. The weights of the last
+    `keep_epochs` epochs are kept, too, for `kit.soup`.
     """
     import torch
 
@@ -291,6 +292,15 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
         save(files.best, learner.used, make_card(recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit))
         _write_oof(files, plan, fold, parts.valid, probs)
 
+    def keep_epoch(row: dict[str, Any]) -> None:
+        if not keep_epochs:
+            return  # and leave what an earlier start kept
+        path = files.epoch(row["epoch"])
+        if not path.exists():
+            save(path, learner.used, make_card(recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit))
+        for stale in files.epochs[:-keep_epochs]:
+            stale.unlink()
+
     recent: list[tuple[int, np.ndarray, torch.Tensor]] = []  # steps whose loss has not been looked at
 
     def check() -> None:
@@ -317,7 +327,8 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
             "learner": learner.state(), **{f.name: getattr(now, f.name) for f in dataclasses.fields(now)}})
         if old:
             # Only now: until here a typo, a damaged photo or a batch too large would have cost what was there.
-            for path in (files.best, files.oof, files.metrics, *files.folder.glob("probs-*.npz")):
+            for path in (files.best, files.oof, files.metrics, *files.epochs, *files.folder.glob("probs-*.npz"),
+                         *files.folder.glob("oof-*.npz")):
                 path.unlink(missing_ok=True)
             old = False
         saved = time.monotonic()
@@ -358,6 +369,7 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
         chosen = _chosen(recipe, now.rows) is row
         if chosen:
             keep(row, probs)
+        keep_epoch(row)
         write_metrics(files.metrics, now.rows)
         tracker.log(row)
         progress.say(f"  epoch {epoch:2d}/{recipe.epochs}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}  "
@@ -371,6 +383,8 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
         try:
             if now.rows and _chosen(recipe, now.rows) is now.rows[-1] and not kept(now.rows[-1]):
                 keep(now.rows[-1], validate(progress))  # the interruption came between last.pt and these
+            if now.rows and not now.step:
+                keep_epoch(now.rows[-1])
             while not _over(recipe, now.rows):
                 train_epoch(progress)
                 probs = validate(progress)
@@ -409,7 +423,7 @@ def _check_folds(recipe: Recipe, plan: Plan, folds: Sequence[int], runs: Path, r
 
 def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Path, device: str | None = None,
           workers: int | None = None, force: bool = False, limit: int = 0, cache: bool = True, save_minutes: float = 10,
-          track: str | None = None, resume: bool = False) -> list[Scores]:
+          track: str | None = None, resume: bool = False, keep_epochs: int = 0) -> list[Scores]:
     """Train several folds one after another; the scores of the epoch that each one keeps.
 
     With `limit`, a trial on so many photos of each part, in a run of its own, `<recipe>-limit<limit>`.
@@ -426,7 +440,8 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
         try:
             with locked(runs / recipe.name / f"fold{fold}"), enough_memory(recipe, choose_device(device)):
                 done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force, limit,
-                                       runs / "pixels" if cache else None, save_minutes, track, fold == folds[0]))
+                                       runs / "pixels" if cache else None, save_minutes, track, fold == folds[0],
+                                       keep_epochs))
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -557,6 +572,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                         help="a trial on N photos to train and N to validate, in a run of its own, RECIPE-limitN")
     parser.add_argument("--save-minutes", type=float, default=10, metavar="M",
                         help="save within an epoch, too, every M minutes (default: 10)")
+    parser.add_argument("--keep-epochs", type=int, default=0, metavar="N",
+                        help="keep the weights of the last N epochs, too, for kit.soup to average")
     parser.add_argument("--track", choices=TRACKERS, help="send each epoch's scalars to TensorBoard or Weights & Biases")
     parser.add_argument("--no-cache", action="store_true", help="keep no pixel cache in RUNS/pixels: decode in every epoch")
     parser.add_argument("--resume", action="store_true", help="an error where there is nothing to go on with")
@@ -572,6 +589,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise KitError(f"--limit {args.limit}: take 2 or more")
     if not 0 < args.save_minutes < math.inf:
         raise KitError(f"--save-minutes {args.save_minutes}: take a number above 0")
+    if args.keep_epochs < 0:
+        raise KitError(f"--keep-epochs {args.keep_epochs}: take 0 or more")
     if args.resume and args.force:
         raise KitError("--resume goes on with what is there, and --force trains it anew: take one of the two")
     recipe, data, plan = load_recipe(args.recipe), find_data(args.data), read_plan(args.plan)
@@ -582,7 +601,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         return dry_run(recipe, plan, data, folds, args.runs, args.device, args.workers, args.limit, not args.no_cache)
     started = time.monotonic()
     done = train(recipe, plan, data, folds, args.runs, args.device, args.workers, args.force, args.limit, not args.no_cache,
-                 args.save_minutes, args.track, args.resume)
+                 args.save_minutes, args.track, args.resume, args.keep_epochs)
     for fold, scores in zip(folds, done):
         say(f"fold {fold}: {scores.line()}, its {'best' if recipe.select == 'best' else 'last'} epoch")
     words = ["python", "-m", "kit.ensemble", str(args.runs / recipe.name), "--tta", "hflip"]

@@ -1,0 +1,369 @@
+"""Members of an ensemble: runs, bare checkpoints and other teams' files, joined by id; the record and its rerun; the check."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_ensemble import ENGINE, arguments, copy  # noqa: F401
+
+from kit.blend import BLENDS
+from kit.data import eval_images, info_csv, read_eval
+from kit.ensemble import Settings, ensemble, main
+from kit.errors import KitError
+from kit.labels import CLASS_NAMES, NUM_CLASSES
+from kit.members import Oof, find_members, oof_probs, predict_passes
+from kit.metrics import macro_f1
+from kit.standing import correlations, judge
+from kit.submission import Expected, check_submission, design, distribution_p, expected_of
+from kit.tables import Fold, Probs, read_answers, read_foreign_probs, read_plan, read_probs, write_probs
+
+
+def theirs(root, name="theirs.csv", seed=0, sure=3.0, order=None, columns=None, both=False, digits=6):
+    """Another team's file beside the data: test probabilities, and out-of-fold ones that are right more often than not."""
+    rng = np.random.default_rng(seed)
+    plan, ids = read_plan(root / "runs" / "folds.csv"), read_eval(root / "data")
+
+    def table(names, logits):
+        probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        probs = probs.round(digits)
+        frame = pd.DataFrame(probs, columns=columns or [str(c) for c in range(18)])
+        frame.insert(0, "ImageID", names)
+        return frame.iloc[rng.permutation(len(frame))] if order else frame
+    oof = rng.normal(size=(len(plan.photos), 18))
+    oof[np.arange(len(oof)), plan.photos["label"]] += sure
+    tables = [table(ids, rng.normal(size=(len(ids), 18)) * 2), table(plan.photos["image"], oof)]
+    if both:
+        pd.concat(tables).to_csv(root / name, index=False)
+    else:
+        for frame, path in zip(tables, (root / name, root / name.replace(".csv", ".oof.csv"))):
+            frame.to_csv(path, index=False)
+    return root / name
+
+
+# ------------------------------------------------------------ files
+
+def test_files_of_other_teams_join_by_id_in_any_order_and_form(copy):  # noqa: F811
+    plan, ids = read_plan(copy / "runs" / "folds.csv"), read_eval(copy / "data")
+    expected = None
+    rng = np.random.default_rng(5)
+    names = list(rng.permutation(CLASS_NAMES))
+    files = [theirs(copy), theirs(copy, "both.csv", both=True, order=True), theirs(copy, "shuffled.csv", order=True)]
+    frame, oof = (pd.read_csv(copy / f"theirs{suffix}.csv", dtype={"ImageID": str}) for suffix in ("", ".oof"))
+    for part, suffix in ((frame, ""), (oof, ".oof")):
+        renamed = part.set_axis(["ImageID", *CLASS_NAMES], axis=1)
+        renamed[["ImageID", *names]].to_csv(copy / f"named{suffix}.csv", index=False)  # the classes in another order, by name
+        np.savez(copy / f"array{suffix}.npz", ids=part["ImageID"].to_numpy().astype(str),
+                 probs=part.drop(columns="ImageID").to_numpy())
+    for path in [*files, copy / "named.csv", copy / "array.npz"]:
+        member, = find_members([path], plan, ids)
+        got = member.test.at(ids), member.oof.at(plan.photos["image"].tolist())
+        expected = expected or got
+        np.testing.assert_allclose(got[0], expected[0], atol=1e-6)
+        np.testing.assert_allclose(got[1], expected[1], atol=1e-6)
+    classes = []
+    for path in files:
+        out = copy / f"{path.stem}-out.csv"
+        assert main(arguments(copy, path, "--blend", "weights", "--force-blend", "--out", out)) == 0
+        classes.append(read_answers(out)["ans"].tolist())
+    assert classes[0] == classes[1] == classes[2]
+
+
+@pytest.mark.parametrize("damage, said", [
+    (lambda t: t.iloc[:-2], r"lacks photos to predict \(2 found, the first: "),
+    (lambda t: pd.concat([t, t.iloc[:1]]), r"repeats ids \(1 found: "),
+    (lambda t: pd.concat([t, t.iloc[:1].assign(ImageID="no.jpg")]), r"neither to be predicted nor training photos \(1 found: no"),
+    (lambda t: t.assign(**{"0": t["0"] + .5}), r"rows that do not sum to 1 \(10 found, the first: .*softmax and not logits"),
+    (lambda t: t.assign(**{"0": t["0"] - 1}), r"no numbers in 0..1 \(10 found, the first"),
+    (lambda t: t.assign(**{"3": "x"}), r"no numbers in 0..1 \(10 found, the first"),
+    (lambda t: t.drop(columns="17"), r"lacks columns of classes \(1 found: 17\)"),
+    (lambda t: t.assign(**{"18": 0.0}), r"columns that are no class \(1 found: 18\)"),
+    (lambda t: t.rename(columns={"ImageID": "name"}), "its first column is 'name'")])
+def test_what_is_wrong_with_a_file_is_one_line(copy, damage, said, fails):  # noqa: F811
+    path = theirs(copy)
+    damage(pd.read_csv(path, dtype={"ImageID": str})).to_csv(path, index=False)
+    line = fails(main, *arguments(copy, path))
+    assert str(path) in line
+    with pytest.raises(KitError, match=said):
+        raise KitError(line)
+    assert not (copy / "s.csv").exists()
+
+
+def test_oof_of_a_file_must_be_there_and_whole_or_the_score_is_done_without(copy, fails, capsys):  # noqa: F811
+    path = theirs(copy)
+    oof = copy / "theirs.oof.csv"
+    oof.write_text("\n".join(oof.read_text().splitlines()[:-3]) + "\n")
+    assert "theirs.oof.csv: lacks training photos (3 found" in fails(main, *arguments(copy, path))
+    oof.unlink()
+    line = fails(main, *arguments(copy, path))
+    assert "has no out-of-fold probabilities" in line and "theirs.oof.csv beside it, or --no-score" in line
+    assert "--no-score: a fitted blend" in fails(main, *arguments(copy, path, "--no-score", "--blend", "greedy"))
+    assert main(arguments(copy, path, "--no-score")) == 0
+    assert "no out-of-fold score" in capsys.readouterr().out
+    assert json.loads((copy / "s.json").read_text())["oof"] is None
+    assert "the same file twice" in fails(main, *arguments(copy, path, path, "--no-score", "--force"))
+    assert "there is no such file" in fails(main, copy / "nobody.csv", *arguments(copy, "--force")[1:])
+    (copy / "bad.npz").write_bytes(b"PK no")
+    assert "bad.npz: is no probability file" in fails(main, *arguments(copy, copy / "bad.npz", "--force"))
+    np.savez(copy / "bad.npz", ids=np.array(["a"], dtype=object), probs=np.ones((1, 18)))
+    line = fails(main, *arguments(copy, copy / "bad.npz", "--force"))
+    assert "bad.npz: is no probability file (ValueError: Object arrays" in line
+
+
+def test_a_file_changes_the_blend_by_its_weight(copy, world):  # noqa: F811
+    path, ids = theirs(copy), read_eval(copy / "data")
+    out, record = ensemble([copy / "runs" / "small", path], read_plan(copy / "runs" / "folds.csv"), copy / "data", copy / "s.csv",
+                           engine=ENGINE)
+    checkpoints = find_members([copy / "runs" / "small"], world.plan, ids)[0].checkpoints
+    found, _ = predict_passes(checkpoints, eval_images(copy / "data"), ids, "none", ENGINE)
+    run = np.mean([p.at(ids) for p in found.values()], axis=0, dtype=np.float64)
+    expected = (.5 * run + .5 * read_foreign_probs(path).at(ids)).argmax(axis=1)
+    assert read_answers(out)["ans"].tolist() == expected.tolist()
+    assert [m["weight"] for m in record["members"]] == [.5, .5]
+
+
+def test_a_member_given_twice_in_another_form_is_left_out(copy, capsys):  # noqa: F811
+    first, second = theirs(copy), theirs(copy, "again.csv", digits=4, both=True)
+    assert main(arguments(copy, first, second)) == 0
+    assert "again: has the same probabilities as a member before it, and is left out" in capsys.readouterr().err
+    assert len(json.loads((copy / "s.json").read_text())["members"]) == 2
+
+
+def test_a_bare_checkpoint_is_scored_by_its_own_fold(copy, world, capsys):  # noqa: F811
+    for fold in (0, 1):
+        shutil.copy(copy / "runs" / "small" / f"fold{fold}" / "best.safetensors", copy / f"b{fold}.safetensors")
+    plan, ids = world.plan, read_eval(copy / "data")
+    member, = find_members([copy / "b0.safetensors", copy / "b1.safetensors"], plan, ids)
+    assert member.name == "small" and len(member.checkpoints) == 2
+    oof = oof_probs([member], plan, copy / "data", "none", ENGINE)
+    kept = [read_probs(Fold(copy / "runs" / "small" / f"fold{fold}").oof) for fold in (0, 1)]
+    both = Probs(np.concatenate([k.ids for k in kept]), np.concatenate([k.probs for k in kept]))
+    np.testing.assert_allclose(oof.probs[0], both.at(oof.photos["image"].tolist()), atol=1e-5)
+    best = copy / "runs" / "small" / "fold0" / "best.safetensors"
+    assert main([str(best), *arguments(copy)[1:]]) == 0
+    with pytest.raises(KitError, match="the same checkpoint twice"):
+        find_members([best, copy / "b0.safetensors"], plan, ids)
+
+
+def test_a_typo_in_a_runs_name_is_told(copy, fails):  # noqa: F811
+    line = fails(main, copy / "runs" / "smal", *arguments(copy)[1:])
+    assert "there is no such run (did you mean" in line and "runs/small" in line
+
+
+# ------------------------------------------------------------ the standing
+
+def oof_of(seed, better, people=150):
+    """Two members' out-of-fold probabilities, of which one is noise, and the plan's photos."""
+    rng = np.random.default_rng(seed)
+    person, label = np.repeat(np.arange(people), 7), rng.integers(0, 18, 7 * people)
+    logits = rng.normal(size=(2, len(label), 18))
+    logits[1] *= 3
+    logits[0, np.arange(len(label)), label] += better
+    probs = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    photos = pd.DataFrame({"image": [f"{p}/{i}" for i, p in enumerate(person)], "person": person.astype(str), "label": label,
+                           "fold": rng.permutation(people)[person] % 5})
+    return Oof({"plain": probs.astype(np.float32)}, photos)
+
+
+@pytest.mark.parametrize("blend", ["greedy", "weights"])
+def test_a_fitted_blend_is_used_where_it_pays_and_only_there(blend):
+    good = judge(oof_of(0, 4.0), blend, "argmax")
+    assert good.record["used"] == [blend, "argmax"] and not good.kept_mean and good.rule.weights[0] > .9
+    asked = good.record["candidates"][-1]
+    assert asked["gain_interval"][0] > 0 and good.record["f1"] == pytest.approx(asked["nested"])
+    alike = oof_of(0, 2.0)
+    alike = Oof({"plain": np.stack([alike.views["plain"][0]] * 2)}, alike.photos)
+    bad = judge(alike, blend, "argmax")
+    assert bad.kept_mean and bad.record["used"] == ["mean", "argmax"] and bad.rule.weights.tolist() == [.5, .5]
+    forced = judge(alike, blend, "argmax", force=True)
+    assert forced.record["forced"] and forced.record["used"] == [blend, "argmax"] and not forced.kept_mean
+
+
+def test_the_standing_by_hand():
+    oof = oof_of(1, 3.0)
+    truth = oof.photos["label"].to_numpy()
+    standing = judge(oof, "mean", "argmax")
+    mean = oof.probs.mean(axis=0, dtype=np.float64).argmax(axis=1)
+    assert standing.record["f1"] == pytest.approx(macro_f1(truth, mean)) == pytest.approx(standing.record["in_sample"])
+    assert standing.strengths == pytest.approx([macro_f1(truth, m.argmax(axis=1)) for m in oof.probs])
+    low, high = standing.record["interval"]
+    assert low < standing.record["f1"] < high and not standing.record["forced"]
+    errors = oof.probs.reshape(2, -1) - np.eye(18)[truth].ravel()
+    assert correlations(oof.probs, truth)[0, 1] == pytest.approx(np.corrcoef(*errors)[0, 1], abs=1e-5)
+    assert json.loads(json.dumps(standing.record))["people"] == 150
+
+
+def test_no_gain_is_claimed_of_noise():
+    """Over many seeds a fitted blend of equal members is used no more often than chance allows."""
+    used = 0
+    for seed in range(20):
+        oof = oof_of(seed, 2.0, people=60)
+        rng = np.random.default_rng(seed)
+        logits = np.log(oof.views["plain"][0]) + .7 * rng.normal(size=(5, *oof.views["plain"][0].shape))
+        probs = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+        used += not judge(Oof({"plain": probs.astype(np.float32)}, oof.photos), "greedy", "argmax").kept_mean
+    assert used <= 2
+
+
+# ------------------------------------------------------------ deciding early, by the command
+
+def test_fast_writes_the_same_file_and_tells_what_it_saved(copy, capsys):  # noqa: F811
+    path = theirs(copy)
+    common = [path, "--tta", "hflip", "--blend", "greedy", "--force-blend", "--decide", "bias"]
+    assert main(arguments(copy, *common, "--out", copy / "fast.csv", "--fast")) == 0
+    assert "of all passes saved" in capsys.readouterr().out
+    assert main(arguments(copy, *common)) == 0
+    assert (copy / "s.csv").read_bytes() == (copy / "fast.csv").read_bytes()
+    record = json.loads((copy / "fast.json").read_text())
+    assert 0 <= record["saved"] < 1 and sum(record["decided_after"]) == record["photos"]
+    full = json.loads((copy / "s.json").read_text())
+    assert full["passes"] == full["passes_computed"] == 6  # what fast ran is of some photos, and not kept
+    assert main(arguments(copy, *common, "--out", copy / "third.csv", "--fast")) == 0
+    assert json.loads((copy / "third.json").read_text())["passes_computed"] == 0
+    assert (copy / "s.csv").read_bytes() == (copy / "third.csv").read_bytes()
+
+
+def test_fast_runs_each_pass_on_the_undecided_photos_alone(copy, monkeypatch):  # noqa: F811
+    import kit.predict
+    plain, seen = kit.predict.predict, []
+
+    def counting(networks, loader, views, *rest):
+        seen.append(len(loader.dataset))
+        return plain(networks, loader, views, *rest)
+    monkeypatch.setattr(kit.predict, "predict", counting)
+    assert main(arguments(copy, theirs(copy, sure=6.0), "--fast", "--tta", "hflip+shift", "--batch-size", "4")) == 0
+    record = json.loads((copy / "s.json").read_text())
+    assert record["passes_computed"] == pytest.approx(sum(seen) / 10, abs=.01) and len(seen) <= 30
+
+
+def test_fast_and_agree_say_what_they_cannot_do(copy, fails):  # noqa: F811
+    root = arguments(copy)
+    assert "--fast: of a vote blend" in fails(main, *root, "--fast", "--blend", "vote")
+    assert "allows 0 of 10 photos" in fails(main, *root, "--agree", ".998")
+    assert "--agree 2: take a share" in fails(main, *root, "--agree", "2")
+    assert "there is no view to score" in fails(main, *root, "--score-tta")
+    assert "one of the three" in fails(main) and "one of the three" in fails(main, *root, "--check", "x.csv")
+    assert not (copy / "s.csv").exists()
+
+
+# ------------------------------------------------------------ the record, and its rerun
+
+@pytest.mark.parametrize("options", [("--tta", "hflip"), ("--blend", "weights", "--force-blend", "--decide", "bias"),
+                                     ("--blend", "vote"), ("--blend", "gmean"), ("--fast",)])
+def test_from_makes_the_same_bytes_again(copy, options, capsys):  # noqa: F811
+    path = theirs(copy)
+    assert main(arguments(copy, path, *options)) == 0
+    for kept in copy.glob("runs/small/fold*/probs-*.npz"):
+        kept.unlink()
+    place = ["--data", copy / "data", "--plan", copy / "runs" / "folds.csv", "--device", "cpu", "--workers", 0]
+    (copy / "elsewhere").mkdir()
+    assert main(list(map(str, ["--from", copy / "s.json", "--out", copy / "elsewhere" / "t.csv", *place]))) == 0
+    assert (copy / "s.csv").read_bytes() == (copy / "elsewhere" / "t.csv").read_bytes()
+    assert main(list(map(str, ["--from", copy / "elsewhere" / "t.json", "--out", copy / "u.csv", *place]))) == 0
+    assert (copy / "s.csv").read_bytes() == (copy / "u.csv").read_bytes()
+    first, again = (json.loads((copy / name).read_text()) for name in ("s.json", "u.json"))
+    assert {k for k in first if first[k] != again[k]} <= {"command", "seconds", "views", "passes_computed"}
+
+
+def test_from_refuses_other_members_and_other_classes(copy, fails, capsys):  # noqa: F811
+    assert main(arguments(copy)) == 0
+    place = ["--data", copy / "data", "--plan", copy / "runs" / "folds.csv", "--device", "cpu", "--workers", 0]
+    again = ["--from", copy / "s.json", "--out", copy / "t.csv", *place]
+    capsys.readouterr()
+    assert "exists already" in fails(main, "--from", copy / "s.json", *place)
+    name = read_eval(copy / "data")[0]
+    shutil.copy(eval_images(copy / "data") / read_eval(copy / "data")[1], eval_images(copy / "data") / name)
+    record = json.loads((copy / "s.json").read_text())
+    record["sha256"] = "0" * 64
+    (copy / "other.json").write_text(json.dumps(record))
+    assert "is not made again" in fails(main, "--from", copy / "other.json", *again[2:])
+    best = copy / "runs" / "small" / "fold1" / "best.safetensors"
+    best.write_bytes(best.read_bytes() + b" ")
+    assert "members that are not the files they were (1 found: " in fails(main, *again)
+    best.unlink()
+    assert "members that are not where they were (1 found: " in fails(main, *again)
+    (copy / "other.json").write_text('{"a": 1}')
+    assert "is no record of a submission" in fails(main, "--from", copy / "other.json", *again[2:])
+    assert not (copy / "t.csv").exists()
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+def test_every_blend_writes_a_submission_named_by_what_was_used(copy, blend, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.chdir(copy)
+    theirs(copy)
+    place = ["--data", "data", "--device", "cpu", "--workers", "0"]
+    assert main(["runs/small", "theirs.csv", "--blend", blend, *place]) == 0
+    written = list((copy / "submissions").glob("*.csv"))
+    record = json.loads(written[0].with_suffix(".json").read_text())
+    used = record["oof"]["used"][0]
+    assert [p.name for p in written] == ["small_theirs-none" + f"-{used}" * (used != "mean") + ".csv"]
+    assert ("is not used" in capsys.readouterr().err) == (used != blend)
+
+
+# ------------------------------------------------------------ the check of a submission
+
+def test_the_check_stands_alone(copy, fails, capsys):  # noqa: F811
+    assert main(arguments(copy)) == 0
+    capsys.readouterr()
+    place = ["--data", copy / "data", "--plan", copy / "runs" / "folds.csv"]
+
+    def check(path):
+        assert main(list(map(str, ["--check", path, *place]))) == 0
+        return capsys.readouterr()
+    before = sorted(copy.iterdir())
+    said = check(copy / "s.csv")
+    assert "would pass" in said.out and "the out-of-fold predictions" in said.out
+    shutil.copy(copy / "s.csv", copy / "t.csv")
+    said = check(copy / "t.csv")
+    assert "is the same submission as" in said.err and "s.csv" in said.err and "the training labels" in said.out
+    (copy / "t.csv").unlink()
+    assert sorted(copy.iterdir()) == before
+    lines = (copy / "s.csv").read_text().splitlines()
+    for content, wrong in ((lines[:-1], "lacks ids of"), ([lines[0], *lines[:0:-1]], "has another order than"),
+                           ([*lines[:-1], lines[-1].split(",")[0] + ",18"], "whole numbers 0..17"),
+                           ([*lines, "nobody.jpg,1"], "has ids not in")):
+        (copy / "bad.csv").write_text("\n".join(content) + "\n")
+        assert wrong in fails(main, "--check", copy / "bad.csv", *place)
+    assert "cannot be read" in fails(main, "--check", copy / "none.csv", *place)
+
+
+def test_absent_classes_and_far_counts_are_warned_of(copy):  # noqa: F811
+    info = info_csv(copy / "data")
+    frame = pd.read_csv(info, dtype=str).assign(ans="4")
+    frame.to_csv(copy / "all4.csv", index=False)
+    expected = Expected(np.full(NUM_CLASSES, 100), (2.0, 17.0), "the out-of-fold predictions")
+    lines = check_submission(copy / "all4.csv", info, expected)
+    assert any("no photo has any of 17 classes" in line for line in lines)
+    assert any("otherwise than the out-of-fold predictions (p = " in line and CLASS_NAMES[4] in line for line in lines)
+    assert expected_of(copy / "all4.csv", None) is None
+
+
+def test_the_design_effect_and_the_p_by_simulation():
+    rng = np.random.default_rng(0)
+
+    def draw(people):
+        """Seven photos a person: five, one and one of three mask states of one gender and age."""
+        of = rng.choice(6, people, p=[.2, .2, .03, .27, .25, .05])
+        return np.repeat(of, 7) + np.tile([0, 0, 0, 0, 0, 6, 12], people), np.repeat(np.arange(people), 7)
+    assert design(rng.integers(0, 18, 5000), np.arange(5000)) == pytest.approx((1, 17), rel=.05)
+    same = rng.integers(0, 18, 500)
+    assert design(np.repeat(same, 7), np.repeat(np.arange(500), 7)) == pytest.approx((7, 17), rel=.05)
+    small = []
+    for _ in range(300):
+        classes, person = draw(800)
+        counts = np.bincount(draw(300)[0], minlength=18)
+        expected = Expected(np.bincount(classes, minlength=18), design(classes, person), "")
+        small.append(distribution_p(counts, expected) < .05)
+    assert .01 < np.mean(small) < .09
+    counts = np.bincount(draw(300)[0] // 6 * 6, minlength=18)  # all of one gender and age
+    assert distribution_p(counts, expected) < 1e-6
+
+
+def test_settings_are_frozen_and_plain():
+    assert Settings() == Settings(tta="none", blend="mean", decision="argmax", score=True)
+
+
+def test_probabilities_keep_their_seconds(tmp_path):
+    write_probs(tmp_path / "p.npz", Probs(np.array(["a"]), np.eye(18, dtype=np.float32)[:1], "k", 2.5))
+    assert read_probs(tmp_path / "p.npz").seconds == 2.5

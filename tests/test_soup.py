@@ -1,0 +1,117 @@
+import shutil
+
+import pytest
+import torch
+from conftest import small
+
+import kit.checkpoint
+from kit.checkpoint import load, read_card
+from kit.data import read_eval
+from kit.ensemble import main as ensemble
+from kit.members import find_members, read_oof
+from kit.metrics import score
+from kit.soup import main
+from kit.tables import Fold, read_plan
+from kit.train import main as train_main
+from kit.train import train
+
+
+@pytest.fixture(scope="module")
+def kept(world, tmp_path_factory):
+    """A run of three folds and three epochs, of which the last two are kept; tests may not damage it."""
+    runs = tmp_path_factory.mktemp("soup") / "runs"
+    shutil.copytree(world.runs, runs, ignore=shutil.ignore_patterns("small"))
+    train(small("kept", epochs=3), world.plan, world.data, range(3), runs, "cpu", 0, keep_epochs=2)
+    return runs
+
+
+def arguments(world, runs, *more):
+    return [*map(str, more), "--data", str(world.data), "--plan", str(runs / "folds.csv"), "--device", "cpu"]
+
+
+def test_the_last_epochs_are_kept_and_the_best_is_one_of_all(kept):
+    for fold in range(3):
+        files = Fold(kept / "kept" / f"fold{fold}")
+        assert [path.name for path in files.epochs] == ["epoch0002.safetensors", "epoch0003.safetensors"]
+        best, cards = read_card(files.best), [read_card(path) for path in files.epochs]
+        assert [card.epoch for card in cards] == [2, 3]
+        if best.epoch > 1:
+            assert files.epoch(best.epoch).read_bytes() == files.best.read_bytes()
+
+
+def test_a_soup_has_the_mean_of_the_weights_and_its_own_oof(world, kept, tmp_path, capsys):
+    runs = tmp_path / "runs"
+    shutil.copytree(kept, runs)
+    assert main(arguments(world, runs, runs / "kept")) == 0
+    assert "the mean of epochs 2 3: macro-F1" in capsys.readouterr().out
+    for fold in range(3):
+        mixed = Fold(runs / "kept_soup" / f"fold{fold}")
+        own, parts = load(mixed.best), [load(path) for path in Fold(runs / "kept" / f"fold{fold}").epochs]
+        for name, value in own.body.state_dict().items():
+            states = [part.body.state_dict()[name] for part in parts]
+            expected = torch.stack([s.double() for s in states]).mean(0) if value.is_floating_point() else states[-1]
+            torch.testing.assert_close(value.double(), expected.double(), atol=1e-6, rtol=1e-5)
+    plan = read_plan(runs / "folds.csv")
+    member, = find_members([runs / "kept_soup"], plan, read_eval(world.data))
+    for checkpoint in member.checkpoints:
+        oof = read_oof(checkpoint, plan)
+        truth = plan.photos.set_index("image").loc[oof.ids, "label"].to_numpy()
+        assert score(truth, oof.probs.argmax(axis=1)).f1 == pytest.approx(checkpoint.card.score)
+        assert checkpoint.card.select == "soup" and checkpoint.card.averaged
+    assert ensemble(arguments(world, runs, runs / "kept_soup", "--out", tmp_path / "s.csv", "--workers", 0)) == 0
+    captured = capsys.readouterr()
+    assert "not finished" not in captured.err and "was chosen on it" not in captured.out
+
+
+def test_equal_checkpoints_make_the_same_network(world, kept, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(kept, runs)
+    first = Fold(runs / "kept" / "fold0").epochs[0]
+    shutil.copy(first, tmp_path / "copy.safetensors")
+    assert main(arguments(world, runs, first, tmp_path / "copy.safetensors", "--out", tmp_path / "same")) == 0
+    own, mixed = load(first).body.state_dict(), load(tmp_path / "same" / "fold0" / "best.safetensors").body.state_dict()
+    assert all(torch.equal(value, own[name]) for name, value in mixed.items())
+
+
+def test_across_folds_and_trainings_it_is_refused_and_says_why(world, kept, tmp_path, fails):
+    a, b = (Fold(kept / "kept" / f"fold{fold}").epochs for fold in (0, 1))
+    line = fails(main, *arguments(world, kept, a[0], b[0], "--out", tmp_path / "no"))
+    assert "is of fold 0, and others are not" in line and "seen every person in training" in line
+    other = Fold(world.runs / "small" / "fold0").best
+    assert "by another recipe" in fails(main, *arguments(world, kept, a[0], other, "--out", tmp_path / "no"))
+    assert "is one checkpoint alone" in fails(main, *arguments(world, kept, a[0], "--out", tmp_path / "no"))
+    assert "has no kept epochs" in fails(main, *arguments(world, kept, world.runs / "small"))
+    assert "there is no such run" in fails(main, *arguments(world, kept, kept / "kpt"))
+    assert "make no mean" in fails(main, *arguments(world, kept, kept / "kept", "--last", 1))
+    assert not (tmp_path / "no").exists()
+
+
+def test_an_existing_soup_is_not_written_over(world, kept, tmp_path, fails):
+    files = arguments(world, kept, *Fold(kept / "kept" / "fold0").epochs, "--out", tmp_path / "soup")
+    assert main(files) == 0
+    before = (tmp_path / "soup" / "fold0" / "best.safetensors").read_bytes()
+    assert "exists already" in fails(main, *files)
+    assert main([*files, "--force"]) == 0
+    assert (tmp_path / "soup" / "fold0" / "best.safetensors").read_bytes() == before
+
+
+def test_kept_epochs_after_an_interruption_are_those_without(world, kept, tmp_path, monkeypatch):
+    runs, whole = tmp_path / "runs", [path.read_bytes() for path in Fold(kept / "kept" / "fold0").epochs]
+    plain, saved = kit.checkpoint.save_state, []
+
+    def stop(path, state):
+        plain(path, state)
+        saved.append(len(state["rows"]))
+        if saved.count(2) == 1 and len(saved) == 2:
+            raise KeyboardInterrupt  # after last.pt of epoch 2, before its weights are kept
+    monkeypatch.setattr(kit.checkpoint, "save_state", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(small("kept", epochs=3), world.plan, world.data, [0], runs, "cpu", 0, keep_epochs=2)
+    monkeypatch.undo()
+    assert [path.name for path in Fold(runs / "kept" / "fold0").epochs] == ["epoch0001.safetensors"]
+    train(small("kept", epochs=3), world.plan, world.data, [0], runs, "cpu", 0, keep_epochs=2)
+    assert [path.read_bytes() for path in Fold(runs / "kept" / "fold0").epochs] == whole
+
+
+def test_keep_epochs_below_zero(fails):
+    assert "--keep-epochs -1" in fails(train_main, "x.py", "--keep-epochs", "-1")
