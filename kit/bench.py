@@ -2,12 +2,15 @@
 
     python -m kit.bench folds --people 142858
     python -m kit.bench train recipes/effb4_5fold.py
+    python -m kit.bench blend --people 2700 --members 100
 
 `folds` plans 5 folds for a table of that many people with seven photos each, without photos, and times every stage. `train`
-times a recipe's training side by side with the same loop without what makes it fast.
+times a recipe's training side by side with the same loop without what makes it fast. `blend` fits blends and class biases to
+drawn probabilities of that many members, scores them nested, and tells what deciding early saves.
 """
 
 import dataclasses
+import functools
 import math
 import resource
 import sys
@@ -21,10 +24,13 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from kit.blend import fit, nested, plain_f1
 from kit.console import Parser, Progress, command, say, show_table
+from kit.early import exact_margins, run
 from kit.errors import KitError
 from kit.folds import assign_folds, imbalance
-from kit.labels import SHOTS
+from kit.labels import NUM_CLASSES, SHOTS
+from kit.metrics import People
 from kit.recipe import Recipe, load_recipe
 from kit.tables import label_photos, write_plan
 
@@ -86,7 +92,6 @@ def bench_train(recipe: Recipe, pairs: int, steps: int, device_name: str | None 
     import torch
 
     from kit.data import train_images
-    from kit.labels import NUM_CLASSES
     from kit.learn import EpochBatches, Learner, enough_memory
     from kit.pixels import Photos, cached, default_workers, make_loader, one_pass
     from kit.predict import choose_device
@@ -135,13 +140,62 @@ def bench_train(recipe: Recipe, pairs: int, steps: int, device_name: str | None 
                  f"{np.median(ratios):.2f} times as fast (pairs: {' '.join(f'{ratio:.2f}' for ratio in ratios)})")
 
 
+def drawn_members(people: int, members: int, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
+    """Probabilities (members, N, 18) float32 whose errors correlate, and the photos they are of, with `label` and `fold`."""
+    rng = np.random.default_rng(seed)
+    photos = drawn_photos(people, seed)
+    fold = rng.permutation(people) % 5
+    photos["fold"] = np.repeat(fold, len(SHOTS))
+    label, n = photos["label"].to_numpy(), len(photos)
+    shared = rng.normal(size=(n, NUM_CLASSES)).astype(np.float32)
+    shared[np.arange(n), label] += np.where(rng.random(n) < 0.7, 4.0, 1.0)
+    probs = np.empty((members, n, NUM_CLASSES), np.float32)
+    for target in probs:
+        logits = 0.9 * shared + 0.45 * rng.standard_normal((n, NUM_CLASSES), np.float32)
+        np.exp(rng.uniform(1.5, 2.5) * (logits - logits.max(axis=1, keepdims=True)), out=target)
+        target /= target.sum(axis=1, keepdims=True)
+    return probs, photos
+
+
+def bench_blend(people: int, members: int) -> Table:
+    """Seconds of fitting each blend and the class biases, alone and nested in five folds, and the passes that `--fast` saves."""
+    probs, photos = drawn_members(people, members)
+    label, person, fold = (photos[name].to_numpy() for name in ("label", "person", "fold"))
+    rows, kept = [], {}
+    with Progress("bench blend", 5, "fits") as progress:
+        for blend, decision in (("mean", "argmax"), ("mean", "bias"), ("weights", "argmax"), ("greedy", "argmax")):
+            started = time.perf_counter()
+            rule = fit(probs, label, person, blend, decision)
+            once = time.perf_counter() - started
+            classes, _ = nested(probs, label, person, fold, functools.partial(fit, blend=blend, decision=decision))
+            kept[blend, decision] = classes
+            rows.append([f"{blend} + {decision}", f"{once:.1f}", f"{time.perf_counter() - started:.1f}",
+                         f"{plain_f1(rule.classes(probs), label):.4f}", f"{plain_f1(classes, label):.4f}"])
+            progress.advance()
+        started = time.perf_counter()
+        of = People(person, label)
+        draws = of.macro(kept["greedy", "argmax"]) - of.macro(kept["mean", "argmax"])
+        rows.append([f"{len(draws):,} draws of people, twice", "", f"{time.perf_counter() - started:.1f}", "", ""])
+        progress.advance()
+    count = min(members, 10)
+    weights = np.full(count, 1 / count)
+    _, taken = run(lambda p, at: probs[p, at], weights, np.ones(NUM_CLASSES), exact_margins(count, len(photos)), len(photos))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Table(f"Blending {members} members x {len(photos):,} photos x {NUM_CLASSES} classes",
+                 ["", "s once", "s with five nested", "in-sample", "nested"], rows,
+                 f"deciding early, the first {count} members: {1 - taken.mean() / count:.1%} of the passes saved; peak memory "
+                 f"{peak:,.0f} MB")
+
+
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(prog="kit.bench", description=__doc__)
-    parser.add_argument("what", choices=["folds", "train"], help="what to measure")
+    parser.add_argument("what", choices=["folds", "train", "blend"], help="what to measure")
     parser.add_argument("recipe", type=Path, nargs="?", help="for train: a recipe file")
-    parser.add_argument("--people", type=int, default=142_858, help="people in the table (default: 142858, a million photos)")
+    parser.add_argument("--people", type=int,
+                        help="people in the table (default: for folds 142858, a million photos; for blend 2700)")
+    parser.add_argument("--members", type=int, default=100, help="for blend: members (default: 100)")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of measurements (default: 3)")
     parser.add_argument("--steps", type=int, default=2, help="steps of each one (default: 2)")
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
@@ -156,6 +210,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         table = bench_train(load_recipe(args.recipe), args.pairs, args.steps, args.device, args.workers)
         show_table(table.title, table.columns, table.rows)
         return say(table.summary, style="bold")
+    if args.what == "blend":
+        if not 2 <= args.members <= 1000:
+            raise KitError(f"--members {args.members}: take 2 to 1000")
+        if not 50 <= (args.people or 2700) <= 20_000:
+            raise KitError(f"--people {args.people}: for blend take 50 to 20000")
+        table = bench_blend(args.people or 2700, args.members)
+        show_table(table.title, table.columns, table.rows)
+        return say(table.summary, style="bold")
+    args.people = args.people or 142_858
     if not 1000 <= args.people <= 2_000_000:
         raise KitError(f"--people {args.people}: take 1000, so that every class has enough people, to 2000000")
     result = bench_folds(args.people)
