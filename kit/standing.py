@@ -9,7 +9,7 @@ import numpy as np
 from kit.blend import FITTED, Rule, decide, fit, nested, plain_f1, uniform
 from kit.console import Progress
 from kit.labels import NUM_CLASSES
-from kit.members import Oof
+from kit.members import Oof, mean_of
 from kit.metrics import Interval, People, log_loss, score
 from kit.submission import design
 
@@ -117,7 +117,7 @@ def view_gains(oof: Oof, rule: Rule, people: People) -> dict[str, dict[str, Any]
     All by the same rule, so that they differ in the views only.
     """
     def classes(views: list[str]) -> np.ndarray:
-        return decide(rule.probs(np.mean([oof.views[view] for view in views], axis=0)), rule.gains)
+        return decide(rule.probs(mean_of([oof.views[view] for view in views])), rule.gains)
 
     truth, names = oof.photos["label"].to_numpy(), list(oof.views)
     together = classes(names)

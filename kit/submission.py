@@ -8,7 +8,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.labels import CLASS_NAMES, NUM_CLASSES
-from kit.tables import Plan, read_answers, read_json, read_submission
+from kit.tables import Plan, file_hash, read_answers, read_json, read_submission
 
 _FAR = 0.001
 
@@ -58,9 +58,11 @@ def distribution_p(counts: np.ndarray, expected: Expected) -> float:
 
 def expected_of(path: Path, plan: Plan | None) -> Expected | None:
     """What a submission's class counts are held against: its record's out-of-fold counts, or the plan's labels without one."""
-    record = path.with_suffix(".json")
     try:
-        oof = read_json(record)["oof"]
+        record = read_json(path.with_suffix(".json"))
+        if record["sha256"] != file_hash(path):
+            raise KeyError("of another file")
+        oof = record["oof"]
         scale, freedom = oof["design"]
         return Expected(np.array(oof["predicted_counts"]), (scale, freedom), "the out-of-fold predictions")
     except (KitError, KeyError, TypeError, ValueError):

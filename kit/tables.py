@@ -205,6 +205,7 @@ def write_submission(path: Path, ids: Sequence[str], classes: np.ndarray, info: 
         if wanted and file_hash(temporary) != wanted:
             raise problem(path, "is not made again: the classes are others than those of the record", remedy="make it on the "
                           "device and with the versions of torch and timm it was made with; nothing was written")
+        path.with_suffix(".json").unlink(missing_ok=True)  # the record of the file before is none of this one
 
 
 def read_submission(path: Path, info: Path, name: Path | None = None) -> np.ndarray:

@@ -20,7 +20,7 @@ from kit.recipe import load_recipe, shipped_recipe
 from kit.sample import draw_sample
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("folds", "train", "ensemble", "compare", "sample", "demo", "bench")
+COMMANDS = ("folds", "train", "ensemble", "soup", "compare", "sample", "demo", "bench")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -94,7 +94,7 @@ def test_every_command_line_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     for path in (ROOT / "recipes").glob("*.py"):
         (tmp_path / "recipes" / path.name).write_text(
             "from dataclasses import replace\n\nfrom kit.recipe import load_recipe\n\n"
-            f"recipe = replace(load_recipe({str(shipped_recipe('tiny'))!r}), name={path.stem!r}, epochs=1, size=(32, 24))\n")
+            f"recipe = replace(load_recipe({str(shipped_recipe('tiny'))!r}), name={path.stem!r}, epochs=2, size=(32, 24))\n")
     ran = set()
     for line in commands_of(README):
         words = shlex.split(line, comments=True)
@@ -105,12 +105,12 @@ def test_every_command_line_of_the_readme_runs(tmp_path, monkeypatch, capsys):
             name = words[2].removeprefix("kit.")
             arguments = [str(p) for w in words[3:] for p in (sorted(Path().glob(w)) if "*" in w else [w])]
             if name == "bench":
-                arguments += ["--people", "1000", "--pairs", "1", "--steps", "1"]
+                arguments += ["--people", "1000", "--pairs", "1", "--steps", "1", "--members", "3"]
             assert importlib.import_module(f"kit.{name}").main(arguments) == 0, (line, capsys.readouterr().err)
             ran.add(name)
         else:
             assert "pip install" in line or words[:2] == ["git", "clone"] or words[0] == "cd", line
-    assert ran >= {"folds", "train", "ensemble", "compare", "sample", "bench"}
+    assert ran >= {"folds", "train", "ensemble", "soup", "compare", "sample", "bench"}
 
 
 # ------------------------------------------------------------ as a process
