@@ -179,7 +179,7 @@ def bench_blend(people: int, members: int) -> Table:
         progress.advance()
     count = min(members, 10)
     weights = np.full(count, 1 / count)
-    _, taken = run(lambda p, at: probs[p, at], weights, np.ones(NUM_CLASSES), exact_margins(count, len(photos)), len(photos))
+    _, taken = run(lambda p, at: probs[p, at], weights, np.ones(NUM_CLASSES), exact_margins(count), len(photos))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Table(f"Blending {members} members x {len(photos):,} photos x {NUM_CLASSES} classes",
                  ["", "s once", "s with five nested", "in-sample", "nested"], rows,

@@ -6,6 +6,7 @@ import difflib
 import functools
 import io
 import os
+import re
 import select
 import signal
 import sys
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -67,7 +69,10 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
         table.add_column(Text(name), footer=Text(str(total[i]) if total else ""), justify="left" if i == 0 else "right")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))  # not markup: a file may be named sub[1].csv
-    _console().print(table)
+    console = _console()
+    # At its full width, whatever the terminal's: rich would cut numbers short.
+    width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+    console.print(table, width=width, crop=False, no_wrap=True, overflow="ignore")
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,6 +89,10 @@ class Parser(argparse.ArgumentParser):
             if near and near[0] != word and message.startswith("unrecognized"):
                 hint = f"; did you mean {near[0]}?"
                 break
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if choice:
+            near = difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
         raise KitError(f"{self.prog}: {message}{hint} (--help shows the options)")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from kit.errors import KitError
 
 CONFIDENCE: Final = 0.95
-# Probabilities are float32 whose sums are 1 within this: closer calls are not decided early.
+# Probabilities are float32, and their sums 1 within less than this: closer calls are not decided early.
 _SLACK: Final = 1e-5
 # The margins between the exact bound (1), the fitted one (0) and none (-1), in the order in which they are tested.
 _LADDER: Final = np.round(np.arange(1, -1.001, -0.05), 2)
@@ -40,20 +40,19 @@ class Margins:
     """The headroom above which a photo is decided after each pass, (passes - 1,): 1 is exact.
 
     The others were fitted to a random `sample` of the photos (their indices), all of whose passes were run. With 95 %
-    confidence at most `bound` photos of `photos` have another class than in the full run; `differ` of those tested did.
+    confidence at most `allowed` photos have another class than in the full run; `differ` of the `tested` ones did.
     """
 
     after: np.ndarray
     sample: np.ndarray
-    photos: int
-    bound: int
+    allowed: int
     tested: int
     differ: int
 
 
-def exact_margins(passes: int, photos: int) -> Margins:
+def exact_margins(passes: int) -> Margins:
     """The margins that change no class."""
-    return Margins(np.ones(passes - 1), np.zeros(0, np.int64), photos, 0, 0, 0)
+    return Margins(np.ones(passes - 1), np.zeros(0, np.int64), 0, 0, 0)
 
 
 def remaining_weights(weights: np.ndarray) -> np.ndarray:
@@ -132,6 +131,8 @@ def fit_margins(probs: np.ndarray, weights: np.ndarray, gains: np.ndarray, sampl
     passed, so that the confidence is kept (fixed-sequence testing; Angelopoulos et al., Learn then test, 2021).
     """
     left = remaining_weights(weights)
+    if not len(left):
+        return exact_margins(1)
     totals = np.cumsum(weights[:, None, None] * probs.astype(np.float64), axis=0)
     room = np.stack([headroom(total, gains, rest) for total, rest in zip(totals, left)])  # (passes - 1, n)
     leaders = (totals * gains).argmax(axis=2)
@@ -139,14 +140,14 @@ def fit_margins(probs: np.ndarray, weights: np.ndarray, gains: np.ndarray, sampl
     part = np.arange(len(sample)) < fitting
     fitted = np.minimum(np.where(differs & part, room, 0.0).max(axis=1), 1.0)
     pool, allowed, tested = photos - fitting, allowed_to_differ(photos, agree), len(sample) - fitting
-    chosen = exact_margins(len(weights), photos)
+    chosen = Margins(np.ones(len(left)), sample, allowed, tested, 0)
     for step in _LADDER:
         after = fitted + step * (1 - fitted) if step >= 0 else fitted * (1 + step)
         stops = room[:, ~part] > after[:, None]
         first, stopped = stops.argmax(axis=0), stops.any(axis=0)
         differ = int(np.sum(stopped & differs[:, ~part][first, np.arange(tested)]))
-        bound = most_that_differ(pool, tested, differ)
-        if bound > allowed:
+        # What the step's own count bounds is less, but the step is chosen by it: the confidence is of `allowed` alone.
+        if most_that_differ(pool, tested, differ) > allowed:
             break
-        chosen = Margins(after, sample, photos, bound, tested, differ)
+        chosen = Margins(after, sample, allowed, tested, differ)
     return chosen

@@ -24,20 +24,23 @@ from typing import Any, Final
 import numpy as np
 
 from kit import __version__
-from kit.blend import BLENDS, DECISIONS, FITTED, Rule, decide, distinct, uniform, weighted
+from kit.blend import BLENDS, DECISIONS, FITTED, Rule, decide, distinct, uniform
 from kit.console import Parser, Progress, command, duration, say, show_table, warn
 from kit.data import eval_images, find_data, info_csv, read_eval
 from kit.early import exact_margins, fit_margins, run, sample_size
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
-from kit.members import Engine, Member, Passes, find_members, named_apart, oof_probs, predict_passes
+from kit.members import (BATCH_SIZE, Checkpoint, Engine, Member, Passes, find_members, named_apart, near, oof_probs,
+                         predict_passes, read_members)
 from kit.metrics import Scores
 from kit.standing import Standing, judge
 from kit.submission import check_submission, expected_of
-from kit.tables import (Plan, Probs, file_hash, read_json, read_plan, refuse_existing, refuse_input, write_json,
-                        write_submission)
+from kit.tables import (Plan, Probs, file_hash, read_json, read_plan, refuse_existing, refuse_input, write_submission)
 
-_LINEAR: Final = ("mean", *FITTED)
+LINEAR: Final = ("mean", *FITTED)
+# What is shown of a record's out-of-fold score.
+_SHOWN: Final = {"f1", "accuracy", "mask", "gender", "age", "interval", "folds", "photos", "people", "candidates", "used",
+                 "classes", "tasks", "true_counts", "predicted_counts", "log_loss", "mean_log_loss", "members"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +66,13 @@ def check_settings(settings: Settings) -> None:
     """Raise for settings that do not go together."""
     if not settings.score and (settings.blend in FITTED or settings.decision != "argmax" or settings.score_tta):
         raise KitError("--no-score: a fitted blend or decision, and --score-tta, need out-of-fold probabilities; leave one out")
-    if settings.fast and settings.blend not in _LINEAR:
+    if settings.fast and settings.blend not in LINEAR:
         raise KitError(f"--fast: of a {settings.blend} blend it cannot be told early what the members to come can change; take "
-                       f"--blend {', '.join(_LINEAR)}")
+                       f"--blend {', '.join(LINEAR)}")
     if settings.score_tta and settings.tta == "none":
         raise KitError("--score-tta: there is no view to score; name some with --tta")
+    if settings.force_blend and settings.blend not in FITTED and settings.decision == "argmax":
+        raise KitError("--force-blend: nothing is fitted; name what is to be, with --blend or --decide")
     if settings.agree is not None and not 0.5 <= settings.agree < 1:
         raise KitError(f"--agree {settings.agree:g}: take a share from 0.5 to below 1, such as .998; --fast alone changes no "
                        "class")
@@ -89,29 +94,26 @@ def blend_in_full(members: Sequence[Member], rule: Rule, data: Path, ids: Sequen
     """Run every checkpoint with every view on every photo, what is kept from before excepted, and decide."""
     from kit.views import make_views
     views = list(make_views(settings.tta, settings.force_views))
-    checkpoints = [c for member in members for c in member.checkpoints]
+    checkpoints = [(m, c) for m, member in enumerate(members) for c in member.checkpoints]
     found: dict[tuple[int, str], Probs] = {}
     computed = 0
     if checkpoints:
-        found, computed = predict_passes(checkpoints, eval_images(data), ids, settings.tta, engine, settings.force_views)
-    passes: list[np.ndarray] = []
-    owners: list[int] = []
-    for view in views:
-        number = 0
-        for m, member in enumerate(members):
-            if member.test is not None and view == "plain":
-                passes.append(member.test.at(ids))
-                owners.append(m)
-            for _ in member.checkpoints:
-                passes.append(found[number, view].at(ids))
-                owners.append(m)
-                number += 1
-    probs, of = np.stack(passes), np.array(owners)
-    shares = np.bincount(of)
-    if rule.blend in _LINEAR:
-        blended = weighted(probs, rule.weights[of] / shares[of])
+        found, computed = predict_passes([c for _, c in checkpoints], eval_images(data), ids, settings.tta, engine,
+                                         settings.force_views)
+    # In the order that `Passes` has, view by view; each member's mean over its folds and views.
+    passes = [(m, table) for view in views for m, member in enumerate(members) for table in (
+        [found[c, view] for c, (owner, _) in enumerate(checkpoints) if owner == m]
+        + [member.test for _ in range(1) if member.test is not None and view == "plain"])]
+    shares = np.bincount([m for m, _ in passes])
+    if rule.blend in LINEAR:
+        blended = np.zeros((len(ids), NUM_CLASSES))
+        for m, table in passes:
+            blended += rule.weights[m] / shares[m] * table.at(ids).astype(np.float64)
     else:
-        blended = rule.probs(np.stack([weighted(probs[of == m], np.full(n, 1 / n)) for m, n in enumerate(shares)]))
+        means = np.zeros((len(members), len(ids), NUM_CLASSES))
+        for m, table in passes:
+            means[m] += table.at(ids).astype(np.float64) / shares[m]
+        blended = rule.probs(means)
     seconds = {view: sum(found[c, view].seconds for c in range(len(checkpoints))) for view in views}
     return Outcome(decide(blended, rule.gains), seconds,
                    {"passes": len(checkpoints) * len(views), "passes_computed": computed})
@@ -121,34 +123,42 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
                 strengths: Sequence[float]) -> Outcome:
     """The same classes from fewer passes: the strongest members first, and a photo only until its class is decided.
 
-    With `settings.agree`, all but a bounded number of the same classes; its margins are fitted to a random sample.
+    The same for the same probabilities: a network's own rounding may differ with the photos that share a batch. With
+    `settings.agree`, all but a bounded number of the same classes; its margins are fitted to a random sample.
     """
     passes = Passes(members, data, ids, settings.tta, engine, settings.force_views)
     weights, count, photos = passes.weights(rule), len(passes.sources), len(ids)
     by_view = {view: v for v, view in enumerate(passes.views)}
-    order = sorted(range(count), key=lambda p: (by_view[passes.sources[p][2]], -strengths[passes.sources[p][0]]))
-    margins, record = exact_margins(count, photos), dict[str, Any]()
+    # What needs no network comes first, for it costs nothing.
+    order = sorted(range(count), key=lambda p: (not passes.known[p], by_view[passes.sources[p][2]],
+                                                -strengths[passes.sources[p][0]]))
+    known = passes.known.copy()
+    margins, record = exact_margins(count), dict[str, Any]()
     with Progress(f"{count} passes, as far as needed", count * photos) as progress:
-        if settings.agree is not None:
+        if settings.agree is not None and known.all():
+            warn("--agree: all passes are kept from before, so that there is nothing to save; the classes are the full run's")
+        elif settings.agree is not None:
             fitting, tested = sample_size(photos, settings.agree)
             sample = np.random.default_rng(0).choice(photos, fitting + tested, replace=False)
             rows = np.sort(sample)
             for p in order:
                 passes.ask(p, rows, progress)
-            margins = fit_margins(passes.probs[order][:, sample], weights[order], rule.gains, sample, fitting, photos,
-                                  settings.agree)
+            probs = passes.probs[np.array(order)[:, None], sample]
+            margins = fit_margins(probs, weights[order], rule.gains, sample, fitting, photos, settings.agree)
             record["agree"] = {"share": settings.agree, "sample": len(sample), "fitted_on": fitting, "tested_on": tested,
-                               "differ": margins.differ, "bound": margins.bound, "margins": margins.after.round(6).tolist()}
+                               "differ": margins.differ, "allowed": margins.allowed,
+                               "margins": margins.after.round(6).tolist()}
         total, taken = run(lambda p, rows: passes.ask(order[p], rows, progress), weights[order], rule.gains, margins, photos)
-    # All passes of a photo are summed as the full run does it, so that rounding is the same, too.
+    # All passes of a photo are summed in the order of the full run, so that sums are rounded alike.
     whole = np.flatnonzero(taken == count)
-    total[whole] = weighted(passes.probs[:, whole], weights)
-    networks = np.array([not member.files for member in members])[passes.owners]
-    needed = taken.copy()
-    needed[margins.sample] = count
-    saved = 1 - needed.sum() / (count * photos)
-    record |= {"passes": int(networks.sum()), "passes_computed": round(passes.computed / photos, 2), "saved": float(saved),
-               "decided_after": np.bincount(needed, minlength=count + 1)[1:].tolist()}
+    total[whole] = 0
+    for p in range(count):
+        total[whole] += weights[p] * passes.probs[p, whole].astype(np.float64)
+    networks = sum(isinstance(source, Checkpoint) for _, source, _ in passes.sources)
+    needed = int((~known).sum()) * photos
+    record |= {"passes": networks, "passes_computed": round(passes.computed / photos, 2),
+               "saved": 1 - passes.computed / needed if needed else 0.0,
+               "decided_after": np.bincount(taken, minlength=count + 1)[1:].tolist()}
     return Outcome(decide(total, rule.gains), dict.fromkeys(passes.views, 0.0), record)
 
 
@@ -166,15 +176,16 @@ def ensemble(paths: Sequence[Path], plan: Plan, data: Path, out: Path | None, se
         _check_out(out, data, paths, force)
     started = time.monotonic()
     ids = read_eval(data)
+    if settings.agree is not None:
+        sample_size(len(ids), settings.agree)
     members = find_members(paths, plan, ids, allow_missing)
+    # Before anything long: what is asked for is most likely what will be written.
+    _check_out(out or Path("submissions") / f"{default_name(members, settings)}.csv", data, _inputs(members), force)
     standing: Standing | None = None
     if settings.score:
         oof = oof_probs(members, plan, data, settings.tta if settings.score_tta else "none", engine, settings.force_views)
-        first = distinct(oof.probs)
-        copies = [m for m in range(len(members)) if m not in first]
-        for m in copies:
-            warn(f"{named_apart(members)[m]}: has the same probabilities as a member before it, and is left out")
-        oof, members = oof.without(copies), [members[m] for m in first]
+        copies = _copies(members, oof.probs, ids)
+        oof, members = oof.without(copies), [member for m, member in enumerate(members) if m not in copies]
         standing = judge(oof, settings.blend, settings.decision, settings.force_blend)
         if standing.kept_mean:
             warn(_kept_mean(standing))
@@ -183,9 +194,9 @@ def ensemble(paths: Sequence[Path], plan: Plan, data: Path, out: Path | None, se
                                decision=standing.record["used"][1] if standing else settings.decision)
     if out is None:
         out = Path("submissions") / f"{default_name(members, used)}.csv"
-        _check_out(out, data, paths, force)
+        _check_out(out, data, _inputs(members), force)
     record = {"kit": __version__, "command": command_line, "settings": vars(settings) | {"used": rule.blend},
-              "plan": plan.hash, "temperature": rule.temperature, "biases": rule.biases.tolist(),
+              "plan": plan.hash, "batch_size": engine.photos, "temperature": rule.temperature, "biases": rule.biases.tolist(),
               "members": _describe(members, rule, standing, out), "oof": standing.record if standing else None}
     return out, _finish(members, rule, data, ids, out, settings, engine, record, started, force)
 
@@ -197,31 +208,60 @@ def again(source: Path, plan: Plan, data: Path, out: Path | None, engine: Engine
     Members are looked for where the record says, seen from its own folder, and must have the same hashes.
     """
     started = time.monotonic()
-    record, ids = read_json(source), read_eval(data)
+    remedy = "name the .json beside a submission that kit.ensemble has written"
+    if not source.is_file():
+        raise problem(source, f"there is no such file{near(source)}", remedy=remedy)
+    record, ids, folder = read_json(source), read_eval(data), source.resolve().parent
     try:
         settings = Settings(**{key: value for key, value in record["settings"].items() if key != "used"})
-        rule = Rule(record["settings"]["used"], np.array([m["weight"] for m in record["members"]]), record["temperature"],
-                    np.array(record["biases"]))
-        files = [(source.parent / file["path"], file["sha256"]) for m in record["members"] for file in m["files"]]
-        wanted = record["sha256"]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise problem(source, f"is no record of a submission ({type(error).__name__}: {error})",
-                      remedy="name the .json beside a submission that kit.ensemble has written") from error
+        rule = Rule(record["settings"]["used"], np.array([float(m["weight"]) for m in record["members"]]),
+                    float(record["temperature"]), np.array(record["biases"], dtype=np.float64))
+        files = [[(folder / file["path"], str(file["sha256"])) for file in m["files"]] for m in record["members"]]
+        names, wanted, batch_size = [m["name"] for m in record["members"]], record["sha256"], int(record["batch_size"])
+        strengths = record["oof"] and [float(m["f1"]) for m in record["oof"]["members"]]
+        whole = (rule.blend in BLENDS and rule.biases.shape == (NUM_CLASSES,) and np.isfinite(rule.biases).all()
+                 and bool(np.isclose(rule.weights.sum(), 1)) and (rule.weights >= 0).all() and 0 < rule.temperature < np.inf)
+        if not whole or not all(files) or not re.fullmatch("[0-9a-f]{64}", wanted):
+            raise ValueError("its rule is damaged")
+        if strengths is not None and (len(strengths) != len(files) or not _SHOWN <= record["oof"].keys()):
+            raise ValueError("its out-of-fold score is damaged")
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise problem(source, f"is no record of a submission ({type(error).__name__}: {error})", remedy=remedy) from error
     out = out or source.with_suffix(".csv")
-    _check_out(out, data, [path for path, _ in files], force)
-    gone = [str(path) for path, _ in files if not path.exists()]
-    if gone:
-        raise problem(source, "members that are not where they were", gone, "put them back")
-    other = [str(path) for path, digest in files if file_hash(path) != digest]
-    if other:
-        raise problem(source, "members that are not the files they were", other, "put the right ones back")
-    members = find_members([path for path, _ in files if not re.search(r"\.oof\.(npz|csv)$", path.name)], plan, ids, True)
-    if len(members) != len(rule.weights):
-        raise problem(source, f"names {len(rule.weights)} members, and {len(members)} are found", remedy="put them back")
-    described = [m | {"files": [{**file, "path": _seen_from(source.parent / file["path"], out)} for file in m["files"]]}
+    flat = [file for own in files for file in own]
+    _check_out(out, data, [path for path, _ in flat], force)
+    for what, bad in (("members that are not where they were", [str(path) for path, _ in flat if not path.exists()]),
+                      ("members that are not the files they were",
+                       [str(path) for path, digest in flat if path.exists() and file_hash(path) != digest])):
+        if bad:
+            raise problem(source, what, bad, "put them back")
+    members = [read_members(name, [path for path, _ in own], plan, ids) for name, own in zip(names, files)]
+    _check_out(out, data, _inputs(members), force)
+    described = [m | {"files": [{**file, "path": _seen_from(folder / file["path"], out)} for file in m["files"]]}
                  for m in record["members"]]
-    new = record | {"kit": __version__, "command": command_line, "members": described}
+    new = record | {"kit": __version__, "members": described, "remade_by": command_line}
+    engine = dataclasses.replace(engine, batch_size=engine.batch_size or batch_size)
     return out, _finish(members, rule, data, ids, out, settings, engine, new, started, force, wanted)
+
+
+def _inputs(members: Sequence[Member]) -> list[Path]:
+    """The files and folders of members, which no submission may lie over or in."""
+    return [*(file for m in members for file in m.files),
+            *(c.path.parent if c.path.name == "best.safetensors" else c.path for m in members for c in m.checkpoints)]
+
+
+def _copies(members: Sequence[Member], probs: np.ndarray, ids: Sequence[str]) -> list[int]:
+    """The members to leave out: files whose probabilities are those of a file before it, out of fold and for the submission."""
+    names, first = named_apart(members), distinct(probs)
+    left_out = []
+    for m in set(range(len(members))) - set(first):
+        alike = next(k for k in first if len(distinct(probs[[k, m]])) == 1)
+        ours, theirs = members[m].test, members[alike].test
+        if ours is not None and theirs is not None and len(distinct(np.stack([theirs.at(ids), ours.at(ids)]))) == 1:
+            left_out.append(m)
+        warn(f"{names[m]}: has the same {'' if m in left_out else 'out-of-fold '}probabilities as {names[alike]}, and "
+             + ("is left out" if m in left_out else "counts beside it"))
+    return left_out
 
 
 def _finish(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], out: Path, settings: Settings,
@@ -234,25 +274,30 @@ def _finish(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str
         outcome = blend_early(members, rule, data, ids, settings, engine, [strengths[m] for m in heard])
     else:
         outcome = blend_in_full(members, rule, data, ids, settings, engine)
-    write_submission(out, ids, outcome.classes, info_csv(data), force, wanted)
     record = record | {"photos": len(ids), "views": outcome.views, **outcome.record,
                        "counts": np.bincount(outcome.classes, minlength=NUM_CLASSES).tolist(),
-                       "seconds": round(time.monotonic() - started, 1), "sha256": file_hash(out)}
-    write_json(out.with_suffix(".json"), record, force=True)
-    return record
+                       "seconds": round(time.monotonic() - started, 1)}
+    return write_submission(out, ids, outcome.classes, info_csv(data), record, force, wanted)
 
 
 def _check_out(out: Path, data: Path, paths: Sequence[Path], force: bool) -> None:
     if out.suffix != ".csv":
         raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
-    refuse_input(out, data, *paths)
+    for place in (out, out.with_suffix(".json")):
+        refuse_input(place, data, *paths)
+    record = out.with_suffix(".json")
     if not force:
-        refuse_existing(out, out.with_suffix(".json"))
+        refuse_existing(out, record)
+    elif record.exists() and not {"kit", "sha256", "members"} <= read_json(record).keys():
+        raise problem(record, "is no record of a submission, and would be replaced by one", remedy="choose another --out")
+    place = next(folder for folder in out.absolute().parents if folder.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise problem(out, f"cannot be written: {place} is read-only, or no folder", remedy="choose another --out")
 
 
 def _seen_from(path: Path, out: Path) -> str:
     """A member's path as seen from the submission's folder, so that both can move together."""
-    return Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
+    return Path(os.path.relpath(path.absolute(), out.resolve().parent)).as_posix()
 
 
 def _describe(members: Sequence[Member], rule: Rule, standing: Standing | None, out: Path) -> list[dict[str, Any]]:
@@ -271,10 +316,10 @@ def _describe(members: Sequence[Member], rule: Rule, standing: Standing | None, 
 
 def _kept_mean(standing: Standing) -> str:
     oof = standing.record
-    asked = next(c for c in oof["candidates"] if c["name"] == " + ".join(oof["asked"]))
-    low, high = asked["gain_interval"]
-    return (f"{asked['name']} is not used, but {' + '.join(oof['used'])}: its nested gain, {asked['gain']:+.4f}, is not above "
-            f"chance (95 % interval {low:+.4f} to {high:+.4f}); --force-blend uses it all the same")
+    tested = oof["tested"]
+    low, high = tested["interval"]
+    return (f"{' + '.join(oof['asked'])} is not used, but {tested['over']}: its nested gain over that, {tested['gain']:+.4f}, is "
+            f"not above chance (95 % interval {low:+.4f} to {high:+.4f}); --force-blend uses it all the same")
 
 
 def default_name(members: Sequence[Member], settings: Settings) -> str:
@@ -286,7 +331,8 @@ def default_name(members: Sequence[Member], settings: Settings) -> str:
     names = list(map(one, members))
     name = "_".join(names) if len("_".join(names)) < 100 else f"{names[0]}_and_{len(names) - 1}_more"
     return "-".join([name, settings.tta, *[settings.blend] * (settings.blend != "mean"),
-                     *[settings.decision] * (settings.decision != "argmax")])
+                     *[settings.decision] * (settings.decision != "argmax"),
+                     *([f"agree{settings.agree:g}"] if settings.agree is not None else [])])
 
 
 # ---------------------------------------------------------------- what a person sees
@@ -319,7 +365,7 @@ def show_record(record: dict[str, Any]) -> None:
         say()
     if len(record["views"]) > 1:
         gains = oof.get("views", {}) if oof else {}
-        show_table("Views" + (": seconds for the submission, macro-F1 out of fold alone, and what each adds to the others"
+        show_table("Views" + (": seconds for the submission; macro-F1 out of fold, alone and added to the others, by the mean"
                               if gains else ": seconds for the submission; --score-tta tells what each is worth"),
                    ["view", "seconds", *(["alone", "adds", "95 %"] if gains else [])],
                    [[view, f"{record['views'][view]:.1f}" if record["views"].get(view) else "-",
@@ -333,11 +379,11 @@ def show_record(record: dict[str, Any]) -> None:
     say(f"{n} checkpoint{'s'[:n != 1]} of {', '.join(m['name'] for m in record['members'])}; views: "
         f"{', '.join(record['views'])}; {computed}; {duration(record['seconds'])}")
     if "saved" in record:
-        say(f"decided early: {record['saved']:.1%} of all passes saved; photos decided after each pass: "
+        say(f"decided early: {record['saved']:.1%} of the networks' passes saved; photos decided after each pass: "
             + " ".join(map(str, record["decided_after"])))
     if "agree" in record:
         agree = record["agree"]
-        say(f"with 95 % confidence at most {agree['bound']} of {record['photos']:,} classes differ from the full run: of "
+        say(f"with 95 % confidence at most {agree['allowed']} of {record['photos']:,} classes differ from the full run: of "
             f"{agree['sample']:,} photos run in full, {agree['fitted_on']:,} gave the margins "
             f"({' '.join(f'{m:.2f}' for m in agree['margins'])}), and {agree['differ']} of the other {agree['tested_on']:,} "
             "differ")
@@ -398,13 +444,14 @@ def main(argv: Sequence[str] | None = None) -> None:
                         help="stop earlier: with 95 %% confidence such a share of classes, say .998, is that of the full run")
     parser.add_argument("--from", type=Path, metavar="FILE.json", dest="source",
                         help="make a record's submission again, to the byte")
-    parser.add_argument("--check", type=Path, metavar="FILE.csv", help="check a submission, whoever made it; write nothing")
+    parser.add_argument("--check", type=Path, nargs="+", metavar="FILE.csv",
+                        help="check submissions, whoever made them; write nothing")
     parser.add_argument("--out", type=Path,
                         help="default: submissions/<members>-<tta>.csv, with blend and decision if not the plain ones")
     parser.add_argument("--allow-missing-folds", action="store_true", help="take a run with the folds that are there")
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
     parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
-    parser.add_argument("--batch-size", type=int, default=32, help="photos a batch (default: 32)")
+    parser.add_argument("--batch-size", type=int, help=f"photos a batch (default: {BATCH_SIZE}, or the record's)")
     parser.add_argument("--force", action="store_true", help="overwrite an existing submission")
     args = parser.parse_intermixed_args(argv)
     if [bool(args.members), args.source is not None, args.check is not None].count(True) != 1:
@@ -414,9 +461,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         value = getattr(args, name)
         if value is not None and value < (name == "batch_size"):
             raise KitError(f"--{name.replace('_', '-')} {value}: take {int(name == 'batch_size')} or more")
+    which = "--check" if args.check is not None else "--from" if args.source is not None else ""
+    of_place = ["members", "check", "data", "plan"]
+    of_place += ["source", "out", "device", "workers", "batch_size", "force"] * (which == "--from")
+    idle = [name for name, value in vars(args).items() if which and name not in of_place and value != parser.get_default(name)]
+    if idle:
+        option = "--decide" if idle[0] == "decision" else "--" + idle[0].replace("_", "-")
+        raise KitError(f"{which}: takes no {option}{', for the record says it' * (which == '--from')}; leave it out")
     data = find_data(args.data)
     if args.check is not None:
-        return show_check(args.check, info_csv(data), read_plan(args.plan) if args.plan.exists() else None)
+        return show_checks(args.check, info_csv(data), args.plan)
     words = shlex.join(["python", "-m", "kit.ensemble", *map(str, sys.argv[1:] if argv is None else argv)])
     if args.out is not None:
         refuse_input(args.out, data, args.plan)
@@ -434,14 +488,32 @@ def main(argv: Sequence[str] | None = None) -> None:
         warn(line)
 
 
-def show_check(path: Path, info: Path, plan: Plan | None) -> None:
-    """Check a submission and say what was found; raises `KitError` where the competition would refuse it."""
-    expected = expected_of(path, plan)
-    warnings = check_submission(path, info, expected)
-    say(f"{path}: would pass: same ids as {info}, same order, whole numbers 0..17"
-        + (f"; class counts held against {expected.source}" if expected else ""))
-    for line in warnings:
+def show_checks(paths: Sequence[Path], info: Path, plan_path: Path) -> None:
+    """Check submissions and say what was found; raises `KitError` where the competition would refuse one, after all of them."""
+    plan = None
+    if plan_path.exists():
+        try:
+            plan = read_plan(plan_path)
+        except KitError as error:
+            warn(f"without the plan's labels: {error}")
+    refused: list[str] = []
+    for path in paths:
+        try:
+            if not path.is_file():
+                raise problem(path, f"there is no such file{near(path)}", remedy="name a submission")
+            expected = expected_of(path, plan)
+            warnings = check_submission(path, info, expected)
+        except KitError as error:
+            refused.append(str(error))
+            continue
+        say(f"{path}: would pass: same ids as {info}, same order, whole numbers 0..17"
+            + (f"; class counts held against {expected.source}" if expected else ""))
+        for line in warnings:
+            warn(line)
+    for line in refused[1:]:
         warn(line)
+    if refused:
+        raise KitError(refused[0])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """The members of an ensemble, runs and other teams' probability files, and their probabilities, joined by id."""
 
 import contextlib
+import dataclasses
 import difflib
+import functools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from kit.checkpoint import Card
 
 PROBABILITY_FILES: Final = (".npz", ".csv")
+BATCH_SIZE: Final = 32
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,12 @@ class Engine:
 
     device: str | None = None
     workers: int | None = None
-    batch_size: int = 32
+    batch_size: int | None = None
+
+    @property
+    def photos(self) -> int:
+        """The photos a batch."""
+        return self.batch_size or BATCH_SIZE
 
 
 # ---------------------------------------------------------------- finding them
@@ -69,19 +78,25 @@ def find_members(paths: Sequence[Path], plan: Plan, ids: Sequence[str], allow_mi
     `KitError` for a folder without a checkpoint, one of another plan, one named twice, and, unless allowed, a run without a
     checkpoint for each fold.
     """
-    runs: dict[tuple[Path, str], list[Checkpoint]] = {}
+    runs: dict[tuple[Path, str, int], list[Checkpoint]] = {}
     files: dict[Path, Member] = {}
-    order: list[tuple[Path, str] | Path] = []
+    order: list[tuple[Path, str, int] | Path] = []
     for path in paths:
         if path.suffix in PROBABILITY_FILES and not path.is_dir():
             if path.resolve() in files:
                 raise problem(path, "the same file twice", remedy="name each member once")
-            files[path.resolve()] = read_member_file(path, plan, ids)
+            if any(oof_beside(other).resolve() == path.resolve() for other in paths):
+                continue  # a glob has taken it with its own
+            beside = oof_beside(path)
+            files[path.resolve()] = read_member_file(path, plan, ids, beside if beside.exists() else None)
             order.append(path.resolve())
             continue
-        for key, checkpoint in _find_checkpoints(path, plan, allow_missing):
-            runs.setdefault(key, []).append(checkpoint)
-            order.append(key)
+        for (place, recipe), checkpoint in _find_checkpoints(path, plan, allow_missing):
+            # A second checkpoint of a fold is of a second member.
+            own = [c for key, run in runs.items() if key[:2] == (place, recipe) for c in run]
+            number = sum(c.card.fold == checkpoint.card.fold for c in own)
+            runs.setdefault((place, recipe, number), []).append(checkpoint)
+            order.append((place, recipe, number))
     found = [checkpoint for run in runs.values() for checkpoint in run]
     repeated = [str(c.path) for i, c in enumerate(found) if c.hash in {other.hash for other in found[:i]}]
     if repeated:
@@ -89,29 +104,28 @@ def find_members(paths: Sequence[Path], plan: Plan, ids: Sequence[str], allow_mi
     members = [files[key] if isinstance(key, Path) else Member(key[1] or key[0].name, tuple(runs[key]))
                for key in dict.fromkeys(order)]
     for member in members:
-        folds = [c.card.fold for c in member.checkpoints]
-        if len(set(folds)) < len(folds):
-            raise problem(member.name, f"has two checkpoints of fold {max(folds, key=folds.count)}",
-                          remedy="name one; kit.soup averages the weights of a fold's checkpoints")
+        if len({json.dumps(c.card.recipe, sort_keys=True) for c in member.checkpoints}) > 1:
+            warn(f"{member.name}: its folds were trained by different recipes")
     return members
 
 
 def _find_checkpoints(path: Path, plan: Plan, allow_missing: bool) -> Iterable[tuple[tuple[Path, str], Checkpoint]]:
     """The checkpoints of a path, each with the folder and, for a bare file, the recipe's name, that make it one's run."""
     from kit.checkpoint import read_card
-    if path.suffix == ".safetensors" and path.is_file() and path.name != "best.safetensors":
+    of_fold = path.name == "best.safetensors" and re.fullmatch(r"fold\d+", path.resolve().parent.name)
+    if path.suffix == ".safetensors" and path.is_file() and not of_fold:
         card = read_card(path)
         _check_card(path, card, plan)
         return [((path.resolve().parent, card.recipe["name"]), Checkpoint(path, card, file_hash(path)))]
-    run = path.parent if path.name == "best.safetensors" else path
+    run = path.parent if of_fold else path
     single = (run / "best.safetensors").exists()
     folders = [run] if single else [run / f"fold{k}" for k in range(plan.k)]
     there = [folder for folder in folders if (folder / "best.safetensors").exists()]
     if not there:
-        near = difflib.get_close_matches(run.name, _names_beside(run), n=1)
-        raise problem(run, "holds no checkpoint" if run.is_dir() else "there is no such run" + (
-            f" (did you mean {run.parent / near[0]}?)" if near else ""),
-            remedy="train it with python -m kit.train RECIPE --fold all")
+        loose = sorted(run.glob("*.safetensors")) if run.is_dir() else []
+        raise problem(run, "holds no checkpoint" if run.is_dir() else f"there is no such run{near(run)}",
+                      remedy=f"name the files in it, such as {loose[0]}" if loose
+                      else "train it with python -m kit.train RECIPE --fold all")
     missing = [folder.name for folder in folders if folder not in there]
     if missing and not allow_missing:
         raise problem(run, "folds without a checkpoint", missing, "train them with python -m kit.train RECIPE --fold "
@@ -124,11 +138,23 @@ def _find_checkpoints(path: Path, plan: Plan, allow_missing: bool) -> Iterable[t
         if not single and folder.name != f"fold{card.fold}":
             raise problem(files.best, f"is the checkpoint of fold {card.fold}", remedy="move it to its own folder")
         epochs = len(read_metrics(files.metrics))
-        if files.last.exists() or (epochs < card.recipe["epochs"] and not card.recipe["patience"] and card.select != "soup"):
+        whole = epochs >= card.recipe["epochs"] or card.recipe["patience"] or not files.metrics.exists()  # a soup has none
+        if files.last.exists() or not whole:
             warn(f"{folder}: training is not finished ({epochs} of {card.recipe['epochs']} epochs)")
         key = (run.resolve().parent if single else run.resolve(), "")
         found.append((key, Checkpoint(files.best, card, file_hash(files.best))))
     return found
+
+
+def read_members(name: str, files: Sequence[Path], plan: Plan, ids: Sequence[str]) -> Member:
+    """The member that a record names by its files: checkpoints, or a file of probabilities first."""
+    from kit.checkpoint import read_card
+    if files[0].suffix in PROBABILITY_FILES:
+        return dataclasses.replace(read_member_file(files[0], plan, ids, *files[1:2]), name=name)
+    checkpoints = tuple(Checkpoint(path, read_card(path), file_hash(path)) for path in files)
+    for checkpoint in checkpoints:
+        _check_card(checkpoint.path, checkpoint.card, plan)
+    return Member(name, checkpoints)
 
 
 def _check_card(path: Path, card: "Card", plan: Plan) -> None:
@@ -138,39 +164,45 @@ def _check_card(path: Path, card: "Card", plan: Plan) -> None:
         raise problem(path, f"is of a trial on {card.limit} photos", remedy="train the recipe without --limit")
 
 
-def _names_beside(path: Path) -> list[str]:
+def near(path: Path) -> str:
+    """The name beside a path that is not there which was most likely meant, for a message."""
     try:
-        return [other.name for other in path.parent.iterdir() if other.is_dir()]
+        found = difflib.get_close_matches(path.name, [other.name for other in path.parent.iterdir()], n=1)
     except OSError:
-        return []
+        return ""
+    return f" (did you mean {path.parent / found[0]}?)" if found else ""
 
 
-def read_member_file(path: Path, plan: Plan, ids: Sequence[str]) -> Member:
-    """A member of another team's probabilities: `path`, and the out-of-fold ones in it or in `<stem>.oof.<suffix>` beside it.
+def oof_beside(path: Path) -> Path:
+    """Where a probability file's out-of-fold ones lie, if they are not in it: `<stem>.oof.<suffix>`."""
+    return path.with_name(f"{path.stem}.oof{path.suffix}")
+
+
+def read_member_file(path: Path, plan: Plan, ids: Sequence[str], beside: Path | None = None) -> Member:
+    """A member of another team's probabilities: `path`, and the out-of-fold ones in it or in the file `beside`.
 
     Raises `KitError` where ids are missing, or are neither to be predicted nor training photos.
     """
     if not path.exists():
-        raise problem(path, "there is no such file", remedy="name a run's folder, or a file of probabilities")
-    beside = path.with_name(f"{path.stem}.oof{path.suffix}")
-    files = (path, beside) if beside.exists() else (path,)
+        raise problem(path, "there is no such file" + near(path), remedy="name a run's folder, or a file of probabilities")
+    files = (path, beside) if beside else (path,)
     tables = [read_foreign_probs(file) for file in files]
     train = set(plan.photos["image"])
+    known = train.union(ids)
     for file, table in zip(files, tables):
-        extra = [i for i in table.ids.tolist() if i not in train and i not in set(ids)] if len(
-            set(table.ids.tolist()) - train - set(ids)) else []
+        extra = [i for i in table.ids.tolist() if i not in known]
         if extra:
             raise problem(file, "has ids that are neither to be predicted nor training photos", extra,
                           "training photos are called as in the plan, PERSON/mask1.jpg")
     both = Probs(np.concatenate([t.ids for t in tables]), np.concatenate([t.probs for t in tables]))
     if len(np.unique(both.ids)) < len(both.ids):
-        raise problem(beside, f"has ids that {path.name} has, too", remedy="keep each in one of the two")
+        raise problem(files[-1], f"has ids that {path.name} has, too", remedy="keep each in one of the two")
     test = np.isin(both.ids, list(ids))
     oof = Probs(both.ids[~test], both.probs[~test]) if not test.all() else None
     for what, wanted, there in (("photos to predict", ids, both.ids[test]), ("training photos", sorted(train), both.ids[~test])):
         missing = sorted(set(wanted) - set(there.tolist()))
         if missing and (what == "photos to predict" or oof is not None):
-            raise problem(path if len(files) == 1 or what == "photos to predict" else beside, f"lacks {what}", missing,
+            raise problem(path if what == "photos to predict" else files[-1], f"lacks {what}", missing,
                           "every one of them needs a row")
     return Member(path.stem, (), files, Probs(both.ids[test], both.probs[test]), oof)
 
@@ -178,7 +210,10 @@ def read_member_file(path: Path, plan: Plan, ids: Sequence[str]) -> Member:
 def named_apart(members: Sequence[Member]) -> list[str]:
     """The members' names, by their places where two have the same."""
     def place(member: Member) -> str:
-        return str(member.files[0] if member.files else member.checkpoints[0].path.parent)
+        if member.files:
+            return str(member.files[0])
+        first = member.checkpoints[0].path
+        return str(first.parent.parent if first.name == "best.safetensors" else first)
     names = [member.name for member in members]
     return [place(m) if names.count(name) > 1 else name for name, m in zip(names, members)]
 
@@ -191,7 +226,7 @@ def _enough_memory(engine: Engine, device: "torch.device") -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise KitError(f"the memory of {device} is too small for {engine.batch_size} photos a batch; take a smaller "
+        raise KitError(f"the memory of {device} is too small for {engine.photos} photos a batch; take a smaller "
                        "--batch-size, or another --device") from error
 
 
@@ -203,7 +238,24 @@ def _key(checkpoint: Checkpoint, photos: str, view: str, device: "torch.device")
                        "precision": str(choose_precision(device, card.parameters)).removeprefix("torch.")})
 
 
-def _kept(path: Path, key: str, ids: Sequence[str]) -> Probs | None:
+def _place(checkpoint: Checkpoint, prefix: str, key: str) -> Path:
+    return checkpoint.path.parent / f"{prefix}-{text_hash(key)[:16]}.npz"
+
+
+def _keep(tables: Iterable[tuple[Checkpoint, Probs]], prefix: str) -> None:
+    """Keep probabilities beside their checkpoints; where that cannot be, the next ensemble computes them again."""
+    failed = []
+    for checkpoint, table in tables:
+        try:
+            write_probs(_place(checkpoint, prefix, table.key), table, force=True)
+        except KitError as error:
+            failed.append(str(error).partition(";")[0])
+    if failed:
+        warn(f"probabilities are not kept ({len(failed)} files): {failed[0]}")
+
+
+def _kept(checkpoint: Checkpoint, prefix: str, key: str, ids: Sequence[str]) -> Probs | None:
+    path = _place(checkpoint, prefix, key)
     if not path.exists():
         return None
     try:
@@ -223,17 +275,15 @@ def predict_passes(checkpoints: Sequence[Checkpoint], root: Path, ids: Sequence[
     missing. `known` gives a checkpoint's plain view where that is known.
     """
     from kit.checkpoint import load
-    from kit.predict import choose_device, predict
+    from kit.predict import check_views, choose_device, predict
     from kit.views import make_views
     views, device = make_views(tta, force_views), choose_device(engine.device)
     photos = content_hash(root, ids)
     found: dict[tuple[int, str], Probs] = {}
-    paths: dict[tuple[int, str], Path] = {}
     for c, checkpoint in enumerate(checkpoints):
         for view in views:
             key = _key(checkpoint, photos, view, device)
-            paths[c, view] = checkpoint.path.parent / f"{prefix}-{text_hash(key)[:16]}.npz"
-            kept = (known(checkpoint) if known and view == "plain" else None) or _kept(paths[c, view], key, ids)
+            kept = (known(checkpoint) if known and view == "plain" else None) or _kept(checkpoint, prefix, key, ids)
             if kept is not None:
                 found[c, view] = kept
     lacking = {view: [c for c in range(len(checkpoints)) if (c, view) not in found] for view in views}
@@ -243,19 +293,17 @@ def predict_passes(checkpoints: Sequence[Checkpoint], root: Path, ids: Sequence[
     # Every missing view of every checkpoint that lacks one: a pass too many where only some lack a view, and one decode.
     todo = {view: transform for view, transform in views.items() if lacking[view]}
     networks = [load(checkpoints[c].path, device) for c in absent]
+    check_views(networks, todo, device)
     workers = default_workers(device.type) if engine.workers is None else engine.workers
     pixels = Photos(root, ids, list(dict.fromkeys(network.geometry for network in networks)))
-    loader = make_loader(pixels, batches_of(len(ids), engine.batch_size), workers, device)
+    loader = make_loader(pixels, batches_of(len(ids), engine.photos), workers, device)
     with Progress(f"{len(absent)} checkpoints x {len(todo)} views", len(ids)) as progress, _enough_memory(engine, device):
         probs, seconds = predict(networks, loader, todo, device, progress)
     for n, c in enumerate(absent):
         for v, view in enumerate(todo):
             found[c, view] = Probs(np.array(ids, dtype=np.str_), probs[n, v], _key(checkpoints[c], photos, view, device),
                                    float(seconds[v]) / len(absent))
-            try:
-                write_probs(paths[c, view], found[c, view], force=True)
-            except KitError as error:
-                warn(f"probabilities are not kept: {error}")
+    _keep(((checkpoints[c], found[c, view]) for c in absent for view in todo), prefix)
     return found, len(absent) * len(todo)
 
 
@@ -267,7 +315,8 @@ def read_oof(checkpoint: Checkpoint, plan: Plan) -> Probs | None:
     if checkpoint.path.name != "best.safetensors":
         return None
     fold, path = checkpoint.card.fold, Fold(checkpoint.path.parent).oof
-    remedy = f"python -m kit.train RECIPE --fold {fold} makes it again"
+    remedy = (f"python -m kit.train RECIPE --fold {fold} makes it again" if Fold(checkpoint.path.parent).metrics.exists()
+              else "make the soup again, with --force")
     if not path.exists():
         raise problem(path, "is not there", remedy=remedy)
     oof = read_probs(path)
@@ -299,13 +348,15 @@ class Oof:
     views: dict[str, np.ndarray]
     photos: pd.DataFrame
 
-    @property
+    @functools.cached_property
     def probs(self) -> np.ndarray:
         """The mean over the views, (M, N, 18)."""
         return mean_of(list(self.views.values()))
 
     def without(self, members: Sequence[int]) -> "Oof":
         """The same without some members."""
+        if not members:
+            return self
         kept = [m for m in range(len(self.views["plain"])) if m not in members]
         return Oof({view: probs[kept] for view, probs in self.views.items()}, self.photos)
 
@@ -337,22 +388,30 @@ def oof_probs(members: Sequence[Member], plan: Plan, data: Path, tta: str, engin
         for n, (m, _) in enumerate(of):
             for view in views:
                 tables[m][view].append(found[n, view])
-    joined = [{view: Probs(np.concatenate([t.ids for t in parts]), np.concatenate([t.probs for t in parts]))
-               for view, parts in own.items()} for own in tables]
-    common = set(joined[0]["plain"].ids.tolist()).intersection(*(own["plain"].ids.tolist() for own in joined[1:]))
-    photos = plan.photos[plan.photos["image"].isin(common)].reset_index(drop=True)
+    of_member = [{i for table in own["plain"] for i in table.ids.tolist()} for own in tables]
+    photos = plan.photos[plan.photos["image"].isin(set.intersection(*of_member))].reset_index(drop=True)
     if photos.empty:
         raise KitError("the members' folds have no photo in common, so that their ensemble has no out-of-fold score; name whole "
                        "runs, or --no-score")
+    if len(photos) < max(map(len, of_member)):
+        least = int(np.argmin([len(there) for there in of_member]))
+        warn(f"the score, and whatever is fitted, is of {len(photos):,} of {len(plan.photos):,} training photos: "
+             f"{named_apart(members)[least]} has no more")
     images = photos["image"].tolist()
-    return Oof({view: np.stack([own[view].at(images) for own in joined]) for view in views}, photos)
+    stacks = {view: np.empty((len(members), len(images), NUM_CLASSES), np.float32) for view in views}
+    for view, stack in stacks.items():
+        for target, own in zip(stack, tables):
+            parts = own.pop(view)  # one copy at a time: a hundred members are large
+            target[:] = Probs(np.concatenate([t.ids for t in parts]), np.concatenate([t.probs for t in parts])).at(images)
+    return Oof(stacks, photos)
 
 
 class Passes:
     """The passes of an ensemble over photos: each a checkpoint with one view, or a file; run when asked, for the photos asked.
 
-    `owners` (passes,) are the members; `probs` (passes, N, 18) float32 holds what has been asked, nothing is computed twice.
-    `computed` counts the photos that went through a network. Photos come from a pixel cache, or are decoded for each pass.
+    `owners` (passes,) are the members; `probs` (passes, N, 18) float32 holds what has been asked, nothing is computed twice;
+    `known` (passes,) are those that need no network. `computed` counts the photos that went through one. Photos come from a
+    pixel cache, or are decoded for each pass.
     """
 
     def __init__(self, members: Sequence[Member], data: Path, ids: Sequence[str], tta: str, engine: Engine,
@@ -370,15 +429,18 @@ class Passes:
         self.owners = np.array([m for m, _, _ in self.sources])
         self.probs = np.full((len(self.sources), len(self.ids), NUM_CLASSES), np.nan, np.float32)
         self.computed, self._photos = 0, content_hash(self.root, self.ids)
+        self.known = np.zeros(len(self.sources), bool)
         self._caches: dict[Geometry, Cache | None] = {}
         for p, (_, source, view) in enumerate(self.sources):
             if isinstance(source, Probs):
                 self.probs[p] = source.at(self.ids)
+                self.known[p] = True
                 continue
             key = _key(source, self._photos, view, self.device)
-            kept = _kept(source.path.parent / f"probs-{text_hash(key)[:16]}.npz", key, self.ids)
+            kept = _kept(source, "probs", key, self.ids)
             if kept is not None:
                 self.probs[p] = kept.at(self.ids)
+                self.known[p] = True
 
     def weights(self, rule: "Rule") -> np.ndarray:
         """The weight of each pass, (passes,), where a member's passes share its own."""
@@ -394,17 +456,23 @@ class Passes:
 
     def _run(self, p: int, rows: np.ndarray, progress: Progress) -> None:
         from kit.checkpoint import load
-        from kit.predict import predict
+        from kit.predict import check_views, predict
         _, checkpoint, view = self.sources[p]
         assert isinstance(checkpoint, Checkpoint)
         geometry = checkpoint.card.geometry
         if geometry not in self._caches:
-            folder = checkpoint.path.resolve().parents[2] / "pixels" / "eval"
-            self._caches[geometry] = cached(folder, self.root, self.ids, geometry)
+            folder = checkpoint.path.resolve().parent  # of a fold in a run among runs, or of a file that lies anywhere
+            self._caches[geometry] = (cached(folder.parents[1] / "pixels" / "eval", self.root, self.ids, geometry)
+                                      if re.fullmatch(r"fold\d+", folder.name) and len(folder.parents) > 3 else None)
         workers = default_workers(self.device.type) if self.engine.workers is None else self.engine.workers
         photos = Photos(self.root, [self.ids[i] for i in rows], [geometry], cache=self._caches[geometry])
-        loader = make_loader(photos, batches_of(len(rows), self.engine.batch_size), workers, self.device)
+        loader = make_loader(photos, batches_of(len(rows), self.engine.photos), workers, self.device)
         with _enough_memory(self.engine, self.device):
-            probs, _ = predict([load(checkpoint.path, self.device)], loader, {view: self.views[view]}, self.device, progress)
+            network = load(checkpoint.path, self.device)
+            check_views([network], {view: self.views[view]}, self.device)
+            probs, seconds = predict([network], loader, {view: self.views[view]}, self.device, progress)
         self.probs[p, rows] = probs[0, 0]
         self.computed += len(rows)
+        if len(rows) == len(self.ids):
+            key = _key(checkpoint, self._photos, view, self.device)
+            _keep([(checkpoint, Probs(np.array(self.ids, dtype=np.str_), probs[0, 0], key, float(seconds[0])))], "probs")

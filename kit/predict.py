@@ -71,6 +71,23 @@ def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:
     return photos.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
 
 
+def check_views(networks: Sequence[Network], views: dict[str, View], device: torch.device) -> None:
+    """Raise `KitError` for a view whose size a network does not take: some architectures are built for one size."""
+    with torch.inference_mode():
+        for network in networks:
+            plain = torch.zeros(1, 3, *network.geometry.size, device=device)
+            for name, view in views.items():
+                seen = view(plain)
+                if seen.shape == plain.shape:
+                    continue
+                try:
+                    network(seen)
+                except Exception as error:  # each architecture says it in its own way
+                    height, width = network.geometry.size
+                    raise KitError(f"view {name}: a network of {height} x {width} takes no photos of {seen.shape[2]} x "
+                                   f"{seen.shape[3]} ({str(error)[:100]}); leave it out of --tta") from error
+
+
 def predict(networks: Sequence[Network], loader: Any, views: dict[str, View], device: torch.device,
             progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities, softmax per network and view, float32 (networks, views, photos, 18), and the seconds each view took.

@@ -4,11 +4,12 @@
     python -m kit.soup runs/effb4_5fold
 
 makes `runs/effb4_5fold_soup`, a run whose folds have the mean of the weights that `--keep-epochs` kept, and its out-of-fold
-probabilities. Nothing is chosen on the fold, so that its score flatters nobody. Checkpoint files may be named instead, all of
-one fold. (Wortsman et al., Model soups, 2022; Izmailov et al., Averaging weights leads to wider optima, 2018.)
+probabilities. The last epochs are not chosen on the fold, so that their mean's score flatters nobody. Checkpoint files may be
+named instead, all of one fold. (Wortsman et al., Model soups, 2022.)
 """
 
 import dataclasses
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +20,10 @@ import numpy as np
 from kit.console import Parser, Progress, command, say
 from kit.data import find_data, train_images
 from kit.errors import problem
-from kit.members import Engine, fold_ids
+from kit.members import Engine, fold_ids, near
 from kit.metrics import Scores, score
 from kit.pixels import Photos, batches_of, default_workers, make_loader
-from kit.tables import Fold, Plan, Probs, oof_key, read_plan, refuse_existing, write_probs
+from kit.tables import Fold, Plan, Probs, file_hash, oof_key, read_plan, refuse_existing, refuse_input, write_probs
 
 if TYPE_CHECKING:
     from kit.checkpoint import Card
@@ -36,7 +37,7 @@ def ingredients(paths: Sequence[Path], last: int = 0) -> dict[Path, list[Path]]:
             found.setdefault(path.parent, []).append(path)
             continue
         if not path.is_dir():
-            raise problem(path, "there is no such run or checkpoint", remedy="name a run's folder")
+            raise problem(path, f"there is no such run or checkpoint{near(path)}", remedy="name a run's folder")
         folders = sorted({kept.parent for kept in [*path.glob("epoch*.safetensors"), *path.glob("fold*/epoch*.safetensors")]})
         if not folders:
             raise problem(path, "has no kept epochs", remedy="train it with python -m kit.train RECIPE --keep-epochs 3")
@@ -50,6 +51,10 @@ def check_ingredients(paths: Sequence[Path], plan: Plan) -> "list[Card]":
     """The cards of one fold's checkpoints; raises `KitError` where they are fewer than two, or of different folds or recipes."""
     from kit.checkpoint import read_card
     cards = [read_card(path) for path in paths]
+    hashes = [file_hash(path) for path in paths]
+    other = [str(path) for i, path in enumerate(paths) if hashes[i] in hashes[:i]]
+    if other:
+        raise problem(other[0], "the same checkpoint twice", other, "name each one once")
     other = [str(path) for path, card in zip(paths, cards) if card.plan != plan.hash]
     if other:
         raise problem(other[0], "was trained on another fold plan", other, "name its plan with --plan")
@@ -67,29 +72,41 @@ def check_ingredients(paths: Sequence[Path], plan: Plan) -> "list[Card]":
     return cards
 
 
+def check_place(paths: Sequence[Path], out: Path, data: Path, force: bool) -> None:
+    """Raise `KitError` unless a soup of the checkpoints `paths` may be made in the folder `out`."""
+    files = Fold(out)
+    refuse_input(files.best, data)
+    if files.metrics.exists() or files.last.exists() or out.resolve() in [path.resolve().parent for path in paths]:
+        raise problem(out, "is the folder of a training, which no soup may replace", remedy="choose another --out")
+    if not force:
+        refuse_existing(files.best, files.oof)
+
+
 def soup(paths: Sequence[Path], plan: Plan, data: Path, out: Path, engine: Engine = Engine(), force: bool = False) -> Scores:
     """Average the weights of one fold's checkpoints into the fold's folder `out`, and score it on the fold's photos."""
     from kit.checkpoint import load, save
     from kit.predict import choose_device, predict
     from kit.views import make_views
     cards, files = check_ingredients(paths, plan), Fold(out)
-    if not force:
-        refuse_existing(files.best, files.oof)
+    check_place(paths, out, data, force)
     networks = [load(path) for path in paths]
     states = [network.body.state_dict() for network in networks]
     mixed, card = networks[-1], cards[-1]
-    # Counts of batches stay the last one's; running means and variances are averaged as the weights are, like an EMA's.
+    # Batch norm's running means and variances are averaged as the weights are, as timm's moving average does it. That suits
+    # the last epochs of one training, which are close; those of SWA, far apart, need a pass over the training photos.
     mixed.body.load_state_dict({name: sum(state[name].double() for state in states).div(len(states)).to(value.dtype)
                                 if value.is_floating_point() else value for name, value in states[-1].items()})
     device, ids = choose_device(engine.device), fold_ids(plan, card.fold)
     workers = default_workers(device.type) if engine.workers is None else engine.workers
     photos = Photos(train_images(data), ids, [card.geometry])
-    loader = make_loader(photos, batches_of(len(ids), engine.batch_size), workers, device)
+    loader = make_loader(photos, batches_of(len(ids), engine.photos), workers, device)
     with Progress(f"fold {card.fold}", len(ids)) as progress:
         probs, _ = predict([mixed.to(device)], loader, make_views("none"), device, progress)
     truth = plan.photos.set_index("image").loc[ids, "label"].to_numpy()
     scores = score(truth, probs[0, 0].argmax(axis=1))
-    save(files.best, mixed, dataclasses.replace(card, select="soup", averaged=True, score=scores.f1))
+    # What was chosen on the fold, by its best epoch or by when training ended, flatters the mean's score as well.
+    chosen = card.recipe["patience"] or any(p.name == "best.safetensors" and c.select == "best" for p, c in zip(paths, cards))
+    save(files.best, mixed, dataclasses.replace(card, select="best" if chosen else "soup", averaged=True, score=scores.f1))
     write_probs(files.oof, Probs(np.array(ids, dtype=np.str_), probs[0, 0], oof_key(files.best, plan, card.fold)), force=True)
     say(f"{out}: the mean of epochs {' '.join(str(c.epoch) for c in cards)}: {scores.line()}; alone "
         f"{' '.join(f'{c.score:.3f}' for c in cards)}")
@@ -116,15 +133,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     plan, data = read_plan(args.plan), find_data(args.data)
     groups = ingredients(args.members, args.last)
     if any(path.is_file() for path in args.members):
+        if args.last:
+            raise problem("--last", "chooses among the epochs of a run, and files are named", remedy="leave it out")
         # Files are one soup, wherever they lie, so that a mix of folds is told and not parted in silence.
         groups = {next(iter(groups)): [path for paths in groups.values() for path in paths]}
     jobs = []
     for folder, paths in groups.items():
         fold = check_ingredients(paths, plan)[0].fold
-        run = args.out or folder.resolve().parent.with_name(f"{folder.resolve().parent.name}_soup")
+        place = folder.resolve()
+        if args.out is None and not re.fullmatch(r"fold\d+", place.name):
+            raise problem(paths[0], "lies in no fold of a run, which would give the soup its place", remedy="name one with --out")
+        run = args.out or place.parent.with_name(f"{place.parent.name}_soup")
         jobs.append((paths, run / f"fold{fold}"))
-    if not args.force:
-        refuse_existing(*(Fold(out).best for _, out in jobs))
+    twice = [str(out) for i, (_, out) in enumerate(jobs) if out in [other for _, other in jobs[:i]]]
+    if twice:
+        raise problem(twice[0], "would be made twice", twice, "take one run at a time with --out")
+    for paths, out in jobs:
+        check_place(paths, out, data, args.force)
     engine = Engine(args.device, args.workers)
     for paths, out in jobs:
         soup(paths, plan, data, out, engine, args.force)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from kit.blend import FITTED, Rule, decide, fit, nested, plain_f1, uniform
+from kit.blend import FITTED, Rule, fit, nested, plain_f1, uniform
 from kit.console import Progress
 from kit.labels import NUM_CLASSES
 from kit.members import Oof, mean_of
@@ -71,18 +71,20 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
         candidates[which] = Candidate(" + ".join(which), plain_f1(rule.classes(probs), truth), f1, people.interval(draws),
                                       f1 - plain_f1(outcomes["mean", "argmax"][1], truth), people.interval(draws - base))
     fitted = blend in FITTED or decision == "bias"
-    gain = people.macro(outcomes[blend, decision][1]) - people.macro(outcomes[plain, "argmax"][1])
-    pays = people.interval(gain)[0] > 0
+    asked, over = outcomes[blend, decision][1], outcomes[plain, "argmax"][1]
+    tested: dict[str, Any] = {"over": f"{plain} + argmax", "gain": plain_f1(asked, truth) - plain_f1(over, truth),
+                              "interval": people.interval(people.macro(asked) - people.macro(over))}
+    pays = tested["interval"][0] > 0
     used = (blend, decision) if pays or force or not fitted else (plain, "argmax")
     rule, classes, calibrated = outcomes[used]
     scores, chosen = score(truth, classes), candidates[used]
-    mean_sure = log_loss(uniform("mean", members).probs(probs), truth)
     record: dict[str, Any] = {
         "photos": len(truth), "people": people.number, **vars(scores), "interval": chosen.interval,
         "in_sample": chosen.in_sample, "folds": {int(k): plain_f1(classes[fold == k], truth[fold == k]) for k in np.unique(fold)},
-        "asked": list((blend, decision)), "used": list(used), "forced": bool(force and fitted and not pays),
+        "asked": list((blend, decision)), "used": list(used), "tested": tested if fitted else None,
+        "forced": bool(force and fitted and not pays),
         "candidates": [vars(c) for c in candidates.values()],
-        "log_loss": log_loss(calibrated, truth), "mean_log_loss": mean_sure,
+        "log_loss": log_loss(calibrated, truth), "mean_log_loss": log_loss(outcomes["mean", "argmax"][2], truth),
         "classes": [{"f1": f1, "interval": bounds, "people": int(n)}
                     for (f1, bounds), n in zip(people.by_class(classes), people.of_class)],
         "tasks": {task: {"f1": f1, "interval": bounds} for task, (f1, bounds) in people.by_task(classes).items()},
@@ -97,7 +99,7 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
                           "correlation": float((row.sum() - 1) / max(members - 1, 1))}
                          for f1, single, member, row in zip(strengths, singles, probs, near)]
     if len(oof.views) > 1:
-        record["views"] = view_gains(oof, rule, people)
+        record["views"] = view_gains(oof, uniform(plain, members), people)
     return Standing(rule, used != (blend, decision), strengths, record)
 
 
@@ -108,16 +110,19 @@ def correlations(probs: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     errors = probs.reshape(len(probs), -1).astype(np.float32)
     errors = errors - np.eye(NUM_CLASSES, dtype=np.float32)[truth].reshape(-1)
-    return np.atleast_2d(np.corrcoef(errors))
+    with np.errstate(invalid="ignore", divide="ignore"):  # a member without an error correlates with none
+        found = np.nan_to_num(np.atleast_2d(np.corrcoef(errors, dtype=np.float32)))
+    np.fill_diagonal(found, 1.0)
+    return found
 
 
 def view_gains(oof: Oof, rule: Rule, people: People) -> dict[str, dict[str, Any]]:
     """What each view adds: out-of-fold macro-F1 of all views minus that without it, with its interval; and its own alone.
 
-    All by the same rule, so that they differ in the views only.
+    All by one `rule` that is fitted to none of them, so that they differ in the views only.
     """
     def classes(views: list[str]) -> np.ndarray:
-        return decide(rule.probs(mean_of([oof.views[view] for view in views])), rule.gains)
+        return rule.classes(mean_of([oof.views[view] for view in views]))
 
     truth, names = oof.photos["label"].to_numpy(), list(oof.views)
     together = classes(names)

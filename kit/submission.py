@@ -1,5 +1,6 @@
 """What is wrong with a submission, and what is strange about it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.labels import CLASS_NAMES, NUM_CLASSES
-from kit.tables import Plan, file_hash, read_answers, read_json, read_submission
+from kit.tables import Plan, file_hash, read_answers, read_info, read_json, read_submission
 
 _FAR = 0.001
+_OOF = "the out-of-fold predictions"
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,10 @@ def expected_of(path: Path, plan: Plan | None) -> Expected | None:
         if record["sha256"] != file_hash(path):
             raise KeyError("of another file")
         oof = record["oof"]
-        scale, freedom = oof["design"]
-        return Expected(np.array(oof["predicted_counts"]), (scale, freedom), "the out-of-fold predictions")
+        (scale, freedom), counts = oof["design"], np.array(oof["predicted_counts"], dtype=np.int64)
+        if counts.shape != (NUM_CLASSES,):
+            raise ValueError(f"{len(counts)} classes")
+        return Expected(counts, (float(scale), float(freedom)), _OOF)
     except (KitError, KeyError, TypeError, ValueError):
         if plan is None:
             return None
@@ -78,7 +82,7 @@ def check_submission(path: Path, info: Path, expected: Expected | None) -> list[
 
     Raises `KitError` where ids, order or classes are not those of `info`.
     """
-    classes = read_submission(path, info)
+    classes, ids = read_submission(path, info), read_info(info)
     counts = np.bincount(classes, minlength=NUM_CLASSES)
     warnings = []
     absent = [CLASS_NAMES[c] for c in np.flatnonzero(counts == 0)]
@@ -92,18 +96,20 @@ def check_submission(path: Path, info: Path, expected: Expected | None) -> list[
             warnings.append(f"{path}: its classes are distributed otherwise than {expected.source} (p = {p:.1g}), most of all "
                             f"{CLASS_NAMES[far]}: {counts[far] / counts.sum():.1%} instead of "
                             f"{expected.counts[far] / expected.counts.sum():.1%}")
-    for other in sorted(path.parent.glob("*.csv")):
-        if other.resolve() != path.resolve() and _same(other, classes, path):
-            warnings.append(f"{path}: is the same submission as {other}")
+    equal = [other for other in sorted(path.parent.glob("*.csv"))
+             if other.resolve() != path.resolve() and _same(other, ids, classes)]
+    if equal:
+        warnings.append(f"{path}: is the same submission as {equal[0]}" + f", and {len(equal) - 1} more" * (len(equal) > 1))
+    record = path.with_suffix(".json")
+    if record.exists() and expected is not None and expected.source != _OOF:
+        warnings.append(f"{path}: {record.name} beside it is not its record: one of the two was changed")
     return warnings
 
 
-def _same(other: Path, classes: np.ndarray, path: Path) -> bool:
+def _same(other: Path, ids: Sequence[str], classes: np.ndarray) -> bool:
     try:
-        theirs, ours = read_answers(other), read_answers(path)
+        theirs = read_answers(other)
     except KitError:
         return False  # a leaderboard, or whatever else lies there
-    if len(theirs) != len(ours):
-        return False
-    joined = pd.Series(theirs["ans"].to_numpy(), index=theirs["ImageID"]).reindex(ours["ImageID"])
-    return bool((joined.to_numpy() == classes).all())
+    joined = pd.Series(theirs["ans"].to_numpy(), index=theirs["ImageID"]).reindex(ids)
+    return len(theirs) == len(ids) and bool((joined.to_numpy() == classes).all())

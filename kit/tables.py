@@ -91,7 +91,14 @@ def text_hash(text: str) -> str:
 def write_json(path: Path, content: dict[str, Any], force: bool = False) -> None:
     """Write a dict as JSON a person can read."""
     with writing(path, force) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_bytes(_json_bytes(content))
+
+
+def _json_bytes(content: dict[str, Any]) -> bytes:
+    try:
+        return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:  # a path that is no UTF-8: escaped, it can be read back
+        return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -111,16 +118,19 @@ def _unreadable(path: Path, error: OSError) -> KitError:
     return problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path")
 
 
-def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def _read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV as text; every one of `columns` must be there, once, and at least one row. Without `columns`, all of them."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except OSError as error:
         raise _unreadable(path, error) from error
     except pd.errors.EmptyDataError as error:
-        raise problem(path, "is empty", remedy=f"it needs a header line {','.join(columns)}") from error
+        raise problem(path, "is empty", remedy=f"it needs a header line {','.join(columns) or 'ImageID,0,1,...,17'}") from error
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise problem(path, f"is no UTF-8 CSV ({error})", remedy="save it as UTF-8 with commas") from error
+    if len(table.columns) == 1 and re.search("[;\t|]", str(table.columns[0])):
+        raise problem(path, "has one column only, and is separated by something else than commas", remedy="save it with commas")
+    table.columns = table.columns.str.strip()
     # pandas takes a field too many in every row for an index, and renames a repeated column to `ans.1`.
     twice = [name for name in columns if f"{name}.1" in table.columns]
     if twice or not isinstance(table.index, pd.RangeIndex):
@@ -192,20 +202,24 @@ def read_answers(path: Path) -> pd.DataFrame:
     return answers.assign(ans=_whole(path, answers, "ans", 0, NUM_CLASSES - 1, "ImageID"))
 
 
-def write_submission(path: Path, ids: Sequence[str], classes: np.ndarray, info: Path, force: bool = False,
-                     wanted: str = "") -> None:
-    """Write a submission; what was written is read back and held against `info.csv` before it is moved into place.
+def write_submission(path: Path, ids: Sequence[str], classes: np.ndarray, info: Path, record: dict[str, Any],
+                     force: bool = False, wanted: str = "") -> dict[str, Any]:
+    """Write a submission and its record, the `.json` beside it, which is returned with the submission's `sha256` in it.
 
-    `ids` are N texts and `classes` N ints; ids and order must equal those of `info` exactly, and the file's SHA-256 `wanted`,
-    where that is given.
+    What was written is read back and held against `info.csv` before it is moved into place. `ids` are N texts and `classes` N
+    ints; ids and order must equal those of `info` exactly, and the file's SHA-256 `wanted`, where that is given.
     """
-    with writing(path, force) as temporary:
+    record_path = path.with_suffix(".json")
+    with writing(record_path, force) as kept, writing(path, force) as temporary:
         pd.DataFrame({"ImageID": ids, "ans": classes}).to_csv(temporary, index=False, lineterminator="\n")
         read_submission(temporary, info, path)
         if wanted and file_hash(temporary) != wanted:
             raise problem(path, "is not made again: the classes are others than those of the record", remedy="make it on the "
                           "device and with the versions of torch and timm it was made with; nothing was written")
-        path.with_suffix(".json").unlink(missing_ok=True)  # the record of the file before is none of this one
+        record = record | {"sha256": file_hash(temporary)}
+        kept.write_bytes(_json_bytes(record))
+        record_path.unlink(missing_ok=True)  # whatever happens from here: the record of the file before is none of this one
+    return record
 
 
 def read_submission(path: Path, info: Path, name: Path | None = None) -> np.ndarray:
@@ -372,6 +386,8 @@ def _read_npz(path: Path, remedy: str) -> Probs:
     except FileNotFoundError as error:
         raise _unreadable(path, error) from error
     except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file
+        if "Object arrays" in str(error):
+            remedy = "save ids.astype(str), which needs no pickle"
         raise problem(path, f"is no probability file ({type(error).__name__}: {error})", remedy=remedy) from error
 
 
@@ -407,8 +423,10 @@ def read_foreign_probs(path: Path) -> Probs:
             raise problem(path, f"ids must be texts (N,) and probs floats (N, {NUM_CLASSES}), and are {table.ids.dtype} "
                           f"{table.ids.shape} and {table.probs.dtype} {table.probs.shape}", remedy=remedy)
     else:
-        rows = _read_csv(path, ())
+        rows = _read_csv(path)
         ident, named = str(rows.columns[0]), [str(name) for name in rows.columns[1:]]
+        if named == ["ans"]:
+            raise problem(path, "is a submission, and holds no probabilities", remedy=remedy)
         if ident not in ("ImageID", "image", "id"):
             raise problem(path, f"its first column is '{ident}'", remedy="name it ImageID, and the others 0 to 17")
         wanted = list(CLASS_NAMES) if set(named) & set(CLASS_NAMES) else [str(c) for c in range(NUM_CLASSES)]
@@ -418,14 +436,21 @@ def read_foreign_probs(path: Path) -> Probs:
             raise problem(path, what, wrong, "name them 0 to 17, or by the class names")
         numbers = rows[wanted].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32)
         table = Probs(rows[ident].to_numpy().astype(np.str_), numbers)
-    ids = pd.Series(table.ids)
-    for what, bad in (("repeats ids", ids[ids.duplicated()]),
-                      ("rows with probabilities that are no numbers in 0..1",
-                       ids[~((table.probs >= 0) & (table.probs <= 1.001)).all(axis=1)]),
-                      ("rows that do not sum to 1", ids[_unsummed(table.probs)])):
-        if len(bad):
-            raise problem(path, what, bad.tolist(), remedy + ", softmax and not logits" * ("sum" in what))
-    return Probs(table.ids, table.probs.astype(np.float32))
+    ids, probs = pd.Series(table.ids), table.probs
+    outside = ~((probs >= 0) & (probs <= 1.001))
+    worst = probs[np.arange(len(probs)), outside.argmax(axis=1)]
+    for what, bad, values, mend in (
+            ("repeats ids", ids.duplicated(), None, "keep one row of each"),
+            ("rows with values that are no numbers", ~np.isfinite(probs).all(axis=1), None, remedy),
+            ("rows with values outside 0..1", outside.any(axis=1), worst, "give softmax probabilities, not logits or percents"),
+            ("rows that do not sum to 1", np.isin(np.arange(len(probs)), _unsummed(probs)), probs.sum(axis=1),
+             "give them with more decimals, or divide each row by its sum")):
+        if bad.any():
+            found = [f"{i}: {v:.4g}" for i, v in zip(ids[bad], values[bad])] if values is not None else ids[bad].tolist()
+            raise problem(path, what, found, mend)
+    # To float32's precision, which deciding early relies on.
+    sums = table.probs.sum(axis=1, dtype=np.float64, keepdims=True)
+    return Probs(table.ids, (table.probs / sums).astype(np.float32))
 
 
 # ---------------------------------------------------------------- a fold of a run

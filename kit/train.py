@@ -248,6 +248,8 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
         finished = read_metrics(files.metrics)
         _mend_oof(_chosen(recipe, finished), plan, data, fold, files, device_name, workers)
         say(f"{files.folder}: finished before, skipped ({_outcome(recipe, finished)})")
+        if keep_epochs and not files.epochs:
+            warn(f"{files.folder}: its epochs were not kept; --keep-epochs needs it to be trained anew, with --force")
         return _scores(_chosen(recipe, finished))
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
@@ -265,6 +267,8 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
 
     now = _Position()
     resumed = state is not None
+    if resumed and files.epochs and not keep_epochs:
+        warn(f"{files.folder}: --keep-epochs was given before and is not now: the epochs from here on are not kept")
     if state is not None:
         try:
             learner.restore(state["learner"])

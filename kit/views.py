@@ -81,7 +81,7 @@ def make_views(choice: str, force: bool = False) -> dict[str, View]:
 
     A view takes and gives photos (N, 3, height, width) in 0..1. Upside down and right angles are refused, unless forced.
     """
-    names = [] if choice == "none" else choice.split("+")
+    names = [] if choice.strip() == "none" else [name.strip().lower() for name in choice.split("+")]
     for name in names:
         if name not in CHOICES or names.count(name) > 1:
             near = difflib.get_close_matches(name, ["none", *CHOICES], n=1)

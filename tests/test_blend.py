@@ -100,8 +100,6 @@ def test_greedy_is_caruanas_where_everything_can_be_tried():
         pairs = [macro_f1(truth, (members[first].astype(float) + m).argmax(axis=1)) for m in members]
         expected = np.eye(4)[first] if f1[first] > max(pairs) else None
         if expected is None:
-            second = int(np.argmax(pairs))
-            assert sorted(pairs)[-1] > sorted(pairs)[-2] or second >= 0
             assert macro_f1(truth, weighted(members, weights).argmax(axis=1)) == pytest.approx(max(pairs))
         else:
             np.testing.assert_allclose(weights, expected)

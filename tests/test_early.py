@@ -40,7 +40,7 @@ def test_fast_equals_the_full_run_on_a_thousand_random_member_sets():
         probs = passes(rng, count, 40, rng.uniform(0, .99), rng.uniform(.2, 4))
         weights = rng.dirichlet(np.full(count, rng.choice([.3, 1, 30]))) + 1e-6
         gains = np.exp(rng.normal(0, rng.choice([0, .5, 2]), 18))
-        classes, taken = classes_of(probs, weights / weights.sum(), gains, exact_margins(count, 40))
+        classes, taken = classes_of(probs, weights / weights.sum(), gains, exact_margins(count))
         assert (classes == decide(weighted(probs, weights / weights.sum()), gains)).all(), seed
         saved.append(1 - taken.mean() / count)
     assert np.mean(saved) > .05
@@ -48,7 +48,7 @@ def test_fast_equals_the_full_run_on_a_thousand_random_member_sets():
 
 def test_ten_correlated_members_save_passes():
     rng = np.random.default_rng(0)
-    _, taken = classes_of(passes(rng, 10, 3000, .9, 2), np.full(10, .1), np.ones(18), exact_margins(10, 3000))
+    _, taken = classes_of(passes(rng, 10, 3000, .9, 2), np.full(10, .1), np.ones(18), exact_margins(10))
     assert .1 < 1 - taken.mean() / 10 < .5
 
 
@@ -69,7 +69,7 @@ def test_a_photo_that_could_still_change_is_never_decided():
     probs[0, 0, :2], probs[1, 0, 1] = (.75, .25), 1
     for first in (.6, .66, .67, .7, .8):
         weights = np.array([first, 1 - first])
-        classes, taken = classes_of(probs, weights, np.ones(18), exact_margins(2, 1))
+        classes, taken = classes_of(probs, weights, np.ones(18), exact_margins(2))
         assert classes[0] == weighted(probs, weights)[0].argmax()
         assert taken[0] == (1 if .5 * first > (1 - first) + 1e-5 else 2)
 
@@ -103,10 +103,15 @@ def test_agree_keeps_its_bound_in_at_least_95_of_100_simulations():
         margins = fit_margins(probs[:, sample], weights, gains, sample, fitting, photos, agree)
         classes, taken = classes_of(probs, weights, gains, margins)
         differ = int((classes != decide(weighted(probs, weights), gains)).sum())
-        assert (taken[sample] == count).all() and margins.bound <= allowed_to_differ(photos, agree)
+        assert (taken[sample] == count).all() and margins.allowed == allowed_to_differ(photos, agree)
         kept += differ <= allowed_to_differ(photos, agree)
-        exact = classes_of(probs, weights, gains, exact_margins(count, photos))[1]
+        exact = classes_of(probs, weights, gains, exact_margins(count))[1]
         saved.append((exact.mean() - taken.mean()) / count)
         differing.append(differ)
     assert kept >= .95 * n
     assert max(differing) > 0 and np.mean(saved) > .01  # it is not the exact bound in disguise
+
+
+def test_a_single_pass_has_nothing_to_decide():
+    margins = fit_margins(np.zeros((1, 5, 18)), np.ones(1), np.ones(18), np.arange(5), 2, 100, .9)
+    assert margins.after.shape == (0,) and margins.allowed == 0

@@ -207,7 +207,7 @@ def test_the_views_are_scored_out_of_fold(copy, world, capsys):
     assert record["oof"]["f1"] == pytest.approx(both)
     assert (views["plain"]["alone"], views["plain"]["adds"]) == pytest.approx((plain, both - flipped))
     assert views["hflip"]["adds"] == pytest.approx(both - plain) and all(record["views"].values())
-    assert "what each adds to the others" in captured.out and "no view but the plain one" not in captured.out
+    assert "alone and added to the others" in captured.out and "no view but the plain one" not in captured.out
     # The plain view was known from the training, and the mirrored one is kept.
     assert len(list((copy / "runs" / "small" / "fold0").glob("oof-*.npz"))) == 1
 

@@ -1,5 +1,6 @@
 """Members of an ensemble: runs, bare checkpoints and other teams' files, joined by id; the record and its rerun; the check."""
 
+import dataclasses
 import json
 import shutil
 
@@ -9,11 +10,12 @@ import pytest
 from test_ensemble import ENGINE, arguments, copy  # noqa: F401
 
 from kit.blend import BLENDS
+from kit.checkpoint import load, read_card, save
 from kit.data import eval_images, info_csv, read_eval
 from kit.ensemble import Settings, ensemble, main
 from kit.errors import KitError
 from kit.labels import CLASS_NAMES, NUM_CLASSES
-from kit.members import Oof, find_members, oof_probs, predict_passes
+from kit.members import Oof, find_members, named_apart, oof_probs, predict_passes
 from kit.metrics import macro_f1
 from kit.standing import correlations, judge
 from kit.submission import Expected, check_submission, design, distribution_p, expected_of
@@ -74,9 +76,10 @@ def test_files_of_other_teams_join_by_id_in_any_order_and_form(copy):  # noqa: F
     (lambda t: t.iloc[:-2], r"lacks photos to predict \(2 found, the first: "),
     (lambda t: pd.concat([t, t.iloc[:1]]), r"repeats ids \(1 found: "),
     (lambda t: pd.concat([t, t.iloc[:1].assign(ImageID="no.jpg")]), r"neither to be predicted nor training photos \(1 found: no"),
-    (lambda t: t.assign(**{"0": t["0"] + .5}), r"rows that do not sum to 1 \(10 found, the first: .*softmax and not logits"),
-    (lambda t: t.assign(**{"0": t["0"] - 1}), r"no numbers in 0..1 \(10 found, the first"),
-    (lambda t: t.assign(**{"3": "x"}), r"no numbers in 0..1 \(10 found, the first"),
+    (lambda t: t.assign(**{str(c): t[str(c)] / 2 for c in range(18)}), r"do not sum to 1 \(10 found, the first: .*: 0.5\); give"),
+    (lambda t: t.assign(**{"0": t["0"] - 1}), r"values outside 0..1 \(10 found, the first: .*: -0.*not logits or percents"),
+    (lambda t: t.assign(**{"3": "x"}), r"values that are no numbers \(10 found, the first"),
+    (lambda t: t[["ImageID"]].assign(ans=1), "is a submission, and holds no probabilities"),
     (lambda t: t.drop(columns="17"), r"lacks columns of classes \(1 found: 17\)"),
     (lambda t: t.assign(**{"18": 0.0}), r"columns that are no class \(1 found: 18\)"),
     (lambda t: t.rename(columns={"ImageID": "name"}), "its first column is 'name'")])
@@ -108,7 +111,10 @@ def test_oof_of_a_file_must_be_there_and_whole_or_the_score_is_done_without(copy
     assert "bad.npz: is no probability file" in fails(main, *arguments(copy, copy / "bad.npz", "--force"))
     np.savez(copy / "bad.npz", ids=np.array(["a"], dtype=object), probs=np.ones((1, 18)))
     line = fails(main, *arguments(copy, copy / "bad.npz", "--force"))
-    assert "bad.npz: is no probability file (ValueError: Object arrays" in line
+    assert "bad.npz: is no probability file (ValueError: Object arrays" in line and "save ids.astype(str)" in line
+    (copy / "semi.csv").write_text("ImageID;0;1\na;1;0\n")
+    assert "separated by something else than commas" in fails(main, *arguments(copy, copy / "semi.csv", "--force"))
+    assert "is empty" in fails(main, *arguments(copy, (copy / "none.csv").write_text("") or copy / "none.csv", "--force"))
 
 
 def test_a_file_changes_the_blend_by_its_weight(copy, world):  # noqa: F811
@@ -126,8 +132,37 @@ def test_a_file_changes_the_blend_by_its_weight(copy, world):  # noqa: F811
 def test_a_member_given_twice_in_another_form_is_left_out(copy, capsys):  # noqa: F811
     first, second = theirs(copy), theirs(copy, "again.csv", digits=4, both=True)
     assert main(arguments(copy, first, second)) == 0
-    assert "again: has the same probabilities as a member before it, and is left out" in capsys.readouterr().err
+    assert "again: has the same probabilities as theirs, and is left out" in capsys.readouterr().err
     assert len(json.loads((copy / "s.json").read_text())["members"]) == 2
+    third = theirs(copy, "third.csv", seed=1)
+    shutil.copy(copy / "theirs.oof.csv", copy / "third.oof.csv")
+    assert main(arguments(copy, first, third, "--force")) == 0  # other predictions count, whatever the out-of-fold ones are
+    assert "third: has the same out-of-fold probabilities as theirs, and counts beside it" in capsys.readouterr().err
+    assert len(json.loads((copy / "s.json").read_text())["members"]) == 3
+
+
+def test_rows_that_nearly_sum_to_1_are_made_to(copy):  # noqa: F811
+    path = theirs(copy, digits=4)
+    probs = read_foreign_probs(path).probs
+    assert np.abs(pd.read_csv(path).drop(columns="ImageID").sum(axis=1) - 1).max() > 5e-5
+    assert np.abs(probs.sum(axis=1, dtype=np.float64) - 1).max() < 1e-6
+
+
+def test_a_glob_takes_the_out_of_fold_files_with_their_own(copy):  # noqa: F811
+    path = theirs(copy)
+    assert main(arguments(copy, path.with_name("theirs.oof.csv"), path)) == 0
+    assert len(json.loads((copy / "s.json").read_text())["members"]) == 2
+
+
+def test_no_output_lies_over_a_members_files(copy, fails):  # noqa: F811
+    path, best = theirs(copy), copy / "runs" / "small" / "fold0" / "best.safetensors"
+    for member, out in ((path, copy / "theirs.oof.csv"), (best, best.with_name("metrics.csv"))):
+        before = out.read_bytes()
+        line = fails(main, str(member), *arguments(copy)[1:], "--out", out, "--force", "--allow-missing-folds")
+        assert "is a place of input files" in line and out.read_bytes() == before
+    (copy / "s.json").write_text('{"mine": 1}')
+    assert "is no record of a submission" in fails(main, *arguments(copy, "--force"))
+    assert (copy / "s.json").read_text() == '{"mine": 1}' and not (copy / "s.csv").exists()
 
 
 def test_a_bare_checkpoint_is_scored_by_its_own_fold(copy, world, capsys):  # noqa: F811
@@ -141,9 +176,16 @@ def test_a_bare_checkpoint_is_scored_by_its_own_fold(copy, world, capsys):  # no
     both = Probs(np.concatenate([k.ids for k in kept]), np.concatenate([k.probs for k in kept]))
     np.testing.assert_allclose(oof.probs[0], both.at(oof.photos["image"].tolist()), atol=1e-5)
     best = copy / "runs" / "small" / "fold0" / "best.safetensors"
-    assert main([str(best), *arguments(copy)[1:]]) == 0
+    assert main([str(best), *arguments(copy, theirs(copy))[1:]]) == 0
+    assert "is of 42 of 126 training photos: small has no more" in capsys.readouterr().err
     with pytest.raises(KitError, match="the same checkpoint twice"):
         find_members([best, copy / "b0.safetensors"], plan, ids)
+    card = read_card(copy / "b0.safetensors")
+    save(copy / "b2.safetensors", load(best), dataclasses.replace(card, epoch=9))
+    two = find_members([copy / "b0.safetensors", copy / "b2.safetensors"], plan, ids)  # of one fold: two members
+    assert [len(m.checkpoints) for m in two] == [1, 1] and len(set(named_apart(two))) == 2
+    assert main(arguments(copy, copy / "b2.safetensors", "--fast", "--force")) == 0
+    assert not (copy.parent / "pixels").exists()
 
 
 def test_a_typo_in_a_runs_name_is_told(copy, fails):  # noqa: F811
@@ -206,19 +248,28 @@ def test_no_gain_is_claimed_of_noise():
     assert used <= 2
 
 
+@pytest.mark.parametrize("blend", ["gmean", "vote"])
+def test_what_is_kept_instead_is_what_the_gain_is_over(blend):
+    oof = oof_of(2, 2.0)
+    standing = judge(oof, blend, "bias")
+    tested = standing.record["tested"]
+    assert tested["over"] == f"{blend} + argmax" and standing.kept_mean == (tested["interval"][0] <= 0)
+    assert standing.record["used"] == [blend, "argmax" if standing.kept_mean else "bias"]
+
+
 # ------------------------------------------------------------ deciding early, by the command
 
 def test_fast_writes_the_same_file_and_tells_what_it_saved(copy, capsys):  # noqa: F811
     path = theirs(copy)
     common = [path, "--tta", "hflip", "--blend", "greedy", "--force-blend", "--decide", "bias"]
     assert main(arguments(copy, *common, "--out", copy / "fast.csv", "--fast")) == 0
-    assert "of all passes saved" in capsys.readouterr().out
+    assert "of the networks' passes saved" in capsys.readouterr().out
     assert main(arguments(copy, *common)) == 0
     assert (copy / "s.csv").read_bytes() == (copy / "fast.csv").read_bytes()
     record = json.loads((copy / "fast.json").read_text())
     assert 0 <= record["saved"] < 1 and sum(record["decided_after"]) == record["photos"]
     full = json.loads((copy / "s.json").read_text())
-    assert full["passes"] == full["passes_computed"] == 6  # what fast ran is of some photos, and not kept
+    assert full["passes"] == 6 and full["passes_computed"] < 6  # the first pass ran on all photos, and was kept
     assert main(arguments(copy, *common, "--out", copy / "third.csv", "--fast")) == 0
     assert json.loads((copy / "third.json").read_text())["passes_computed"] == 0
     assert (copy / "s.csv").read_bytes() == (copy / "third.csv").read_bytes()
@@ -249,12 +300,27 @@ def test_fast_and_agree_say_what_they_cannot_do(copy, fails):  # noqa: F811
 
 # ------------------------------------------------------------ the record, and its rerun
 
-@pytest.mark.parametrize("options", [("--tta", "hflip"), ("--blend", "weights", "--force-blend", "--decide", "bias"),
-                                     ("--blend", "vote"), ("--blend", "gmean"), ("--fast",)])
-def test_from_makes_the_same_bytes_again(copy, options, capsys):  # noqa: F811
+@pytest.mark.parametrize("options", [
+    ("--tta", "hflip"), ("--blend", "weights", "--force-blend", "--decide", "bias"), ("--blend", "vote"), ("--blend", "gmean"),
+    ("--fast",), ("--agree", ".7", "--tta", "shift"), ("COPY",), ("BARE", "--batch-size", "3"),
+    ("SINGLE", "--blend", "greedy", "--force-blend")])
+def test_from_makes_the_same_bytes_again(copy, options, capsys, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("kit.ensemble.sample_size", lambda photos, agree: (2, 5))
     path = theirs(copy)
-    assert main(arguments(copy, path, *options)) == 0
-    for kept in copy.glob("runs/small/fold*/probs-*.npz"):
+    more = {"COPY": [theirs(copy, "again.csv", digits=4)], "BARE": [copy / "b.safetensors"], "SINGLE": []}.get(options[0], [])
+    first = arguments(copy, path, *more, *[o for o in options if not o.isupper()])
+    if options[0] == "BARE":
+        shutil.copytree(copy / "runs" / "small", copy / "runs" / "linked", symlinks=True)
+        for fold in range(3):  # the run itself is of links to folds elsewhere
+            (copy / "runs" / "linked" / f"fold{fold}").rename(copy / f"other{fold}")
+            (copy / "runs" / "linked" / f"fold{fold}").symlink_to(copy / f"other{fold}")
+        best = copy / "other1" / "best.safetensors"
+        save(more[0], load(best), dataclasses.replace(read_card(best), epoch=9))
+        first[0] = str(copy / "runs" / "linked")
+    if options[0] == "SINGLE":
+        first[0] = str(copy / "runs" / "small" / "fold1")
+    assert main(first) == 0
+    for kept in copy.glob("**/probs-*.npz"):
         kept.unlink()
     place = ["--data", copy / "data", "--plan", copy / "runs" / "folds.csv", "--device", "cpu", "--workers", 0]
     (copy / "elsewhere").mkdir()
@@ -263,7 +329,8 @@ def test_from_makes_the_same_bytes_again(copy, options, capsys):  # noqa: F811
     assert main(list(map(str, ["--from", copy / "elsewhere" / "t.json", "--out", copy / "u.csv", *place]))) == 0
     assert (copy / "s.csv").read_bytes() == (copy / "u.csv").read_bytes()
     first, again = (json.loads((copy / name).read_text()) for name in ("s.json", "u.json"))
-    assert {k for k in first if first[k] != again[k]} <= {"command", "seconds", "views", "passes_computed"}
+    assert {k for k in first if first[k] != again[k]} <= {"seconds", "views", "passes_computed", "saved", "members"}
+    assert again["remade_by"].startswith("python -m kit.ensemble --from") and "remade_by" not in first
 
 
 def test_from_refuses_other_members_and_other_classes(copy, fails, capsys):  # noqa: F811
@@ -283,8 +350,12 @@ def test_from_refuses_other_members_and_other_classes(copy, fails, capsys):  # n
     assert "members that are not the files they were (1 found: " in fails(main, *again)
     best.unlink()
     assert "members that are not where they were (1 found: " in fails(main, *again)
-    (copy / "other.json").write_text('{"a": 1}')
-    assert "is no record of a submission" in fails(main, "--from", copy / "other.json", *again[2:])
+    assert "there is no such file (did you mean" in fails(main, "--from", copy / "othr.json", *again[2:])
+    assert "--from: takes no --blend, for the record says it" in fails(main, *again, "--blend", "vote")
+    for damage in ({"a": 1}, record | {"biases": [1, 2]}, record | {"temperature": "x"}, record | {"members": []},
+                   record | {"oof": {}}, record | {"sha256": ""}, record | {"settings": record["settings"] | {"used": "zz"}}):
+        (copy / "other.json").write_text(json.dumps(damage))
+        assert "is no record of a submission" in fails(main, "--from", copy / "other.json", *again[2:])
     assert not (copy / "t.csv").exists()
 
 
@@ -320,12 +391,25 @@ def test_the_check_stands_alone(copy, fails, capsys):  # noqa: F811
     (copy / "t.csv").unlink()
     assert sorted(copy.iterdir()) == before
     lines = (copy / "s.csv").read_text().splitlines()
+    edited = lines[1].split(",")[0] + f",{(int(lines[1].split(',')[1]) + 1) % 18}"
+    (copy / "t.csv").write_text("\n".join([lines[0], edited, *lines[2:]]) + "\n")
+    shutil.copy(copy / "s.json", copy / "t.json")
+    said = check(copy / "t.csv")
+    assert "t.json beside it is not its record" in said.err and "the training labels" in said.out
+    lines = (copy / "s.csv").read_text().splitlines()
     for content, wrong in ((lines[:-1], "lacks ids of"), ([lines[0], *lines[:0:-1]], "has another order than"),
                            ([*lines[:-1], lines[-1].split(",")[0] + ",18"], "whole numbers 0..17"),
                            ([*lines, "nobody.jpg,1"], "has ids not in")):
         (copy / "bad.csv").write_text("\n".join(content) + "\n")
         assert wrong in fails(main, "--check", copy / "bad.csv", *place)
-    assert "cannot be read" in fails(main, "--check", copy / "none.csv", *place)
+    assert "there is no such file (did you mean" in fails(main, "--check", copy / "ss.csv", *place)
+    assert "there is no such file" in fails(main, "--check", "", *place)
+    assert "--check: takes no --force" in fails(main, "--check", copy / "s.csv", *place, "--force")
+    assert main(list(map(str, ["--check", copy / "s.csv", copy / "bad.csv", copy / "t.csv", *place]))) == 2
+    captured = capsys.readouterr()
+    assert captured.out.count("would pass: same ids") == 2 and "error: " in captured.err
+    (copy / "runs" / "folds.json").unlink()
+    assert "without the plan's labels" in check(copy / "s.csv").err
 
 
 def test_absent_classes_and_far_counts_are_warned_of(copy):  # noqa: F811
@@ -361,7 +445,8 @@ def test_the_design_effect_and_the_p_by_simulation():
 
 
 def test_settings_are_frozen_and_plain():
-    assert Settings() == Settings(tta="none", blend="mean", decision="argmax", score=True)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().blend = "vote"
 
 
 def test_probabilities_keep_their_seconds(tmp_path):

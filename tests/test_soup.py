@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import pytest
@@ -5,7 +6,7 @@ import torch
 from conftest import small
 
 import kit.checkpoint
-from kit.checkpoint import load, read_card
+from kit.checkpoint import load, read_card, save
 from kit.data import read_eval
 from kit.ensemble import main as ensemble
 from kit.members import find_members, read_oof
@@ -67,7 +68,7 @@ def test_equal_checkpoints_make_the_same_network(world, kept, tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(kept, runs)
     first = Fold(runs / "kept" / "fold0").epochs[0]
-    shutil.copy(first, tmp_path / "copy.safetensors")
+    save(tmp_path / "copy.safetensors", load(first), dataclasses.replace(read_card(first), epoch=9))
     assert main(arguments(world, runs, first, tmp_path / "copy.safetensors", "--out", tmp_path / "same")) == 0
     own, mixed = load(first).body.state_dict(), load(tmp_path / "same" / "fold0" / "best.safetensors").body.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in mixed.items())
@@ -83,7 +84,30 @@ def test_across_folds_and_trainings_it_is_refused_and_says_why(world, kept, tmp_
     assert "has no kept epochs" in fails(main, *arguments(world, kept, world.runs / "small"))
     assert "there is no such run" in fails(main, *arguments(world, kept, kept / "kpt"))
     assert "make no mean" in fails(main, *arguments(world, kept, kept / "kept", "--last", 1))
+    assert "the same checkpoint twice" in fails(main, *arguments(world, kept, a[0], a[0], "--out", tmp_path / "no"))
+    assert "files are named" in fails(main, *arguments(world, kept, *a, "--last", 2, "--out", tmp_path / "no"))
     assert not (tmp_path / "no").exists()
+
+
+def test_no_soup_replaces_a_training_or_lies_among_photos(world, kept, tmp_path, fails):
+    best = Fold(kept / "kept" / "fold0").best
+    before = best.read_bytes()
+    line = fails(main, *arguments(world, kept, kept / "kept", "--out", kept / "kept", "--force"))
+    assert "is the folder of a training" in line and best.read_bytes() == before
+    line = fails(main, *arguments(world, kept, kept / "kept" / "fold0", "--out", world.data / "train" / "images"))
+    assert "is a place of input files" in line
+    shutil.copytree(kept / "kept" / "fold0", tmp_path / "other" / "fold0")
+    line = fails(main, *arguments(world, kept, kept / "kept" / "fold0", tmp_path / "other" / "fold0", "--out", tmp_path / "two"))
+    assert "would be made twice" in line and not (tmp_path / "two").exists()
+    files = [shutil.copy(path, tmp_path) for path in Fold(kept / "kept" / "fold0").epochs]
+    assert "name one with --out" in fails(main, *arguments(world, kept, *files))
+
+
+def test_a_soup_with_the_chosen_epoch_says_that_it_was_chosen(world, kept, tmp_path):
+    files = Fold(kept / "kept" / "fold0")
+    other = next(path for path in files.epochs if path.read_bytes() != files.best.read_bytes())
+    assert main(arguments(world, kept, files.best, other, "--out", tmp_path / "soup")) == 0
+    assert read_card(tmp_path / "soup" / "fold0" / "best.safetensors").select == "best"
 
 
 def test_an_existing_soup_is_not_written_over(world, kept, tmp_path, fails):

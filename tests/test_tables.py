@@ -109,7 +109,7 @@ def test_answers_are_whole_numbers_below_18(tmp_path, answer):
 
 def test_a_submission_is_info_csv_with_ans_filled_in(tmp_path):
     info = text(tmp_path / "info.csv", "ImageID,ans\nb.jpg,0\na.jpg,0\n")
-    write_submission(tmp_path / "s.csv", ["b.jpg", "a.jpg"], np.array([17, 3]), info)
+    write_submission(tmp_path / "s.csv", ["b.jpg", "a.jpg"], np.array([17, 3]), info, {})
     assert (tmp_path / "s.csv").read_bytes() == b"ImageID,ans\nb.jpg,17\na.jpg,3\n"
     assert read_answers(tmp_path / "s.csv")["ans"].tolist() == [17, 3]
 
@@ -120,7 +120,7 @@ def test_a_submission_is_info_csv_with_ans_filled_in(tmp_path):
 def test_a_submission_that_would_not_pass_is_not_written(tmp_path, ids, classes, said):
     info = text(tmp_path / "info.csv", "ImageID,ans\nb.jpg,0\na.jpg,0\n")
     with pytest.raises(KitError, match=said):
-        write_submission(tmp_path / "s.csv", ids, np.array(classes), info)
+        write_submission(tmp_path / "s.csv", ids, np.array(classes), info, {})
     assert [p.name for p in tmp_path.iterdir()] == ["info.csv"]
 
 
