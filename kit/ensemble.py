@@ -120,24 +120,26 @@ def blend_in_full(members: Sequence[Member], rule: Rule, data: Path, ids: Sequen
 
 
 def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], settings: Settings, engine: Engine,
-                strengths: Sequence[float]) -> Outcome:
+                strengths: Sequence[float], remake: bool = False) -> Outcome:
     """The same classes from fewer passes: the strongest members first, and a photo only until its class is decided.
 
     The same for the same probabilities: a network's own rounding may differ with the photos that share a batch. With
-    `settings.agree`, all but a bounded number of the same classes; its margins are fitted to a random sample.
+    `settings.agree`, all but a bounded number of the same classes; its margins are fitted to a random sample. What is kept from
+    before changes the order of passes, but never that of `agree`, so that its classes can be made again (`remake`).
     """
     passes = Passes(members, data, ids, settings.tta, engine, settings.force_views)
     weights, count, photos = passes.weights(rule), len(passes.sources), len(ids)
     by_view = {view: v for v, view in enumerate(passes.views)}
+    known, margins, record = passes.known.copy(), exact_margins(count), dict[str, Any]()
+    if settings.agree is not None and known.all() and not remake:
+        warn("--agree: all passes are kept from before, so that there is nothing to save; the classes are the full run's")
+        settings = dataclasses.replace(settings, agree=None)
+        record["settings"] = vars(settings) | {"used": rule.blend}
     # What needs no network comes first, for it costs nothing.
-    order = sorted(range(count), key=lambda p: (not passes.known[p], by_view[passes.sources[p][2]],
+    order = sorted(range(count), key=lambda p: (settings.agree is None and not known[p], by_view[passes.sources[p][2]],
                                                 -strengths[passes.sources[p][0]]))
-    known = passes.known.copy()
-    margins, record = exact_margins(count), dict[str, Any]()
     with Progress(f"{count} passes, as far as needed", count * photos) as progress:
-        if settings.agree is not None and known.all():
-            warn("--agree: all passes are kept from before, so that there is nothing to save; the classes are the full run's")
-        elif settings.agree is not None:
+        if settings.agree is not None:
             fitting, tested = sample_size(photos, settings.agree)
             sample = np.random.default_rng(0).choice(photos, fitting + tested, replace=False)
             rows = np.sort(sample)
@@ -271,7 +273,7 @@ def _finish(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str
     heard = np.flatnonzero(rule.weights > 0).tolist()  # the others change nothing, and are not run
     members, rule = [members[m] for m in heard], dataclasses.replace(rule, weights=rule.weights[heard])
     if settings.fast:
-        outcome = blend_early(members, rule, data, ids, settings, engine, [strengths[m] for m in heard])
+        outcome = blend_early(members, rule, data, ids, settings, engine, [strengths[m] for m in heard], bool(wanted))
     else:
         outcome = blend_in_full(members, rule, data, ids, settings, engine)
     record = record | {"photos": len(ids), "views": outcome.views, **outcome.record,
@@ -376,8 +378,8 @@ def show_record(record: dict[str, Any]) -> None:
     files = [file for member in record["members"] for file in member["files"] if "fold" in file]
     n = len(files)
     computed = f"{record['passes_computed']:g} of {record['passes']} passes computed, the others kept from before or not needed"
-    say(f"{n} checkpoint{'s'[:n != 1]} of {', '.join(m['name'] for m in record['members'])}; views: "
-        f"{', '.join(record['views'])}; {computed}; {duration(record['seconds'])}")
+    say(f"{', '.join(m['name'] for m in record['members'])}: {n} checkpoint{'s'[:n != 1]}; views: {', '.join(record['views'])}; "
+        f"{computed}; {duration(record['seconds'])}")
     if "saved" in record:
         say(f"decided early: {record['saved']:.1%} of the networks' passes saved; photos decided after each pass: "
             + " ".join(map(str, record["decided_after"])))

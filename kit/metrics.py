@@ -65,7 +65,8 @@ def interval(values: np.ndarray, people: float) -> Interval:
     from scipy.stats import norm, t
     people = max(people, 2.0)
     tail = norm.cdf(-np.sqrt(people / (people - 1)) * t.ppf(0.975, people - 1))
-    low, high = np.quantile(values, [tail, 1 - tail])
+    values = values[np.isfinite(values)]
+    low, high = np.quantile(values, [tail, 1 - tail]) if len(values) else (0.0, 0.0)
     return float(low), float(high)
 
 
@@ -90,17 +91,21 @@ class People:
         self._times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws).astype(np.float32)
 
     def f1(self, predicted: np.ndarray, truth: np.ndarray | None = None, classes: int = NUM_CLASSES) -> np.ndarray:
-        """F1 of each class in each draw, (draws, classes), of (N,) predicted classes; `truth` is another than the 18 classes."""
+        """F1 of each class in each draw, (draws, classes), of (N,) predicted classes; `truth` is another than the 18 classes.
+
+        NaN where a draw has none of a class's people, which it then tells nothing of.
+        """
         truth = self.truth if truth is None else truth
         hit = truth == predicted
         parts = [np.bincount(self.at[of] * classes + labels[of], minlength=self.number * classes)
                  for labels, of in ((truth, hit), (truth, ...), (predicted, ...))]
         counts = np.stack(parts).reshape(3, self.number, classes).astype(np.float32)
-        return f1_of_counts(np.stack([self._times @ part for part in counts], axis=1))
+        drawn = np.stack([self._times @ part for part in counts], axis=1)
+        return np.where((drawn[:, 1] == 0) & counts[1].any(axis=0), np.nan, f1_of_counts(drawn))
 
     def macro(self, predicted: np.ndarray, truth: np.ndarray | None = None, classes: int = NUM_CLASSES) -> np.ndarray:
-        """Macro-F1 in each draw, (draws,)."""
-        return self.f1(predicted, truth, classes).mean(axis=1)
+        """Macro-F1 in each draw, (draws,), over the classes that it has people of."""
+        return np.nanmean(self.f1(predicted, truth, classes), axis=1)
 
     def interval(self, values: np.ndarray) -> Interval:
         """The 95 % interval of a macro-F1, or of a difference of two, by its draws (draws,)."""

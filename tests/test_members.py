@@ -333,6 +333,21 @@ def test_from_makes_the_same_bytes_again(copy, options, capsys, monkeypatch):  #
     assert again["remade_by"].startswith("python -m kit.ensemble --from") and "remade_by" not in first
 
 
+def test_agree_saves_nothing_where_everything_is_kept_and_says_so(copy, capsys, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("kit.ensemble.sample_size", lambda photos, agree: (2, 5))
+    assert main(arguments(copy, "--tta", "shift", "--agree", ".7")) == 0
+    assert "with 95 % confidence at most 3 of 10 classes differ" in capsys.readouterr().out
+    assert main(arguments(copy, "--tta", "shift", "--out", copy / "full.csv")) == 0
+    capsys.readouterr()
+    assert main(arguments(copy, "--tta", "shift", "--agree", ".7", "--out", copy / "t.csv")) == 0
+    assert "there is nothing to save" in capsys.readouterr().err
+    assert (copy / "t.csv").read_bytes() == (copy / "full.csv").read_bytes()
+    assert json.loads((copy / "t.json").read_text())["settings"]["agree"] is None
+    place = ["--data", copy / "data", "--plan", copy / "runs" / "folds.csv", "--device", "cpu", "--workers", 0]
+    assert main(list(map(str, ["--from", copy / "s.json", "--out", copy / "again.csv", *place]))) == 0
+    assert (copy / "again.csv").read_bytes() == (copy / "s.csv").read_bytes()
+
+
 def test_from_refuses_other_members_and_other_classes(copy, fails, capsys):  # noqa: F811
     assert main(arguments(copy)) == 0
     place = ["--data", copy / "data", "--plan", copy / "runs" / "folds.csv", "--device", "cpu", "--workers", 0]
