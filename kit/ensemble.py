@@ -401,8 +401,8 @@ def show_record(record: dict[str, Any]) -> None:
            f"{np.std(folds, ddof=1):.3f})" if len(folds) > 1 else ""))
     chosen = "each fold's best epoch was chosen on it, so this is a little too good, while " if any(
         file["select"] == "best" for file in files) else ""
-    unscored = "" if settings["score_tta"] or settings["tta"] == "none" else " and no view but the plain one"
-    say(f"(each photo by the checkpoint that did not train on it; {chosen}the folds' mean{unscored} is not in it)")
+    unscored = "" if settings["score_tta"] or settings["tta"] == "none" else ", nor any view but the plain one"
+    say(f"(each photo by the checkpoint that did not train on it; {chosen}the folds' mean is not in it{unscored})")
 
 
 def _show_classes(record: dict[str, Any]) -> None:

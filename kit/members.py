@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kit.checkpoint import Card
 
 PROBABILITY_FILES: Final = (".npz", ".csv")
+_FOLD: Final = re.compile(r"fold\d+")  # a fold's folder in a run
 BATCH_SIZE: Final = 32
 
 
@@ -112,7 +113,7 @@ def find_members(paths: Sequence[Path], plan: Plan, ids: Sequence[str], allow_mi
 def _find_checkpoints(path: Path, plan: Plan, allow_missing: bool) -> Iterable[tuple[tuple[Path, str], Checkpoint]]:
     """The checkpoints of a path, each with the folder and, for a bare file, the recipe's name, that make it one's run."""
     from kit.checkpoint import read_card
-    of_fold = path.name == "best.safetensors" and re.fullmatch(r"fold\d+", path.resolve().parent.name)
+    of_fold = path.name == "best.safetensors" and _FOLD.fullmatch(path.resolve().parent.name)
     if path.suffix == ".safetensors" and path.is_file() and not of_fold:
         card = read_card(path)
         _check_card(path, card, plan)
@@ -141,7 +142,7 @@ def _find_checkpoints(path: Path, plan: Plan, allow_missing: bool) -> Iterable[t
         whole = epochs >= card.recipe["epochs"] or card.recipe["patience"] or not files.metrics.exists()  # a soup has none
         if files.last.exists() or not whole:
             warn(f"{folder}: training is not finished ({epochs} of {card.recipe['epochs']} epochs)")
-        key = (run.resolve().parent if single else run.resolve(), "")
+        key = (run.resolve().parent if single and _FOLD.fullmatch(run.resolve().name) else run.resolve(), "")
         found.append((key, Checkpoint(files.best, card, file_hash(files.best))))
     return found
 
@@ -312,9 +313,9 @@ def read_oof(checkpoint: Checkpoint, plan: Plan) -> Probs | None:
 
     Raises `KitError` for stale ones.
     """
-    if checkpoint.path.name != "best.safetensors":
-        return None
     fold, path = checkpoint.card.fold, Fold(checkpoint.path.parent).oof
+    if checkpoint.path.name != "best.safetensors" or not (path.exists() or _FOLD.fullmatch(path.parent.resolve().name)):
+        return None
     remedy = (f"python -m kit.train RECIPE --fold {fold} makes it again" if Fold(checkpoint.path.parent).metrics.exists()
               else "make the soup again, with --force")
     if not path.exists():
@@ -379,9 +380,10 @@ def oof_probs(members: Sequence[Member], plan: Plan, data: Path, tta: str, engin
         of = [(m, c) for m, member in enumerate(members) for c in member.checkpoints if c.card.fold == fold]
         if not of:
             continue
-        if tta == "none" and all(c.path.name == "best.safetensors" for _, c in of):
-            for m, c in of:
-                tables[m]["plain"].append(read_oof(c, plan))  # type: ignore[arg-type]
+        known = [read_oof(c, plan) for _, c in of] if tta == "none" else []
+        if known and None not in known:
+            for (m, _), table in zip(of, known):
+                tables[m]["plain"].append(table)  # type: ignore[arg-type]
             continue
         found, _ = predict_passes([c for _, c in of], train_images(data), fold_ids(plan, fold), tta, engine, force_views, "oof",
                                   lambda c: read_oof(c, plan))
@@ -463,7 +465,7 @@ class Passes:
         if geometry not in self._caches:
             folder = checkpoint.path.resolve().parent  # of a fold in a run among runs, or of a file that lies anywhere
             self._caches[geometry] = (cached(folder.parents[1] / "pixels" / "eval", self.root, self.ids, geometry)
-                                      if re.fullmatch(r"fold\d+", folder.name) and len(folder.parents) > 3 else None)
+                                      if _FOLD.fullmatch(folder.name) and len(folder.parents) > 3 else None)
         workers = default_workers(self.device.type) if self.engine.workers is None else self.engine.workers
         photos = Photos(self.root, [self.ids[i] for i in rows], [geometry], cache=self._caches[geometry])
         loader = make_loader(photos, batches_of(len(rows), self.engine.photos), workers, self.device)

@@ -188,6 +188,17 @@ def test_a_bare_checkpoint_is_scored_by_its_own_fold(copy, world, capsys):  # no
     assert not (copy.parent / "pixels").exists()
 
 
+def test_folders_that_are_no_folds_of_a_run_are_members_of_their_own(copy, world):  # noqa: F811
+    for fold in (0, 1):
+        shutil.copytree(copy / "runs" / "small" / f"fold{fold}", copy / "flat" / f"m{fold}")
+    (copy / "flat" / "m1" / "oof.npz").unlink()
+    members = find_members([copy / "flat" / "m0", copy / "flat" / "m1"], world.plan, read_eval(copy / "data"))
+    assert [m.name for m in members] == ["m0", "m1"]
+    oof = oof_probs(members[1:], world.plan, copy / "data", "none", ENGINE)  # made by the network itself
+    kept = read_probs(Fold(copy / "runs" / "small" / "fold1").oof)
+    np.testing.assert_allclose(oof.probs[0], kept.at(oof.photos["image"].tolist()), atol=1e-5)
+
+
 def test_a_typo_in_a_runs_name_is_told(copy, fails):  # noqa: F811
     line = fails(main, copy / "runs" / "smal", *arguments(copy)[1:])
     assert "there is no such run (did you mean" in line and "runs/small" in line
