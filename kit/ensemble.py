@@ -7,7 +7,8 @@
 MEMBER is a run's folder, with a checkpoint for each fold; one fold's folder, or a checkpoint file; or another team's
 probabilities, a CSV (ids, then the classes 0 to 17) or an .npz (ids, probs), with its out-of-fold ones in it, or beside it in
 NAME.oof.csv. Whatever is fitted to out-of-fold probabilities is scored nested, and used only if it pays. Test probabilities
-are kept beside each checkpoint, keyed by checkpoint, photos, view and precision, so that a second ensemble runs no network.
+are kept beside each checkpoint, keyed by checkpoint, photos, view and precision, so that a second ensemble runs no network
+(of `--fast` those of passes over all photos).
 """
 
 import dataclasses

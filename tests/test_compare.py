@@ -52,6 +52,8 @@ def test_bad_input_is_one_line(tmp_path, fails):
     b.write_text("ImageID,ans\n0.jpg,0.5\n")
     assert "whole numbers 0..17 (1 found: '0.5' at 0.jpg)" in fails(main, a, b)
     b.write_text("ImageID;ans\n0.jpg;1\n")
+    assert "separated by something else than commas" in fails(main, a, b)
+    b.write_text("Image,ans\n0.jpg,1\n")
     assert "has no column 'ImageID'" in fails(main, a, b)
     assert "the following arguments are required" in fails(main)
 
