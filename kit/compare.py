@@ -2,12 +2,14 @@
 
     python -m kit.compare submissions/*.csv
 
-shows how often each pair agrees, in which classes and in which of mask, gender and age they differ, and the class counts.
-`--answers FILE` adds macro-F1; `--json` prints all of it for a program.
+shows how often each pair agrees, beyond chance (kappa), with similar files side by side; in which classes and in which of
+mask, gender and age they differ; and the class counts. `--answers FILE` adds macro-F1; `--vote FILE` writes the hard vote of
+them all as a submission; `--json` prints all of it for a program.
 """
 
 import itertools
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,42 +19,100 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kit import __version__
 from kit.console import Parser, command, say, show_table
+from kit.data import find_data, info_csv
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES, TASKS, decode
 from kit.metrics import score
-from kit.tables import read_answers
+from kit.tables import file_hash, read_answers, read_info, refuse_input, write_submission
 
 _SHOWN = 5  # flips printed for a pair; --json has all
+# The pairs of classes that differ in a task.
+_DIFFER = {task: np.not_equal.outer(part, part) for task, part in zip(TASKS, decode(np.arange(NUM_CLASSES)))}
+_PAIRS = 10  # pairs told one by one; of more the matrix alone is shown
 
 
 def compare(files: Sequence[Path], answers: Path | None = None) -> dict[str, Any]:
     """Compare submission files, any order of rows, as plain values.
 
-    `files`: by name, `counts` (18,) and, with answers, `scores`. `pairs`: `a`, `b`, `photos`, `agreement` (0..1), `differ`,
-    how many of these differ in `mask`, `gender` and `age`, and `flips`: `from`, `to`, `photos`, the most frequent first.
-    Raises `KitError` where two files do not have the same ids.
+    `files`: by name, `counts` (18,) and, with answers, `scores`. `order`: the names, similar ones side by side. `pairs`: `a`,
+    `b`, `photos`, `agreement` (0..1), `kappa` (Cohen's: agreement beyond that of chance, 1 at most), `differ`, how many of
+    these differ in `mask`, `gender` and `age`, and `flips`: `from`, `to`, `photos`, the most frequent first. Raises `KitError`
+    where two files do not have the same ids.
     """
     names = _names(files)
-    tables = [read_answers(path) for path in files]
-    ids = pd.Index(tables[0]["ImageID"])
-    classes = [_joined(path, table, files[0], ids) for path, table in zip(files, tables)]
-    result: dict[str, Any] = {"files": {}, "pairs": []}
+    ids, classes = read_set(files)
+    result: dict[str, Any] = {"files": {}, "order": [names[i] for i in alike_first(classes)], "pairs": []}
     truth = _joined(answers, read_answers(answers), files[0], ids) if answers else None
     for name, own in zip(names, classes):
         result["files"][name] = {"counts": np.bincount(own, minlength=NUM_CLASSES).tolist()}
         if truth is not None:
             result["files"][name]["scores"] = asdict(score(truth, own))
     for (name_a, a), (name_b, b) in itertools.combinations(zip(names, classes), 2):
-        other = a != b
-        flips = np.bincount(a[other] * NUM_CLASSES + b[other], minlength=NUM_CLASSES**2)
-        order = np.argsort(-flips, kind="stable")[:np.count_nonzero(flips)]
-        pair: dict[str, Any] = {"a": name_a, "b": name_b, "photos": len(ids), "agreement": float(np.mean(~other)),
-                                "differ": int(other.sum())}
-        pair |= {task: int((x != y).sum()) for task, x, y in zip(TASKS, decode(a), decode(b))}
-        pair["flips"] = [{"from": int(f) // NUM_CLASSES, "to": int(f) % NUM_CLASSES, "photos": int(flips[f])} for f in order]
+        table = np.bincount(a * NUM_CLASSES + b, minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES)
+        flips = np.where(np.eye(NUM_CLASSES, dtype=bool), 0, table).ravel()
+        order = np.argsort(-flips, kind="stable")[:np.count_nonzero(flips)].tolist()
+        pair: dict[str, Any] = {"a": name_a, "b": name_b, "photos": len(ids), "agreement": float(np.trace(table) / len(ids)),
+                                "kappa": kappa(table), "differ": int(flips.sum())}
+        pair |= {task: int(table[differ].sum()) for task, differ in _DIFFER.items()}
+        pair["flips"] = [{"from": f // NUM_CLASSES, "to": f % NUM_CLASSES, "photos": int(flips[f])} for f in order]
         result["pairs"].append(pair)
     return result
+
+
+def read_set(files: Sequence[Path]) -> tuple[pd.Index, np.ndarray]:
+    """The ids of submissions, in the first one's order, and their classes (files, N); raises `KitError` where ids differ."""
+    tables = [read_answers(path) for path in files]
+    ids = pd.Index(tables[0]["ImageID"])
+    return ids, np.stack([_joined(path, table, files[0], ids) for path, table in zip(files, tables)])
+
+
+def kappa(table: np.ndarray) -> float:
+    """Cohen's kappa from the counts (18, 18) of two labellings: 1 where they always agree, 0 where no more than by chance."""
+    shares = table / table.sum()
+    chance = float(shares.sum(axis=0) @ shares.sum(axis=1))
+    return float((np.trace(shares) - chance) / (1 - chance)) if chance < 1 else 1.0
+
+
+def alike_first(classes: np.ndarray) -> list[int]:
+    """An order of submissions (files, N) in which similar ones stand together: the leaves of their average-linkage tree."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import pdist
+    if len(classes) < 3:
+        return list(range(len(classes)))
+    differ = pdist(classes, "hamming")
+    return [int(i) for i in leaves_list(linkage(differ, "average", optimal_ordering=True))]
+
+
+def vote(classes: np.ndarray) -> np.ndarray:
+    """The hard vote (N,) of submissions (files, N); of classes with equal votes the one that the earliest file has."""
+    votes = np.zeros((classes.shape[1], NUM_CLASSES), np.int64)
+    for own in classes:
+        votes[np.arange(len(own)), own] += 1
+    tied = np.take_along_axis(votes, classes.T, axis=1) == votes.max(axis=1, keepdims=True)  # (N, files)
+    winner: np.ndarray = classes[tied.argmax(axis=1), np.arange(classes.shape[1])]
+    return winner
+
+
+def write_vote(files: Sequence[Path], data: Path, out: Path, force: bool = False, command_line: str = "") -> None:
+    """Write the hard vote of submissions as one, with a record of their hashes beside it.
+
+    Raises `KitError` where their ids are not those of `info.csv`, or the place is taken.
+    """
+    if out.suffix != ".csv":
+        raise problem(out, "is no name for a submission", remedy="let --vote end in .csv")
+    refuse_input(out, data, *files)
+    ids, classes = read_set(files)
+    order = read_info(info_csv(data))
+    where = ids.get_indexer(pd.Index(order))
+    if len(ids) != len(order) or (where < 0).any():
+        raise problem(files[0], f"has other ids than {info_csv(data)}", remedy="vote on submissions to this competition")
+    winner = vote(classes[:, where])
+    write_submission(out, order, winner, info_csv(data), {
+        "kit": __version__, "command": command_line, "vote": True, "photos": len(order),
+        "members": [{"name": name, "sha256": file_hash(path)} for name, path in zip(_names(files), files)],
+        "counts": np.bincount(winner, minlength=NUM_CLASSES).tolist()}, force)
 
 
 def _names(files: Sequence[Path]) -> list[str]:
@@ -84,12 +144,23 @@ def show(result: dict[str, Any]) -> None:
                    [[name, *(f"{file['scores'][key]:.3f}" for key in ("f1", "accuracy", *TASKS))]
                     for name, file in files.items()])
         say()
-    if pairs:
-        show_table("Pairs: the share of photos with the same class, and how many differ, and in what",
-                   ["pair", "agree", "differ", *TASKS],
-                   [[f"{p['a']} | {p['b']}", f"{p['agreement']:.2%}", p["differ"], *(p[task] for task in TASKS)] for p in pairs])
+    if len(pairs) > 1:
+        order = result["order"]
+        of = {frozenset((p["a"], p["b"])): p for p in pairs}
+        show_table("Agreement in percent, and below the diagonal kappa, similar files side by side",
+                   ["file", *(str(n + 1) for n in range(len(order)))],
+                   [[f"{n + 1} {a}", *("-" if a == b else f"{100 * of[frozenset((a, b))]['agreement']:.1f}" if m > n
+                                       else f"{of[frozenset((a, b))]['kappa']:.3f}" for m, b in enumerate(order))]
+                    for n, a in enumerate(order)])
         say()
-    for pair in pairs:
+    few = pairs if len(pairs) <= _PAIRS else []
+    if few:
+        show_table("Pairs: the share of photos with the same class, kappa, and how many differ, and in what",
+                   ["pair", "agree", "kappa", "differ", *TASKS],
+                   [[f"{p['a']} | {p['b']}", f"{p['agreement']:.2%}", f"{p['kappa']:.3f}", p["differ"],
+                     *(p[task] for task in TASKS)] for p in few])
+        say()
+    for pair in few:
         if pair["flips"]:
             say(f"{pair['a']} -> {pair['b']}: " + ", ".join(
                 f"{f['photos']} {CLASS_NAMES[f['from']]} -> {CLASS_NAMES[f['to']]}" for f in pair["flips"][:_SHOWN])
@@ -105,15 +176,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser(prog="kit.compare", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.csv", help="submissions")
     parser.add_argument("--answers", type=Path, metavar="FILE", help="a CSV ImageID,ans with the true classes")
+    parser.add_argument("--vote", type=Path, metavar="OUT.csv",
+                        help="write their hard vote as a submission; of classes with equal votes that of the earliest file")
+    parser.add_argument("--data", help="for --vote: the competition's folder (default: $KIT_DATA, then data/)")
+    parser.add_argument("--force", action="store_true", help="for --vote: overwrite an existing submission")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_intermixed_args(argv)
     if len(args.files) == 1 and args.answers is None:
         raise KitError(f"{args.files[0]}: there is nothing to compare it with; name a second submission or --answers FILE")
+    for option in ("data", "force"):
+        if getattr(args, option) and not args.vote:
+            raise KitError(f"--{option}: is for --vote; leave it out")
     result = compare(args.files, args.answers)
+    words = shlex.join(["python", "-m", "kit.compare", *map(str, sys.argv[1:] if argv is None else argv)])
+    if args.vote:
+        write_vote(args.files, find_data(args.data), args.vote, args.force, words)
     if args.json:
         print(json.dumps(result, indent=1, ensure_ascii=False))
-    else:
-        show(result)
+        return
+    show(result)
+    if args.vote:
+        say(f"wrote {args.vote}, the hard vote of {len(args.files)} files, and {args.vote.with_suffix('.json')}")
 
 
 if __name__ == "__main__":
