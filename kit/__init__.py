@@ -23,7 +23,7 @@ as arrays: decoding, the pixel cache, loaders), `recipe`, `models` (networks and
 (one training step and all that it changes), `track` (TensorBoard, W&B), `checkpoint`, `views` (test-time
 augmentation), `predict`, `members` (of an ensemble: their probabilities, joined by id), `blend` (and the class decision),
 `early` (deciding before all members have run), `standing` (the honest score of what was fitted), `submission` (its check),
-`metrics` (and the bootstrap over people), `console` (what a person sees) and `errors`.
+`board` (the leaderboard log), `metrics` (and the bootstrap over people), `console` (what a person sees) and `errors`.
 """
 
 __version__ = "0.1.0"

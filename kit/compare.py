@@ -5,6 +5,12 @@
 shows how often each pair agrees, beyond chance (kappa), with similar files side by side; in which classes and in which of
 mask, gender and age they differ; and the class counts. `--answers FILE` adds macro-F1; `--vote FILE` writes the hard vote of
 them all as a submission; `--json` prints all of it for a program.
+
+    python -m kit.compare --record effb4_5fold-hflip --public .7631
+    python -m kit.compare --board
+
+enters what the competition's site said of a submission into `submissions/leaderboard.csv`, where kit.ensemble logs each one,
+and shows that log: whether the out-of-fold score predicts the public one, and what picking the best of many comes to by chance.
 """
 
 import itertools
@@ -19,13 +25,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit import __version__
+from kit import __version__, board
 from kit.console import Parser, command, say, show_table
 from kit.data import find_data, info_csv
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES, TASKS, decode
 from kit.metrics import score
-from kit.tables import file_hash, read_answers, read_info, refuse_input, write_submission
+from kit.tables import file_hash, read_answers, read_board, read_info, refuse_input, write_submission
 
 _SHOWN = 5  # flips printed for a pair; --json has all
 # The pairs of classes that differ in a task.
@@ -109,10 +115,10 @@ def write_vote(files: Sequence[Path], data: Path, out: Path, force: bool = False
     if len(ids) != len(order) or (where < 0).any():
         raise problem(files[0], f"has other ids than {info_csv(data)}", remedy="vote on submissions to this competition")
     winner = vote(classes[:, where])
-    write_submission(out, order, winner, info_csv(data), {
+    board.add(out, write_submission(out, order, winner, info_csv(data), {
         "kit": __version__, "command": command_line, "vote": True, "photos": len(order),
         "members": [{"name": name, "sha256": file_hash(path)} for name, path in zip(_names(files), files)],
-        "counts": np.bincount(winner, minlength=NUM_CLASSES).tolist()}, force)
+        "counts": np.bincount(winner, minlength=NUM_CLASSES).tolist()}, force))
 
 
 def _names(files: Sequence[Path]) -> list[str]:
@@ -170,18 +176,69 @@ def show(result: dict[str, Any]) -> None:
                                                    for c in range(NUM_CLASSES)])
 
 
+def show_board(summary: dict[str, Any]) -> None:
+    """Print the leaderboard log and what it tells."""
+    def number(value: Any, form: str = ".4f") -> str:
+        return format(value, form) if value != "" else "-"
+    show_table("The leaderboard log, the best out-of-fold score first",
+               ["submission", "made", "OOF", "95 %", "public", "private"],
+               [[row["submission"], row["made"], number(row["oof"]),
+                 f"{number(row['low'], '.3f')} {number(row['high'], '.3f')}" if row["low"] != "" else "-",
+                 number(row["public"]), number(row["private"])] for row in summary["rows"]])
+    say()
+    if "correlation" in summary:
+        low, high = summary["interval"]
+        say(f"correlation of the out-of-fold with the public score: {summary['correlation']:.2f} (95 % interval {low:.2f} to "
+            f"{high:.2f})")
+    else:
+        say("no correlation yet: it needs four submissions that differ and have both scores (--record NAME --public SCORE)")
+    if summary.get("outside"):
+        say(f"outside of what the others say: {', '.join(summary['outside'])}")
+    if "picked_from" in summary:
+        say(f"the best of {summary['picked_from']} public scores is {summary['best_above']:.4f} above their mean"
+            + (f"; picking the best of so many alike ones would make {summary['by_chance']:.4f} of noise"
+               if "by_chance" in summary else ""))
+
+
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(prog="kit.compare", description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.csv", help="submissions")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE.csv", help="submissions")
     parser.add_argument("--answers", type=Path, metavar="FILE", help="a CSV ImageID,ans with the true classes")
     parser.add_argument("--vote", type=Path, metavar="OUT.csv",
                         help="write their hard vote as a submission; of classes with equal votes that of the earliest file")
     parser.add_argument("--data", help="for --vote: the competition's folder (default: $KIT_DATA, then data/)")
     parser.add_argument("--force", action="store_true", help="for --vote: overwrite an existing submission")
+    parser.add_argument("--record", metavar="NAME", help="enter the site's scores of a submission into the leaderboard log")
+    parser.add_argument("--public", type=float, metavar="SCORE", help="for --record: its public macro-F1")
+    parser.add_argument("--private", type=float, metavar="SCORE", help="for --record: its private macro-F1")
+    parser.add_argument("--board", action="store_true", help="show the leaderboard log, the best out-of-fold score first")
+    parser.add_argument("--log", type=Path, default=Path("submissions") / board.NAME, metavar="FILE",
+                        help=f"the leaderboard log (default: submissions/{board.NAME})")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_intermixed_args(argv)
+    entered = {what: value for what in ("public", "private") if (value := getattr(args, what)) is not None}
+    if args.record is not None or args.board:
+        if args.files or args.vote or args.answers:
+            raise KitError("kit.compare: --record and --board are of the log alone; leave the files out")
+        if args.record is not None:
+            if not entered:
+                raise KitError("--record: say what the site said, with --public or --private")
+            row = board.record(args.log, args.record, entered)
+            say(f"{row['submission']}: " + ", ".join(f"{what} {value:g}" for what, value in entered.items()))
+        summary = board.summary(read_board(args.log)) if args.board else {}
+        if args.board and args.json:
+            print(json.dumps(summary, indent=1, ensure_ascii=False))
+        elif args.board:
+            show_board(summary)
+        return
+    if entered:
+        raise KitError("--public and --private: are of --record NAME")
+    if len(args.files) > 1:
+        args.files = [path for path in args.files if path.name != board.NAME]  # of submissions/*.csv
+    if not args.files:
+        raise KitError("kit.compare: name submissions, or --board, or --record NAME")
     if len(args.files) == 1 and args.answers is None:
         raise KitError(f"{args.files[0]}: there is nothing to compare it with; name a second submission or --answers FILE")
     for option in ("data", "force"):

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from kit import __version__
+from kit import __version__, board
 from kit.blend import BLENDS, DECISIONS, FITTED, Rule, decide, distinct, uniform
 from kit.console import Parser, Progress, command, duration, say, show_table, warn
 from kit.data import eval_images, find_data, info_csv, read_eval
@@ -280,11 +280,13 @@ def _finish(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str
     record = record | {"photos": len(ids), "views": outcome.views, **outcome.record,
                        "counts": np.bincount(outcome.classes, minlength=NUM_CLASSES).tolist(),
                        "seconds": round(time.monotonic() - started, 1)}
-    return write_submission(out, ids, outcome.classes, info_csv(data), record, force, wanted)
+    record = write_submission(out, ids, outcome.classes, info_csv(data), record, force, wanted)
+    board.add(out, record)
+    return record
 
 
 def _check_out(out: Path, data: Path, paths: Sequence[Path], force: bool) -> None:
-    if out.suffix != ".csv":
+    if out.suffix != ".csv" or out.name == board.NAME:
         raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
     for place in (out, out.with_suffix(".json")):
         refuse_input(place, data, *paths)
@@ -500,7 +502,7 @@ def show_checks(paths: Sequence[Path], info: Path, plan_path: Path) -> None:
         except KitError as error:
             warn(f"without the plan's labels: {error}")
     refused: list[str] = []
-    for path in paths:
+    for path in [path for path in paths if len(paths) == 1 or path.name != board.NAME]:  # of submissions/*.csv
         try:
             if not path.is_file():
                 raise problem(path, f"there is no such file{near(path)}", remedy="name a submission")

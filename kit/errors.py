@@ -1,5 +1,6 @@
 """The one exception for what a person can mend."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,12 @@ class KitError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The known name that was most likely meant, for a message; empty where none is near."""
+    found = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def problem(place: str | Path, wrong: str, found: Sequence[object] = (), remedy: str = "") -> KitError:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import difflib
 import functools
 import json
 import re
@@ -16,7 +15,7 @@ import pandas as pd
 
 from kit.console import Progress, warn
 from kit.data import content_hash, eval_images, train_images
-from kit.errors import KitError, problem
+from kit.errors import KitError, nearest, problem
 from kit.labels import NUM_CLASSES
 from kit.pixels import PIXELS_VERSION, Cache, Geometry, Photos, batches_of, cached, default_workers, make_loader
 from kit.tables import (Fold, Plan, Probs, file_hash, oof_key, read_foreign_probs, read_metrics, read_probs, text_hash,
@@ -168,10 +167,9 @@ def _check_card(path: Path, card: "Card", plan: Plan) -> None:
 def near(path: Path) -> str:
     """The name beside a path that is not there which was most likely meant, for a message."""
     try:
-        found = difflib.get_close_matches(path.name, [other.name for other in path.parent.iterdir()], n=1)
+        return nearest(str(path), [str(path.parent / other.name) for other in path.parent.iterdir()])
     except OSError:
         return ""
-    return f" (did you mean {path.parent / found[0]}?)" if found else ""
 
 
 def oof_beside(path: Path) -> Path:

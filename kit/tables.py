@@ -25,6 +25,7 @@ from kit.labels import CLASS_NAMES, GENDERS, NUM_CLASSES, SHOTS, age_class, enco
 PLAN_COLUMNS = ("image", "person", "age", "label", "fold")
 TRAIN_COLUMNS = ("id", "gender", "race", "age", "path")
 ANSWER_COLUMNS = ("ImageID", "ans")
+BOARD_COLUMNS = ("submission", "sha256", "made", "members", "oof", "low", "high", "public", "private")
 CORRECTION_COLUMNS = ("path", "field", "value")
 METRIC_COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_acc", "val_f1_macro", "val_f1_mask", "val_f1_gender",
                   "val_f1_age", "time_data", "time_step")
@@ -550,3 +551,30 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         return [{str(k): float(v) for k, v in row.items()} for row in table.to_dict(orient="records")]
     except ValueError as error:
         raise problem(path, f"is no metrics file ({error})", remedy="train the fold again with --force") from error
+
+
+# ---------------------------------------------------------------- the leaderboard log
+
+def write_board(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the leaderboard log, a row a submission, in place of the one before it."""
+    with writing(path, force=True) as temporary:
+        pd.DataFrame(rows, columns=list(BOARD_COLUMNS)).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_board(path: Path) -> list[dict[str, Any]]:
+    """The rows of the leaderboard log: scores as numbers in 0..1, or empty text where there is none."""
+    table = _read_csv(path, BOARD_COLUMNS)
+    rows: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in table.to_dict(orient="records")]
+    bad = []
+    for row in rows:
+        for key in ("oof", "low", "high", "public", "private"):
+            try:
+                row[key] = float(row[key]) if row[key] != "" else ""
+                wrong = row[key] != "" and not 0 <= row[key] <= 1
+            except ValueError:
+                wrong = True
+            if wrong:
+                bad.append(f"{key} '{row[key]}' of {row['submission']}")
+    if bad:
+        raise problem(path, "holds scores that are no numbers in 0..1", bad, "mend these rows")
+    return rows

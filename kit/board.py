@@ -1,0 +1,125 @@
+"""The leaderboard log: what each submission scored out of fold, and what the competition's site said of it."""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from kit.console import warn
+from kit.errors import KitError, nearest, problem
+from kit.tables import file_hash, read_board, write_board
+
+NAME: Final = "leaderboard.csv"
+_OUTSIDE: Final = 2.5
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the log against other processes, which wait: no row is lost."""
+    import fcntl
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(f".{path.name}.lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def add(submission: Path, record: dict[str, Any]) -> None:
+    """Add a submission and its record's out-of-fold score to the log beside it; one that is there keeps what the site said.
+
+    Where the log cannot be read or written there is a warning: the submission stands.
+    """
+    try:
+        _add(submission.with_name(NAME), submission, record)
+    except (KitError, OSError) as error:
+        warn(f"{submission} is not in the leaderboard log: {error}")
+
+
+def _add(path: Path, submission: Path, record: dict[str, Any]) -> None:
+    oof = record.get("oof") or {}
+    low, high = oof.get("interval", ("", ""))
+    row = {"submission": submission.name, "sha256": record["sha256"],
+           "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"),
+           "members": " ".join(member["name"] for member in record["members"]), "oof": oof.get("f1", ""), "low": low,
+           "high": high, "public": "", "private": ""}
+    with _alone(path):
+        rows = read_board(path) if path.exists() else []
+        same = [old for old in rows if (old["submission"], old["sha256"]) == (row["submission"], row["sha256"])]
+        for old in same:
+            row |= {key: old[key] for key in ("made", "public", "private")}
+        write_board(path, [old for old in rows if old not in same] + [row])
+
+
+def record(path: Path, name: str, scores: dict[str, float]) -> dict[str, Any]:
+    """Enter what the site said, `public` or `private` or both, of the submission `name`; its row.
+
+    Of several submissions that had this name, it is the one that the file has now, else the last one made. Raises `KitError`
+    for an unknown name and for scores that are no macro-F1.
+    """
+    for what, score in scores.items():
+        if not 0 <= score <= 1:
+            raise problem(f"--{what}", f"{score:g} is no macro-F1", remedy="enter it as the site shows it, between 0 and 1")
+    with _alone(path):
+        rows = read_board(path)
+        wanted = Path(name).name.removesuffix(".csv") + ".csv"
+        found = [row for row in rows if row["submission"] == wanted]
+        if not found:
+            raise problem(path, f"has no submission {wanted}{nearest(wanted, [row['submission'] for row in rows])}",
+                          remedy="python -m kit.compare --board shows them")
+        now = path.parent / wanted
+        current = [row for row in found if now.exists() and row["sha256"] == file_hash(now)]
+        row = (current or found)[-1]
+        row |= scores
+        write_board(path, rows)
+    return row
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the log tells of trusting the out-of-fold score, as plain values.
+
+    `rows`: best out-of-fold score first. With four submissions or more that have both scores: `correlation` of the two,
+    with its 95 % `interval` (Fisher's z), and `outside`, the submissions whose public score is more than 2.5 standard
+    deviations (studentised residuals) off the line of the others. With two public scores or more: `picked_from`, their number;
+    `best_above`, what the best is over their mean; and `by_chance`, what picking the best of so many alike ones comes to: the
+    expected maximum of as many normal errors of the size that the out-of-fold intervals tell.
+    """
+    from scipy.stats import norm, pearsonr
+    ordered = sorted(rows, key=lambda row: -row["oof"] if row["oof"] != "" else 1.0)
+    result: dict[str, Any] = {"rows": ordered}
+    public = [row for row in ordered if row["public"] != ""]
+    both = [row for row in public if row["oof"] != ""]
+    cv, site = (np.array([row[key] for row in both], dtype=np.float64) for key in ("oof", "public"))
+    if len(both) >= 4 and np.ptp(cv) > 0 and np.ptp(site) > 0:
+        found = pearsonr(cv, site)
+        result |= {"correlation": float(found.statistic), "interval": list(map(float, found.confidence_interval(0.95)))}
+    if len(both) >= 5 and np.ptp(cv) > 0:
+        result["outside"] = [row["submission"] for row, off in zip(both, _residuals(cv, site)) if abs(off) > _OUTSIDE]
+    if len(public) >= 2:
+        scores = np.array([row["public"] for row in public], dtype=np.float64)
+        result |= {"picked_from": len(public), "best_above": float(scores.max() - scores.mean())}
+        widths = [(row["high"] - row["low"]) / (2 * norm.ppf(0.975)) for row in both if row["low"] != ""]
+        if widths:
+            result["by_chance"] = float(np.median(widths) * _expected_maximum(len(public)))
+    return result
+
+
+def _residuals(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Externally studentised residuals of the line through points: each by the deviation of the others."""
+    off = np.empty(len(x))
+    for i in range(len(x)):
+        rest = np.arange(len(x)) != i
+        slope, level = np.polyfit(x[rest], y[rest], 1) if np.ptp(x[rest]) > 0 else (0.0, y[rest].mean())
+        spread = np.sqrt(((y[rest] - slope * x[rest] - level) ** 2).sum() / max(rest.sum() - 2, 1))
+        centre, width = x[rest].mean(), ((x[rest] - x[rest].mean()) ** 2).sum()
+        error = spread * np.sqrt(1 + 1 / rest.sum() + ((x[i] - centre) ** 2 / width if width else 0.0))
+        off[i] = (y[i] - slope * x[i] - level) / max(error, 1e-12)
+    return off
+
+
+def _expected_maximum(n: int) -> float:
+    """The expected maximum of n standard normal numbers, by its integral."""
+    from scipy.integrate import quad
+    from scipy.stats import norm
+    return float(quad(lambda z: z * n * norm.pdf(z) * norm.cdf(z) ** (n - 1), -8, 8)[0])

@@ -1,0 +1,109 @@
+"""The leaderboard log: a row a submission, never lost, and what it tells."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kit import board
+from kit.compare import main
+from kit.tables import BOARD_COLUMNS, file_hash, read_board, write_board
+
+
+def row(name="a.csv", oof=.5, public="", **more):
+    return dict(zip(BOARD_COLUMNS, (name, name * 3, "2026-01-01 10:00", "a b", oof, oof - .04, oof + .04, public, ""))) | more
+
+
+def submission(folder, name="a.csv", content="x", f1=.5):
+    path = Path(folder) / name
+    path.write_text(content)
+    board.add(path, {"sha256": file_hash(path), "members": [{"name": "a"}, {"name": "b"}],
+                     "oof": {"f1": f1, "interval": [f1 - .1, f1 + .1]}})
+    return path
+
+
+def test_a_submission_is_logged_once_and_keeps_what_the_site_said(tmp_path, capsys):
+    log = tmp_path / "leaderboard.csv"
+    submission(tmp_path)
+    assert main(["--record", "a", "--public", ".7631", "--log", str(log)]) == 0
+    assert "a.csv: public 0.7631" in capsys.readouterr().out
+    submission(tmp_path, f1=.6)  # the same bytes, scored anew
+    kept, = read_board(log)
+    assert (kept["oof"], kept["public"], kept["private"], kept["members"]) == (.6, .7631, "", "a b")
+    submission(tmp_path, content="y")  # another file of the same name
+    assert [r["public"] for r in read_board(log)] == [.7631, ""]
+    assert main(["--record", "a.csv", "--public", ".1", "--private", ".2", "--log", str(log)]) == 0  # that which is there now
+    assert [(r["public"], r["private"]) for r in read_board(log)] == [(.7631, ""), (.1, .2)]
+    (tmp_path / "a.csv").write_text("x")
+    assert main(["--record", str(tmp_path / "a.csv"), "--public", ".3", "--log", str(log)]) == 0
+    assert [r["public"] for r in read_board(log)] == [.3, .1]
+
+
+def test_bad_entries_are_one_line_and_change_nothing(tmp_path, fails):
+    log = tmp_path / "leaderboard.csv"
+    write_board(log, [row("effb4-hflip.csv")])
+    before = log.read_bytes()
+    assert "did you mean effb4-hflip.csv?" in fails(main, "--record", "efb4-hflip", "--public", ".5", "--log", log)
+    assert "76.31 is no macro-F1" in fails(main, "--record", "effb4-hflip", "--public", "76.31", "--log", log)
+    assert "nan is no macro-F1" in fails(main, "--record", "effb4-hflip", "--public", "nan", "--log", log)
+    assert "say what the site said" in fails(main, "--record", "effb4-hflip", "--log", log)
+    assert "are of --record" in fails(main, "a.csv", "b.csv", "--public", ".5")
+    assert "leave the files out" in fails(main, "a.csv", "--board")
+    assert "cannot be read" in fails(main, "--board", "--log", tmp_path / "none.csv")
+    assert log.read_bytes() == before
+    write_board(log, [row(public="high")])
+    assert "no numbers in 0..1 (1 found: public 'high' of a.csv)" in fails(main, "--board", "--log", log)
+
+
+def test_a_damaged_log_costs_a_warning_not_the_submission(tmp_path, capsys):
+    (tmp_path / "leaderboard.csv").write_text("mine\n1\n")
+    submission(tmp_path)
+    assert "is not in the leaderboard log" in capsys.readouterr().err
+    assert (tmp_path / "leaderboard.csv").read_text() == "mine\n1\n"
+
+
+def test_many_processes_lose_no_row(tmp_path):
+    code = ("import sys; sys.path.insert(0, sys.argv[3]); import test_board\n"
+            "for n in range(10): test_board.submission(sys.argv[1], f'{sys.argv[2]}-{n}.csv', sys.argv[2] + str(n))")
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    running = [subprocess.Popen([*words, str(k), str(Path(__file__).parent)]) for k in range(4)]
+    assert [process.wait(120) for process in running] == [0] * 4
+    names = [r["submission"] for r in read_board(tmp_path / "leaderboard.csv")]
+    assert sorted(names) == sorted(f"{k}-{n}.csv" for k in range(4) for n in range(10))
+
+
+def test_the_summary_by_hand(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    cv = np.linspace(.5, .6, 12)
+    site = cv + .1 + rng.normal(0, .003, 12)
+    site[7] += .08
+    rows = [row(f"s{n}.csv", float(c), float(s)) for n, (c, s) in enumerate(zip(cv, site))]
+    rows += [row("later.csv", .7), row("x.csv") | {"oof": "", "low": "", "high": ""}]
+    found = board.summary(rows)
+    assert [r["submission"] for r in found["rows"]] == ["later.csv", *(f"s{n}.csv" for n in range(11, -1, -1)), "x.csv"]
+    assert found["correlation"] == pytest.approx(np.corrcoef(cv, site)[0, 1])
+    z = np.arctanh(found["correlation"])
+    assert found["interval"] == pytest.approx(np.tanh([z - 1.96 / 3, z + 1.96 / 3]).tolist(), abs=1e-3)
+    assert found["outside"] == ["s7.csv"] and found["picked_from"] == 12
+    assert found["best_above"] == pytest.approx(site.max() - site.mean())
+    assert found["by_chance"] == pytest.approx(.04 / 1.96 * np.mean(rng.normal(size=(200_000, 12)).max(axis=1)), rel=.01)
+    log = tmp_path / "leaderboard.csv"
+    write_board(log, rows)
+    assert main(["--board", "--log", str(log)]) == 0
+    out = capsys.readouterr().out
+    assert "correlation of the out-of-fold with the public score" in out and "outside of what the others say: s7.csv" in out
+    assert main(["--board", "--json", "--log", str(log)]) == 0
+    assert json.loads(capsys.readouterr().out)["outside"] == ["s7.csv"]
+    write_board(log, rows[-2:])
+    assert main(["--board", "--log", str(log)]) == 0 and "no correlation yet" in capsys.readouterr().out
+
+
+def test_files_of_a_glob_leave_the_log_out(tmp_path, capsys):
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("ImageID,ans\nx.jpg,1\n")
+    write_board(tmp_path / "leaderboard.csv", [row()])
+    assert main([str(path) for path in sorted(tmp_path.glob("*.csv"))]) == 0
+    assert "a | b" in capsys.readouterr().out
