@@ -4,7 +4,7 @@
 
 shows how often each pair agrees, beyond chance (kappa), with similar files side by side; in which classes and in which of
 mask, gender and age they differ; and the class counts. `--answers FILE` adds macro-F1; `--vote FILE` writes the hard vote of
-them all as a submission; `--json` prints all of it for a program.
+them all as a submission; `--json` prints all of it for a program. Runs' folders instead of files are compared out of fold.
 
     python -m kit.compare --record effb4_5fold-hflip --public .7631
     python -m kit.compare --board
@@ -30,38 +30,73 @@ from kit.console import Parser, command, say, show_table
 from kit.data import find_data, info_csv
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES, TASKS, decode
-from kit.metrics import score
-from kit.tables import file_hash, read_answers, read_board, read_info, refuse_input, write_submission
+from kit.metrics import People, score
+from kit.tables import Plan, file_hash, read_answers, read_board, read_info, read_plan, refuse_input, write_submission
 
 _SHOWN = 5  # flips printed for a pair; --json has all
 # The pairs of classes that differ in a task.
 _DIFFER = {task: np.not_equal.outer(part, part) for task, part in zip(TASKS, decode(np.arange(NUM_CLASSES)))}
+_TESTED = 10  # files of which every pair is tested
 _PAIRS = 10  # pairs told one by one; of more the matrix alone is shown
 
 
 def compare(files: Sequence[Path], answers: Path | None = None) -> dict[str, Any]:
-    """Compare submission files, any order of rows, as plain values.
+    """Compare submission files, any order of rows, with each other and with answers: see `compare_classes`.
 
-    `files`: by name, `counts` (18,) and, with answers, `scores`. `order`: the names, similar ones side by side. `pairs`: `a`,
-    `b`, `photos`, `agreement` (0..1), `kappa` (Cohen's: agreement beyond that of chance, 1 at most), `differ`, how many of
-    these differ in `mask`, `gender` and `age`, and `flips`: `from`, `to`, `photos`, the most frequent first. Raises `KitError`
-    where two files do not have the same ids.
+    Answers may have a column `person`, by which their intervals are. Raises `KitError` where two files do not have the same
+    ids.
     """
     names = _names(files)
     ids, classes = read_set(files)
+    if answers is None:
+        return compare_classes(names, classes)
+    table = read_answers(answers)
+    where = pd.Index(table["ImageID"]).get_indexer(ids)
+    truth = _joined(answers, table, files[0], ids)
+    return compare_classes(names, classes, truth, table["person"].to_numpy()[where] if "person" in table else None)
+
+
+def compare_runs(runs: Sequence[Path], plan: Plan) -> dict[str, Any]:
+    """Compare runs on the out-of-fold photos that all of them have: see `compare_classes`."""
+    from kit.members import Engine, find_members, named_apart, oof_probs
+    members = find_members(runs, plan, [], allow_missing=True)
+    oof = oof_probs(members, plan, Path(), "none", Engine())
+    return compare_classes(named_apart(members), oof.probs.argmax(axis=2), oof.photos["label"].to_numpy(),
+                           oof.photos["person"].to_numpy())
+
+
+def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray | None = None,
+                    person: np.ndarray | None = None) -> dict[str, Any]:
+    """Compare predicted classes (files, N) as plain values; `truth` and `person` are (N,).
+
+    `files`: by name, `counts` (18,). `order`: the names, similar ones side by side. `pairs`: `a`, `b`, `photos`, `agreement`
+    (0..1), `kappa` (Cohen's: agreement beyond that of chance, 1 at most), `differ`, how many of these differ in `mask`,
+    `gender` and `age`, and `flips`: `from`, `to`, `photos`, the most frequent first. With `truth`, `by` says whether intervals
+    are by people or, where those are not known, by photos, which makes them too narrow; files have `scores` and `interval`,
+    and pairs of ten files or fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a paired permutation test.
+    """
     result: dict[str, Any] = {"files": {}, "order": [names[i] for i in alike_first(classes)], "pairs": []}
-    truth = _joined(answers, read_answers(answers), files[0], ids) if answers else None
-    for name, own in zip(names, classes):
+    people, draws = None, []
+    if truth is not None:
+        people = People(np.arange(len(truth)) if person is None else person, truth)
+        result["by"] = "photos" if person is None else "people"
+        draws = [people.macro(own) for own in classes]
+    for n, (name, own) in enumerate(zip(names, classes)):
         result["files"][name] = {"counts": np.bincount(own, minlength=NUM_CLASSES).tolist()}
-        if truth is not None:
-            result["files"][name]["scores"] = asdict(score(truth, own))
-    for (name_a, a), (name_b, b) in itertools.combinations(zip(names, classes), 2):
+        if truth is not None and people is not None:
+            result["files"][name] |= {"scores": asdict(score(truth, own)), "interval": list(people.interval(draws[n]))}
+    for i, j in itertools.combinations(range(len(names)), 2):
+        a, b = classes[i], classes[j]
         table = np.bincount(a * NUM_CLASSES + b, minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES)
         flips = np.where(np.eye(NUM_CLASSES, dtype=bool), 0, table).ravel()
         order = np.argsort(-flips, kind="stable")[:np.count_nonzero(flips)].tolist()
-        pair: dict[str, Any] = {"a": name_a, "b": name_b, "photos": len(ids), "agreement": float(np.trace(table) / len(ids)),
+        pair: dict[str, Any] = {"a": names[i], "b": names[j], "photos": len(a), "agreement": float(np.trace(table) / len(a)),
                                 "kappa": kappa(table), "differ": int(flips.sum())}
         pair |= {task: int(table[differ].sum()) for task, differ in _DIFFER.items()}
+        if people is not None and len(names) <= _TESTED:
+            scores = [result["files"][names[k]]["scores"]["f1"] for k in (i, j)]
+            pair |= {"gain": scores[1] - scores[0], "gain_interval": list(people.interval(draws[j] - draws[i])),
+                     "p": people.paired_p(a, b)}
         pair["flips"] = [{"from": f // NUM_CLASSES, "to": f % NUM_CLASSES, "photos": int(flips[f])} for f in order]
         result["pairs"].append(pair)
     return result
@@ -145,10 +180,19 @@ def _joined(path: Path, table: pd.DataFrame, first: Path, ids: pd.Index) -> np.n
 def show(result: dict[str, Any]) -> None:
     """Print what `compare` found."""
     files, pairs = result["files"], result["pairs"]
-    if any("scores" in file for file in files.values()):
-        show_table("Against the answers", ["file", "macro-F1", "accuracy", *TASKS],
-                   [[name, *(f"{file['scores'][key]:.3f}" for key in ("f1", "accuracy", *TASKS))]
-                    for name, file in files.items()])
+    if "by" in result:
+        show_table(f"Against the truth (95 % interval by {result['by']}"
+                   + (", too narrow: a column `person` in the answers tells better)" if result["by"] == "photos" else ")"),
+                   ["file", "macro-F1", "95 %", "accuracy", *TASKS],
+                   [[name, f"{file['scores']['f1']:.3f}", "{:.3f} {:.3f}".format(*file["interval"]),
+                     *(f"{file['scores'][key]:.3f}" for key in ("accuracy", *TASKS))] for name, file in files.items()])
+        say()
+    tested = [pair for pair in pairs if "p" in pair]
+    if tested:
+        show_table("Macro-F1 of the second over the first, and p of a paired permutation test",
+                   ["pair", "gain", "95 %", "p"],
+                   [[f"{p['a']} | {p['b']}", f"{p['gain']:+.4f}", "{:+.4f} {:+.4f}".format(*p["gain_interval"]), f"{p['p']:.3f}"]
+                    for p in tested])
         say()
     if len(pairs) > 1:
         order = result["order"]
@@ -204,7 +248,9 @@ def show_board(summary: dict[str, Any]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(prog="kit.compare", description=__doc__)
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE.csv", help="submissions")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE.csv|RUN", help="submissions, or runs' folders")
+    parser.add_argument("--plan", type=Path, default=Path("runs/folds.csv"),
+                        help="for runs: the fold plan (default: runs/folds.csv)")
     parser.add_argument("--answers", type=Path, metavar="FILE", help="a CSV ImageID,ans with the true classes")
     parser.add_argument("--vote", type=Path, metavar="OUT.csv",
                         help="write their hard vote as a submission; of classes with equal votes that of the earliest file")
@@ -244,6 +290,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     for option in ("data", "force"):
         if getattr(args, option) and not args.vote:
             raise KitError(f"--{option}: is for --vote; leave it out")
+    runs = [path for path in args.files if path.is_dir()]
+    if runs:
+        if len(runs) < len(args.files) or args.answers or args.vote:
+            raise KitError(f"{runs[0]}: runs are compared out of fold, with other runs alone; leave files, --answers and --vote "
+                           "out")
+        result = compare_runs(runs, read_plan(args.plan))
+        return print(json.dumps(result, indent=1, ensure_ascii=False)) if args.json else show(result)
     result = compare(args.files, args.answers)
     words = shlex.join(["python", "-m", "kit.compare", *map(str, sys.argv[1:] if argv is None else argv)])
     if args.vote:

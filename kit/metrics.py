@@ -107,6 +107,25 @@ class People:
         """Macro-F1 in each draw, (draws,), over the classes that it has people of."""
         return np.nanmean(self.f1(predicted, truth, classes), axis=1)
 
+    def paired_p(self, a: np.ndarray, b: np.ndarray) -> float:
+        """The p of two sets of predicted classes (N,) having the same macro-F1: by a permutation test over people.
+
+        If neither is better, each person's photos could as well have been predicted the other way round: so often does
+        swapping them, for a random half of the people, make a difference at least as large.
+        """
+        counts = []
+        for predicted in (a, b):
+            hit = self.truth == predicted
+            parts = [np.bincount(self.at[of] * NUM_CLASSES + labels[of], minlength=self.number * NUM_CLASSES)
+                     for labels, of in ((self.truth, hit), (self.truth, ...), (predicted, ...))]
+            counts.append(np.stack(parts).reshape(3, self.number, NUM_CLASSES).astype(np.float32))
+        swap = np.random.default_rng(1).integers(0, 2, self._times.shape).astype(np.float32)
+        moved = np.stack([swap @ part for part in counts[1] - counts[0]], axis=1)  # (draws, 3, 18)
+        one, other = (own.sum(axis=1) for own in counts)
+        f1 = [f1_of_counts(own).mean(axis=-1) for own in (one + moved, other - moved)]
+        observed = abs(f1_of_counts(one).mean() - f1_of_counts(other).mean())
+        return float((1 + np.sum(np.abs(f1[0] - f1[1]) >= observed - 1e-7)) / (1 + len(swap)))
+
     def interval(self, values: np.ndarray) -> Interval:
         """The 95 % interval of a macro-F1, or of a difference of two, by its draws (draws,)."""
         return interval(values, self.effective)

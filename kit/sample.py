@@ -462,12 +462,12 @@ def _draw_eval(folder: Path, people: int, seed: int, progress: Progress) -> None
         for shot, photo in _draw_person(person, rng):
             name = f"{rng.bytes(20).hex()}.jpg"
             _save(photo, images / name)
-            answers.append((name, encode(SHOTS[shot], person.gender, age)))
+            answers.append((name, encode(SHOTS[shot], person.gender, age), f"eval{row:05d}"))
             progress.advance()
     # Neither the photos' order nor the names' may say who is on them; this rng is of no person.
     answers = [answers[i] for i in np.random.default_rng([seed, _EVAL]).permutation(len(answers))]
-    _write(folder / "eval" / "info.csv", "\n".join(["ImageID,ans", *(f"{name},0" for name, _ in answers)]) + "\n")
-    _write(folder / "answers.csv", "\n".join(["ImageID,ans", *(f"{name},{ans}" for name, ans in answers)]) + "\n")
+    _write(folder / "eval" / "info.csv", "\n".join(["ImageID,ans", *(f"{name},0" for name, _, _ in answers)]) + "\n")
+    _write(folder / "answers.csv", "\n".join(["ImageID,ans,person", *(",".join(map(str, row)) for row in answers)]) + "\n")
 
 
 def _draw_contact_sheet(path: Path, shown: dict[tuple[int, int], tuple[str, list[Image.Image]]]) -> None:

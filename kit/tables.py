@@ -119,7 +119,7 @@ def _unreadable(path: Path, error: OSError) -> KitError:
     return problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path")
 
 
-def _read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+def _read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV as text; every one of `columns` must be there, once, and at least one row. Without `columns`, all of them."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
@@ -143,7 +143,7 @@ def _read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
                       f"{','.join(map(str, table.columns))[:80]}")
     if table.empty:
         raise problem(path, "has a header and no rows", remedy="it needs at least one row")
-    return table[list(columns)] if columns else table
+    return table[[*columns, *(name for name in optional if name in table)]] if columns else table
 
 
 def _whole(path: Path, table: pd.DataFrame, column: str, low: int, high: int, key: str) -> np.ndarray:
@@ -198,8 +198,11 @@ def read_info(path: Path) -> list[str]:
 
 
 def read_answers(path: Path) -> pd.DataFrame:
-    """A submission or an answers file: `ImageID` (text, unique) and `ans` (int64, 0..17), in the file's order."""
-    answers = _read_csv(path, ANSWER_COLUMNS)
+    """A submission or an answers file: `ImageID` (text, unique) and `ans` (int64, 0..17), in the file's order.
+
+    Answers may say whose photos they are, in a column `person`.
+    """
+    answers = _read_csv(path, ANSWER_COLUMNS, ["person"])
     _unique(path, answers, "ImageID", "every photo has one row")
     return answers.assign(ans=_whole(path, answers, "ans", 0, NUM_CLASSES - 1, "ImageID"))
 

@@ -1,12 +1,17 @@
+import dataclasses
+import itertools
 import json
+import shutil
 
 import numpy as np
 import pytest
 from conftest import make_data
 
+from kit.checkpoint import load, read_card, save
 from kit.compare import alike_first, compare, kappa, main, vote
 from kit.data import read_eval
-from kit.tables import file_hash, read_answers
+from kit.metrics import People, macro_f1
+from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_probs, write_probs
 
 A, B = [0, 1, 2, 3, 17], [0, 4, 2, 9, 16]
 
@@ -44,14 +49,15 @@ def test_what_a_person_sees(tmp_path, capsys):
     assert "1 mask male 30-59 -> mask female 30-59" in out
 
 
-def test_bad_input_is_one_line(tmp_path, fails):
+def test_bad_input_is_one_line(tmp_path, fails, world):
     a, b = write(tmp_path / "a.csv", A), write(tmp_path / "b.csv", B[:4])
     assert "lacks ids of" in fails(main, a, b) and "has ids that are not in" in fails(main, b, a)
     assert "the same file twice" in fails(main, a, a)
     assert "nothing to compare it with" in fails(main, a)
     assert "cannot be read" in fails(main, a, tmp_path / "none.csv")
     assert "No such file" in fails(main, a, b.with_name("x"), "--answers", a)
-    assert "cannot be read" in fails(main, a, tmp_path)
+    assert "with other runs alone" in fails(main, a, tmp_path) and "holds no checkpoint" in fails(
+        main, tmp_path, world.runs, "--plan", world.plan_path)
     b.write_text("ImageID,ans\n0.jpg,0.5\n")
     assert "whole numbers 0..17 (1 found: '0.5' at 0.jpg)" in fails(main, a, b)
     b.write_text("ImageID;ans\n0.jpg;1\n")
@@ -134,3 +140,74 @@ def test_many_files_are_told_by_the_matrix(tmp_path, capsys):
     assert main([str(f) for f in files]) == 0
     out = capsys.readouterr().out
     assert "Agreement in percent" in out and "Pairs:" not in out and "s0 | s1" not in out
+
+
+# ------------------------------------------------------------ with the truth: intervals and paired tests
+
+def predictions(seed, people=40, better=0.0):
+    """Seven photos a person that succeed and fail together: truth, person, and two predictions of which b is better."""
+    rng = np.random.default_rng(seed)
+    person, truth = np.repeat(np.arange(people), 7), rng.integers(0, 18, people * 7)
+    hard = rng.random(people)
+    a, b = (np.where((hard + noise)[person] > .9, (truth + 1) % 18, truth)
+            for noise in (.4 * rng.random(people), .4 * rng.random(people) - better))
+    return truth, person, a, b
+
+
+def test_the_paired_p_is_that_of_all_swaps():
+    for seed in range(4):
+        truth, person, a, b = predictions(seed, people=10)
+        observed, found = abs(macro_f1(truth, b) - macro_f1(truth, a)), []
+        for swap in itertools.product([False, True], repeat=10):
+            swapped = np.array(swap)[person]
+            found.append(abs(macro_f1(truth, np.where(swapped, a, b)) - macro_f1(truth, np.where(swapped, b, a))))
+        exact = np.mean(np.array(found) >= observed - 1e-9)
+        assert People(person, truth).paired_p(a, b) == pytest.approx(exact, abs=.05)
+
+
+def test_the_paired_test_is_right_where_nothing_differs_and_finds_what_does():
+    people = [predictions(seed) for seed in range(150)]
+    p = np.array([People(person, truth, draws=300).paired_p(a, b) for truth, person, a, b in people])
+    assert np.mean(p < .1) < .18 and np.mean(p) > .4
+    truth, person, a, b = predictions(0, people=200, better=.3)
+    assert People(person, truth).paired_p(a, b) < .01 and People(person, truth).paired_p(a, a) == 1
+
+
+def test_answers_with_people_give_intervals_by_people(tmp_path, capsys):
+    truth, person, a, b = predictions(0, better=.2)
+    files = [write(tmp_path / f"{name}.csv", classes) for name, classes in (("a", a), ("b", b))]
+    answers = tmp_path / "answers.csv"
+    rows = [f"{i}.jpg,{t},p{p}" for i, (t, p) in enumerate(zip(truth, person))]
+    answers.write_text("ImageID,ans,person\n" + "\n".join(rows[::-1]) + "\n")
+    result = compare(files, answers)
+    people = People(np.array([f"p{p}" for p in person]), truth)
+    assert result["by"] == "people" and result["files"]["a"]["interval"] == list(people.interval(people.macro(a)))
+    pair = result["pairs"][0]
+    assert pair["gain"] == pytest.approx(macro_f1(truth, b) - macro_f1(truth, a)) and pair["p"] == people.paired_p(a, b)
+    assert pair["gain_interval"] == list(people.interval(people.macro(b) - people.macro(a)))
+    assert main([*map(str, files), "--answers", str(answers)]) == 0
+    assert "95 % interval by people" in capsys.readouterr().out
+    plain = compare(files, write(tmp_path / "plain.csv", truth))
+    assert plain["by"] == "photos"
+    assert np.ptp(plain["files"]["a"]["interval"]) < np.ptp(result["files"]["a"]["interval"])
+
+
+def test_runs_are_compared_out_of_fold(world, tmp_path, fails, capsys):
+    shutil.copytree(world.runs, tmp_path / "runs", ignore=shutil.ignore_patterns("pixels"))
+    other = tmp_path / "runs" / "other"
+    for fold in range(3):
+        source, files = Fold(world.runs / "small" / f"fold{fold}"), Fold(other / f"fold{fold}")
+        files.folder.mkdir(parents=True)
+        save(files.best, load(source.best), dataclasses.replace(read_card(source.best), epoch=9))
+        table = read_probs(source.oof)
+        write_probs(files.oof, Probs(table.ids, table.probs[:, ::-1], oof_key(files.best, world.plan, fold)))
+    place = ["--plan", str(tmp_path / "runs" / "folds.csv")]
+    assert main([str(tmp_path / "runs" / "small"), str(other), "--json", *place]) == 0
+    result = json.loads(capsys.readouterr().out)
+    tables = [read_probs(Fold(world.runs / "small" / f"fold{k}").oof) for k in range(3)]
+    truth = world.plan.photos.set_index("image").loc[np.concatenate([t.ids for t in tables]), "label"].to_numpy()
+    assert result["by"] == "people" and result["files"]["small"]["scores"]["f1"] == pytest.approx(
+        macro_f1(truth, np.concatenate([t.probs for t in tables]).argmax(axis=1)))
+    assert main([str(tmp_path / "runs" / "small"), str(other), *place]) == 0
+    assert "p of a paired permutation test" in capsys.readouterr().out
+    assert "with other runs alone" in fails(main, other, tmp_path / "a.csv", *place)

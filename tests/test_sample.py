@@ -70,7 +70,8 @@ def test_train_has_the_competitions_traps(drawn: Path) -> None:
 def test_answers_go_with_info(drawn: Path) -> None:
     info, answers = rows(drawn / "eval" / "info.csv"), rows(drawn / "answers.csv")
     names = [row["ImageID"] for row in info]
-    assert list(info[0]) == ["ImageID", "ans"] == list(answers[0])
+    assert list(info[0]) == ["ImageID", "ans"] and list(answers[0]) == ["ImageID", "ans", "person"]
+    assert all(n == 7 for n in Counter(row["person"] for row in answers).values())
     assert {row["ans"] for row in info} == {"0"} and names == [row["ImageID"] for row in answers]
     assert {path.name for path in (drawn / "eval" / "images").iterdir()} == set(names) and len(set(names)) == 21
     assert all(re.fullmatch(r"[0-9a-f]{40}\.jpg", name) for name in names) and names != sorted(names)
