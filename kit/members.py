@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -67,6 +67,11 @@ class Engine:
     def photos(self) -> int:
         """The photos a batch."""
         return self.batch_size or BATCH_SIZE
+
+    def loader(self, photos: Photos, device: "torch.device") -> Any:
+        """A loader that gives every photo once, in order."""
+        workers = default_workers(device.type) if self.workers is None else self.workers
+        return make_loader(photos, batches_of(len(photos), self.photos), workers, device)
 
 
 # ---------------------------------------------------------------- finding them
@@ -293,9 +298,7 @@ def predict_passes(checkpoints: Sequence[Checkpoint], root: Path, ids: Sequence[
     todo = {view: transform for view, transform in views.items() if lacking[view]}
     networks = [load(checkpoints[c].path, device) for c in absent]
     check_views(networks, todo, device)
-    workers = default_workers(device.type) if engine.workers is None else engine.workers
-    pixels = Photos(root, ids, list(dict.fromkeys(network.geometry for network in networks)))
-    loader = make_loader(pixels, batches_of(len(ids), engine.photos), workers, device)
+    loader = engine.loader(Photos(root, ids, list(dict.fromkeys(network.geometry for network in networks))), device)
     with Progress(f"{len(absent)} checkpoints x {len(todo)} views", len(ids)) as progress, _enough_memory(engine, device):
         probs, seconds = predict(networks, loader, todo, device, progress)
     for n, c in enumerate(absent):
@@ -464,9 +467,8 @@ class Passes:
             folder = checkpoint.path.resolve().parent  # of a fold in a run among runs, or of a file that lies anywhere
             self._caches[geometry] = (cached(folder.parents[1] / "pixels" / "eval", self.root, self.ids, geometry)
                                       if _FOLD.fullmatch(folder.name) and len(folder.parents) > 3 else None)
-        workers = default_workers(self.device.type) if self.engine.workers is None else self.engine.workers
         photos = Photos(self.root, [self.ids[i] for i in rows], [geometry], cache=self._caches[geometry])
-        loader = make_loader(photos, batches_of(len(rows), self.engine.photos), workers, self.device)
+        loader = self.engine.loader(photos, self.device)
         with _enough_memory(self.engine, self.device):
             network = load(checkpoint.path, self.device)
             check_views([network], {view: self.views[view]}, self.device)

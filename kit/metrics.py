@@ -90,16 +90,19 @@ class People:
         # How often each person is in each draw; float32, for the product with counts below.
         self._times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws).astype(np.float32)
 
+    def _counts(self, predicted: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
+        """Each person's hits, true and predicted photos a class: (3, people, classes)."""
+        hit = truth == predicted
+        parts = [np.bincount(self.at[of] * classes + labels[of], minlength=self.number * classes)
+                 for labels, of in ((truth, hit), (truth, ...), (predicted, ...))]
+        return np.stack(parts).reshape(3, self.number, classes).astype(np.float32)
+
     def f1(self, predicted: np.ndarray, truth: np.ndarray | None = None, classes: int = NUM_CLASSES) -> np.ndarray:
         """F1 of each class in each draw, (draws, classes), of (N,) predicted classes; `truth` is another than the 18 classes.
 
         NaN where a draw has none of a class's people, which it then tells nothing of.
         """
-        truth = self.truth if truth is None else truth
-        hit = truth == predicted
-        parts = [np.bincount(self.at[of] * classes + labels[of], minlength=self.number * classes)
-                 for labels, of in ((truth, hit), (truth, ...), (predicted, ...))]
-        counts = np.stack(parts).reshape(3, self.number, classes).astype(np.float32)
+        counts = self._counts(predicted, self.truth if truth is None else truth, classes)
         drawn = np.stack([self._times @ part for part in counts], axis=1)
         return np.where((drawn[:, 1] == 0) & counts[1].any(axis=0), np.nan, f1_of_counts(drawn))
 
@@ -113,12 +116,7 @@ class People:
         If neither is better, each person's photos could as well have been predicted the other way round: so often does
         swapping them, for a random half of the people, make a difference at least as large.
         """
-        counts = []
-        for predicted in (a, b):
-            hit = self.truth == predicted
-            parts = [np.bincount(self.at[of] * NUM_CLASSES + labels[of], minlength=self.number * NUM_CLASSES)
-                     for labels, of in ((self.truth, hit), (self.truth, ...), (predicted, ...))]
-            counts.append(np.stack(parts).reshape(3, self.number, NUM_CLASSES).astype(np.float32))
+        counts = [self._counts(predicted, self.truth, NUM_CLASSES) for predicted in (a, b)]
         swap = np.random.default_rng(1).integers(0, 2, self._times.shape).astype(np.float32)
         moved = np.stack([swap @ part for part in counts[1] - counts[0]], axis=1)  # (draws, 3, 18)
         one, other = (own.sum(axis=1) for own in counts)

@@ -22,7 +22,7 @@ from kit.data import find_data, train_images
 from kit.errors import problem
 from kit.members import Engine, fold_ids, near
 from kit.metrics import Scores, score
-from kit.pixels import Photos, batches_of, default_workers, make_loader
+from kit.pixels import Photos
 from kit.tables import Fold, Plan, Probs, file_hash, oof_key, read_plan, refuse_existing, refuse_input, write_probs
 
 if TYPE_CHECKING:
@@ -97,9 +97,7 @@ def soup(paths: Sequence[Path], plan: Plan, data: Path, out: Path, engine: Engin
     mixed.body.load_state_dict({name: sum(state[name].double() for state in states).div(len(states)).to(value.dtype)
                                 if value.is_floating_point() else value for name, value in states[-1].items()})
     device, ids = choose_device(engine.device), fold_ids(plan, card.fold)
-    workers = default_workers(device.type) if engine.workers is None else engine.workers
-    photos = Photos(train_images(data), ids, [card.geometry])
-    loader = make_loader(photos, batches_of(len(ids), engine.photos), workers, device)
+    loader = engine.loader(Photos(train_images(data), ids, [card.geometry]), device)
     with Progress(f"fold {card.fold}", len(ids)) as progress:
         probs, _ = predict([mixed.to(device)], loader, make_views("none"), device, progress)
     truth = plan.photos.set_index("image").loc[ids, "label"].to_numpy()
