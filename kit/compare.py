@@ -31,7 +31,7 @@ from kit.data import find_data, info_csv
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES, TASKS, decode
 from kit.metrics import People, score
-from kit.tables import Plan, file_hash, read_answers, read_board, read_info, read_plan, refuse_input, write_submission
+from kit.tables import Plan, file_hash, read_answers, read_board, read_info, read_json, read_plan, refuse_input, write_submission
 
 _SHOWN = 5  # flips printed for a pair; --json has all
 # The pairs of classes that differ in a task.
@@ -49,7 +49,9 @@ def compare(files: Sequence[Path], answers: Path | None = None) -> dict[str, Any
     names = _names(files)
     ids, classes = read_set(files)
     if answers is None:
-        return compare_classes(names, classes)
+        result = compare_classes(names, classes)
+        scored = {name: _out_of_fold(path) for name, path in zip(names, files)}
+        return result | {"apart": least_alike(result, {name: found for name, found in scored.items() if found})}
     table = read_answers(answers)
     where = pd.Index(table["ImageID"]).get_indexer(ids)
     truth = _joined(answers, table, files[0], ids)
@@ -73,7 +75,8 @@ def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray
     (0..1), `kappa` (Cohen's: agreement beyond that of chance, 1 at most), `differ`, how many of these differ in `mask`,
     `gender` and `age`, and `flips`: `from`, `to`, `photos`, the most frequent first. With `truth`, `by` says whether intervals
     are by people or, where those are not known, by photos, which makes them too narrow; files have `scores` and `interval`,
-    and pairs of ten files or fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a paired permutation test.
+    and pairs of ten files or fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a paired permutation test;
+    `apart` are the files that are strong and least alike (`least_alike`).
     """
     result: dict[str, Any] = {"files": {}, "order": [names[i] for i in alike_first(classes)], "pairs": []}
     people, draws = None, []
@@ -99,7 +102,40 @@ def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray
                      "p": people.paired_p(a, b)}
         pair["flips"] = [{"from": f // NUM_CLASSES, "to": f % NUM_CLASSES, "photos": int(flips[f])} for f in order]
         result["pairs"].append(pair)
-    return result
+    scored = {name: (file["scores"]["f1"], file["interval"][0]) for name, file in result["files"].items() if "scores" in file}
+    return result | {"apart": least_alike(result, scored)}
+
+
+def _out_of_fold(path: Path) -> tuple[float, float] | None:
+    """The out-of-fold macro-F1 of a submission, and the lower end of its interval, by the record beside it."""
+    try:
+        record = read_json(path.with_suffix(".json"))
+        if record["sha256"] != file_hash(path):
+            return None
+        return float(record["oof"]["f1"]), float(record["oof"]["interval"][0])
+    except (KitError, KeyError, TypeError, ValueError, IndexError):
+        return None
+
+
+def least_alike(result: dict[str, Any], scored: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
+    """The two and the three files that are strong and least alike, by `kappa`, the mean of their pairs: worth a blend.
+
+    Strong is what is not clearly worse than the best: its score, the first of `scored`, lies within the best one's interval,
+    whose lower end is the second. Of more than 20 such files the 20 best are looked at.
+    """
+    if len(scored) < 3:
+        return []
+    best = max(scored.values())
+    strong = sorted((name for name, (f1, _) in scored.items() if f1 >= best[1]), key=lambda name: -scored[name][0])[:20]
+    of = {frozenset((pair["a"], pair["b"])): pair["kappa"] for pair in result["pairs"]}
+    found = []
+    for size in (2, 3):
+        sets = [(float(np.mean([of[frozenset(two)] for two in itertools.combinations(chosen, 2)])), chosen)
+                for chosen in itertools.combinations(strong, size)]
+        if sets:
+            mean, chosen = min(sets)
+            found.append({"files": list(chosen), "kappa": mean})
+    return found
 
 
 def read_set(files: Sequence[Path]) -> tuple[pd.Index, np.ndarray]:
@@ -202,6 +238,10 @@ def show(result: dict[str, Any]) -> None:
                    [[f"{n + 1} {a}", *("-" if a == b else f"{100 * of[frozenset((a, b))]['agreement']:.1f}" if m > n
                                        else f"{of[frozenset((a, b))]['kappa']:.3f}" for m, b in enumerate(order))]
                     for n, a in enumerate(order)])
+        say()
+    for apart in result["apart"]:
+        say(f"strong and least alike: {', '.join(apart['files'])} (kappa {apart['kappa']:.3f})")
+    if result["apart"]:
         say()
     few = pairs if len(pairs) <= _PAIRS else []
     if few:

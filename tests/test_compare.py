@@ -8,7 +8,7 @@ import pytest
 from conftest import make_data
 
 from kit.checkpoint import load, read_card, save
-from kit.compare import alike_first, compare, kappa, main, vote
+from kit.compare import alike_first, compare, kappa, least_alike, main, vote
 from kit.data import read_eval
 from kit.metrics import People, macro_f1
 from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_probs, write_probs
@@ -211,3 +211,22 @@ def test_runs_are_compared_out_of_fold(world, tmp_path, fails, capsys):
     assert main([str(tmp_path / "runs" / "small"), str(other), *place]) == 0
     assert "p of a paired permutation test" in capsys.readouterr().out
     assert "with other runs alone" in fails(main, other, tmp_path / "a.csv", *place)
+
+
+def test_strong_files_that_are_least_alike(tmp_path, capsys):
+    kappas = {"ab": .9, "ac": .6, "ad": .1, "bc": .5, "bd": .1, "cd": .1}
+    result = {"pairs": [{"a": pair[0], "b": pair[1], "kappa": value} for pair, value in kappas.items()]}
+    scored = {"a": (.60, .55), "b": (.58, .50), "c": (.56, .50), "d": (.40, .35)}  # d is clearly worse
+    two, three = least_alike(result, scored)
+    assert set(two["files"]) == {"b", "c"} and two["kappa"] == .5
+    assert set(three["files"]) == {"a", "b", "c"} and three["kappa"] == pytest.approx(2 / 3)
+    assert least_alike(result, {"a": (.6, .5), "b": (.5, .4)}) == []
+    files = [write(tmp_path / f"{name}.csv", classes) for name, classes in (("a", A), ("b", B), ("c", A[::-1]))]
+    assert compare(files)["apart"] == []
+    for path, f1 in zip(files, (.6, .58, .59)):
+        record = {"sha256": file_hash(path), "oof": {"f1": f1, "interval": [f1 - .1, f1 + .1]}}
+        path.with_suffix(".json").write_text(json.dumps(record))
+    assert main([str(path) for path in files]) == 0
+    assert "strong and least alike: a, c, b (kappa " in capsys.readouterr().out.replace("a, b, c", "a, c, b")
+    files[0].with_suffix(".json").write_text('{"sha256": "of another"}')
+    assert compare(files)["apart"] == []
