@@ -31,7 +31,8 @@ from kit.data import find_data, info_csv
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES, TASKS, decode
 from kit.metrics import People, score
-from kit.tables import Plan, file_hash, read_answers, read_board, read_info, read_json, read_plan, refuse_input, write_submission
+from kit.submission import check_place, record_of
+from kit.tables import Plan, file_hash, read_answers, read_board, read_info, read_plan, write_submission
 
 _SHOWN = 5  # flips printed for a pair; --json has all
 # The pairs of classes that differ in a task.
@@ -109,11 +110,9 @@ def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray
 def _out_of_fold(path: Path) -> tuple[float, float] | None:
     """The out-of-fold macro-F1 of a submission, and the lower end of its interval, by the record beside it."""
     try:
-        record = read_json(path.with_suffix(".json"))
-        if record["sha256"] != file_hash(path):
-            return None
-        return float(record["oof"]["f1"]), float(record["oof"]["interval"][0])
-    except (KitError, KeyError, TypeError, ValueError, IndexError):
+        oof = (record_of(path) or {})["oof"]
+        return float(oof["f1"]), float(oof["interval"][0])
+    except (KeyError, TypeError, ValueError, IndexError):
         return None
 
 
@@ -177,9 +176,7 @@ def write_vote(files: Sequence[Path], data: Path, out: Path, force: bool = False
 
     Raises `KitError` where their ids are not those of `info.csv`, or the place is taken.
     """
-    if out.suffix != ".csv":
-        raise problem(out, "is no name for a submission", remedy="let --vote end in .csv")
-    refuse_input(out, data, *files)
+    check_place(out, data, files, force)
     ids, classes = read_set(files)
     order = read_info(info_csv(data))
     where = ids.get_indexer(pd.Index(order))

@@ -31,12 +31,12 @@ from kit.data import eval_images, find_data, info_csv, read_eval
 from kit.early import exact_margins, fit_margins, run, sample_size
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
-from kit.members import (BATCH_SIZE, Checkpoint, Engine, Member, Passes, find_members, named_apart, near, oof_probs,
+from kit.members import (BATCH_SIZE, FOLD_FOLDER, Checkpoint, Engine, Member, Passes, find_members, named_apart, near, oof_probs,
                          predict_passes, read_members)
 from kit.metrics import Scores
 from kit.standing import Standing, judge
-from kit.submission import check_submission, expected_of
-from kit.tables import (Plan, Probs, file_hash, read_json, read_plan, refuse_existing, refuse_input, write_submission)
+from kit.submission import check_place, check_submission, expected_of
+from kit.tables import (Plan, Probs, file_hash, read_json, read_plan, refuse_input, write_submission)
 
 LINEAR: Final = ("mean", *FITTED)
 # What is shown of a record's out-of-fold score.
@@ -176,14 +176,14 @@ def ensemble(paths: Sequence[Path], plan: Plan, data: Path, out: Path | None, se
     """
     check_settings(settings)
     if out is not None:
-        _check_out(out, data, paths, force)
+        check_place(out, data, paths, force)
     started = time.monotonic()
     ids = read_eval(data)
     if settings.agree is not None:
         sample_size(len(ids), settings.agree)
     members = find_members(paths, plan, ids, allow_missing)
     # Before anything long: what is asked for is most likely what will be written.
-    _check_out(out or Path("submissions") / f"{default_name(members, settings)}.csv", data, _inputs(members), force)
+    check_place(out or Path("submissions") / f"{default_name(members, settings)}.csv", data, _inputs(members), force)
     standing: Standing | None = None
     if settings.score:
         oof = oof_probs(members, plan, data, settings.tta if settings.score_tta else "none", engine, settings.force_views)
@@ -197,7 +197,7 @@ def ensemble(paths: Sequence[Path], plan: Plan, data: Path, out: Path | None, se
                                decision=standing.record["used"][1] if standing else settings.decision)
     if out is None:
         out = Path("submissions") / f"{default_name(members, used)}.csv"
-        _check_out(out, data, _inputs(members), force)
+        check_place(out, data, _inputs(members), force)
     record = {"kit": __version__, "command": command_line, "settings": vars(settings) | {"used": rule.blend},
               "plan": plan.hash, "batch_size": engine.photos, "temperature": rule.temperature, "biases": rule.biases.tolist(),
               "members": _describe(members, rule, standing, out), "oof": standing.record if standing else None}
@@ -232,14 +232,14 @@ def again(source: Path, plan: Plan, data: Path, out: Path | None, engine: Engine
         raise problem(source, f"is no record of a submission ({type(error).__name__}: {error})", remedy=remedy) from error
     out = out or source.with_suffix(".csv")
     flat = [file for own in files for file in own]
-    _check_out(out, data, [path for path, _ in flat], force)
+    check_place(out, data, [path for path, _ in flat], force)
     for what, bad in (("members that are not where they were", [str(path) for path, _ in flat if not path.exists()]),
                       ("members that are not the files they were",
                        [str(path) for path, digest in flat if path.exists() and file_hash(path) != digest])):
         if bad:
             raise problem(source, what, bad, "put them back")
     members = [read_members(name, [path for path, _ in own], plan, ids) for name, own in zip(names, files)]
-    _check_out(out, data, _inputs(members), force)
+    check_place(out, data, _inputs(members), force)
     described = [m | {"files": [{**file, "path": _seen_from(folder / file["path"], out)} for file in m["files"]]}
                  for m in record["members"]]
     new = record | {"kit": __version__, "members": described, "remade_by": command_line}
@@ -285,21 +285,6 @@ def _finish(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str
     return record
 
 
-def _check_out(out: Path, data: Path, paths: Sequence[Path], force: bool) -> None:
-    if out.suffix != ".csv" or out.name == board.NAME:
-        raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
-    for place in (out, out.with_suffix(".json")):
-        refuse_input(place, data, *paths)
-    record = out.with_suffix(".json")
-    if not force:
-        refuse_existing(out, record)
-    elif record.exists() and not {"kit", "sha256", "members"} <= read_json(record).keys():
-        raise problem(record, "is no record of a submission, and would be replaced by one", remedy="choose another --out")
-    place = next(folder for folder in out.absolute().parents if folder.exists())
-    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        raise problem(out, f"cannot be written: {place} is read-only, or no folder", remedy="choose another --out")
-
-
 def _seen_from(path: Path, out: Path) -> str:
     """A member's path as seen from the submission's folder, so that both can move together."""
     return Path(os.path.relpath(path.absolute(), out.resolve().parent)).as_posix()
@@ -331,7 +316,7 @@ def default_name(members: Sequence[Member], settings: Settings) -> str:
     """The submission's name: members, views, and blend and decision where they are not the plain ones."""
     def one(member: Member) -> str:
         folds = [c.path.parent.name for c in member.checkpoints]
-        single = len(folds) == 1 and re.fullmatch(r"fold\d+", folds[0])
+        single = len(folds) == 1 and FOLD_FOLDER.fullmatch(folds[0])
         return f"{member.name}-{folds[0]}" if single else member.name
     names = list(map(one, members))
     name = "_".join(names) if len("_".join(names)) < 100 else f"{names[0]}_and_{len(names) - 1}_more"

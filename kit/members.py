@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kit.checkpoint import Card
 
 PROBABILITY_FILES: Final = (".npz", ".csv")
-_FOLD: Final = re.compile(r"fold\d+")  # a fold's folder in a run
+FOLD_FOLDER: Final = re.compile(r"fold\d+")  # a fold's folder in a run
 BATCH_SIZE: Final = 32
 
 
@@ -117,7 +117,7 @@ def find_members(paths: Sequence[Path], plan: Plan, ids: Sequence[str], allow_mi
 def _find_checkpoints(path: Path, plan: Plan, allow_missing: bool) -> Iterable[tuple[tuple[Path, str], Checkpoint]]:
     """The checkpoints of a path, each with the folder and, for a bare file, the recipe's name, that make it one's run."""
     from kit.checkpoint import read_card
-    of_fold = path.name == "best.safetensors" and _FOLD.fullmatch(path.resolve().parent.name)
+    of_fold = path.name == "best.safetensors" and FOLD_FOLDER.fullmatch(path.resolve().parent.name)
     if path.suffix == ".safetensors" and path.is_file() and not of_fold:
         card = read_card(path)
         _check_card(path, card, plan)
@@ -146,7 +146,7 @@ def _find_checkpoints(path: Path, plan: Plan, allow_missing: bool) -> Iterable[t
         whole = epochs >= card.recipe["epochs"] or card.recipe["patience"] or not files.metrics.exists()  # a soup has none
         if files.last.exists() or not whole:
             warn(f"{folder}: training is not finished ({epochs} of {card.recipe['epochs']} epochs)")
-        key = (run.resolve().parent if single and _FOLD.fullmatch(run.resolve().name) else run.resolve(), "")
+        key = (run.resolve().parent if single and FOLD_FOLDER.fullmatch(run.resolve().name) else run.resolve(), "")
         found.append((key, Checkpoint(files.best, card, file_hash(files.best))))
     return found
 
@@ -315,7 +315,7 @@ def read_oof(checkpoint: Checkpoint, plan: Plan) -> Probs | None:
     Raises `KitError` for stale ones.
     """
     fold, path = checkpoint.card.fold, Fold(checkpoint.path.parent).oof
-    if checkpoint.path.name != "best.safetensors" or not (path.exists() or _FOLD.fullmatch(path.parent.resolve().name)):
+    if checkpoint.path.name != "best.safetensors" or not (path.exists() or FOLD_FOLDER.fullmatch(path.parent.resolve().name)):
         return None
     remedy = (f"python -m kit.train RECIPE --fold {fold} makes it again" if Fold(checkpoint.path.parent).metrics.exists()
               else "make the soup again, with --force")
@@ -466,7 +466,7 @@ class Passes:
         if geometry not in self._caches:
             folder = checkpoint.path.resolve().parent  # of a fold in a run among runs, or of a file that lies anywhere
             self._caches[geometry] = (cached(folder.parents[1] / "pixels" / "eval", self.root, self.ids, geometry)
-                                      if _FOLD.fullmatch(folder.name) and len(folder.parents) > 3 else None)
+                                      if FOLD_FOLDER.fullmatch(folder.name) and len(folder.parents) > 3 else None)
         photos = Photos(self.root, [self.ids[i] for i in rows], [geometry], cache=self._caches[geometry])
         loader = self.engine.loader(photos, self.device)
         with _enough_memory(self.engine, self.device):

@@ -9,7 +9,6 @@ named instead, all of one fold. (Wortsman et al., Model soups, 2022.)
 """
 
 import dataclasses
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 from kit.console import Parser, Progress, command, say
 from kit.data import find_data, train_images
 from kit.errors import problem
-from kit.members import Engine, fold_ids, near
+from kit.members import FOLD_FOLDER, Engine, fold_ids, near
 from kit.metrics import Scores, score
 from kit.pixels import Photos
 from kit.tables import Fold, Plan, Probs, file_hash, oof_key, read_plan, refuse_existing, refuse_input, write_probs
@@ -139,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for folder, paths in groups.items():
         fold = check_ingredients(paths, plan)[0].fold
         place = folder.resolve()
-        if args.out is None and not re.fullmatch(r"fold\d+", place.name):
+        if args.out is None and not FOLD_FOLDER.fullmatch(place.name):
             raise problem(paths[0], "lies in no fold of a run, which would give the soup its place", remedy="name one with --out")
         run = args.out or place.parent.with_name(f"{place.parent.name}_soup")
         jobs.append((paths, run / f"fold{fold}"))

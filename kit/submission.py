@@ -1,15 +1,19 @@
 """What is wrong with a submission, and what is strange about it."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from kit.errors import KitError
+from kit import board
+from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
-from kit.tables import Plan, file_hash, read_answers, read_info, read_json, read_submission
+from kit.tables import (Plan, file_hash, read_answers, read_info, read_json, read_submission, refuse_existing,
+                        refuse_input)
 
 _FAR = 0.001
 _OOF = "the out-of-fold predictions"
@@ -58,18 +62,40 @@ def distribution_p(counts: np.ndarray, expected: Expected) -> float:
     return float(chi2.sf(((table - fitted) ** 2 / fitted).sum() / scale, freedom))
 
 
+def check_place(out: Path, data: Path, paths: Sequence[Path], force: bool) -> None:
+    """Raise `KitError` unless a submission made from `paths` may be written to `out`, and its record beside it."""
+    if out.suffix != ".csv" or out.name == board.NAME:
+        raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
+    for place in (out, out.with_suffix(".json")):
+        refuse_input(place, data, *paths)
+    record = out.with_suffix(".json")
+    if not force:
+        refuse_existing(out, record)
+    elif record.exists() and not {"kit", "sha256", "members"} <= read_json(record).keys():
+        raise problem(record, "is no record of a submission, and would be replaced by one", remedy="choose another --out")
+    place = next(folder for folder in out.absolute().parents if folder.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise problem(out, f"cannot be written: {place} is read-only, or no folder", remedy="choose another --out")
+
+
+def record_of(path: Path) -> dict[str, Any] | None:
+    """The record beside a submission; None where there is none, or it is of another file."""
+    try:
+        record = read_json(path.with_suffix(".json"))
+        return record if record.get("sha256") == file_hash(path) else None
+    except KitError:
+        return None
+
+
 def expected_of(path: Path, plan: Plan | None) -> Expected | None:
     """What a submission's class counts are held against: its record's out-of-fold counts, or the plan's labels without one."""
     try:
-        record = read_json(path.with_suffix(".json"))
-        if record["sha256"] != file_hash(path):
-            raise KeyError("of another file")
-        oof = record["oof"]
+        oof = (record_of(path) or {})["oof"]
         (scale, freedom), counts = oof["design"], np.array(oof["predicted_counts"], dtype=np.int64)
         if counts.shape != (NUM_CLASSES,):
             raise ValueError(f"{len(counts)} classes")
         return Expected(counts, (float(scale), float(freedom)), _OOF)
-    except (KitError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         if plan is None:
             return None
     labels = plan.photos["label"].to_numpy()
