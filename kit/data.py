@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kit.console import warn
 from kit.errors import problem
 from kit.labels import SHOTS
 from kit.pixels import read_bytes
-from kit.tables import Correction, label_photos, read_info, read_people, text_hash
+from kit.tables import Correction, Plan, file_hash, label_photos, read_info, read_people, text_hash
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 
@@ -169,6 +170,16 @@ def fingerprint(root: Path, images: Sequence[str]) -> str:
         raise problem(root, "photos of the fold plan that are not there", lost,
                       "name the folder that was planned with --data, or plan again with python -m kit.folds --force")
     return text_hash("".join(f"{image}\t{n}\n" for image, n in zip(images, sizes)))
+
+
+def check_data(data: Path, plan: Plan) -> None:
+    """Raise unless a folder still holds the photos that were planned."""
+    if file_hash(data / "train" / "train.csv") != plan.meta.get("train.csv"):
+        warn(f"{data / 'train' / 'train.csv'} is not what it was when the folds were planned: the plan's labels are used; to use "
+             "the new ones, plan again with python -m kit.folds --force")
+    if fingerprint(train_images(data), plan.photos["image"].tolist()) != plan.meta.get("data"):
+        raise problem(train_images(data), "holds other photos than the fold plan was made from",
+                      remedy="name the planned folder with --data, or plan again with python -m kit.folds --force")
 
 
 # ---------------------------------------------------------------- photos to predict

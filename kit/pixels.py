@@ -82,6 +82,14 @@ def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
         raise problem(path, f"is a damaged image ({error})", remedy="unpack the data again") from error
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    """The width and height of a photo as its file's header says it, upright, without decoding it; `path` can be decoded."""
+    from PIL import Image
+    with Image.open(path) as file:
+        turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        return (file.height, file.width) if turned else file.size
+
+
 def fit(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
     """Crop and resize an RGB uint8 photo (H, W, 3) to `geometry.size`: uint8 (height, width, 3)."""
     import cv2

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from kit.console import Parser, Progress, Stop, command, duration, say, show_table, warn
-from kit.data import find_data, fingerprint, train_images
+from kit.data import check_data, find_data, train_images
 from kit.errors import KitError, problem
 from kit.labels import NUM_CLASSES
 from kit.metrics import Scores, log_loss, score
@@ -47,16 +47,6 @@ if TYPE_CHECKING:
 _VALID_BATCH = 32
 # How often a GPU is asked whether the losses are finite: asking waits for it.
 _CHECK_STEPS = 10
-
-
-def check_data(data: Path, plan: Plan) -> None:
-    """Raise unless a folder still holds the photos that were planned."""
-    if file_hash(data / "train" / "train.csv") != plan.meta.get("train.csv"):
-        warn(f"{data / 'train' / 'train.csv'} is not what it was when the folds were planned: the plan's labels are used; to use "
-             "the new ones, plan again with python -m kit.folds --force")
-    if fingerprint(train_images(data), plan.photos["image"].tolist()) != plan.meta.get("data"):
-        raise problem(train_images(data), "holds other photos than the fold plan was made from",
-                      remedy="name the planned folder with --data, or plan again with python -m kit.folds --force")
 
 
 def _standing(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, Any] | None:

@@ -1,0 +1,243 @@
+"""The figures of a report, by matplotlib, as SVG that takes its colours from the page: light, dark or printed.
+
+Every function takes plain values and returns one `<svg>` element. Text stays text, in the page's font.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from kit.labels import AGES, CLASS_NAMES, GENDERS, MASKS, NUM_CLASSES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Colours that stand for the page's own: matplotlib writes them, and `_svg` puts the page's variables in their place.
+INK, MUTED, GRID, ACCENT, PAPER = (f"#00000{n}" for n in range(1, 6))
+_VARIABLES: Final = {INK: "--ink", MUTED: "--muted", GRID: "--grid", ACCENT: "--accent", PAPER: "--paper"}
+_SERIES: Final = 8
+SERIES: Final = tuple(f"#00010{n}" for n in range(_SERIES))
+_STYLES: Final = ("-", "--", ":", "-.")
+_WIDTH: Final = 5.0  # inches: at a phone's width a figure is shown at three quarters of its size, and can be read
+
+
+def series(n: int) -> str:
+    """The colour of the n-th of several lines."""
+    return SERIES[n % _SERIES]
+
+
+def _figure(height: float, width: float = _WIDTH, rows: int = 1, ratios: Sequence[float] | None = None) -> "tuple[Figure, Any]":
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = {"height_ratios": ratios} if ratios else {}
+    axes = figure.subplots(rows, 1, sharex=rows > 1, squeeze=False, gridspec_kw=grid)[:, 0]
+    for axis in axes:
+        axis.patch.set_visible(False)
+        axis.tick_params(colors=MUTED, labelcolor=INK, labelsize=9)
+        for side in axis.spines.values():
+            side.set_color(GRID)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.patch.set_visible(False)
+    return figure, axes if rows > 1 else axes[0]
+
+
+def _names(axis: "Axes", x: str = "", y: str = "") -> None:
+    axis.set_xlabel(x, color=INK, fontsize=9)
+    axis.set_ylabel(y, color=INK, fontsize=9)
+
+
+def _legend(axis: "Axes", columns: int = 1, **options: Any) -> None:
+    axis.legend(frameon=False, fontsize=8.5, labelcolor=INK, ncols=columns, **options)
+
+
+def _svg(figure: "Figure", name: str) -> str:
+    """A figure as an SVG element that fits its place, with `name` for those who cannot see it."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
+    svg = text.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg[svg.index("<svg"):], flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the same in every figure of a page
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
+    svg = svg.replace("xlink:href", "href")
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    svg = re.sub(r"#00010(\d)", r"var(--c\1)", svg)
+    label = name.replace("&", "and").replace('"', "").replace("<", "under ").replace(">", "over ")
+    return re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{label}">', svg, count=1)
+
+
+# ---------------------------------------------------------------- of runs
+
+def intervals(name: str, values: Mapping[str, tuple[float, tuple[float, float]]], first: int = 0) -> str:
+    """Scores with their intervals, a row each, the `first` few of them stressed."""
+    figure, axis = _figure(0.5 + 0.3 * len(values))
+    for row, (value, (low, high)) in enumerate(values.values()):
+        colour = ACCENT if row < first else MUTED
+        axis.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
+        axis.plot([value], [row], "o", color=colour, markersize=6)
+        axis.annotate(f"{value:.3f}", (value, row), (0, 5), textcoords="offset points", ha="center", fontsize=8, color=INK)
+    axis.set_yticks(range(len(values)), list(values))
+    axis.set_ylim(len(values) - 0.5, -0.7)
+    axis.grid(axis="x", color=GRID, linewidth=0.8)
+    _names(axis, "macro-F1, with its 95 % interval")
+    return _svg(figure, name)
+
+
+def curves(name: str, folds: Mapping[int, Sequence[Mapping[str, float]]], chosen: Mapping[int, int]) -> str:
+    """Learning curves of a run's folds: losses above, validation macro-F1 below, the `chosen` epoch of each marked."""
+    figure, (loss, f1) = _figure(4.6, rows=2)
+    for n, (fold, rows) in enumerate(folds.items()):
+        epochs = [row["epoch"] for row in rows]
+        scores = [row["val_f1_macro"] for row in rows]
+        mark = "." if len(rows) == 1 else ""
+        loss.plot(epochs, [row["train_loss"] for row in rows], mark + ":", color=series(n), linewidth=1.3)
+        loss.plot(epochs, [row["val_loss"] for row in rows], mark + "-", color=series(n), linewidth=1.5)
+        f1.plot(epochs, scores, mark + "-", color=series(n), linewidth=1.5, label=f"fold {fold}")
+        at = chosen.get(fold)
+        if at in epochs:
+            f1.plot([at], [scores[epochs.index(at)]], "o", color=series(n), markersize=6)
+    loss.plot([], [], "-", color=MUTED, label="validation")
+    loss.plot([], [], ":", color=MUTED, label="training")
+    from matplotlib.ticker import MaxNLocator
+    f1.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axis in (loss, f1):
+        axis.grid(color=GRID, linewidth=0.8)
+    _legend(loss)
+    _legend(f1, columns=2, loc="lower right")
+    _names(loss, y="loss")
+    _names(f1, "epoch", "macro-F1")
+    return _svg(figure, name)
+
+
+def class_scores(name: str, f1: Sequence[float], bounds: Sequence[tuple[float, float]], people: Sequence[int]) -> str:
+    """F1 of the 18 classes with intervals and the number of people that each rests on."""
+    figure, axis = _figure(5.2)
+    for c, (value, (low, high)) in enumerate(zip(f1, bounds)):
+        colour = series(c // (NUM_CLASSES // len(MASKS)))
+        axis.barh(c, value, color=colour, alpha=0.55, height=0.72)
+        axis.plot([low, high], [c, c], color=INK, linewidth=1.4)
+    axis.set_yticks(range(NUM_CLASSES), [f"{name} ({n})" for name, n in zip(CLASS_NAMES, people)])
+    axis.set_ylim(NUM_CLASSES - 0.4, -0.6)
+    axis.set_xlim(0, 1)
+    axis.grid(axis="x", color=GRID, linewidth=0.8)
+    _names(axis, "F1, with its 95 % interval (people of the class)")
+    return _svg(figure, name)
+
+
+def confusion(name: str, counts: np.ndarray, labels: Sequence[str]) -> str:
+    """A confusion matrix of photos (C, C), true classes down: counts, shaded by their share of the row."""
+    from matplotlib.patches import Rectangle
+    n = len(labels)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 3.4 if n <= 3 else 9.5
+    figure, axis = _figure(side * (0.8 if n <= 3 else 0.86), side)
+    for row in range(n):
+        for column in range(n):
+            strength = float(share[row, column])
+            axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=ACCENT, alpha=strength, linewidth=0))
+            if counts[row, column]:
+                axis.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=10 if n <= 3 else 8.5,
+                          color=PAPER if strength > 0.55 else INK)
+    axis.set_xlim(-0.5, n - 0.5)
+    axis.set_ylim(n - 0.5, -0.5)
+    axis.set_xticks(range(n), labels, rotation=90 if n > 3 else 0)
+    axis.set_yticks(range(n), labels)
+    axis.tick_params(length=0)
+    for side_ in axis.spines.values():
+        side_.set_visible(True)
+    if n > 3:  # the blocks of one mask status, in which only gender and age are mistaken
+        for at in range(6, n, 6):
+            axis.axhline(at - 0.5, color=MUTED, linewidth=0.8)
+            axis.axvline(at - 0.5, color=MUTED, linewidth=0.8)
+    _names(axis, "predicted", "true")
+    return _svg(figure, name)
+
+
+def reliability(name: str, bins: Sequence[Mapping[str, float]]) -> str:
+    """Accuracy by confidence above, against the diagonal of an honest network, and how many photos have it, below."""
+    figure, (axis, count) = _figure(4.4, rows=2, ratios=[3, 1])
+    axis.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1)
+    for bin_ in bins:
+        width = bin_["high"] - bin_["low"]
+        if bin_["photos"]:
+            axis.bar(bin_["low"], bin_["accuracy"], width, align="edge", color=ACCENT, alpha=0.6, edgecolor=PAPER)
+            axis.plot([bin_["confidence"]], [bin_["accuracy"]], "o", color=INK, markersize=3.5)
+        count.bar(bin_["low"], bin_["photos"], width, align="edge", color=MUTED, alpha=0.6, edgecolor=PAPER)
+    axis.set_xlim(0, 1)
+    axis.set_ylim(0, 1)
+    axis.grid(color=GRID, linewidth=0.8)
+    _names(axis, y="share that is right")
+    _names(count, "probability of the predicted class", "photos")
+    return _svg(figure, name)
+
+
+def by_age(name: str, years: Sequence[Mapping[str, Any]]) -> str:
+    """What is predicted of people of each age in years, as shares; and how many people there are of it, below."""
+    figure, (axis, count) = _figure(4.4, rows=2, ratios=[3, 1])
+    x = np.array([year["age"] for year in years])
+    bottom = np.zeros(len(x))
+    for c, label in enumerate(AGES):
+        height = np.array([year["predicted"][c] for year in years])
+        axis.bar(x, height, 1.0, bottom, color=series(c), alpha=0.75, label=f"predicted {label}", linewidth=0)
+        bottom += height
+    for edge in (29.5, 59.5):
+        axis.axvline(edge, color=INK, linewidth=1.2, linestyle="--")
+    count.bar(x, [year["people"] for year in years], 1.0, color=MUTED, alpha=0.6, linewidth=0)
+    axis.set_ylim(0, 1)
+    _legend(axis, columns=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), handlelength=1, columnspacing=1)
+    _names(axis, y="share of photos")
+    _names(count, "true age in years", "people")
+    return _svg(figure, name)
+
+
+# ---------------------------------------------------------------- of data
+
+def class_counts(name: str, counts: Mapping[str, np.ndarray]) -> str:
+    """Photos a class, each of `counts` (18,) a bar beside the other."""
+    figure, axis = _figure(5.2)
+    height = 0.8 / len(counts)
+    for n, (label, own) in enumerate(counts.items()):
+        axis.barh(np.arange(NUM_CLASSES) + n * height - 0.4 + height / 2, own, height, color=series(n), alpha=0.75, label=label)
+        for c, value in enumerate(own.tolist()):
+            axis.annotate(f"{value:,}", (value, c + n * height - 0.4 + height / 2), (3, 0), textcoords="offset points",
+                          va="center", fontsize=8, color=INK)
+    axis.set_yticks(range(NUM_CLASSES), CLASS_NAMES)
+    axis.set_ylim(NUM_CLASSES - 0.4, -0.6)
+    axis.margins(x=0.12)
+    if len(counts) > 1:
+        _legend(axis)
+    _names(axis, "photos")
+    return _svg(figure, name)
+
+
+def ages(name: str, years: np.ndarray, gender: np.ndarray) -> str:
+    """People by age in years (N,), and by gender (N,), 0 male and 1 female."""
+    figure, axis = _figure(3.0)
+    edges = np.arange(years.min() - 0.5, years.max() + 1.0)
+    axis.hist([years[gender == g] for g in range(len(GENDERS))], edges, stacked=True, color=[series(g) for g in range(2)],
+              alpha=0.75, label=GENDERS)
+    for edge in (29.5, 59.5):
+        axis.axvline(edge, color=INK, linewidth=1.2, linestyle="--")
+    _legend(axis)
+    _names(axis, "age in years; the classes part at 30 and 60", "people")
+    return _svg(figure, name)
+
+
+def brightness(name: str, values: Mapping[str, np.ndarray]) -> str:
+    """The distribution of the photos' mean brightness (0..255), of each set as shares of its photos."""
+    figure, axis = _figure(2.8)
+    edges = np.linspace(0, 255, 52)
+    for n, (label, own) in enumerate(values.items()):
+        axis.hist(own, edges, weights=np.full(len(own), 100 / len(own)), histtype="step", linewidth=1.6, color=series(n),
+                  label=label)
+    if len(values) > 1:
+        _legend(axis)
+    _names(axis, "mean brightness, 0 black to 255 white", "% of photos")
+    return _svg(figure, name)

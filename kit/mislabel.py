@@ -1,0 +1,131 @@
+"""Probable label errors, by confident learning over out-of-fold probabilities, in the units that a corrections file mends.
+
+A gender or an age is one label of seven photos, so that it is judged by their mean; a mask status is wrong where two of the
+seven have changed places. What a label should be is asked as in Northcutt, Jiang and Chuang, Confident learning: estimating
+uncertainty in dataset labels (JAIR 70, 2021): a class counts where its probability reaches the mean that it has among those
+labelled so, and a class of which a network is seldom sure is judged by its own measure. What is found is put in order by how
+far it stands out among labels of its kind: a person of 29 who is taken for 31 is nothing strange, one of 20 is.
+"""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from kit.labels import AGES, GENDERS, MASKS, NUM_CLASSES, SHOTS, TASKS, decode
+from kit.tables import Correction
+
+# The years that put an age into another class: the nearest ones, since only the class counts.
+_NEAREST_YEARS: Final = {(0, 1): 30, (1, 0): 29, (1, 2): 60, (2, 1): 59, (0, 2): 60, (2, 0): 29}
+_SIZES: Final = {"mask": len(MASKS), "gender": len(GENDERS), "age": len(AGES)}
+_OF_AN_AGE: Final = 20  # the people nearest in age, among whom an age stands out or does not
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A label that is probably wrong: its `correction`, what was `given` and is `suggested`, and the photos that tell.
+
+    `given_prob` and `suggested_prob` are the mean probabilities (0..1) of both; `score` is how many standard deviations their
+    difference lies above the mean of labels of that kind.
+    """
+
+    correction: Correction
+    given: str
+    suggested: str
+    given_prob: float
+    suggested_prob: float
+    score: float
+    images: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """The line for the corrections file."""
+        return f"{self.correction.path},{self.correction.field},{self.correction.value}"
+
+
+def task_probs(probs: np.ndarray, task: str) -> np.ndarray:
+    """The probabilities of a task's classes, (N, 3) or (N, 2), from those of the 18, (N, 18)."""
+    part = dict(zip(TASKS, decode(np.arange(NUM_CLASSES))))[task]
+    return np.stack([probs[:, part == c].sum(axis=1, dtype=np.float64) for c in range(_SIZES[task])], axis=1)
+
+
+def confident_classes(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The class (N,) that each row counts for in the confident joint, -1 where it counts for none.
+
+    Of probabilities (N, C) and labels (N,): the most probable of the classes whose probability reaches their threshold, the
+    mean of it over the rows that have this label.
+    """
+    threshold = np.array([probs[labels == c, c].mean() if (labels == c).any() else np.inf for c in range(probs.shape[1])])
+    reached = np.where(probs >= threshold - 1e-6, probs, -1.0)  # 1e-6: rounding, where all of a class are as sure
+    found: np.ndarray = np.where(reached.max(axis=1) >= 0, reached.argmax(axis=1), -1)
+    return found
+
+
+def find_mislabelled(photos: pd.DataFrame, probs: np.ndarray) -> list[Suspect]:
+    """The probable label errors of a plan's `photos` (N rows of `image, person, age, label`), the clearest first.
+
+    `probs` are their out-of-fold probabilities, (N, 18). Of a person at most one suspect a field; a swap is one where two
+    photos together fit each other's label better than their own.
+    """
+    truth = dict(zip(TASKS, decode(photos["label"].to_numpy())))
+    found = [*_of_people(photos, probs, truth["gender"], "gender"), *_of_people(photos, probs, truth["age"], "age"),
+             *_swaps(photos, probs, truth["mask"])]
+    return sorted(found, key=lambda suspect: (-suspect.score, suspect.line))
+
+
+def _of_people(photos: pd.DataFrame, probs: np.ndarray, truth: np.ndarray, field: str) -> list[Suspect]:
+    """People whose gender or age class is probably wrong, by the mean over their photos."""
+    names, first, at = np.unique(photos["person"].to_numpy(str), return_index=True, return_inverse=True)
+    mean = np.stack([np.bincount(at, column) for column in task_probs(probs, field).T], axis=1) / np.bincount(at)[:, None]
+    given, years, images = truth[first], photos["age"].to_numpy()[first], photos["image"].to_numpy(str)
+    found = []
+    for i, (old, new) in enumerate(zip(given.tolist(), confident_classes(mean, given).tolist())):
+        if new in (-1, old) or mean[i, new] <= mean[i, old]:
+            continue
+        if field == "gender":
+            value, was, like = GENDERS[new], GENDERS[old], np.flatnonzero(given == old)
+        else:
+            value, was = str(_NEAREST_YEARS[old, new]), f"{AGES[old]} ({years[i]})"
+            like = np.argsort(np.abs(years - years[i]), kind="stable")[:_OF_AN_AGE]
+        margins = mean[:, new] - mean[:, old]
+        found.append(Suspect(Correction(str(names[i]), field, value), was, (GENDERS if field == "gender" else AGES)[new],
+                             float(mean[i, old]), float(mean[i, new]), _stands_out(margins[i], margins[like]),
+                             tuple(sorted(images[at == i].tolist(), key=lambda image: (_stem(image) != "normal", image)))))
+    return found
+
+
+def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray) -> list[Suspect]:
+    """The pairs of a person's photos that have probably changed places."""
+    own = task_probs(probs, "mask")
+    confident = confident_classes(own, given)
+    doubtful = (confident >= 0) & (confident != given)
+    images = photos["image"].to_numpy(str)
+    # Each pair of a person's photos of two statuses: what swapping them gains, for all people by the two statuses.
+    gains: dict[tuple[int, int], list[float]] = {}
+    best: dict[str, tuple[float, int, int]] = {}
+    for name, rows in photos.groupby("person", sort=True).indices.items():
+        fits = own[rows][:, given[rows]]  # of each photo, the probabilities of each one's label
+        gain = (fits + fits.T - np.diag(fits)[:, None] - np.diag(fits)) / 2
+        for i, j in zip(*np.nonzero(given[rows][:, None] < given[rows])):
+            a, b, value = int(rows[i]), int(rows[j]), float(gain[i, j])
+            gains.setdefault((int(given[a]), int(given[b])), []).append(value)
+            if (doubtful[a] or doubtful[b]) and value > max(0.0, best.get(str(name), (0.0,))[0]):
+                best[str(name)] = value, a, b
+    found = []
+    for person, (value, a, b) in best.items():
+        shots = sorted((_stem(images[i]) for i in (a, b)), key=list(SHOTS).index)
+        before = float(own[a, given[a]] + own[b, given[b]]) / 2
+        was, now = (f"{_stem(images[a])} as {MASKS[given[x]]}, {_stem(images[b])} as {MASKS[given[y]]}" for x, y in ((a, b), (b, a)))
+        found.append(Suspect(Correction(person, "swap", ":".join(shots)), was, now, before, before + value,
+                             _stands_out(value, np.array(gains[int(given[a]), int(given[b])])), (str(images[a]), str(images[b]))))
+    return found
+
+
+def _stands_out(margin: float, like: np.ndarray) -> float:
+    return float((margin - like.mean()) / max(like.std(), 1e-6))
+
+
+def _stem(image: str) -> str:
+    return PurePosixPath(image).stem
