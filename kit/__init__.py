@@ -4,7 +4,7 @@ Stages are files, and checked tables pass between them; each command reads files
 
     photos --folds--> runs/folds.csv --train--> runs/<recipe>/fold<k>/ --ensemble--> submissions/<name>.csv
                       (people, labels)          (checkpoint, OOF)      |             (checked, with its record)
-                                                                       +--compare--> a person
+                                                                       +--compare, report--> a person
 
 Commands, each `python -m kit.NAME`:
 
@@ -13,6 +13,7 @@ Commands, each `python -m kit.NAME`:
 - `ensemble`  runs and probability files -> checked submission CSV, and its record
 - `soup`      the epochs of a fold -> one checkpoint of their mean weights
 - `compare`   submissions against each other, and against answers
+- `report`    runs, or the data alone -> one HTML page a person looks at
 - `sample`    a drawn data set in the competition's layout
 - `demo`      the whole pipeline on that sample
 - `bench`     speed and memory, measured on this machine
@@ -23,7 +24,8 @@ as arrays: decoding, the pixel cache, loaders), `recipe`, `models` (networks and
 (one training step and all that it changes), `track` (TensorBoard, W&B), `checkpoint`, `views` (test-time
 augmentation), `predict`, `members` (of an ensemble: their probabilities, joined by id), `blend` (and the class decision),
 `early` (deciding before all members have run), `standing` (the honest score of what was fitted), `submission` (its check),
-`board` (the leaderboard log), `metrics` (and the bootstrap over people), `console` (what a person sees) and `errors`.
+`board` (the leaderboard log), `metrics` (and the bootstrap over people), `mislabel` (probable label errors), `figures` (of a
+report, as SVG), `sheet` (thumbnails and contact sheets), `console` (what a person sees) and `errors`.
 """
 
 __version__ = "0.1.0"

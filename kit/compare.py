@@ -3,8 +3,9 @@
     python -m kit.compare submissions/*.csv
 
 shows how often each pair agrees, beyond chance (kappa), with similar files side by side; in which classes and in which of
-mask, gender and age they differ; and the class counts. `--answers FILE` adds macro-F1; `--vote FILE` writes the hard vote of
-them all as a submission; `--json` prints all of it for a program. Runs' folders instead of files are compared out of fold.
+mask, gender and age they differ; and the class counts, beside those out of fold. `--answers FILE` adds macro-F1; `--show 40`
+draws the photos that they differ on; `--vote FILE` writes the hard vote of them all as a submission; `--json` prints all of it
+for a program. Runs' folders instead of files are compared out of fold.
 
     python -m kit.compare --record effb4_5fold-hflip --public .7631
     python -m kit.compare --board
@@ -18,7 +19,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ import pandas as pd
 
 from kit import __version__, board
 from kit.console import Parser, command, say, show_table
-from kit.data import find_data, info_csv
+from kit.data import eval_images, find_data, info_csv, train_images
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES, TASKS, decode
 from kit.metrics import People, score
-from kit.submission import check_place, record_of
-from kit.tables import Plan, file_hash, read_answers, read_board, read_info, read_plan, write_submission
+from kit.submission import check_place, distribution_p, expected_of, record_of
+from kit.tables import (Plan, file_hash, read_answers, read_board, read_info, read_plan, refuse_existing, write_submission,
+                        writing)
 
 _SHOWN = 5  # flips printed for a pair; --json has all
 # The pairs of classes that differ in a task.
@@ -41,31 +43,63 @@ _TESTED = 10  # files of which every pair is tested
 _PAIRS = 10  # pairs told one by one; of more the matrix alone is shown
 
 
-def compare(files: Sequence[Path], answers: Path | None = None) -> dict[str, Any]:
-    """Compare submission files, any order of rows, with each other and with answers: see `compare_classes`.
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted `classes` (files, N) of the photos `ids`, by files' `names`; `truth` and `person` are (N,) where known."""
 
-    Answers may have a column `person`, by which their intervals are. Raises `KitError` where two files do not have the same
-    ids.
+    names: list[str]
+    ids: list[str]
+    classes: np.ndarray
+    truth: np.ndarray | None = None
+    person: np.ndarray | None = None
+
+
+def read_files(files: Sequence[Path], answers: Path | None = None) -> Predictions:
+    """Read submissions, joined by id in the first one's order, and answers.
+
+    Answers may have a column `person`. Raises `KitError` where two files do not have the same ids.
     """
-    names = _names(files)
-    ids, classes = read_set(files)
+    names, tables = _names(files), [read_answers(path) for path in files]
+    ids = pd.Index(tables[0]["ImageID"])
+    classes = np.stack([_joined(path, table, files[0], ids) for path, table in zip(files, tables)])
     if answers is None:
-        result = compare_classes(names, classes)
-        scored = {name: _out_of_fold(path) for name, path in zip(names, files)}
-        return result | {"apart": least_alike(result, {name: found for name, found in scored.items() if found})}
+        return Predictions(names, ids.tolist(), classes)
     table = read_answers(answers)
     where = pd.Index(table["ImageID"]).get_indexer(ids)
     truth = _joined(answers, table, files[0], ids)
-    return compare_classes(names, classes, truth, table["person"].to_numpy()[where] if "person" in table else None)
+    return Predictions(names, ids.tolist(), classes, truth, table["person"].to_numpy()[where] if "person" in table else None)
 
 
-def compare_runs(runs: Sequence[Path], plan: Plan) -> dict[str, Any]:
-    """Compare runs on the out-of-fold photos that all of them have: see `compare_classes`."""
+def read_runs(runs: Sequence[Path], plan: Plan) -> Predictions:
+    """The predictions of runs, out of fold, of the photos that all of them have."""
     from kit.members import Engine, find_members, named_apart, oof_probs
     members = find_members(runs, plan, [], allow_missing=True)
     oof = oof_probs(members, plan, Path(), "none", Engine())
-    return compare_classes(named_apart(members), oof.probs.argmax(axis=2), oof.photos["label"].to_numpy(),
-                           oof.photos["person"].to_numpy())
+    return Predictions(named_apart(members), oof.photos["image"].tolist(), oof.probs.argmax(axis=2),
+                       oof.photos["label"].to_numpy(), oof.photos["person"].to_numpy())
+
+
+def compare(files: Sequence[Path], answers: Path | None = None) -> dict[str, Any]:
+    """Compare submission files, any order of rows, with each other and with answers: see `compare_files`."""
+    return compare_files(files, read_files(files, answers))
+
+
+def compare_files(files: Sequence[Path], read: Predictions) -> dict[str, Any]:
+    """What `compare_classes` tells of files that were `read`, and what the records beside them do.
+
+    A file with a record has `oof_counts` (18,), what was predicted out of fold, and `oof_p`, how likely counts that differ as
+    much are by chance. Without answers `apart` is by the records' out-of-fold scores.
+    """
+    result = compare_classes(read.names, read.classes, read.truth, read.person)
+    for name, path in zip(read.names, files):
+        expected = expected_of(path, None)
+        if expected is not None:
+            file = result["files"][name]
+            file |= {"oof_counts": expected.counts.tolist(), "oof_p": distribution_p(np.array(file["counts"]), expected)}
+    if read.truth is None:
+        scored = {name: found for name, path in zip(read.names, files) if (found := _out_of_fold(path))}
+        result["apart"] = least_alike(result, scored)
+    return result
 
 
 def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray | None = None,
@@ -74,16 +108,17 @@ def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray
 
     `files`: by name, `counts` (18,). `order`: the names, similar ones side by side. `pairs`: `a`, `b`, `photos`, `agreement`
     (0..1), `kappa` (Cohen's: agreement beyond that of chance, 1 at most), `differ`, how many of these differ in `mask`,
-    `gender` and `age`, and `flips`: `from`, `to`, `photos`, the most frequent first. With `truth`, `by` says whether intervals
-    are by people or, where those are not known, by photos, which makes them too narrow; files have `scores` and `interval`,
-    and pairs of ten files or fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a paired permutation test;
-    `apart` are the files that are strong and least alike (`least_alike`).
+    `gender` and `age`, and `flips`: `from`, `to`, `photos`, the most frequent first. With `truth`, `true_counts` are its own,
+    `by` says whether intervals are by people or, where those are not known, by photos, which makes them too narrow; files have
+    `scores` and `interval`, and pairs of ten files or fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a paired
+    permutation test; `apart` are the files that are strong and least alike (`least_alike`).
     """
     result: dict[str, Any] = {"files": {}, "order": [names[i] for i in alike_first(classes)], "pairs": []}
     people, draws = None, []
     if truth is not None:
         people = People(np.arange(len(truth)) if person is None else person, truth)
         result["by"] = "photos" if person is None else "people"
+        result["true_counts"] = np.bincount(truth, minlength=NUM_CLASSES).tolist()
         draws = [people.macro(own) for own in classes]
     for n, (name, own) in enumerate(zip(names, classes)):
         result["files"][name] = {"counts": np.bincount(own, minlength=NUM_CLASSES).tolist()}
@@ -104,7 +139,7 @@ def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray
         pair["flips"] = [{"from": f // NUM_CLASSES, "to": f % NUM_CLASSES, "photos": int(flips[f])} for f in order]
         result["pairs"].append(pair)
     scored = {name: (file["scores"]["f1"], file["interval"][0]) for name, file in result["files"].items() if "scores" in file}
-    return result | {"apart": least_alike(result, scored)}
+    return result | {"apart": least_alike(result, scored) if scored else []}
 
 
 def _out_of_fold(path: Path) -> tuple[float, float] | None:
@@ -137,13 +172,6 @@ def least_alike(result: dict[str, Any], scored: dict[str, tuple[float, float]]) 
     return found
 
 
-def read_set(files: Sequence[Path]) -> tuple[pd.Index, np.ndarray]:
-    """The ids of submissions, in the first one's order, and their classes (files, N); raises `KitError` where ids differ."""
-    tables = [read_answers(path) for path in files]
-    ids = pd.Index(tables[0]["ImageID"])
-    return ids, np.stack([_joined(path, table, files[0], ids) for path, table in zip(files, tables)])
-
-
 def kappa(table: np.ndarray) -> float:
     """Cohen's kappa from the counts (18, 18) of two labellings: 1 where they always agree, 0 where no more than by chance."""
     shares = table / table.sum()
@@ -171,22 +199,67 @@ def vote(classes: np.ndarray) -> np.ndarray:
     return winner
 
 
-def write_vote(files: Sequence[Path], data: Path, out: Path, force: bool = False, command_line: str = "") -> None:
+def write_vote(files: Sequence[Path], read: Predictions, data: Path, out: Path, force: bool = False,
+               command_line: str = "") -> None:
     """Write the hard vote of submissions as one, with a record of their hashes beside it.
 
     Raises `KitError` where their ids are not those of `info.csv`, or the place is taken.
     """
     check_place(out, data, files, force)
-    ids, classes = read_set(files)
     order = read_info(info_csv(data))
-    where = ids.get_indexer(pd.Index(order))
-    if len(ids) != len(order) or (where < 0).any():
+    where = pd.Index(read.ids).get_indexer(pd.Index(order))
+    if len(read.ids) != len(order) or (where < 0).any():
         raise problem(files[0], f"has other ids than {info_csv(data)}", remedy="vote on submissions to this competition")
-    winner = vote(classes[:, where])
+    winner = vote(read.classes[:, where])
     board.add(out, write_submission(out, order, winner, info_csv(data), {
         "kit": __version__, "command": command_line, "vote": True, "photos": len(order),
-        "members": [{"name": name, "sha256": file_hash(path)} for name, path in zip(_names(files), files)],
+        "members": [{"name": name, "sha256": file_hash(path)} for name, path in zip(read.names, files)],
         "counts": np.bincount(winner, minlength=NUM_CLASSES).tolist()}, force))
+
+
+def most_differing(classes: np.ndarray, number: int) -> np.ndarray:
+    """The rows of photos that files (files, N) differ on, at most `number`: most at odds first, and alike flips together.
+
+    How much they are at odds is the entropy of their votes; of two files it is the same everywhere, and the most frequent flips
+    come first.
+    """
+    votes = np.stack([(classes == c).sum(axis=0) for c in range(NUM_CLASSES)])
+    shares = votes / len(classes)
+    entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=0).round(9)
+    _, kind, count = np.unique(classes, axis=1, return_inverse=True, return_counts=True)
+    rows = np.flatnonzero(entropy > 0)
+    order = np.lexsort((rows, kind.ravel()[rows], -count[kind.ravel()[rows]], -entropy[rows]))
+    found: np.ndarray = rows[order][:number]
+    return found
+
+
+def write_flips(read: Predictions, root: Path, number: int, out: Path, force: bool = False) -> int:
+    """Draw the photos below `root` that files differ on, at most `number`, on a contact sheet; how many are on it.
+
+    Under each photo stands which files, by their numbers, say what, and the truth where it is known. Without a photo to show
+    nothing is written.
+    """
+    from kit.sheet import contact_sheet, thumbnails
+    if out.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+        raise problem(out, "is no name for a picture", remedy="let --sheet end in .jpg or .png")
+    if not force:
+        refuse_existing(out)
+    rows = most_differing(read.classes, number)
+    if not len(rows):
+        return 0
+    captions = []
+    for i in rows.tolist():
+        said = read.classes[:, i]
+        lines = [f"{','.join(str(n + 1) for n in np.flatnonzero(said == c))} {CLASS_NAMES[c]}"
+                 for c in dict.fromkeys(said.tolist())]
+        captions.append([*([f"true {CLASS_NAMES[read.truth[i]]}"] if read.truth is not None else []), *lines, read.ids[i]])
+    lost = [read.ids[i] for i in rows.tolist() if not (root / read.ids[i]).is_file()]
+    if lost:
+        raise problem(root, "lacks photos that are to be shown", lost, "name the competition's folder with --data")
+    sheet = contact_sheet(thumbnails([root / read.ids[i] for i in rows.tolist()]), captions, 8)
+    with writing(out, force) as temporary:
+        sheet.save(temporary, "PNG" if out.suffix.lower() == ".png" else "JPEG", quality=88)
+    return len(rows)
 
 
 def _names(files: Sequence[Path]) -> list[str]:
@@ -253,8 +326,25 @@ def show(result: dict[str, Any]) -> None:
                 f"{f['photos']} {CLASS_NAMES[f['from']]} -> {CLASS_NAMES[f['to']]}" for f in pair["flips"][:_SHOWN])
                 + (f", {len(pair['flips']) - _SHOWN} other flips" if len(pair["flips"]) > _SHOWN else ""))
     say()
-    show_table("Class counts", ["class", *files], [[f"{c:2d} {CLASS_NAMES[c]}", *(file["counts"][c] for file in files.values())]
-                                                   for c in range(NUM_CLASSES)])
+    _show_counts(result)
+
+
+def _show_counts(result: dict[str, Any]) -> None:
+    """Print the class counts, and beside them what the out-of-fold predictions come to for as many photos."""
+    files = result["files"]
+    recorded = any("oof_counts" in file for file in files.values())
+
+    def cell(file: dict[str, Any], c: int) -> str:
+        if "oof_counts" not in file:
+            return f"{file['counts'][c]}"
+        return f"{file['counts'][c]} ({file['oof_counts'][c] * sum(file['counts']) / sum(file['oof_counts']):.0f})"
+    show_table("Class counts" + (" (in brackets: what the out-of-fold predictions come to; p: of differing so by chance)"
+                                 if recorded else ""),
+               ["class", *(["true"] if "true_counts" in result else []), *files],
+               [[f"{c:2d} {CLASS_NAMES[c]}", *([result["true_counts"][c]] if "true_counts" in result else []),
+                 *(cell(file, c) for file in files.values())] for c in range(NUM_CLASSES)],
+               ["p", *([""] if "true_counts" in result else []),
+                *(f"{file['oof_p']:.2g}" if "oof_p" in file else "-" for file in files.values())] if recorded else [])
 
 
 def show_board(summary: dict[str, Any]) -> None:
@@ -291,8 +381,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--answers", type=Path, metavar="FILE", help="a CSV ImageID,ans with the true classes")
     parser.add_argument("--vote", type=Path, metavar="OUT.csv",
                         help="write their hard vote as a submission; of classes with equal votes that of the earliest file")
-    parser.add_argument("--data", help="for --vote: the competition's folder (default: $KIT_DATA, then data/)")
-    parser.add_argument("--force", action="store_true", help="for --vote: overwrite an existing submission")
+    parser.add_argument("--show", type=int, metavar="N", help="draw up to N photos that they differ on, on a contact sheet")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="for --show: the picture (default: flips.jpg)")
+    parser.add_argument("--data", help="for --vote and --show: the competition's folder (default: $KIT_DATA, then data/)")
+    parser.add_argument("--force", action="store_true", help="for --vote and --show: overwrite an existing file")
     parser.add_argument("--record", metavar="NAME", help="enter the site's scores of a submission into the leaderboard log")
     parser.add_argument("--public", type=float, metavar="SCORE", help="for --record: its public macro-F1")
     parser.add_argument("--private", type=float, metavar="SCORE", help="for --record: its private macro-F1")
@@ -324,26 +416,39 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise KitError("kit.compare: name submissions, or --board, or --record NAME")
     if len(args.files) == 1 and args.answers is None:
         raise KitError(f"{args.files[0]}: there is nothing to compare it with; name a second submission or --answers FILE")
-    for option in ("data", "force"):
-        if getattr(args, option) and not args.vote:
-            raise KitError(f"--{option}: is for --vote; leave it out")
+    for option, of in (("data", "--vote or --show"), ("force", "--vote or --show"), ("sheet", "--show")):
+        if getattr(args, option) and not (args.show is not None or args.vote and of != "--show"):
+            raise KitError(f"--{option}: is for {of}; leave it out")
+    if args.show is not None and args.show < 1:
+        raise KitError(f"--show {args.show}: take 1 or more")
     runs = [path for path in args.files if path.is_dir()]
     if runs:
         if len(runs) < len(args.files) or args.answers or args.vote:
             raise KitError(f"{runs[0]}: runs are compared out of fold, with other runs alone; leave files, --answers and --vote "
                            "out")
-        result = compare_runs(runs, read_plan(args.plan))
-        return print(json.dumps(result, indent=1, ensure_ascii=False)) if args.json else show(result)
-    result = compare(args.files, args.answers)
+        read = read_runs(runs, read_plan(args.plan))
+        result = compare_classes(read.names, read.classes, read.truth, read.person)
+    else:
+        read = read_files(args.files, args.answers)
+        result = compare_files(args.files, read)
     words = shlex.join(["python", "-m", "kit.compare", *map(str, sys.argv[1:] if argv is None else argv)])
     if args.vote:
-        write_vote(args.files, find_data(args.data), args.vote, args.force, words)
+        write_vote(args.files, read, find_data(args.data), args.vote, args.force, words)
+    told = []
+    if args.show is not None:
+        data, sheet = find_data(args.data), args.sheet or Path("flips.jpg")
+        shown = write_flips(read, train_images(data) if runs else eval_images(data), args.show, sheet, args.force)
+        told.append(f"wrote {sheet}: {shown} photos that they differ on; "
+                    + ", ".join(f"{n + 1} is {name}" for n, name in enumerate(read.names)) if shown else
+                    "they differ on no photo, so that there is none to show")
     if args.json:
         print(json.dumps(result, indent=1, ensure_ascii=False))
         return
     show(result)
     if args.vote:
-        say(f"wrote {args.vote}, the hard vote of {len(args.files)} files, and {args.vote.with_suffix('.json')}")
+        told.append(f"wrote {args.vote}, the hard vote of {len(args.files)} files, and {args.vote.with_suffix('.json')}")
+    for line in told:
+        say(line)
 
 
 if __name__ == "__main__":

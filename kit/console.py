@@ -72,6 +72,7 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     console = _console()
     # At its full width, whatever the terminal's: rich would cut numbers short.
     width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+    console.width = max(console.width, width)  # print() takes no more than that
     console.print(table, width=width, crop=False, no_wrap=True, overflow="ignore")
 
 

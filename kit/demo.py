@@ -17,10 +17,12 @@ from kit.ensemble import Settings, ensemble, show_record
 from kit.errors import KitError, problem
 from kit.folds import plan_folds, show_plan
 from kit.recipe import load_recipe, shipped_recipe
+from kit.report import report
 from kit.sample import draw_sample
 from kit.train import train
 
 _PARTS = ("data", "runs", "submissions")
+_PAGE = "report.html"
 _MARK = ".kit-demo"  # tells a folder that --force may empty from one with the same names in it
 
 
@@ -36,9 +38,11 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
             raise problem(out, "is not a folder that the demo made", remedy="choose another --out")
         for part in _PARTS:
             shutil.rmtree(out / part, ignore_errors=True)
+        (out / _PAGE).unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / _MARK).write_text("Made by python -m kit.demo, which may replace it with --force.\n", encoding="utf-8")
     data, runs, submissions = (out / part for part in _PARTS)
+    page = out / _PAGE
     recipe = load_recipe(shipped_recipe("tiny"))
 
     def step(number: int, what: str, line: str) -> None:
@@ -63,12 +67,14 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
     step(6, "Compare the two, and with the answers", f"compare {single} {all_folds} --answers {data / 'answers.csv'}")
     result = compare([single, all_folds], data / "answers.csv")
     show(result)
+    step(7, "See it: one page of what is right and wrong", f"report {run} --data {data} --plan {runs / 'folds.csv'} --out {page}")
+    report([run], plan, data, page)
     alone, together = (result["files"][path.stem]["scores"]["f1"] for path in (single, all_folds))
     say(f"\nmacro-F1 on {record['photos']} photos of {eval_people} unseen people: one fold {alone:.3f}, the ensemble "
         f"{together:.3f}; out of fold it had said {record['oof']['f1']:.3f}", style="bold")
     say("\n".join(f"{place!s:<34} {what}" for place, what in (
         (data / "contact_sheet.png", "the drawn people, to look at"), (runs / "folds.csv", "the fold plan"),
-        (run / "fold0", "a checkpoint, its out-of-fold probabilities, its metrics"),
+        (page, "the report, to open in a browser"), (run / "fold0", "a checkpoint, its out-of-fold probabilities, its metrics"),
         (all_folds, "the submission, with its record beside it (.json)"))))
     return float(together)
 

@@ -37,6 +37,7 @@ def _figure(height: float, width: float = _WIDTH, rows: int = 1, ratios: Sequenc
     axes = figure.subplots(rows, 1, sharex=rows > 1, squeeze=False, gridspec_kw=grid)[:, 0]
     for axis in axes:
         axis.patch.set_visible(False)
+        axis.set_axisbelow(True)
         axis.tick_params(colors=MUTED, labelcolor=INK, labelsize=9)
         for side in axis.spines.values():
             side.set_color(GRID)

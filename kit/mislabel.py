@@ -1,10 +1,13 @@
 """Probable label errors, by confident learning over out-of-fold probabilities, in the units that a corrections file mends.
 
 A gender or an age is one label of seven photos, so that it is judged by their mean; a mask status is wrong where two of the
-seven have changed places. What a label should be is asked as in Northcutt, Jiang and Chuang, Confident learning: estimating
-uncertainty in dataset labels (JAIR 70, 2021): a class counts where its probability reaches the mean that it has among those
-labelled so, and a class of which a network is seldom sure is judged by its own measure. What is found is put in order by how
-far it stands out among labels of its kind: a person of 29 who is taken for 31 is nothing strange, one of 20 is.
+seven have changed places. What a label should be is asked against the thresholds of Northcutt, Jiang and Chuang, Confident
+learning: estimating uncertainty in dataset labels (JAIR 70, 2021): the mean probability that a class has among those labelled
+so, by which a class of which a network is seldom sure is judged by its own measure. As in Kuan and Mueller, Model-agnostic label
+quality scoring to detect real-world label errors (ICML 2022, DataPerf), the class counts that is the most above its threshold,
+or the least below: the paper's confident joint, which counts those above theirs alone, leaves out half of the errors where a
+network is as sure of them as of the rest. What is found is put in order by how far it stands out among labels of its kind: a
+person of 29 who is taken for 31 is nothing strange, one of 20 is.
 """
 
 from dataclasses import dataclass
@@ -52,14 +55,13 @@ def task_probs(probs: np.ndarray, task: str) -> np.ndarray:
 
 
 def confident_classes(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The class (N,) that each row counts for in the confident joint, -1 where it counts for none.
+    """The class (N,) that each row of probabilities (N, C) speaks for most, measured by the classes' thresholds.
 
-    Of probabilities (N, C) and labels (N,): the most probable of the classes whose probability reaches their threshold, the
-    mean of it over the rows that have this label.
+    A threshold is the mean probability of a class over the rows that have it as their label, of `labels` (N,); a class without
+    such a row is never found.
     """
     threshold = np.array([probs[labels == c, c].mean() if (labels == c).any() else np.inf for c in range(probs.shape[1])])
-    reached = np.where(probs >= threshold - 1e-6, probs, -1.0)  # 1e-6: rounding, where all of a class are as sure
-    found: np.ndarray = np.where(reached.max(axis=1) >= 0, reached.argmax(axis=1), -1)
+    found: np.ndarray = (probs - threshold).argmax(axis=1)
     return found
 
 
@@ -82,7 +84,7 @@ def _of_people(photos: pd.DataFrame, probs: np.ndarray, truth: np.ndarray, field
     given, years, images = truth[first], photos["age"].to_numpy()[first], photos["image"].to_numpy(str)
     found = []
     for i, (old, new) in enumerate(zip(given.tolist(), confident_classes(mean, given).tolist())):
-        if new in (-1, old) or mean[i, new] <= mean[i, old]:
+        if new == old or mean[i, new] <= mean[i, old]:
             continue
         if field == "gender":
             value, was, like = GENDERS[new], GENDERS[old], np.flatnonzero(given == old)
@@ -99,8 +101,7 @@ def _of_people(photos: pd.DataFrame, probs: np.ndarray, truth: np.ndarray, field
 def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray) -> list[Suspect]:
     """The pairs of a person's photos that have probably changed places."""
     own = task_probs(probs, "mask")
-    confident = confident_classes(own, given)
-    doubtful = (confident >= 0) & (confident != given)
+    doubtful = confident_classes(own, given) != given
     images = photos["image"].to_numpy(str)
     # Each pair of a person's photos of two statuses: what swapping them gains, for all people by the two statuses.
     gains: dict[tuple[int, int], list[float]] = {}
@@ -117,7 +118,8 @@ def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray) -> list[S
     for person, (value, a, b) in best.items():
         shots = sorted((_stem(images[i]) for i in (a, b)), key=list(SHOTS).index)
         before = float(own[a, given[a]] + own[b, given[b]]) / 2
-        was, now = (f"{_stem(images[a])} as {MASKS[given[x]]}, {_stem(images[b])} as {MASKS[given[y]]}" for x, y in ((a, b), (b, a)))
+        was, now = (f"{_stem(images[a])} as {MASKS[given[x]]}, {_stem(images[b])} as {MASKS[given[y]]}"
+                    for x, y in ((a, b), (b, a)))
         found.append(Suspect(Correction(person, "swap", ":".join(shots)), was, now, before, before + value,
                              _stands_out(value, np.array(gains[int(given[a]), int(given[b])])), (str(images[a]), str(images[b]))))
     return found

@@ -26,17 +26,17 @@ import pandas as pd
 from kit import __version__, figures
 from kit.audit import find_links
 from kit.console import Parser, Progress, command, duration, say, warn
-from kit.data import apply_corrections, check_data, eval_images, find_data, read_eval, read_layout, train_images
+from kit.data import apply_corrections, check_data, eval_images, find_data, info_csv, read_eval, read_layout, train_images
 from kit.errors import KitError, problem
 from kit.labels import AGES, CLASS_NAMES, GENDERS, MASKS, NUM_CLASSES, TASKS, age_class, decode
-from kit.members import Engine, Member, Oof, find_members, named_apart, oof_probs
-from kit.metrics import People
+from kit.members import PROBABILITY_FILES, Engine, Member, Oof, find_members, named_apart, oof_probs
+from kit.metrics import People, log_loss
 from kit.mislabel import Suspect, find_mislabelled
 from kit.pixels import decode as decode_photo
 from kit.pixels import size_of
 from kit.sheet import contact_sheet, data_uri, thumbnails
 from kit.standing import judge
-from kit.tables import Fold, Plan, read_metrics, read_plan, refuse_existing, refuse_input, writing
+from kit.tables import Fold, Plan, read_info, read_metrics, read_plan, refuse_existing, refuse_input, writing
 
 _BINS: Final = 15
 _ERRORS: Final = 24  # photos in the gallery of the worst errors
@@ -88,7 +88,8 @@ def measure(oof: Oof, several: bool) -> dict[str, Any]:
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
     numbers = dict(judge(oof, "mean", "argmax").record)
-    asked = [("greedy", "bias"), ("weights", "argmax"), ("gmean", "argmax"), ("vote", "argmax")] if several else [("mean", "bias")]
+    several_asked = [("greedy", "bias"), ("weights", "argmax"), ("gmean", "argmax"), ("vote", "argmax")]
+    asked = several_asked if several else [("mean", "bias")]
     rows: dict[str, dict[str, Any]] = {}
     for blend, decision in asked:
         rows |= {row["name"]: row for row in judge(oof, blend, decision).record["candidates"]}
@@ -107,6 +108,7 @@ def measure(oof: Oof, several: bool) -> dict[str, Any]:
     numbers["confusion"] = {"classes": confusion_matrix(truth, predicted, labels=range(NUM_CLASSES))}
     for task, true, guess in zip(TASKS, decode(truth), decode(predicted)):
         numbers["confusion"][task] = confusion_matrix(true, guess, labels=range(len(_NAMES[task])))
+    numbers["log_loss"] = log_loss(probs, truth)  # as it is, where the record's is that of a fitted temperature
     numbers["ece"], numbers["bins"] = calibration(probs, truth)
     numbers["years"] = years(photos, predicted)
     return numbers
@@ -120,9 +122,9 @@ def worst_errors(photos: pd.DataFrame, probs: np.ndarray, number: int = _ERRORS)
     for i in np.argsort(own, kind="stable").tolist():
         person = photos["person"].iloc[i]
         if predicted[i] != truth[i] and person not in found:
-            found[person] = {"image": photos["image"].iloc[i], "age": int(photos["age"].iloc[i]), "fold": int(photos["fold"].iloc[i]),
-                             "true": CLASS_NAMES[truth[i]], "predicted": CLASS_NAMES[predicted[i]],
-                             "true_prob": float(own[i]), "prob": float(probs[i, predicted[i]])}
+            found[person] = {"image": photos["image"].iloc[i], "age": int(photos["age"].iloc[i]),
+                             "fold": int(photos["fold"].iloc[i]), "true": CLASS_NAMES[truth[i]], "true_prob": float(own[i]),
+                             "predicted": CLASS_NAMES[predicted[i]], "prob": float(probs[i, predicted[i]])}
         if len(found) == number:
             break
     return list(found.values())
@@ -143,13 +145,13 @@ def report(runs: Sequence[Path], plan: Plan, data: Path | None, out: Path, tta: 
            photos: bool = True, force: bool = False) -> dict[str, Any]:
     """Write the page of runs, their mean if there are several, and return its numbers: those of `measure`, and `suspects`.
 
-    The competition's folder `data` may be None where no `photos` are to be in the page and `tta` needs none. Raises `KitError`
+    The competition's folder `data` may be None where neither photos, views nor other teams' files need it. Raises `KitError`
     where a run has no checkpoint, and where `out` is taken.
     """
     _check_place(out, data, force, runs)
     if data is not None:
         check_data(data, plan)
-    members = find_members(runs, plan, [], allow_missing=True)
+    members = find_members(runs, plan, read_info(info_csv(data)) if data is not None else [], allow_missing=True)
     oof = oof_probs(members, plan, data or Path(), tta, engine)
     names, probs = named_apart(members), oof.probs.mean(axis=0)
     numbers = measure(oof, len(members) > 1)
@@ -171,8 +173,8 @@ def report(runs: Sequence[Path], plan: Plan, data: Path | None, out: Path, tta: 
         "svg": {
             "folds": figures.intervals("macro-F1 by fold", scores, first=1),
             "members": figures.intervals("macro-F1 of each run", own_f1, first=1) if len(names) > 1 else "",
-            "classes": figures.class_scores("F1 of each class", [c["f1"] for c in numbers["classes"]],
-                                            [c["interval"] for c in numbers["classes"]], [c["people"] for c in numbers["classes"]]),
+            "classes": figures.class_scores("F1 of each class", *([c[key] for c in numbers["classes"]]
+                                                                  for key in ("f1", "interval", "people"))),
             "confusion": figures.confusion("confusion of the 18 classes", matrices["classes"], CLASS_NAMES),
             **{task: figures.confusion(f"confusion of {task}", matrices[task], _NAMES[task]) for task in TASKS},
             "reliability": figures.reliability("reliability diagram", numbers["bins"]),
@@ -201,7 +203,8 @@ def _photos(root: Path, images: Sequence[str]) -> dict[str, str]:
 def _curves(name: str, member: Member) -> str:
     folds = {c.card.fold: read_metrics(Fold(c.path.parent).metrics) for c in member.checkpoints}
     there = {fold: rows for fold, rows in sorted(folds.items()) if rows}
-    return figures.curves(f"learning curves of {name}", there, {c.card.fold: c.card.epoch for c in member.checkpoints}) if there else ""
+    chosen = {c.card.fold: c.card.epoch for c in member.checkpoints}
+    return figures.curves(f"learning curves of {name}", there, chosen) if there else ""
 
 
 # ---------------------------------------------------------------- the page of the data
@@ -225,7 +228,8 @@ def report_data(data: Path, out: Path, force: bool = False) -> dict[str, Any]:
     people = photos.drop_duplicates("person")
     gender, counts = decode(people["label"].to_numpy())[1], np.bincount(labels, minlength=NUM_CLASSES)
     table = np.bincount(gender * len(AGES) + age_class(people["age"].to_numpy()), minlength=6).reshape(2, 3)
-    numbers = {"photos": len(images), "people": len(people), "eval": len(ids), "counts": counts.tolist(), "groups": table.tolist(),
+    numbers = {"photos": len(images), "people": len(people), "eval": len(ids), "counts": counts.tolist(),
+               "groups": table.tolist(),
                "links": [link.record() for link in links],
                "sizes": {name: _sizes(size) for name, (size, _) in looks.items()},
                "brightness": {name: (float(own.mean()), float(own.std())) for name, (_, own) in looks.items()}}
@@ -301,8 +305,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     started = time.monotonic()
     if args.runs:
         out = args.out or Path("report.html")
-        data = find_data(args.data) if not args.no_photos or args.tta != "none" else None
-        numbers = report(args.runs, read_plan(args.plan), data, out, args.tta, Engine(args.device), not args.no_photos, args.force)
+        alone = args.no_photos and args.tta == "none" and not any(run.suffix in PROBABILITY_FILES for run in args.runs)
+        data = None if alone else find_data(args.data)
+        numbers = report(args.runs, read_plan(args.plan), data, out, args.tta, Engine(args.device), not args.no_photos,
+                         args.force)
         low, high = numbers["interval"]
         say(f"macro-F1 {numbers['f1']:.3f} out of fold (95 % interval {low:.3f} {high:.3f}), of {numbers['photos']:,} photos of "
             f"{numbers['people']:,} people; {len(numbers['suspects'])} labels are in doubt")
@@ -312,8 +318,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise KitError(f"--{idle[0].replace('_', '-')}: is of a report on runs; name one, such as runs/effb4_5fold")
         out = args.out or Path("data.html")
         found = report_data(find_data(args.data), out, args.force)
-        say(f"{found['photos']:,} photos of {found['people']:,} people, {found['eval']:,} to predict; {len(found['links'])} pairs of "
-            "people share a photo or a near-identical one")
+        say(f"{found['photos']:,} photos of {found['people']:,} people, {found['eval']:,} to predict; {len(found['links'])} "
+            "pairs of people share a photo or a near-identical one")
     say(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB) in {duration(time.monotonic() - started)}: open it in a browser"
         + ("" if args.no_photos else "; it holds photos, so keep it to yourself"))
 

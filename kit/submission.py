@@ -134,7 +134,7 @@ def check_submission(path: Path, info: Path, expected: Expected | None) -> list[
 
 def _same(other: Path, ids: Sequence[str], classes: np.ndarray) -> bool:
     try:
-        theirs = read_answers(other)
+        theirs = read_answers(other, strict=True)
     except KitError:
         return False  # a leaderboard, or whatever else lies there
     joined = pd.Series(theirs["ans"].to_numpy(), index=theirs["ImageID"]).reindex(ids)

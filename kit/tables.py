@@ -4,6 +4,7 @@ Ids are text: pandas would turn `000001` into 1 and an id `NA` into NaN, so ever
 `dtype=str, keep_default_na=False`.
 """
 
+import csv
 import errno
 import hashlib
 import json
@@ -136,7 +137,7 @@ def _read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] =
     twice = [name for name in columns if f"{name}.1" in table.columns]
     if twice or not isinstance(table.index, pd.RangeIndex):
         raise problem(path, f"has column '{twice[0]}' twice" if twice else "has rows with more fields than its header",
-                      remedy=f"it needs {','.join(columns)}")
+                      remedy=f"it needs {','.join(columns)}" if columns else "give every row as many fields as the header")
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise problem(path, f"has no column '{missing[0]}'", remedy=f"it needs {','.join(columns)}, and has "
@@ -144,6 +145,17 @@ def _read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] =
     if table.empty:
         raise problem(path, "has a header and no rows", remedy="it needs at least one row")
     return table[[*columns, *(name for name in optional if name in table)]] if columns else table
+
+
+def _header(path: Path) -> list[str]:
+    """The names of a CSV's columns as they stand in its first line; a byte-order mark is a part of the first one."""
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="") as file:
+            return next(csv.reader(file), [])
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except csv.Error:
+        return []  # of what it is, `_read_csv` tells
 
 
 def _whole(path: Path, table: pd.DataFrame, column: str, low: int, high: int, key: str) -> np.ndarray:
@@ -197,12 +209,33 @@ def read_info(path: Path) -> list[str]:
     return info["ImageID"].tolist()
 
 
-def read_answers(path: Path) -> pd.DataFrame:
+def read_answers(path: Path, strict: bool = False) -> pd.DataFrame:
     """A submission or an answers file: `ImageID` (text, unique) and `ans` (int64, 0..17), in the file's order.
 
-    Answers may say whose photos they are, in a column `person`.
+    Answers may say whose photos they are, in a column `person`. What a submission must not be, but can be understood, is taken
+    with a warning unless `strict`: an index column, whole numbers written as 3.0, and probabilities, of which the most probable
+    class is taken.
     """
+    if strict:
+        return _classes(path, _read_csv(path, ANSWER_COLUMNS))
+    names = [name.strip() for name in _header(path)]
+    if "ans" not in names and (set(map(str, range(NUM_CLASSES))) <= set(names) or set(CLASS_NAMES) <= set(names)):
+        probs = read_foreign_probs(path)
+        warn(f"{path}: holds probabilities, and no classes; the most probable ones are compared")
+        return pd.DataFrame({"ImageID": probs.ids, "ans": probs.probs.argmax(axis=1).astype(np.int64)})
     answers = _read_csv(path, ANSWER_COLUMNS, ["person"])
+    if names[0] == "":
+        warn(f"{path}: has an index column, which is left out here; a submission must not have one (index=False)")
+    floats = answers["ans"].str.fullmatch(r"[0-9]{1,2}\.0+")
+    if floats.any():
+        warn(f"{path}: holds {int(floats.sum()):,} classes written as {answers['ans'][floats].iloc[0]}; a submission must have "
+             "whole numbers (astype(int))")
+        answers = answers.assign(ans=answers["ans"].where(~floats, answers["ans"].str.partition(".")[0]))
+    return _classes(path, answers)
+
+
+def _classes(path: Path, answers: pd.DataFrame) -> pd.DataFrame:
+    """Answers with unique ids and `ans` as int64."""
     _unique(path, answers, "ImageID", "every photo has one row")
     return answers.assign(ans=_whole(path, answers, "ans", 0, NUM_CLASSES - 1, "ImageID"))
 
@@ -228,8 +261,13 @@ def write_submission(path: Path, ids: Sequence[str], classes: np.ndarray, info: 
 
 
 def read_submission(path: Path, info: Path, name: Path | None = None) -> np.ndarray:
-    """The classes (N,) of a submission, once its ids and order are found to be those of `info`; errors call it `name`."""
-    answers, expected = read_answers(path), read_info(info)
+    """The classes (N,) of a submission whose columns, ids and order are those of `info`; errors call it `name`."""
+    answers, expected, header = read_answers(path, strict=True), read_info(info), _header(path)
+    if header != list(ANSWER_COLUMNS):
+        what = ("begins with a byte-order mark" if header[0].startswith("\ufeff") else "has an index column" if header[0] == ""
+                else f"has the columns {','.join(header)[:80]}")
+        raise problem(name or path, f"would not pass: it {what}",
+                      remedy=f"write the columns {','.join(ANSWER_COLUMNS)} alone, as plain UTF-8 (to_csv(path, index=False))")
     if answers["ImageID"].tolist() != expected:
         missing = sorted(set(expected) - set(answers["ImageID"]))
         extra = sorted(set(answers["ImageID"]) - set(expected))

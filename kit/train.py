@@ -35,7 +35,7 @@ from kit.labels import NUM_CLASSES
 from kit.metrics import Scores, log_loss, score
 from kit.pixels import Cache, Photos, batches_of, cached, cores, default_workers, loader_killed, make_loader, one_pass
 from kit.recipe import CHOICES, Recipe, check_augment, load_recipe, shipped_recipe
-from kit.tables import (Fold, Plan, Probs, file_hash, locked, oof_key, read_metrics, read_plan, read_probs, write_metrics,
+from kit.tables import (Fold, Plan, Probs, locked, oof_key, read_metrics, read_plan, read_probs, write_metrics,
                         write_probs)
 from kit.track import TRACKERS, open_tracker
 

@@ -20,7 +20,7 @@ from kit.recipe import load_recipe, shipped_recipe
 from kit.sample import draw_sample
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("folds", "train", "ensemble", "soup", "compare", "sample", "demo", "bench")
+COMMANDS = ("folds", "train", "ensemble", "soup", "compare", "report", "sample", "demo", "bench")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -57,8 +57,8 @@ def test_the_demo_from_photos_to_a_scored_submission(tmp_path, monkeypatch, caps
         **{f: getattr(small, f) for f in small.__dataclass_fields__}, "epochs": 2, "size": (48, 36)}))
     assert kit.demo.main(["--out", str(tmp_path / "demo"), "--people", "60", "--eval-people", "6"]) == 0
     out = capsys.readouterr().out
-    assert "6. Compare the two" in out and "macro-F1 on 42 photos of 6 unseen people" in out
-    for part in ("data/contact_sheet.png", "runs/folds.csv", "runs/tiny/fold4/best.safetensors", "submissions/tiny-hflip.json"):
+    assert "6. Compare the two" in out and "7. See it" in out and "macro-F1 on 42 photos of 6 unseen people" in out
+    for part in ("data/contact_sheet.png", "runs/folds.csv", "runs/tiny/fold4/best.safetensors", "submissions/tiny-hflip.json", "report.html"):
         assert (tmp_path / "demo" / part).is_file()
     info, made = ((tmp_path / "demo" / p).read_text().splitlines() for p in ("data/eval/info.csv", "submissions/tiny-hflip.csv"))
     assert [line.split(",")[0] for line in info] == [line.split(",")[0] for line in made]
@@ -110,7 +110,7 @@ def test_every_command_line_of_the_readme_runs(tmp_path, monkeypatch, capsys):
             ran.add(name)
         else:
             assert "pip install" in line or words[:2] == ["git", "clone"] or words[0] == "cd", line
-    assert ran >= {"folds", "train", "ensemble", "soup", "compare", "sample", "bench"}
+    assert ran >= {"folds", "train", "ensemble", "soup", "compare", "report", "sample", "bench"}
 
 
 # ------------------------------------------------------------ as a process
@@ -142,8 +142,8 @@ def test_exit_codes_and_streams(tmp_path):
 
 
 def test_folds_and_compare_start_without_torch():
-    for name in ("folds", "compare", "bench"):
-        code = f"import sys, kit.{name}; sys.exit(any(m in sys.modules for m in ('torch', 'timm', 'cv2', 'sklearn', 'ttach')))"
+    for name in ("folds", "compare", "report", "bench"):
+        code = f"import sys, kit.{name}; sys.exit(any(m in sys.modules for m in ('torch', 'timm', 'cv2', 'sklearn', 'ttach', 'matplotlib', 'jinja2')))"
         assert python("-c", code).returncode == 0, name
 
 

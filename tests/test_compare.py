@@ -8,9 +8,10 @@ import pytest
 from conftest import make_data
 
 from kit.checkpoint import load, read_card, save
-from kit.compare import alike_first, compare, kappa, least_alike, main, vote
+from kit.compare import alike_first, compare, kappa, least_alike, main, most_differing, vote
 from kit.data import read_eval
 from kit.metrics import People, macro_f1
+from kit.pixels import size_of
 from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_probs, write_probs
 
 A, B = [0, 1, 2, 3, 17], [0, 4, 2, 9, 16]
@@ -230,3 +231,72 @@ def test_strong_files_that_are_least_alike(tmp_path, capsys):
     assert "strong and least alike: a, c, b (kappa " in capsys.readouterr().out.replace("a, b, c", "a, c, b")
     files[0].with_suffix(".json").write_text('{"sha256": "of another"}')
     assert compare(files)["apart"] == []
+
+
+# ------------------------------------------------------------ photos that flip, and counts
+
+def test_the_photos_files_are_most_at_odds_over_come_first():
+    a, b = np.array([0, 1, 2, 3, 4, 3]), np.array([0, 4, 2, 5, 5, 5])
+    # Rows 3 and 5 flip alike, 3 to 5: the most frequent flip.
+    assert most_differing(np.stack([a, b]), 9).tolist() == [3, 5, 1, 4] and most_differing(np.stack([a, b]), 1).tolist() == [3]
+    c = np.array([0, 4, 7, 6, 4, 3])
+    assert most_differing(np.stack([a, b, c]), 9)[0] == 3  # three files, three classes
+    assert most_differing(np.stack([a, a]), 9).tolist() == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_photo_that_differs_is_shown_once_and_no_other(seed):
+    classes = np.random.default_rng(seed).integers(0, 3, (3, 40))
+    rows = most_differing(classes, 100)
+    assert sorted(rows.tolist()) == np.flatnonzero((classes != classes[0]).any(axis=0)).tolist()
+
+
+def test_a_contact_sheet_of_the_flips(tmp_path, world, capsys, fails):
+    ids = read_eval(world.data)
+    files = []
+    for name, classes in (("a", [0] * 10), ("b", [0] * 7 + [1, 1, 9])):
+        files.append(tmp_path / f"{name}.csv")
+        files[-1].write_text("ImageID,ans\n" + "".join(f"{i},{c}\n" for i, c in zip(ids, classes)))
+    place = ["--data", str(world.data), "--sheet", str(tmp_path / "flips.png")]
+    assert main([*map(str, files), "--show", "2", *place]) == 0
+    out = capsys.readouterr().out
+    assert "2 photos that they differ on; 1 is a, 2 is b" in out
+    width = size_of(tmp_path / "flips.png")[0]
+    assert "exists already" in fails(main, *files, "--show", 9, *place)
+    assert main([*map(str, files), "--show", "9", *place, "--force"]) == 0
+    assert size_of(tmp_path / "flips.png")[0] > width and "3 photos that they differ on" in capsys.readouterr().out
+    # Runs show training photos; what does not fit together is one line, and no picture is made of nothing.
+    assert main([str(world.runs / "small" / "fold0"), str(world.runs / "small" / "fold0")]) == 2
+    assert main([str(files[0]), str(files[0].rename(tmp_path / "c.csv")), *place, "--show", "3"]) == 2
+    capsys.readouterr()
+    shutil.copy(tmp_path / "c.csv", files[0])
+    assert main([str(files[0]), str(tmp_path / "c.csv"), "--show", "3", "--data", str(world.data), "--sheet",
+                 str(tmp_path / "none.png")]) == 0
+    assert "differ on no photo" in capsys.readouterr().out and not (tmp_path / "none.png").exists()
+    for line, said in ((("--show", 0), "take 1 or more"), (("--sheet", "x.png"), "is for --show"),
+                       (("--show", 3, "--data", world.data, "--sheet", "x.gif"), "no name for a picture"),
+                       (("--show", 3, "--data", tmp_path / "no"), "there is no data folder")):
+        assert said in fails(main, *files, *line)
+    (tmp_path / "x.csv").write_text("ImageID,ans\nx.jpg,1\n")
+    (tmp_path / "y.csv").write_text("ImageID,ans\nx.jpg,2\n")
+    assert "lacks photos that are to be shown" in fails(main, tmp_path / "x.csv", tmp_path / "y.csv", "--show", 1, "--data",
+                                                        world.data, "--sheet", tmp_path / "lost.jpg")
+
+
+def test_class_counts_stand_beside_those_out_of_fold(tmp_path, capsys):
+    """A record's out-of-fold counts, scaled to the file's photos, and the p of a difference."""
+    a, b = write(tmp_path / "a.csv", [0] * 30 + [1] * 10), write(tmp_path / "b.csv", [0] * 20 + [1] * 20)
+    a.with_suffix(".json").write_text(json.dumps({"sha256": file_hash(a), "oof": {
+        "predicted_counts": [60, 60] + [0] * 16, "design": [1.0, 1.0], "f1": .5, "interval": [.4, .6]}}))
+    result = compare([a, b])
+    assert result["files"]["a"]["oof_counts"][:2] == [60, 60] and "oof_counts" not in result["files"]["b"]
+    # Two samples, 30 and 10 against 60 and 60: chi-square by hand.
+    table = np.array([[30, 10], [60, 60]])
+    fitted = table.sum(1, keepdims=True) * table.sum(0) / table.sum()
+    from scipy.stats import chi2
+    assert result["files"]["a"]["oof_p"] == pytest.approx(chi2.sf(((table - fitted) ** 2 / fitted).sum(), 1))
+    assert main([str(a), str(b)]) == 0
+    out = capsys.readouterr().out
+    assert "30 (20)" in out and "10 (20)" in out and "in brackets" in out
+    a.write_text(a.read_text().replace("0.jpg,0", "0.jpg,2", 1))  # a record of another file says nothing
+    assert "oof_counts" not in compare([a, b])["files"]["a"]

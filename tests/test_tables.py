@@ -8,7 +8,8 @@ import pytest
 
 from kit.errors import KitError, problem
 from kit.tables import (METRIC_COLUMNS, Probs, read_answers, read_corrections, read_info, read_metrics, read_people,
-                        read_plan, read_probs, write_json, write_metrics, write_plan, write_probs, write_submission, writing)
+                        read_plan, read_probs, read_submission, write_json, write_metrics, write_plan, write_probs,
+                        write_submission, writing)
 
 
 def text(path: Path, content: str) -> Path:
@@ -101,10 +102,51 @@ def test_bad_info_csv(tmp_path, content, said):
         read_info(text(tmp_path / "info.csv", content))
 
 
-@pytest.mark.parametrize("answer", ["18", "-1", "3.0", "", "x"])
+@pytest.mark.parametrize("answer", ["18", "18.0", "-1", "3.5", "", "x", "nan"])
 def test_answers_are_whole_numbers_below_18(tmp_path, answer):
     with pytest.raises(KitError, match="whole numbers 0..17"):
         read_answers(text(tmp_path / "s.csv", f"ImageID,ans\na.jpg,3\nb.jpg,{answer}\n"))
+
+
+PROBS = "ImageID," + ",".join(map(str, range(18))) + "\n" + "".join(
+    f"{i}," + ",".join(str(float(c == best)) for c in range(18)) + "\n" for i, best in (("a.jpg", 3), ("b.jpg", 17)))
+
+
+@pytest.mark.parametrize("content, said", [
+    (",ImageID,ans\n0,a.jpg,3\n1,b.jpg,17\n", "index column"), (PROBS, "holds probabilities"),
+    ("ImageID,ans\na.jpg,3.0\nb.jpg,17.00\n", "2 classes written as 3.0"),
+    ("\ufeffImageID,ans\na.jpg,3\nb.jpg,17\n", ""), ("ImageID,ans\r\na.jpg,3\r\nb.jpg,17\r\n", ""),
+    ("ans,ImageID\n3,a.jpg\n17,b.jpg\n", "")])
+def test_what_can_be_understood_is_and_that_is_said_but_it_is_no_submission(tmp_path, capsys, content, said):
+    path = text(tmp_path / "한글 제출.csv", content)
+    read = read_answers(path)
+    assert read["ImageID"].tolist() == ["a.jpg", "b.jpg"] and read["ans"].tolist() == [3, 17] and read["ans"].dtype == np.int64
+    heard = capsys.readouterr().err
+    assert (said in heard and heard.count("\n") == 1 and "한글" in heard) if said else heard == ""
+    info = text(tmp_path / "info.csv", "ImageID,ans\na.jpg,0\nb.jpg,0\n")
+    if "\r" in content:
+        assert read_submission(path, info).tolist() == [3, 17]
+    else:
+        with pytest.raises(KitError, match="would not pass|whole numbers|has no column 'ans'"):
+            read_submission(path, info)
+
+
+@pytest.mark.parametrize("content, said", [
+    ("ImageID;ans\na.jpg;3\n", "separated by something else"), ("ImageID\tans\na.jpg\t3\n", "separated by something else"),
+    ("ImageID,label\na.jpg,3\n", "has no column 'ans'"), (PROBS.replace("1.0", "0.7"), "do not sum to 1"),
+    ("ImageID,ans\na.jpg,3,4\n", "more fields"), ("ImageID,ans\na.jpg,3\na.jpg,4\n", "repeats"), ("", "is empty")])
+def test_what_cannot_be_understood_is_refused(tmp_path, content, said):
+    with pytest.raises(KitError, match=said):
+        read_answers(text(tmp_path / "s.csv", content))
+
+
+def test_korean_text_of_another_encoding_is_refused(tmp_path):
+    (tmp_path / "s.csv").write_bytes("ImageID,ans\n사진.jpg,3\n".encode("cp949"))
+    with pytest.raises(KitError, match="is no UTF-8 CSV"):
+        read_answers(tmp_path / "s.csv")
+    (tmp_path / "s.csv").write_bytes("ImageID,ans\n사진.jpg,3\n".encode("utf-16"))
+    with pytest.raises(KitError, match="is no UTF-8 CSV|NUL|has no column"):
+        read_answers(tmp_path / "s.csv")
 
 
 def test_a_submission_is_info_csv_with_ans_filled_in(tmp_path):

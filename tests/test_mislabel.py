@@ -1,0 +1,117 @@
+"""Confident learning against its definition, and planted errors found."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.labels import NUM_CLASSES, SHOTS, TASKS, age_class, decode, encode
+from kit.mislabel import confident_classes, find_mislabelled, task_probs
+from kit.tables import read_corrections
+
+
+def by_definition(probs, labels):
+    """Row by row: the class that is the most above its threshold, the mean of it over its own labels."""
+    found = []
+    for row in probs:
+        above = {c: p - np.mean(probs[labels == c, c]) for c, p in enumerate(row) if (labels == c).any()}
+        found.append(max(above, key=above.get))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_confident_classes_are_those_of_the_definition(seed):
+    rng = np.random.default_rng(seed)
+    probs, labels = rng.dirichlet(np.ones(3), 80), rng.integers(0, 3 if seed else 2, 80)  # seed 0: a class without a label
+    assert confident_classes(probs, labels).tolist() == by_definition(probs, labels)
+
+
+def test_confident_classes_by_hand():
+    # The thresholds are .85 and .45: the third row has more of class 0, and is more above what class 1 usually has.
+    probs = np.array([[.9, .1], [.8, .2], [.55, .45], [.55, .45]])
+    assert confident_classes(probs, np.array([0, 0, 1, 1])).tolist() == [0, 0, 1, 1]
+    assert confident_classes(np.array([[.9, .1], [.1, .9], [.2, .8]]), np.array([0, 1, 0])).tolist() == [0, 1, 1]
+
+
+def test_task_probs_sum_the_classes(seed=0):
+    probs = np.random.default_rng(seed).dirichlet(np.ones(NUM_CLASSES), 5)
+    for task, part in zip(TASKS, decode(np.arange(NUM_CLASSES))):
+        own = task_probs(probs, task)
+        assert own.shape == (5, part.max() + 1) and own.sum(axis=1) == pytest.approx(np.ones(5))
+        assert own[2, 1] == pytest.approx(sum(probs[2, c] for c in range(NUM_CLASSES) if part[c] == 1))
+
+
+def make_photos(people, seed):
+    """People as a plan has them, and probabilities of a network that is right, more or less surely."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(people):
+        gender, age = int(rng.integers(2)), int(rng.integers(18, 76))
+        for shot, mask in SHOTS.items():
+            rows.append((f"p{i:03d}/{shot}.jpg", f"p{i:03d}", age, int(encode(mask, gender, age_class(np.array(age)))), i % 5))
+    photos = pd.DataFrame(rows, columns=["image", "person", "age", "label", "fold"])
+    sure = rng.uniform(.6, .95, len(photos))
+    probs = np.full((len(photos), NUM_CLASSES), 0.0) + ((1 - sure) / (NUM_CLASSES - 1))[:, None]
+    probs[np.arange(len(photos)), photos["label"]] = sure
+    return photos, probs
+
+
+def relabel(photos, person, field, value):
+    own = photos["person"] == person
+    mask, gender, age = decode(photos["label"].to_numpy())
+    if field == "gender":
+        gender = np.where(own, value, gender)
+    elif field == "age":
+        photos["age"] = photos["age"].where(~own, value)
+        age = np.where(own, age_class(np.array(value)), age)
+    else:
+        a, b = (photos.index[photos["image"] == f"{person}/{shot}.jpg"][0] for shot in value)
+        mask = mask.copy()
+        mask[[a, b]] = mask[[b, a]]
+    photos["label"] = encode(mask, gender, age)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_planted_errors_are_found_and_their_lines_undo_them(tmp_path, seed):
+    photos, probs = make_photos(60, seed)
+    truth = photos["label"].copy()
+    _, gender, age = decode(truth.to_numpy())
+    flipped, aged, swapped = 3, next(i for i in range(8, 60) if photos["age"][7 * i] < 26), 5
+    relabel(photos, f"p{flipped:03d}", "gender", 1 - gender[7 * flipped])
+    relabel(photos, f"p{aged:03d}", "age", 60)
+    relabel(photos, f"p{swapped:03d}", "swap", ("incorrect_mask", "normal"))
+    found = find_mislabelled(photos, probs)
+    assert {(s.correction.path, s.correction.field) for s in found[:3]} == {
+        (f"p{flipped:03d}", "gender"), (f"p{aged:03d}", "age"), (f"p{swapped:03d}", "swap")}
+    # The lines are a corrections file, and bring the labels back.
+    path = tmp_path / "fixes.csv"
+    path.write_text("path,field,value\n" + "".join(s.line + "\n" for s in found[:3]))
+    for fix in read_corrections(path):
+        value = {"gender": ["male", "female"].index(fix.value) if fix.field == "gender" else None,
+                 "age": int(fix.value) if fix.field == "age" else None, "swap": tuple(fix.value.split(":"))}[fix.field]
+        relabel(photos, fix.path, fix.field, value)
+    assert (photos["label"] == truth).all()
+    for s in found[:3]:
+        assert s.suggested_prob > s.given_prob and s.score > 2 and set(s.images) <= set(photos["image"])
+
+
+def test_nothing_is_found_where_the_network_agrees():
+    for seed in range(5):
+        photos, probs = make_photos(40, seed)
+        assert find_mislabelled(photos, probs) == []
+
+
+def test_an_age_beside_a_boundary_stands_out_less():
+    """A person of 29 who is taken for 30 to 59 is nothing strange where the others of about that age are, one of 20 is."""
+    photos, probs = make_photos(60, 1)
+    years = np.repeat([20] * 20 + [29] * 20 + [45] * 20, 7)
+    mask, gender, _ = decode(photos["label"].to_numpy())
+    photos["age"], photos["label"] = years, encode(mask, gender, age_class(years))
+    probs = np.full((len(photos), NUM_CLASSES), .01)
+    seen = encode(mask, gender, age_class(years))
+    old = encode(mask, gender, np.ones_like(mask))
+    person = np.arange(len(photos)) // 7
+    seen = np.where((years == 29) & (person % 2 == 0) | (person == 3), old, seen)  # half of 29, and one of 20
+    probs[np.arange(len(photos)), seen] = .83
+    found = find_mislabelled(photos, probs)
+    assert found[0].line == "p003,age,30" and found[0].given == "<30 (20)"
+    assert len(found) == 11 and found[0].score > 2 * found[1].score
