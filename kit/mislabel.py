@@ -6,8 +6,8 @@ learning: estimating uncertainty in dataset labels (JAIR 70, 2021): the mean pro
 so, by which a class of which a network is seldom sure is judged by its own measure. As in Kuan and Mueller, Model-agnostic label
 quality scoring to detect real-world label errors (ICML 2022, DataPerf), the class counts that is the most above its threshold,
 or the least below: the paper's confident joint, which counts those above theirs alone, leaves out half of the errors where a
-network is as sure of them as of the rest. What is found is put in order by how far it stands out among labels of its kind: a
-person of 29 who is taken for 31 is nothing strange, one of 20 is.
+network is as sure of them as of the rest. What is found is put in order by how much more probable it is than the label, times
+how far that stands out among labels of its kind: a person of 29 who is taken for 31 is nothing strange, one of 20 is.
 """
 
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ _OF_AN_AGE: Final = 20  # the people nearest in age, among whom an age stands ou
 class Suspect:
     """A label that is probably wrong: its `correction`, what was `given` and is `suggested`, and the photos that tell.
 
-    `given_prob` and `suggested_prob` are the mean probabilities (0..1) of both; `score` is how many standard deviations their
-    difference lies above the mean of labels of that kind.
+    `given_prob` and `suggested_prob` are the mean probabilities (0..1) of both; `stands_out` is how many standard deviations
+    their difference lies above the mean of labels of that kind.
     """
 
     correction: Correction
@@ -39,8 +39,13 @@ class Suspect:
     suggested: str
     given_prob: float
     suggested_prob: float
-    score: float
+    stands_out: float
     images: tuple[str, ...]
+
+    @property
+    def score(self) -> float:
+        """How clear it is: the difference of the two probabilities, times how far it stands out."""
+        return (self.suggested_prob - self.given_prob) * self.stands_out
 
     @property
     def line(self) -> str:

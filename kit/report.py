@@ -157,7 +157,7 @@ def report(runs: Sequence[Path], plan: Plan, data: Path | None, out: Path, tta: 
     numbers = measure(oof, len(members) > 1)
     suspects = find_mislabelled(oof.photos, probs)
     numbers["suspects"] = [{"line": s.line, "given": s.given, "suggested": s.suggested, "given_prob": s.given_prob,
-                            "suggested_prob": s.suggested_prob, "score": s.score} for s in suspects]
+                            "suggested_prob": s.suggested_prob, "stands_out": s.stands_out} for s in suspects]
     worst, shown = worst_errors(oof.photos, probs), suspects[:_SUSPECTS]
     images = list(dict.fromkeys([error["image"] for error in worst] + [i for s in shown for i in _to_show(s)]))
     uris = _photos(train_images(data), images) if data is not None and photos else {}

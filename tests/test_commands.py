@@ -58,7 +58,8 @@ def test_the_demo_from_photos_to_a_scored_submission(tmp_path, monkeypatch, caps
     assert kit.demo.main(["--out", str(tmp_path / "demo"), "--people", "60", "--eval-people", "6"]) == 0
     out = capsys.readouterr().out
     assert "6. Compare the two" in out and "7. See it" in out and "macro-F1 on 42 photos of 6 unseen people" in out
-    for part in ("data/contact_sheet.png", "runs/folds.csv", "runs/tiny/fold4/best.safetensors", "submissions/tiny-hflip.json", "report.html"):
+    for part in ("data/contact_sheet.png", "runs/folds.csv", "runs/tiny/fold4/best.safetensors", "submissions/tiny-hflip.json",
+                 "report.html"):
         assert (tmp_path / "demo" / part).is_file()
     info, made = ((tmp_path / "demo" / p).read_text().splitlines() for p in ("data/eval/info.csv", "submissions/tiny-hflip.csv"))
     assert [line.split(",")[0] for line in info] == [line.split(",")[0] for line in made]
@@ -143,7 +144,8 @@ def test_exit_codes_and_streams(tmp_path):
 
 def test_folds_and_compare_start_without_torch():
     for name in ("folds", "compare", "report", "bench"):
-        code = f"import sys, kit.{name}; sys.exit(any(m in sys.modules for m in ('torch', 'timm', 'cv2', 'sklearn', 'ttach', 'matplotlib', 'jinja2')))"
+        heavy = ("torch", "timm", "cv2", "sklearn", "ttach", "matplotlib", "jinja2")
+        code = f"import sys, kit.{name}; sys.exit(any(m in sys.modules for m in {heavy}))"
         assert python("-c", code).returncode == 0, name
 
 

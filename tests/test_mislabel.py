@@ -91,7 +91,7 @@ def test_planted_errors_are_found_and_their_lines_undo_them(tmp_path, seed):
         relabel(photos, fix.path, fix.field, value)
     assert (photos["label"] == truth).all()
     for s in found[:3]:
-        assert s.suggested_prob > s.given_prob and s.score > 2 and set(s.images) <= set(photos["image"])
+        assert s.suggested_prob > s.given_prob and s.stands_out > 2 and set(s.images) <= set(photos["image"])
 
 
 def test_nothing_is_found_where_the_network_agrees():
@@ -114,4 +114,4 @@ def test_an_age_beside_a_boundary_stands_out_less():
     probs[np.arange(len(photos)), seen] = .83
     found = find_mislabelled(photos, probs)
     assert found[0].line == "p003,age,30" and found[0].given == "<30 (20)"
-    assert len(found) == 11 and found[0].score > 2 * found[1].score
+    assert len(found) == 11 and found[0].stands_out > 2 * found[1].stands_out
