@@ -24,6 +24,7 @@ from kit.tables import Correction
 _NEAREST_YEARS: Final = {(0, 1): 30, (1, 0): 29, (1, 2): 60, (2, 1): 59, (0, 2): 60, (2, 0): 29}
 _SIZES: Final = {"mask": len(MASKS), "gender": len(GENDERS), "age": len(AGES)}
 _OF_AN_AGE: Final = 20  # the people nearest in age, among whom an age stands out or does not
+_LEAST: Final = 1.0  # standard deviations: what stands out less is as its kind often is
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,13 @@ def find_mislabelled(photos: pd.DataFrame, probs: np.ndarray) -> list[Suspect]:
     """The probable label errors of a plan's `photos` (N rows of `image, person, age, label`), the clearest first.
 
     `probs` are their out-of-fold probabilities, (N, 18). Of a person at most one suspect a field; a swap is one where two
-    photos together fit each other's label better than their own.
+    photos together fit each other's label better than their own. What stands out by one standard deviation or less is left out.
     """
     truth = dict(zip(TASKS, decode(photos["label"].to_numpy())))
     found = [*_of_people(photos, probs, truth["gender"], "gender"), *_of_people(photos, probs, truth["age"], "age"),
              *_swaps(photos, probs, truth["mask"])]
-    return sorted(found, key=lambda suspect: (-suspect.score, suspect.line))
+    strange = [suspect for suspect in found if suspect.stands_out > _LEAST]
+    return sorted(strange, key=lambda suspect: (-suspect.score, suspect.line))
 
 
 def _of_people(photos: pd.DataFrame, probs: np.ndarray, truth: np.ndarray, field: str) -> list[Suspect]:

@@ -100,7 +100,7 @@ def test_nothing_is_found_where_the_network_agrees():
         assert find_mislabelled(photos, probs) == []
 
 
-def test_an_age_beside_a_boundary_stands_out_less():
+def test_an_age_beside_a_boundary_is_nothing_strange():
     """A person of 29 who is taken for 30 to 59 is nothing strange where the others of about that age are, one of 20 is."""
     photos, probs = make_photos(60, 1)
     years = np.repeat([20] * 20 + [29] * 20 + [45] * 20, 7)
@@ -113,5 +113,4 @@ def test_an_age_beside_a_boundary_stands_out_less():
     seen = np.where((years == 29) & (person % 2 == 0) | (person == 3), old, seen)  # half of 29, and one of 20
     probs[np.arange(len(photos)), seen] = .83
     found = find_mislabelled(photos, probs)
-    assert found[0].line == "p003,age,30" and found[0].given == "<30 (20)"
-    assert len(found) == 11 and found[0].stands_out > 2 * found[1].stands_out
+    assert [s.line for s in found] == ["p003,age,30"] and found[0].given == "<30 (20)" and found[0].stands_out > 2

@@ -280,8 +280,8 @@ def test_figures_take_their_colours_from_the_page():
 
 def test_planted_label_errors_are_found_on_the_drawn_sample(tmp_path):
     """Ten label errors are planted before training; at least seven are among the first twenty suspects."""
-    data = draw_sample(tmp_path / "data", people=120, eval_people=1, seed=2)
-    rng = np.random.default_rng(2)
+    data = draw_sample(tmp_path / "data", people=120, eval_people=1, seed=5)
+    rng = np.random.default_rng(5)
     rows = [line.split(",") for line in (data / "train" / "train.csv").read_text().splitlines()[1:]]
     lines = []
     for n, i in enumerate(rng.choice(len(rows), 10, replace=False).tolist()):
@@ -292,7 +292,7 @@ def test_planted_label_errors_are_found_on_the_drawn_sample(tmp_path):
     planted = tmp_path / "planted.csv"
     planted.write_text("path,field,value\n" + "\n".join(lines) + "\n")
     plan, _ = plan_folds(data, tmp_path / "runs" / "folds.csv", folds=3, corrections=planted, audit=False)
-    recipe = small("tiny", size=(96, 72), epochs=16, batch_size=32)
+    recipe = small("tiny", size=(96, 72), epochs=20, batch_size=32)
     train(recipe, plan, data, range(3), tmp_path / "runs", "cpu")
     numbers = report([tmp_path / "runs" / "tiny"], plan, data, tmp_path / "report.html")
     first = {tuple(suspect["line"].split(",")[:2]) for suspect in numbers["suspects"][:20]}
