@@ -33,8 +33,8 @@ from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES, TASKS, decode
 from kit.metrics import People, score
 from kit.submission import check_place, distribution_p, expected_of, record_of
-from kit.tables import (Plan, file_hash, read_answers, read_board, read_info, read_plan, refuse_existing, write_submission,
-                        writing)
+from kit.tables import (Plan, file_hash, read_answers, read_board, read_info, read_plan, refuse_existing, refuse_input,
+                        write_submission, writing)
 
 _SHOWN = 5  # flips printed for a pair; --json has all
 # The pairs of classes that differ in a task.
@@ -189,11 +189,17 @@ def alike_first(classes: np.ndarray) -> list[int]:
     return [int(i) for i in leaves_list(linkage(differ, "average", optimal_ordering=True))]
 
 
-def vote(classes: np.ndarray) -> np.ndarray:
-    """The hard vote (N,) of submissions (files, N); of classes with equal votes the one that the earliest file has."""
+def _votes(classes: np.ndarray) -> np.ndarray:
+    """How many of submissions (files, N) say each class: (N, 18)."""
     votes = np.zeros((classes.shape[1], NUM_CLASSES), np.int64)
     for own in classes:
         votes[np.arange(len(own)), own] += 1
+    return votes
+
+
+def vote(classes: np.ndarray) -> np.ndarray:
+    """The hard vote (N,) of submissions (files, N); of classes with equal votes the one that the earliest file has."""
+    votes = _votes(classes)
     tied = np.take_along_axis(votes, classes.T, axis=1) == votes.max(axis=1, keepdims=True)  # (N, files)
     winner: np.ndarray = classes[tied.argmax(axis=1), np.arange(classes.shape[1])]
     return winner
@@ -223,9 +229,8 @@ def most_differing(classes: np.ndarray, number: int) -> np.ndarray:
     How much they are at odds is the entropy of their votes; of two files it is the same everywhere, and the most frequent flips
     come first.
     """
-    votes = np.stack([(classes == c).sum(axis=0) for c in range(NUM_CLASSES)])
-    shares = votes / len(classes)
-    entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=0).round(9)
+    shares = _votes(classes) / len(classes)
+    entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=1).round(9)
     _, kind, count = np.unique(classes, axis=1, return_inverse=True, return_counts=True)
     rows = np.flatnonzero(entropy > 0)
     order = np.lexsort((rows, kind.ravel()[rows], -count[kind.ravel()[rows]], -entropy[rows]))
@@ -233,7 +238,8 @@ def most_differing(classes: np.ndarray, number: int) -> np.ndarray:
     return found
 
 
-def write_flips(read: Predictions, root: Path, number: int, out: Path, force: bool = False) -> int:
+def write_flips(files: Sequence[Path], read: Predictions, data: Path, root: Path, number: int, out: Path,
+                force: bool = False) -> int:
     """Draw the photos below `root` that files differ on, at most `number`, on a contact sheet; how many are on it.
 
     Under each photo stands which files, by their numbers, say what, and the truth where it is known. Without a photo to show
@@ -242,6 +248,7 @@ def write_flips(read: Predictions, root: Path, number: int, out: Path, force: bo
     from kit.sheet import contact_sheet, thumbnails
     if out.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise problem(out, "is no name for a picture", remedy="let --sheet end in .jpg or .png")
+    refuse_input(out, data, *files)
     if not force:
         refuse_existing(out)
     rows = most_differing(read.classes, number)
@@ -250,9 +257,10 @@ def write_flips(read: Predictions, root: Path, number: int, out: Path, force: bo
     captions = []
     for i in rows.tolist():
         said = read.classes[:, i]
-        lines = [f"{','.join(str(n + 1) for n in np.flatnonzero(said == c))} {CLASS_NAMES[c]}"
+        lines = [f"{CLASS_NAMES[c]}: {','.join(str(n + 1) for n in np.flatnonzero(said == c))}"
                  for c in dict.fromkeys(said.tolist())]
-        captions.append([*([f"true {CLASS_NAMES[read.truth[i]]}"] if read.truth is not None else []), *lines, read.ids[i]])
+        truth = [f"true {CLASS_NAMES[read.truth[i]]}"] if read.truth is not None else []
+        captions.append([*truth, *lines, *read.ids[i].split("/")])
     lost = [read.ids[i] for i in rows.tolist() if not (root / read.ids[i]).is_file()]
     if lost:
         raise problem(root, "lacks photos that are to be shown", lost, "name the competition's folder with --data")
@@ -421,6 +429,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise KitError(f"--{option}: is for {of}; leave it out")
     if args.show is not None and args.show < 1:
         raise KitError(f"--show {args.show}: take 1 or more")
+    if args.show is not None and len(args.files) == 1:
+        raise KitError(f"{args.files[0]}: there is no other file to differ from; name a second submission, or leave --show out")
     runs = [path for path in args.files if path.is_dir()]
     if runs:
         if len(runs) < len(args.files) or args.answers or args.vote:
@@ -437,7 +447,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     told = []
     if args.show is not None:
         data, sheet = find_data(args.data), args.sheet or Path("flips.jpg")
-        shown = write_flips(read, train_images(data) if runs else eval_images(data), args.show, sheet, args.force)
+        root = train_images(data) if runs else eval_images(data)
+        shown = write_flips(args.files, read, data, root, args.show, sheet, args.force)
         told.append(f"wrote {sheet}: {shown} photos that they differ on; "
                     + ", ".join(f"{n + 1} is {name}" for n, name in enumerate(read.names)) if shown else
                     "they differ on no photo, so that there is none to show")

@@ -3,14 +3,17 @@
 Every function takes plain values and returns one `<svg>` element. Text stays text, in the page's font.
 """
 
+import functools
+import html
 import io
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec
 
 import numpy as np
 
-from kit.labels import AGES, CLASS_NAMES, GENDERS, MASKS, NUM_CLASSES
+from kit.labels import AGE_BOUNDARIES, AGES, CLASS_NAMES, GENDERS, MASKS, NUM_CLASSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +24,6 @@ INK, MUTED, GRID, ACCENT, PAPER = (f"#00000{n}" for n in range(1, 6))
 _VARIABLES: Final = {INK: "--ink", MUTED: "--muted", GRID: "--grid", ACCENT: "--accent", PAPER: "--paper"}
 _SERIES: Final = 8
 SERIES: Final = tuple(f"#00010{n}" for n in range(_SERIES))
-_STYLES: Final = ("-", "--", ":", "-.")
 _WIDTH: Final = 5.0  # inches: at a phone's width a figure is shown at three quarters of its size, and can be read
 
 
@@ -55,32 +57,53 @@ def _legend(axis: "Axes", columns: int = 1, **options: Any) -> None:
     axis.legend(frameon=False, fontsize=8.5, labelcolor=INK, ncols=columns, **options)
 
 
+_P = ParamSpec("_P")
+
+
+def _drawing(draw: "Callable[Concatenate[str, _P], Figure]") -> Callable[Concatenate[str, _P], str]:
+    """Turn a function that draws a figure into one that gives it as an SVG element."""
+
+    @functools.wraps(draw)
+    def svg(name: str, /, *args: _P.args, **kwargs: _P.kwargs) -> str:
+        import matplotlib
+        style: Any = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}  # a run may be called a$b$
+        with matplotlib.rc_context(style), warnings.catch_warnings():
+            # Of measuring a text in a font that has no Hangul; the text stays text, and the page's font has it.
+            warnings.filterwarnings("ignore", "Glyph .* missing from")
+            return _svg(draw(name, *args, **kwargs), name)
+
+    return svg
+
+
 def _svg(figure: "Figure", name: str) -> str:
     """A figure as an SVG element that fits its place, with `name` for those who cannot see it."""
-    import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     text = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
+    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
     svg = text.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg[svg.index("<svg"):], flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the same in every figure of a page
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
     svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r'style="[^"]*"', lambda style: _page_colours(style[0]), svg)
+    head = f'role="img" aria-label="{html.escape(name)}"'
+    return re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', lambda tag: f"<svg {tag[1]} {head}>", svg, count=1)
+
+
+def _page_colours(style: str) -> str:
     for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, f"var({variable})")
-    svg = re.sub(r"#00010(\d)", r"var(--c\1)", svg)
-    label = name.replace("&", "and").replace('"', "").replace("<", "under ").replace(">", "over ")
-    return re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{label}">', svg, count=1)
+        style = style.replace(colour, f"var({variable})")
+    return re.sub(r"#00010(\d)", r"var(--c\1)", style)
 
 
 # ---------------------------------------------------------------- of runs
 
-def intervals(name: str, values: Mapping[str, tuple[float, tuple[float, float]]], first: int = 0) -> str:
-    """Scores with their intervals, a row each, the `first` few of them stressed."""
+@_drawing
+def intervals(name: str, values: Mapping[str, tuple[float, tuple[float, float]]]) -> "Figure":
+    """Scores with their intervals, a row each, the first one stressed."""
     figure, axis = _figure(0.5 + 0.3 * len(values))
     for row, (value, (low, high)) in enumerate(values.values()):
-        colour = ACCENT if row < first else MUTED
+        colour = MUTED if row else ACCENT
         axis.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
         axis.plot([value], [row], "o", color=colour, markersize=6)
         axis.annotate(f"{value:.3f}", (value, row), (0, 5), textcoords="offset points", ha="center", fontsize=8, color=INK)
@@ -88,10 +111,11 @@ def intervals(name: str, values: Mapping[str, tuple[float, tuple[float, float]]]
     axis.set_ylim(len(values) - 0.5, -0.7)
     axis.grid(axis="x", color=GRID, linewidth=0.8)
     _names(axis, "macro-F1, with its 95 % interval")
-    return _svg(figure, name)
+    return figure
 
 
-def curves(name: str, folds: Mapping[int, Sequence[Mapping[str, float]]], chosen: Mapping[int, int]) -> str:
+@_drawing
+def curves(name: str, folds: Mapping[int, Sequence[Mapping[str, float]]], chosen: Mapping[int, int]) -> "Figure":
     """Learning curves of a run's folds: losses above, validation macro-F1 below, the `chosen` epoch of each marked."""
     figure, (loss, f1) = _figure(4.6, rows=2)
     for n, (fold, rows) in enumerate(folds.items()):
@@ -114,10 +138,11 @@ def curves(name: str, folds: Mapping[int, Sequence[Mapping[str, float]]], chosen
     _legend(f1, columns=2, loc="lower right")
     _names(loss, y="loss")
     _names(f1, "epoch", "macro-F1")
-    return _svg(figure, name)
+    return figure
 
 
-def class_scores(name: str, f1: Sequence[float], bounds: Sequence[tuple[float, float]], people: Sequence[int]) -> str:
+@_drawing
+def class_scores(name: str, f1: Sequence[float], bounds: Sequence[tuple[float, float]], people: Sequence[int]) -> "Figure":
     """F1 of the 18 classes with intervals and the number of people that each rests on."""
     figure, axis = _figure(5.2)
     for c, (value, (low, high)) in enumerate(zip(f1, bounds)):
@@ -129,10 +154,11 @@ def class_scores(name: str, f1: Sequence[float], bounds: Sequence[tuple[float, f
     axis.set_xlim(0, 1)
     axis.grid(axis="x", color=GRID, linewidth=0.8)
     _names(axis, "F1, with its 95 % interval (people of the class)")
-    return _svg(figure, name)
+    return figure
 
 
-def confusion(name: str, counts: np.ndarray, labels: Sequence[str]) -> str:
+@_drawing
+def confusion(name: str, counts: np.ndarray, labels: Sequence[str]) -> "Figure":
     """A confusion matrix of photos (C, C), true classes down: counts, shaded by their share of the row."""
     from matplotlib.patches import Rectangle
     n = len(labels)
@@ -158,10 +184,11 @@ def confusion(name: str, counts: np.ndarray, labels: Sequence[str]) -> str:
             axis.axhline(at - 0.5, color=MUTED, linewidth=0.8)
             axis.axvline(at - 0.5, color=MUTED, linewidth=0.8)
     _names(axis, "predicted", "true")
-    return _svg(figure, name)
+    return figure
 
 
-def reliability(name: str, bins: Sequence[Mapping[str, float]]) -> str:
+@_drawing
+def reliability(name: str, bins: Sequence[Mapping[str, float]]) -> "Figure":
     """Accuracy by confidence above, against the diagonal of an honest network, and how many photos have it, below."""
     figure, (axis, count) = _figure(4.4, rows=2, ratios=[3, 1])
     axis.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1)
@@ -176,69 +203,68 @@ def reliability(name: str, bins: Sequence[Mapping[str, float]]) -> str:
     axis.grid(color=GRID, linewidth=0.8)
     _names(axis, y="share that is right")
     _names(count, "probability of the predicted class", "photos")
-    return _svg(figure, name)
+    return figure
 
 
-def by_age(name: str, years: Sequence[Mapping[str, Any]]) -> str:
-    """What is predicted of people of each age in years, as shares; and how many people there are of it, below."""
+@_drawing
+def by_age(name: str, years: Sequence[Mapping[str, Any]]) -> "Figure":
+    """What is predicted at each age in years, as shares, with the share that is right; below, how many people are of it."""
     figure, (axis, count) = _figure(4.4, rows=2, ratios=[3, 1])
     x = np.array([year["age"] for year in years])
     bottom = np.zeros(len(x))
     for c, label in enumerate(AGES):
         height = np.array([year["predicted"][c] for year in years])
-        axis.bar(x, height, 1.0, bottom, color=series(c), alpha=0.75, label=f"predicted {label}", linewidth=0)
+        axis.bar(x, height, 1.0, bottom, color=series(c), alpha=0.75, label=f"as {label}", linewidth=0)
         bottom += height
-    for edge in (29.5, 59.5):
-        axis.axvline(edge, color=INK, linewidth=1.2, linestyle="--")
+    axis.plot(x, [year["right"] for year in years], "o", color=INK, markersize=3, label="right")
+    for edge in AGE_BOUNDARIES:
+        axis.axvline(edge - 0.5, color=INK, linewidth=1.2, linestyle="--")
     count.bar(x, [year["people"] for year in years], 1.0, color=MUTED, alpha=0.6, linewidth=0)
-    axis.set_ylim(0, 1)
-    _legend(axis, columns=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), handlelength=1, columnspacing=1)
+    axis.set_ylim(0, 1.03)
+    _legend(axis, columns=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), handlelength=1, columnspacing=0.8, handletextpad=0.4)
     _names(axis, y="share of photos")
     _names(count, "true age in years", "people")
-    return _svg(figure, name)
+    return figure
 
 
 # ---------------------------------------------------------------- of data
 
-def class_counts(name: str, counts: Mapping[str, np.ndarray]) -> str:
-    """Photos a class, each of `counts` (18,) a bar beside the other."""
+@_drawing
+def photo_counts(name: str, counts: np.ndarray) -> "Figure":
+    """Photos a class, (18,)."""
     figure, axis = _figure(5.2)
-    height = 0.8 / len(counts)
-    for n, (label, own) in enumerate(counts.items()):
-        axis.barh(np.arange(NUM_CLASSES) + n * height - 0.4 + height / 2, own, height, color=series(n), alpha=0.75, label=label)
-        for c, value in enumerate(own.tolist()):
-            axis.annotate(f"{value:,}", (value, c + n * height - 0.4 + height / 2), (3, 0), textcoords="offset points",
-                          va="center", fontsize=8, color=INK)
+    axis.barh(range(NUM_CLASSES), counts, 0.72, color=ACCENT, alpha=0.75)
+    for c, value in enumerate(counts.tolist()):
+        axis.annotate(f"{value:,}", (value, c), (3, 0), textcoords="offset points", va="center", fontsize=8, color=INK)
     axis.set_yticks(range(NUM_CLASSES), CLASS_NAMES)
     axis.set_ylim(NUM_CLASSES - 0.4, -0.6)
     axis.margins(x=0.12)
-    if len(counts) > 1:
-        _legend(axis)
     _names(axis, "photos")
-    return _svg(figure, name)
+    return figure
 
 
-def ages(name: str, years: np.ndarray, gender: np.ndarray) -> str:
+@_drawing
+def ages(name: str, years: np.ndarray, gender: np.ndarray) -> "Figure":
     """People by age in years (N,), and by gender (N,), 0 male and 1 female."""
     figure, axis = _figure(3.0)
     edges = np.arange(years.min() - 0.5, years.max() + 1.0)
     axis.hist([years[gender == g] for g in range(len(GENDERS))], edges, stacked=True, color=[series(g) for g in range(2)],
               alpha=0.75, label=GENDERS)
-    for edge in (29.5, 59.5):
-        axis.axvline(edge, color=INK, linewidth=1.2, linestyle="--")
+    for edge in AGE_BOUNDARIES:
+        axis.axvline(edge - 0.5, color=INK, linewidth=1.2, linestyle="--")
     _legend(axis)
     _names(axis, "age in years; the classes part at 30 and 60", "people")
-    return _svg(figure, name)
+    return figure
 
 
-def brightness(name: str, values: Mapping[str, np.ndarray]) -> str:
+@_drawing
+def brightness(name: str, values: Mapping[str, np.ndarray]) -> "Figure":
     """The distribution of the photos' mean brightness (0..255), of each set as shares of its photos."""
     figure, axis = _figure(2.8)
     edges = np.linspace(0, 255, 52)
     for n, (label, own) in enumerate(values.items()):
         axis.hist(own, edges, weights=np.full(len(own), 100 / len(own)), histtype="step", linewidth=1.6, color=series(n),
                   label=label)
-    if len(values) > 1:
-        _legend(axis)
+    _legend(axis)
     _names(axis, "mean brightness, 0 black to 255 white", "% of photos")
-    return _svg(figure, name)
+    return figure

@@ -9,6 +9,8 @@ MASKS: Final = ("mask", "wrong", "none")
 GENDERS: Final = ("male", "female")
 AGES: Final = ("<30", "30-59", ">=60")
 NUM_CLASSES: Final = len(MASKS) * len(GENDERS) * len(AGES)
+TASK_NAMES: Final = dict(zip(TASKS, (MASKS, GENDERS, AGES)))
+AGE_BOUNDARIES: Final = (30, 60)  # the first years of the second and the third age class
 CLASS_NAMES: Final = tuple(f"{mask} {gender} {age}" for mask in MASKS for gender in GENDERS for age in AGES)
 
 # The seven photos of a person, by file stem, with the mask status each one shows.
@@ -29,4 +31,11 @@ def decode(label: Ints) -> tuple[Ints, Ints, Ints]:
 
 def age_class(years: np.ndarray) -> np.ndarray:
     """The age class of ages in whole years: 0 under 30, 1 from 30 to 59, 2 from 60."""
-    return (years >= 30).astype(np.int64) + (years >= 60).astype(np.int64)
+    first, second = AGE_BOUNDARIES
+    return (years >= first).astype(np.int64) + (years >= second).astype(np.int64)
+
+
+def task_probs(probs: np.ndarray, task: str) -> np.ndarray:
+    """The probabilities of a task's classes, (N, 3) or (N, 2), from those of the 18, (N, 18)."""
+    part = dict(zip(TASKS, decode(np.arange(NUM_CLASSES))))[task]
+    return np.stack([probs[:, part == c].sum(axis=1, dtype=np.float64) for c in range(len(TASK_NAMES[task]))], axis=1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kit.labels import AGES, GENDERS, MASKS, NUM_CLASSES, TASKS, decode
+from kit.labels import NUM_CLASSES, TASK_NAMES, decode
 
 DRAWS = 2000
 
@@ -21,6 +21,24 @@ def macro_f1(truth: np.ndarray, predicted: np.ndarray, classes: int = NUM_CLASSE
 def log_loss(probs: np.ndarray, truth: np.ndarray) -> float:
     """The mean of -log p(true class) over probabilities (N, 18)."""
     return float(-np.log(np.maximum(probs[np.arange(len(truth)), truth], 1e-12)).mean(dtype=np.float64))
+
+
+def calibration(probs: np.ndarray, truth: np.ndarray, bins: int = 15) -> tuple[float, list[dict[str, float]]]:
+    """The expected calibration error of probabilities (N, 18), and the bins of equal width that it is the mean over.
+
+    A bin has `low` and `high`, its number of `photos`, their mean `confidence` (the probability of the predicted class) and
+    `accuracy`. Guo et al., On calibration of modern neural networks (ICML 2017).
+    """
+    sure, right = probs.max(axis=1).astype(np.float64), probs.argmax(axis=1) == truth
+    at = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    table = []
+    for b in range(bins):
+        own = at == b
+        table.append({"low": b / bins, "high": (b + 1) / bins, "photos": int(own.sum()),
+                      "confidence": float(sure[own].mean()) if own.any() else 0.0,
+                      "accuracy": float(right[own].mean()) if own.any() else 0.0})
+    error = sum(row["photos"] * abs(row["accuracy"] - row["confidence"]) for row in table) / len(truth)
+    return float(error), table
 
 
 @dataclass(frozen=True)
@@ -40,8 +58,7 @@ class Scores:
 
 def score(truth: np.ndarray, predicted: np.ndarray) -> Scores:
     """Score (N,) predicted classes against the true ones."""
-    tasks = [macro_f1(t, p, n) for t, p, n in
-             zip(decode(truth), decode(predicted), (len(MASKS), len(GENDERS), len(AGES)))]
+    tasks = [macro_f1(t, p, len(names)) for t, p, names in zip(decode(truth), decode(predicted), TASK_NAMES.values())]
     return Scores(macro_f1(truth, predicted), float(np.mean(truth == predicted)), *tasks)
 
 
@@ -138,5 +155,5 @@ class People:
 
     def by_task(self, predicted: np.ndarray) -> dict[str, tuple[float, Interval]]:
         """Macro-F1 of `mask`, `gender` and `age` with its 95 % interval."""
-        return {task: (macro_f1(t, p, n), self.interval(self.macro(p, t, n)))
-                for task, t, p, n in zip(TASKS, decode(self.truth), decode(predicted), (len(MASKS), len(GENDERS), len(AGES)))}
+        return {task: (macro_f1(t, p, len(names)), self.interval(self.macro(p, t, len(names))))
+                for (task, names), t, p in zip(TASK_NAMES.items(), decode(self.truth), decode(predicted))}

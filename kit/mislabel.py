@@ -10,6 +10,7 @@ network is as sure of them as of the rest. What is found is put in order by how 
 how far that stands out among labels of its kind: a person of 29 who is taken for 31 is nothing strange, one of 20 is.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -17,14 +18,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kit.labels import AGES, GENDERS, MASKS, NUM_CLASSES, SHOTS, TASKS, decode
+from kit.labels import AGE_BOUNDARIES, AGES, GENDERS, MASKS, SHOTS, TASKS, decode, task_probs
 from kit.tables import Correction
 
-# The years that put an age into another class: the nearest ones, since only the class counts.
-_NEAREST_YEARS: Final = {(0, 1): 30, (1, 0): 29, (1, 2): 60, (2, 1): 59, (0, 2): 60, (2, 0): 29}
-_SIZES: Final = {"mask": len(MASKS), "gender": len(GENDERS), "age": len(AGES)}
-_OF_AN_AGE: Final = 20  # the people nearest in age, among whom an age stands out or does not
+_OF_AN_AGE: Final = 20  # so many people nearest in age, or more, among whom an age stands out or does not
 _LEAST: Final = 1.0  # standard deviations: what stands out less is as its kind often is
+_MOST: Final = 4.0  # and what stands out by more is no clearer for it: kinds differ in how steady they are
+_STEADY: Final = 0.05  # the least deviation that a kind is taken to have
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,13 @@ class Suspect:
 
     @property
     def score(self) -> float:
-        """How clear it is: the difference of the two probabilities, times how far it stands out."""
-        return (self.suggested_prob - self.given_prob) * self.stands_out
+        """How clear it is: the difference of the two probabilities, times how far it stands out, 4 deviations at most."""
+        return (self.suggested_prob - self.given_prob) * min(self.stands_out, _MOST)
 
     @property
     def line(self) -> str:
         """The line for the corrections file."""
         return f"{self.correction.path},{self.correction.field},{self.correction.value}"
-
-
-def task_probs(probs: np.ndarray, task: str) -> np.ndarray:
-    """The probabilities of a task's classes, (N, 3) or (N, 2), from those of the 18, (N, 18)."""
-    part = dict(zip(TASKS, decode(np.arange(NUM_CLASSES))))[task]
-    return np.stack([probs[:, part == c].sum(axis=1, dtype=np.float64) for c in range(_SIZES[task])], axis=1)
 
 
 def confident_classes(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -93,16 +87,27 @@ def _of_people(photos: pd.DataFrame, probs: np.ndarray, truth: np.ndarray, field
     for i, (old, new) in enumerate(zip(given.tolist(), confident_classes(mean, given).tolist())):
         if new == old or mean[i, new] <= mean[i, old]:
             continue
-        if field == "gender":
-            value, was, like = GENDERS[new], GENDERS[old], np.flatnonzero(given == old)
-        else:
-            value, was = str(_NEAREST_YEARS[old, new]), f"{AGES[old]} ({years[i]})"
-            like = np.argsort(np.abs(years - years[i]), kind="stable")[:_OF_AN_AGE]
+        alike = given == old if field == "gender" else _of_about(years, i)
+        alike[i] = False
         margins = mean[:, new] - mean[:, old]
-        found.append(Suspect(Correction(str(names[i]), field, value), was, (GENDERS if field == "gender" else AGES)[new],
-                             float(mean[i, old]), float(mean[i, new]), _stands_out(margins[i], margins[like]),
-                             tuple(sorted(images[at == i].tolist(), key=lambda image: (_stem(image) != "normal", image)))))
+        found.append(Suspect(
+            Correction(str(names[i]), field, GENDERS[new] if field == "gender" else str(_years_of(old, new))),
+            GENDERS[old] if field == "gender" else f"{AGES[old]} ({years[i]})", (GENDERS if field == "gender" else AGES)[new],
+            float(mean[i, old]), float(mean[i, new]), _stands_out(margins[i], margins[alike]),
+            tuple(sorted(images[at == i].tolist(), key=lambda image: (_stem(image) != "normal", image)))))
     return found
+
+
+def _of_about(years: np.ndarray, i: int) -> np.ndarray:
+    """Who of people (N,) is of about the age of one of them: as many years around it as twenty of them need."""
+    apart = np.abs(years - years[i])
+    near: np.ndarray = apart <= np.sort(apart)[min(_OF_AN_AGE, len(years) - 1)]
+    return near
+
+
+def _years_of(old: int, new: int) -> int:
+    """The nearest age, in years, of another age class; only the class counts."""
+    return AGE_BOUNDARIES[new - 1] if new > old else AGE_BOUNDARIES[new] - 1
 
 
 def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray) -> list[Suspect]:
@@ -128,12 +133,12 @@ def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray) -> list[S
         was, now = (f"{_stem(images[a])} as {MASKS[given[x]]}, {_stem(images[b])} as {MASKS[given[y]]}"
                     for x, y in ((a, b), (b, a)))
         found.append(Suspect(Correction(person, "swap", ":".join(shots)), was, now, before, before + value,
-                             _stands_out(value, np.array(gains[int(given[a]), int(given[b])])), (str(images[a]), str(images[b]))))
+                             _stands_out(value, gains[int(given[a]), int(given[b])]), (str(images[a]), str(images[b]))))
     return found
 
 
-def _stands_out(margin: float, like: np.ndarray) -> float:
-    return float((margin - like.mean()) / max(like.std(), 1e-6))
+def _stands_out(margin: float, alike: Sequence[float] | np.ndarray) -> float:
+    return float((margin - np.mean(alike)) / max(np.std(alike), _STEADY)) if len(alike) else 0.0
 
 
 def _stem(image: str) -> str:

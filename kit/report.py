@@ -28,9 +28,9 @@ from kit.audit import find_links
 from kit.console import Parser, Progress, command, duration, say, warn
 from kit.data import apply_corrections, check_data, eval_images, find_data, info_csv, read_eval, read_layout, train_images
 from kit.errors import KitError, problem
-from kit.labels import AGES, CLASS_NAMES, GENDERS, MASKS, NUM_CLASSES, TASKS, age_class, decode
+from kit.labels import AGE_BOUNDARIES, AGES, CLASS_NAMES, GENDERS, NUM_CLASSES, TASK_NAMES, TASKS, age_class, decode
 from kit.members import PROBABILITY_FILES, Engine, Member, Oof, find_members, named_apart, oof_probs
-from kit.metrics import People, log_loss
+from kit.metrics import People, calibration, log_loss
 from kit.mislabel import Suspect, find_mislabelled
 from kit.pixels import decode as decode_photo
 from kit.pixels import size_of
@@ -38,32 +38,12 @@ from kit.sheet import contact_sheet, data_uri, thumbnails
 from kit.standing import judge
 from kit.tables import Fold, Plan, read_info, read_metrics, read_plan, refuse_existing, refuse_input, writing
 
-_BINS: Final = 15
 _ERRORS: Final = 24  # photos in the gallery of the worst errors
 _SUSPECTS: Final = 30
 _OF_CLASS: Final = 12  # photos a class
-_NAMES: Final = {"mask": MASKS, "gender": GENDERS, "age": AGES}
 
 
 # ---------------------------------------------------------------- numbers
-
-def calibration(probs: np.ndarray, truth: np.ndarray, bins: int = _BINS) -> tuple[float, list[dict[str, float]]]:
-    """The expected calibration error of probabilities (N, 18), and the bins of equal width that it is the mean over.
-
-    A bin has `low` and `high`, its number of `photos`, their mean `confidence` (the probability of the predicted class) and
-    `accuracy`. Guo et al., On calibration of modern neural networks (ICML 2017).
-    """
-    sure, right = probs.max(axis=1).astype(np.float64), probs.argmax(axis=1) == truth
-    at = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
-    table = []
-    for b in range(bins):
-        own = at == b
-        table.append({"low": b / bins, "high": (b + 1) / bins, "photos": int(own.sum()),
-                      "confidence": float(sure[own].mean()) if own.any() else 0.0,
-                      "accuracy": float(right[own].mean()) if own.any() else 0.0})
-    error = sum(row["photos"] * abs(row["accuracy"] - row["confidence"]) for row in table) / len(truth)
-    return float(error), table
-
 
 def years(photos: pd.DataFrame, predicted: np.ndarray) -> list[dict[str, Any]]:
     """For each age in years: its `people` and `photos`, the shares `predicted` (3,) as each age class, and what is `right`."""
@@ -78,18 +58,18 @@ def years(photos: pd.DataFrame, predicted: np.ndarray) -> list[dict[str, Any]]:
     return found
 
 
-def measure(oof: Oof, several: bool) -> dict[str, Any]:
+def measure(oof: Oof) -> dict[str, Any]:
     """All that a report says in numbers, of members' out-of-fold probabilities, as plain values.
 
     Those of the mean of the members and the plain argmax: `f1`, `accuracy`, `interval`, `folds`, `classes`, `tasks` and the rest
     of `standing.judge`'s record, with the blends that it compares; `of_folds` adds intervals. `confusion` has the counts of the
     18 `classes`, `mask`, `gender` and `age`, true ones down; `precision` and `recall` are (18,); `ece` and `bins` are those of
-    `calibration`, `years` those of `years`.
+    `metrics.calibration`, `years` those of `years`.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
     numbers = dict(judge(oof, "mean", "argmax").record)
-    several_asked = [("greedy", "bias"), ("weights", "argmax"), ("gmean", "argmax"), ("vote", "argmax")]
-    asked = several_asked if several else [("mean", "bias")]
+    asked = [("mean", "bias")] if len(oof.probs) == 1 else [("greedy", "bias"), ("weights", "argmax"), ("gmean", "argmax"),
+                                                            ("vote", "argmax")]
     rows: dict[str, dict[str, Any]] = {}
     for blend, decision in asked:
         rows |= {row["name"]: row for row in judge(oof, blend, decision).record["candidates"]}
@@ -105,9 +85,9 @@ def measure(oof: Oof, several: bool) -> dict[str, Any]:
                                   "interval": people.interval(people.macro(predicted[own]))}
     precision, recall, _, _ = precision_recall_fscore_support(truth, predicted, labels=range(NUM_CLASSES), zero_division=0)
     numbers |= {"precision": precision.tolist(), "recall": recall.tolist()}
-    numbers["confusion"] = {"classes": confusion_matrix(truth, predicted, labels=range(NUM_CLASSES))}
-    for task, true, guess in zip(TASKS, decode(truth), decode(predicted)):
-        numbers["confusion"][task] = confusion_matrix(true, guess, labels=range(len(_NAMES[task])))
+    numbers["confusion"] = {"classes": confusion_matrix(truth, predicted, labels=range(NUM_CLASSES)).tolist()}
+    for (task, names), true, guess in zip(TASK_NAMES.items(), decode(truth), decode(predicted)):
+        numbers["confusion"][task] = confusion_matrix(true, guess, labels=range(len(names))).tolist()
     numbers["log_loss"] = log_loss(probs, truth)  # as it is, where the record's is that of a fitted temperature
     numbers["ece"], numbers["bins"] = calibration(probs, truth)
     numbers["years"] = years(photos, predicted)
@@ -132,7 +112,7 @@ def worst_errors(photos: pd.DataFrame, probs: np.ndarray, number: int = _ERRORS)
 
 def boundary(of_years: Sequence[Mapping[str, Any]], within: int = 2) -> dict[str, float]:
     """How errors of age lie about 30 and 60: the shares of `errors` and of `photos` at the ages so many years around one."""
-    near = [any(b - within <= row["age"] < b + within for b in (30, 60)) for row in of_years]
+    near = [any(b - within <= row["age"] < b + within for b in AGE_BOUNDARIES) for row in of_years]
     photos = np.array([row["photos"] for row in of_years], dtype=np.float64)
     wrong = photos * (1 - np.array([row["right"] for row in of_years]))
     return {"errors": float(wrong[near].sum() / max(wrong.sum(), 1e-9)), "photos": float(photos[near].sum() / photos.sum()),
@@ -154,10 +134,11 @@ def report(runs: Sequence[Path], plan: Plan, data: Path | None, out: Path, tta: 
     members = find_members(runs, plan, read_info(info_csv(data)) if data is not None else [], allow_missing=True)
     oof = oof_probs(members, plan, data or Path(), tta, engine)
     names, probs = named_apart(members), oof.probs.mean(axis=0)
-    numbers = measure(oof, len(members) > 1)
+    numbers = measure(oof)
     suspects = find_mislabelled(oof.photos, probs)
     numbers["suspects"] = [{"line": s.line, "given": s.given, "suggested": s.suggested, "given_prob": s.given_prob,
                             "suggested_prob": s.suggested_prob, "stands_out": s.stands_out} for s in suspects]
+    corrected = {(fix["path"], fix["field"]): fix["new"] for fix in plan.meta["corrections"]}
     worst, shown = worst_errors(oof.photos, probs), suspects[:_SUSPECTS]
     images = list(dict.fromkeys([error["image"] for error in worst] + [i for s in shown for i in _to_show(s)]))
     uris = _photos(train_images(data), images) if data is not None and photos else {}
@@ -169,14 +150,19 @@ def report(runs: Sequence[Path], plan: Plan, data: Path | None, out: Path, tta: 
     _write_page(out, force, {
         "title": " + ".join(names), "numbers": numbers, "names": names, "tta": tta, "plan": plan, "tasks": TASKS,
         "class_names": CLASS_NAMES, "boundary": boundary(numbers["years"]), "uris": uris, "worst": worst,
-        "suspects": [(s, [i for i in _to_show(s) if i in uris]) for s in shown], "every_suspect": len(suspects),
+        "suspects": [(s, [i for i in _to_show(s) if i in uris], corrected.get((s.correction.path, s.correction.field)))
+                     for s in shown],
+        "lines": [s.line for s in suspects if (s.correction.path, s.correction.field) not in corrected],
+        "every_suspect": len(suspects), "foreign": any(member.files for member in members),
+        "flattered": any(c.card.select == "best" for member in members for c in member.checkpoints),
         "svg": {
-            "folds": figures.intervals("macro-F1 by fold", scores, first=1),
-            "members": figures.intervals("macro-F1 of each run", own_f1, first=1) if len(names) > 1 else "",
+            "folds": figures.intervals("macro-F1 by fold", scores),
+            "members": figures.intervals("macro-F1 of each run", own_f1) if len(names) > 1 else "",
             "classes": figures.class_scores("F1 of each class", *([c[key] for c in numbers["classes"]]
                                                                   for key in ("f1", "interval", "people"))),
-            "confusion": figures.confusion("confusion of the 18 classes", matrices["classes"], CLASS_NAMES),
-            **{task: figures.confusion(f"confusion of {task}", matrices[task], _NAMES[task]) for task in TASKS},
+            "confusion": figures.confusion("confusion of the 18 classes", np.array(matrices["classes"]), CLASS_NAMES),
+            **{task: figures.confusion(f"confusion of {task}", np.array(matrices[task]), names)
+               for task, names in TASK_NAMES.items()},
             "reliability": figures.reliability("reliability diagram", numbers["bins"]),
             "ages": figures.by_age("predicted age class by true age", numbers["years"])},
         "curves": {name: _curves(name, member) for name, member in zip(names, members) if member.checkpoints}})
@@ -217,7 +203,7 @@ def report_data(data: Path, out: Path, force: bool = False) -> dict[str, Any]:
     """
     _check_place(out, data, force)
     layout = read_layout(data)
-    photos, _ = apply_corrections(layout, [], out)
+    photos, _ = apply_corrections(layout, [], data / "train" / "train.csv")
     photos = photos.sort_values("image", ignore_index=True)
     for remark in layout.remarks:
         warn(remark)
@@ -238,7 +224,7 @@ def report_data(data: Path, out: Path, force: bool = False) -> dict[str, Any]:
     _write_page(out, force, {
         "title": data.resolve().name, "data": numbers, "class_names": CLASS_NAMES, "genders": GENDERS, "age_names": AGES,
         "uris": uris, "links": linked, "sheets": _class_sheets(root, photos),
-        "svg": {"counts": figures.class_counts("photos a class", {"train": counts}),
+        "svg": {"counts": figures.photo_counts("photos a class", counts),
                 "ages": figures.ages("people by age", people["age"].to_numpy(), gender),
                 "brightness": figures.brightness("brightness of the photos", {name: own for name, (_, own) in looks.items()})}})
     return numbers
@@ -246,13 +232,22 @@ def report_data(data: Path, out: Path, force: bool = False) -> dict[str, Any]:
 
 def _look(root: Path, images: Sequence[str], what: str) -> tuple[np.ndarray, np.ndarray]:
     """The sizes (N, 2), width and height, and the mean brightness (N,), 0..255, of photos."""
-    def one(image: str) -> tuple[int, int, float]:
-        return *size_of(root / image), float(decode_photo(root / image, least=32)[0].mean())
-    found = []
+    def one(image: str) -> tuple[int, int, float] | KitError:
+        try:
+            light = float(decode_photo(root / image, least=32)[0].mean())
+        except KitError as error:
+            return error
+        return *size_of(root / image), light
+    found, bad = [], []
     with Progress(what, len(images)) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
         for look in pool.map(one, images):
-            found.append(look)
             progress.advance()
+            if isinstance(look, KitError):
+                bad.append(str(look).removeprefix(f"{root}{os.sep}").partition(";")[0])
+            else:
+                found.append(look)
+    if bad:
+        raise problem(root, "photos that cannot be used", bad, "unpack the data again")
     table = np.array(found)
     return table[:, :2].astype(int), table[:, 2]
 
@@ -298,7 +293,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--plan", type=Path, default=Path("runs/folds.csv"), help="default: runs/folds.csv")
     parser.add_argument("--out", type=Path, help="default: report.html, and data.html without a run")
     parser.add_argument("--tta", default="none", help="views as kit.ensemble has them, such as hflip (default: none)")
-    parser.add_argument("--no-photos", action="store_true", help="leave photos out of the page: it may then be shared")
+    parser.add_argument("--no-photos", action="store_true", help="leave photos out of the page; it still names people's folders")
     parser.add_argument("--device", help="for --tta: cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
     parser.add_argument("--force", action="store_true", help="overwrite an existing page")
     args = parser.parse_intermixed_args(argv)
@@ -311,7 +306,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                          args.force)
         low, high = numbers["interval"]
         say(f"macro-F1 {numbers['f1']:.3f} out of fold (95 % interval {low:.3f} {high:.3f}), of {numbers['photos']:,} photos of "
-            f"{numbers['people']:,} people; {len(numbers['suspects'])} labels are in doubt")
+            f"{numbers['people']:,} people; the networks are at odds with {len(numbers['suspects'])} labels")
     else:
         idle = [name for name in ("tta", "no_photos", "device") if getattr(args, name) != parser.get_default(name)]
         if idle:

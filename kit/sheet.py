@@ -14,7 +14,7 @@ from kit.pixels import decode
 if TYPE_CHECKING:
     from PIL import Image
 
-WIDTH: Final = 120
+WIDTH: Final = 150
 _GAP, _LINE = 6, 13
 _WHITE, _DARK = (255, 255, 255), (40, 40, 40)
 
@@ -55,13 +55,8 @@ def contact_sheet(photos: "Sequence[Image.Image]", captions: Sequence[Sequence[s
     return sheet
 
 
-def jpeg(image: "Image.Image", quality: int = 82) -> bytes:
-    """An image as the bytes of a JPEG file."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality, optimize=True)
-    return buffer.getvalue()
-
-
-def data_uri(image: "Image.Image", quality: int = 82) -> str:
+def data_uri(image: "Image.Image") -> str:
     """An image as a `data:` address, which a page holds within itself."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg(image, quality)).decode()
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=82, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -218,20 +218,31 @@ def read_answers(path: Path, strict: bool = False) -> pd.DataFrame:
     """
     if strict:
         return _classes(path, _read_csv(path, ANSWER_COLUMNS))
-    names = [name.strip() for name in _header(path)]
-    if "ans" not in names and (set(map(str, range(NUM_CLASSES))) <= set(names) or set(CLASS_NAMES) <= set(names)):
+    header = _header(path)
+    names = set(header)
+    if "ans" not in names and (names.issuperset(map(str, range(NUM_CLASSES))) or names.issuperset(CLASS_NAMES)):
         probs = read_foreign_probs(path)
         warn(f"{path}: holds probabilities, and no classes; the most probable ones are compared")
         return pd.DataFrame({"ImageID": probs.ids, "ans": probs.probs.argmax(axis=1).astype(np.int64)})
     answers = _read_csv(path, ANSWER_COLUMNS, ["person"])
-    if names[0] == "":
-        warn(f"{path}: has an index column, which is left out here; a submission must not have one (index=False)")
+    if header not in (list(ANSWER_COLUMNS), [*ANSWER_COLUMNS, "person"]):
+        warn(f"{path}: {_deviation(header)}; that can be read, but is no form for a submission")
     floats = answers["ans"].str.fullmatch(r"[0-9]{1,2}\.0+")
     if floats.any():
         warn(f"{path}: holds {int(floats.sum()):,} classes written as {answers['ans'][floats].iloc[0]}; a submission must have "
              "whole numbers (astype(int))")
         answers = answers.assign(ans=answers["ans"].where(~floats, answers["ans"].str.partition(".")[0]))
     return _classes(path, answers)
+
+
+def _deviation(header: Sequence[str]) -> str:
+    """What a submission's header has that it must not have."""
+    if header and header[0].startswith("\ufeff"):
+        return "begins with a byte-order mark"
+    if header and header[0] in ("", "Unnamed: 0"):
+        return "has an index column"
+    other = [name for name in header if name.strip() not in ANSWER_COLUMNS]
+    return f"has the column {other[0][:40]!r}" if other else f"has the header {','.join(header)[:80]!r}"
 
 
 def _classes(path: Path, answers: pd.DataFrame) -> pd.DataFrame:
@@ -264,9 +275,7 @@ def read_submission(path: Path, info: Path, name: Path | None = None) -> np.ndar
     """The classes (N,) of a submission whose columns, ids and order are those of `info`; errors call it `name`."""
     answers, expected, header = read_answers(path, strict=True), read_info(info), _header(path)
     if header != list(ANSWER_COLUMNS):
-        what = ("begins with a byte-order mark" if header[0].startswith("\ufeff") else "has an index column" if header[0] == ""
-                else f"has the columns {','.join(header)[:80]}")
-        raise problem(name or path, f"would not pass: it {what}",
+        raise problem(name or path, f"would not pass: it {_deviation(header)}",
                       remedy=f"write the columns {','.join(ANSWER_COLUMNS)} alone, as plain UTF-8 (to_csv(path, index=False))")
     if answers["ImageID"].tolist() != expected:
         missing = sorted(set(expected) - set(answers["ImageID"]))

@@ -274,9 +274,12 @@ def test_a_contact_sheet_of_the_flips(tmp_path, world, capsys, fails):
                  str(tmp_path / "none.png")]) == 0
     assert "differ on no photo" in capsys.readouterr().out and not (tmp_path / "none.png").exists()
     for line, said in ((("--show", 0), "take 1 or more"), (("--sheet", "x.png"), "is for --show"),
+                       (("--show", 3, "--data", world.data, "--sheet", world.data / "eval" / "images" / ids[0], "--force"),
+                        "is a place of input files"),
                        (("--show", 3, "--data", world.data, "--sheet", "x.gif"), "no name for a picture"),
                        (("--show", 3, "--data", tmp_path / "no"), "there is no data folder")):
         assert said in fails(main, *files, *line)
+    assert "no other file to differ from" in fails(main, files[0], "--answers", files[1], "--show", 3)
     (tmp_path / "x.csv").write_text("ImageID,ans\nx.jpg,1\n")
     (tmp_path / "y.csv").write_text("ImageID,ans\nx.jpg,2\n")
     assert "lacks photos that are to be shown" in fails(main, tmp_path / "x.csv", tmp_path / "y.csv", "--show", 1, "--data",

@@ -1,5 +1,6 @@
 """The report: its numbers are scikit-learn's, and a browser shows it whole."""
 
+import dataclasses
 import html
 import json
 import re
@@ -13,9 +14,11 @@ from conftest import draw_photo, make_data, small
 
 from kit import figures
 from kit.data import read_eval
+from kit.errors import KitError
 from kit.folds import plan_folds
 from kit.labels import CLASS_NAMES, GENDERS, NUM_CLASSES
-from kit.report import boundary, calibration, main, report, report_data, worst_errors, years
+from kit.metrics import calibration
+from kit.report import boundary, main, report, report_data, worst_errors, years
 from kit.sample import draw_sample
 from kit.tables import read_probs
 from kit.train import train
@@ -25,6 +28,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 PROBE = """<script>addEventListener("load", () => parent.postMessage(JSON.stringify({
   width: innerWidth, wide: document.documentElement.scrollWidth, images: document.images.length,
   broken: [...document.images].filter(image => !image.complete || !image.naturalWidth).length,
+  cut: [...document.querySelectorAll(".scroll")].filter(place => place.scrollWidth > place.clientWidth).length,
   empty: [...document.querySelectorAll("svg")].filter(svg => !svg.getBoundingClientRect().height).length,
   requests: performance.getEntriesByType("resource").map(entry => entry.name).filter(name => !name.startsWith("data:")),
   ground: getComputedStyle(document.body).backgroundColor}), "*"))</script>"""
@@ -75,10 +79,10 @@ def test_the_numbers_are_those_of_scikit_learn(world, page):
     assert numbers["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
     summed = probs / probs.sum(axis=1, keepdims=True)
     assert numbers["log_loss"] == pytest.approx(log_loss(truth, summed, labels=range(18)), abs=1e-5)
-    assert (numbers["confusion"]["classes"] == confusion_matrix(truth, predicted, labels=range(18))).all()
+    assert numbers["confusion"]["classes"] == confusion_matrix(truth, predicted, labels=range(18)).tolist()
     for task, parts in (("mask", (truth // 6, predicted // 6)), ("gender", (truth // 3 % 2, predicted // 3 % 2)),
                         ("age", (truth % 3, predicted % 3))):
-        assert (numbers["confusion"][task] == confusion_matrix(*parts, labels=range(2 if task == "gender" else 3))).all()
+        assert numbers["confusion"][task] == confusion_matrix(*parts, labels=range(2 if task == "gender" else 3)).tolist()
         assert numbers["tasks"][task]["f1"] == pytest.approx(f1_score(*parts, average="macro", zero_division=0))
     by_class = classification_report(truth, predicted, labels=range(18), output_dict=True, zero_division=0)
     shown = tables_of(out.read_text(encoding="utf-8"))["Classes"]
@@ -163,7 +167,7 @@ def test_a_browser_shows_all_of_it(page, world, tmp_path):
             assert seen["console"] == [] and seen["requests"] == [], seen
             assert seen["images"] >= 3 and seen["broken"] == 0 and seen["empty"] == 0, seen
             assert seen["width"] == width and seen["wide"] <= width, seen  # nothing sticks out to the side
-            assert seen["ground"] == "rgb(255, 255, 255)"
+            assert seen["ground"] == "rgb(255, 255, 255)" and (seen["cut"] == 0 or width < 1000), seen
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -245,27 +249,52 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, world, fails):
     other = make_data(tmp_path / "other", eval_photos=2)
     next((other / "train" / "images").glob("*/mask1.jpg")).write_bytes(b"other")
     assert "holds other photos than the fold plan" in fails(main, run, "--plan", world.plan_path, "--data", other, "--out", out)
-    assert "photos that cannot be used" in fails(main, "--data", other, "--out", out)
+    assert "photos that cannot be used (1 found" in fails(main, "--data", other, "--out", out)
+    lost = make_data(tmp_path / "lost", eval_photos=3)
+    for photo in sorted((lost / "eval" / "images").iterdir())[:2]:
+        photo.write_bytes(b"no photo")
+    assert "photos that cannot be used (2 found, the first: 0" in fails(main, "--data", lost, "--out", out)
     assert not out.exists()
     out.write_text("mine")
     assert "exists already" in fails(main, run, *place, "--out", out) and out.read_text() == "mine"
     assert main([str(run), *map(str, place), "--out", str(out), "--force"]) == 0 and "<html" in out.read_text()
 
 
-def test_names_are_text_on_the_page(tmp_path, world):
-    """A run may be called as it likes: nothing of it is markup."""
-    odd = tmp_path / "<b>한글 & 'run'"
+def test_names_are_text_on_the_page(tmp_path, world, capsys):
+    """A run may be called as it likes: nothing of it is markup, a formula, a pattern or a colour."""
+    odd = tmp_path / r"<b>한글 & 'run' $a\x_1$ \d #000001"
     shutil.copytree(world.runs / "small", odd)
-    report([odd], world.plan, world.data, tmp_path / "r.html")
+    with pytest.raises(KitError, match="the same checkpoint twice"):
+        report([odd, world.runs / "small"], world.plan, world.data, tmp_path / "r.html")
+    train(small("other", lr=1e-3), world.plan, world.data, range(3), tmp_path / "runs", "cpu", workers=0)
+    capsys.readouterr()
+    report([odd, tmp_path / "runs" / "other"], world.plan, world.data, tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "<b>한글" not in text and "&lt;b&gt;한글 &amp; &#39;run&#39;" in text
+    assert "<b>한글" not in text and capsys.readouterr().err.count("warning") == 0
+    named = r"&lt;b&gt;한글 &amp; &#39;run&#39; $a\x_1$ \d #000001"
+    drawn = r"&lt;b&gt;한글 &amp; 'run' $a\x_1$ \d #000001"  # by matplotlib
+    assert named in text and drawn in re.search(r'aria-label="macro-F1 of each run".*?</svg>', text, re.DOTALL)[0]
+
+
+def test_what_a_correction_has_changed_is_told_apart(tmp_path, world):
+    """A second line for the same label would be refused: the page says to mend the first one."""
+    numbers = report([world.runs / "small"], world.plan, world.data, tmp_path / "a.html")
+    line = numbers["suspects"][0]["line"]
+    path, field, value = line.split(",")
+    plan = dataclasses.replace(world.plan, meta=world.plan.meta | {"corrections": [
+        {"path": path, "field": field, "old": value, "new": "what it was"}]})
+    before = (tmp_path / "a.html").read_text(encoding="utf-8")
+    report([world.runs / "small"], plan, world.data, tmp_path / "b.html")
+    after = (tmp_path / "b.html").read_text(encoding="utf-8")
+    assert before.count(line) == 2 and line not in after and "corrected before, to what it was" in after
+    assert f"All {len(numbers['suspects']) - 1} lines" in after
 
 
 def test_figures_take_their_colours_from_the_page():
     bounds = [(.1, .9)] * 18
     drawn = [figures.class_scores("classes", [.5] * 18, bounds, [3] * 18),
              figures.confusion("confusion", np.eye(18, dtype=int) * 5, CLASS_NAMES),
-             figures.intervals("folds", {"all": (.5, (.4, .6))}, 1),
+             figures.intervals("folds", {"all": (.5, (.4, .6))}),
              figures.curves("curves", {0: [{"epoch": 1.0, "train_loss": 1.0, "val_loss": 2.0, "val_f1_macro": .1}]}, {0: 1}),
              figures.ages("ages", np.array([20, 20, 60]), np.array([0, 1, 1])),
              figures.brightness("brightness", {"train": np.array([1.0, 2.0])})]

@@ -115,8 +115,11 @@ PROBS = "ImageID," + ",".join(map(str, range(18))) + "\n" + "".join(
 @pytest.mark.parametrize("content, said", [
     (",ImageID,ans\n0,a.jpg,3\n1,b.jpg,17\n", "index column"), (PROBS, "holds probabilities"),
     ("ImageID,ans\na.jpg,3.0\nb.jpg,17.00\n", "2 classes written as 3.0"),
-    ("\ufeffImageID,ans\na.jpg,3\nb.jpg,17\n", ""), ("ImageID,ans\r\na.jpg,3\r\nb.jpg,17\r\n", ""),
-    ("ans,ImageID\n3,a.jpg\n17,b.jpg\n", "")])
+    ("\ufeffImageID,ans\na.jpg,3\nb.jpg,17\n", "byte-order mark"),
+    ("ImageID,ans,conf\na.jpg,3,.5\nb.jpg,17,.6\n", "column 'conf'"),
+    ("Unnamed: 0,ImageID,ans\n0,a.jpg,3\n1,b.jpg,17\n", "index column"),
+    ("ImageID,ans\r\na.jpg,3\r\nb.jpg,17\r\n", ""),
+    ("ans,ImageID\n3,a.jpg\n17,b.jpg\n", "the header 'ans,ImageID'")])
 def test_what_can_be_understood_is_and_that_is_said_but_it_is_no_submission(tmp_path, capsys, content, said):
     path = text(tmp_path / "한글 제출.csv", content)
     read = read_answers(path)
