@@ -16,6 +16,7 @@ and shows that log: whether the out-of-fold score predicts the public one, and w
 
 import itertools
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -238,6 +239,15 @@ def most_differing(classes: np.ndarray, number: int) -> np.ndarray:
     return found
 
 
+def check_sheet(out: Path, data: Path, files: Sequence[Path], force: bool) -> None:
+    """Raise `KitError` unless a contact sheet may be written to `out`."""
+    if out.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+        raise problem(out, "is no name for a picture", remedy="let --sheet end in .jpg or .png")
+    refuse_input(out, data, *files)
+    if not force:
+        refuse_existing(out)
+
+
 def write_flips(files: Sequence[Path], read: Predictions, data: Path, root: Path, number: int, out: Path,
                 force: bool = False) -> int:
     """Draw the photos below `root` that files differ on, at most `number`, on a contact sheet; how many are on it.
@@ -246,11 +256,7 @@ def write_flips(files: Sequence[Path], read: Predictions, data: Path, root: Path
     nothing is written.
     """
     from kit.sheet import contact_sheet, thumbnails
-    if out.suffix.lower() not in (".jpg", ".jpeg", ".png"):
-        raise problem(out, "is no name for a picture", remedy="let --sheet end in .jpg or .png")
-    refuse_input(out, data, *files)
-    if not force:
-        refuse_existing(out)
+    check_sheet(out, data, files, force)
     rows = most_differing(read.classes, number)
     if not len(rows):
         return 0
@@ -261,10 +267,14 @@ def write_flips(files: Sequence[Path], read: Predictions, data: Path, root: Path
                  for c in dict.fromkeys(said.tolist())]
         truth = [f"true {CLASS_NAMES[read.truth[i]]}"] if read.truth is not None else []
         captions.append([*truth, *lines, *read.ids[i].split("/")])
-    lost = [read.ids[i] for i in rows.tolist() if not (root / read.ids[i]).is_file()]
+    ids = [read.ids[i] for i in rows.tolist()]
+    unsafe = [name for name in ids if os.path.isabs(name) or ".." in Path(name).parts]
+    if unsafe:
+        raise problem(files[0], "has ids that are no names of photos", unsafe, "compare submissions to one competition")
+    lost = [name for name in ids if not (root / name).is_file()]
     if lost:
         raise problem(root, "lacks photos that are to be shown", lost, "name the competition's folder with --data")
-    sheet = contact_sheet(thumbnails([root / read.ids[i] for i in rows.tolist()]), captions, 8)
+    sheet = contact_sheet(thumbnails([root / name for name in ids]), captions, 8)
     with writing(out, force) as temporary:
         sheet.save(temporary, "PNG" if out.suffix.lower() == ".png" else "JPEG", quality=88)
     return len(rows)
@@ -437,11 +447,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise KitError(f"{runs[0]}: runs are compared out of fold, with other runs alone; leave files, --answers and --vote "
                            "out")
         read = read_runs(runs, read_plan(args.plan))
+        if len(read.names) < 2:
+            raise KitError(f"{runs[0]}: is one run with the others; name another run to compare it with")
         result = compare_classes(read.names, read.classes, read.truth, read.person)
     else:
         read = read_files(args.files, args.answers)
         result = compare_files(args.files, read)
     words = shlex.join(["python", "-m", "kit.compare", *map(str, sys.argv[1:] if argv is None else argv)])
+    if args.show is not None:
+        check_sheet(args.sheet or Path("flips.jpg"), find_data(args.data), args.files, args.force)  # before the vote is written
     if args.vote:
         write_vote(args.files, read, find_data(args.data), args.vote, args.force, words)
     told = []

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+_SHOWN = 300  # characters of an example: a damaged file may have a field of megabytes
+
+
 class KitError(Exception):
     """A problem in the input or the place, told in one line: file, what is wrong, how many, the first one, what to do.
 
@@ -12,7 +15,8 @@ class KitError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        line = " ".join(message.split())
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -27,8 +31,10 @@ def problem(place: str | Path, wrong: str, found: Sequence[object] = (), remedy:
     `found` is every offender, in order: the line tells their number and the first.
     """
     line = f"{place}: {wrong}"
+    first = str(found[0]) if found else ""
+    first = first if len(first) <= _SHOWN else f"{first[:_SHOWN]}..."
     if len(found) == 1:
-        line += f" (1 found: {found[0]})"
+        line += f" (1 found: {first})"
     elif len(found) > 1:
-        line += f" ({len(found):,} found, the first: {found[0]})"
+        line += f" ({len(found):,} found, the first: {first})"
     return KitError(f"{line}; {remedy}" if remedy else line)

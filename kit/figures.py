@@ -135,7 +135,7 @@ def curves(name: str, folds: Mapping[int, Sequence[Mapping[str, float]]], chosen
     for axis in (loss, f1):
         axis.grid(color=GRID, linewidth=0.8)
     _legend(loss)
-    _legend(f1, columns=2, loc="lower right")
+    _legend(f1, columns=5, loc="lower center", bbox_to_anchor=(0.5, 1.0), handlelength=1, columnspacing=0.9, handletextpad=0.4)
     _names(loss, y="loss")
     _names(f1, "epoch", "macro-F1")
     return figure

@@ -308,7 +308,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         say(f"macro-F1 {numbers['f1']:.3f} out of fold (95 % interval {low:.3f} {high:.3f}), of {numbers['photos']:,} photos of "
             f"{numbers['people']:,} people; the networks are at odds with {len(numbers['suspects'])} labels")
     else:
-        idle = [name for name in ("tta", "no_photos", "device") if getattr(args, name) != parser.get_default(name)]
+        idle = [name for name in ("plan", "tta", "no_photos", "device") if getattr(args, name) != parser.get_default(name)]
         if idle:
             raise KitError(f"--{idle[0].replace('_', '-')}: is of a report on runs; name one, such as runs/effb4_5fold")
         out = args.out or Path("data.html")

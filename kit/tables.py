@@ -128,8 +128,10 @@ def _read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] =
         raise _unreadable(path, error) from error
     except pd.errors.EmptyDataError as error:
         raise problem(path, "is empty", remedy=f"it needs a header line {','.join(columns) or 'ImageID,0,1,...,17'}") from error
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise problem(path, f"is no UTF-8 CSV ({error})", remedy="save it as UTF-8 with commas") from error
+    except pd.errors.ParserError as error:
+        raise problem(path, f"is no CSV with as many fields in every row ({error})", remedy="mend that row") from error
     if len(table.columns) == 1 and re.search("[;\t|]", str(table.columns[0])):
         raise problem(path, "has one column only, and is separated by something else than commas", remedy="save it with commas")
     table.columns = table.columns.str.strip()
@@ -148,10 +150,13 @@ def _read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] =
 
 
 def _header(path: Path) -> list[str]:
-    """The names of a CSV's columns as they stand in its first line; a byte-order mark is a part of the first one."""
+    """The names of a CSV's columns as they stand in its first line that is not blank, a byte-order mark with the first one.
+
+    Empty where a field is too long to be a name.
+    """
     try:
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
-            return next(csv.reader(file), [])
+            return next((row for row in csv.reader(file) if "".join(row).strip()), [])
     except OSError as error:
         raise _unreadable(path, error) from error
     except csv.Error:
@@ -225,7 +230,7 @@ def read_answers(path: Path, strict: bool = False) -> pd.DataFrame:
         warn(f"{path}: holds probabilities, and no classes; the most probable ones are compared")
         return pd.DataFrame({"ImageID": probs.ids, "ans": probs.probs.argmax(axis=1).astype(np.int64)})
     answers = _read_csv(path, ANSWER_COLUMNS, ["person"])
-    if header not in (list(ANSWER_COLUMNS), [*ANSWER_COLUMNS, "person"]):
+    if header and header not in (list(ANSWER_COLUMNS), [*ANSWER_COLUMNS, "person"]):
         warn(f"{path}: {_deviation(header)}; that can be read, but is no form for a submission")
     floats = answers["ans"].str.fullmatch(r"[0-9]{1,2}\.0+")
     if floats.any():
@@ -476,6 +481,9 @@ def read_foreign_probs(path: Path) -> Probs:
                           f"{table.ids.shape} and {table.probs.dtype} {table.probs.shape}", remedy=remedy)
     else:
         rows = _read_csv(path)
+        if rows.columns[0] in ("", "Unnamed: 0"):
+            warn(f"{path}: has an index column, which is left out")
+            rows = rows.iloc[:, 1:]
         ident, named = str(rows.columns[0]), [str(name) for name in rows.columns[1:]]
         if named == ["ans"]:
             raise problem(path, "is a submission, and holds no probabilities", remedy=remedy)

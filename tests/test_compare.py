@@ -280,6 +280,17 @@ def test_a_contact_sheet_of_the_flips(tmp_path, world, capsys, fails):
                        (("--show", 3, "--data", tmp_path / "no"), "there is no data folder")):
         assert said in fails(main, *files, *line)
     assert "no other file to differ from" in fails(main, files[0], "--answers", files[1], "--show", 3)
+    for name in ("../../x.jpg", "/etc/hostname"):
+        for file, c in (("x.csv", 1), ("y.csv", 2)):
+            (tmp_path / file).write_text(f"ImageID,ans\n{name},{c}\n")
+        assert "no names of photos" in fails(main, tmp_path / "x.csv", tmp_path / "y.csv", "--show", 1, "--data", world.data,
+                                             "--sheet", tmp_path / "lost.jpg")
+    (tmp_path / "taken.jpg").write_text("mine")  # a place that is taken is told before the vote is written
+    assert "exists already" in fails(main, *files, "--show", 1, "--vote", tmp_path / "subs" / "v.csv", "--data", world.data,
+                                     "--sheet", tmp_path / "taken.jpg")
+    assert not (tmp_path / "subs").exists()
+    assert "is one run with the others" in fails(main, world.runs / "small" / "fold0", world.runs / "small" / "fold1", "--plan",
+                                                 world.plan_path)
     (tmp_path / "x.csv").write_text("ImageID,ans\nx.jpg,1\n")
     (tmp_path / "y.csv").write_text("ImageID,ans\nx.jpg,2\n")
     assert "lacks photos that are to be shown" in fails(main, tmp_path / "x.csv", tmp_path / "y.csv", "--show", 1, "--data",

@@ -103,7 +103,7 @@ def test_nothing_is_found_where_the_network_agrees():
 def test_an_age_beside_a_boundary_is_nothing_strange():
     """A person of 29 who is taken for 30 to 59 is nothing strange where the others of about that age are, one of 20 is."""
     photos, probs = make_photos(60, 1)
-    years = np.repeat([20] * 18 + [29] * 24 + [45] * 18, 7)
+    years = np.repeat([20] * 24 + [29] * 24 + [45] * 12, 7)
     mask, gender, _ = decode(photos["label"].to_numpy())
     photos["age"], photos["label"] = years, encode(mask, gender, age_class(years))
     probs = np.full((len(photos), NUM_CLASSES), .01)

@@ -63,7 +63,7 @@ ROW = "000001,male,Asian,30,000001_male_Asian_30\n"
     ("id,gender,race,age,path\n000001,male,Asian,45.5,p\n", "'45.5' at p"),
     ("id,gender,race,age,path\n000001,male,Asian,30,../p\n", "plain folder names"),
     ("id,gender,race,age,path\n000001,male,Asian,30,\n", "plain folder names"),
-    ("id,gender\n1,2,3,4\n5\n6,7,8,9,0,1\n", "is no UTF-8 CSV"),
+    ("id,gender\n1,2,3,4\n5\n6,7,8,9,0,1\n", "is no CSV with as many fields"),
     ("id,gender,race,age,path\n000001,male,Asian,30,p,x\n", "more fields than its header"),
     ("id,gender,race,age,age,path\n000001,male,Asian,30,31,p\n", "has column 'age' twice"),
     ("id,gender,race,age,path\n000001,male,Asian,\u0663\u0660,p\n", "must hold whole numbers"),
@@ -276,3 +276,16 @@ def test_a_damaged_metrics_file_is_one_line(tmp_path, content):
 def test_json_keeps_korean(tmp_path):
     write_json(tmp_path / "a.json", {"이름": "값"})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"이름": "값"}
+
+
+def test_an_error_stays_one_readable_line(tmp_path):
+    with pytest.raises(KitError) as found:
+        read_answers(text(tmp_path / "s.csv", f"ImageID,ans\n{'x' * 100_000}\x1b[31m,77\n"))
+    assert len(str(found.value)) < 1000 and "x..." in str(found.value) and "\x1b" not in str(found.value)
+    long = text(tmp_path / "l.csv", f"\n  \nImageID,ans,{'y' * 200_000}\na.jpg,3,1\n")  # blank lines first, and no name's length
+    assert read_answers(long)["ans"].tolist() == [3]
+    with pytest.raises(KitError, match="would not pass"):
+        read_submission(long, text(tmp_path / "info.csv", "ImageID,ans\na.jpg,0\n"))
+    index = text(tmp_path / "p.csv", "," + PROBS.splitlines()[0] + "\n" + "".join(
+        f"{n},{line}\n" for n, line in enumerate(PROBS.splitlines()[1:])))
+    assert read_answers(index)["ans"].tolist() == [3, 17] and read_answers(index)["ImageID"].tolist() == ["a.jpg", "b.jpg"]
