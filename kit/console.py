@@ -16,10 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
 from kit.errors import KitError
 
@@ -62,18 +60,20 @@ def warn(text: str) -> None:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], total: Sequence[object] = ()) -> None:
-    """Print a table: the first column to the left, the others (numbers) to the right, `total` below a rule."""
-    say(title, style="bold")  # not the table's own title, which wraps at a narrow table's width
-    table = Table(show_footer=bool(total), box=None, pad_edge=False, header_style="dim", footer_style="bold")
-    for i, name in enumerate(columns):
-        table.add_column(Text(name), footer=Text(str(total[i]) if total else ""), justify="left" if i == 0 else "right")
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))  # not markup: a file may be named sub[1].csv
-    console = _console()
-    # At its full width, whatever the terminal's: rich would cut numbers short.
-    width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
-    console.width = max(console.width, width)  # print() takes no more than that
-    console.print(table, width=width, crop=False, no_wrap=True, overflow="ignore")
+    """Print a table at its full width: the first column to the left, the others (numbers) to the right, `total` as a last row."""
+    texts = [list(columns), *([str(cell) for cell in row] for row in rows), *([[str(cell) for cell in total]] if total else [])]
+    cells = [[cell_len(cell) for cell in row] for row in texts]  # a Korean letter is two wide
+    widths = [max(column) for column in zip(*cells)]
+    lines = []
+    for row, own in zip(texts, cells):
+        spaces = [" " * (width - used) for width, used in zip(widths, own)]
+        lines.append("  ".join([row[0] + spaces[0], *(space + cell for space, cell in zip(spaces[1:], row[1:]))]).rstrip())
+    say(title, style="bold")
+    say(lines[0], style="dim")
+    if len(lines) > 1 + bool(total):
+        say("\n".join(lines[1:len(lines) - bool(total)]))
+    if total:
+        say(lines[-1], style="bold")
 
 
 class Parser(argparse.ArgumentParser):

@@ -232,11 +232,12 @@ def read_answers(path: Path, strict: bool = False) -> pd.DataFrame:
     answers = _read_csv(path, ANSWER_COLUMNS, ["person"])
     if header and header not in (list(ANSWER_COLUMNS), [*ANSWER_COLUMNS, "person"]):
         warn(f"{path}: {_deviation(header)}; that can be read, but is no form for a submission")
-    floats = answers["ans"].str.fullmatch(r"[0-9]{1,2}\.0+")
-    if floats.any():
+    whole = {value: value.partition(".")[0] for value in answers["ans"].unique() if re.fullmatch(r"[0-9]{1,2}\.0+", value)}
+    if whole:
+        floats = answers["ans"].isin(list(whole))
         warn(f"{path}: holds {int(floats.sum()):,} classes written as {answers['ans'][floats].iloc[0]}; a submission must have "
              "whole numbers (astype(int))")
-        answers = answers.assign(ans=answers["ans"].where(~floats, answers["ans"].str.partition(".")[0]))
+        answers = answers.assign(ans=answers["ans"].replace(whole))
     return _classes(path, answers)
 
 
