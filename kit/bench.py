@@ -2,10 +2,12 @@
 
     python -m kit.bench folds --people 142858
     python -m kit.bench train recipes/effb4_5fold.py
+    python -m kit.bench infer recipes/effb4_5fold.py
     python -m kit.bench blend --people 2700 --members 100
 
 `folds` plans 5 folds for a table of that many people with seven photos each, without photos, and times every stage. `train`
-times a recipe's training side by side with the same loop without what makes it fast. `blend` fits blends and class biases to
+times a recipe's training side by side with the same loop without what makes it fast, and `infer` an ensemble of its five folds
+and their mirrored views side by side with the loops that one would write without the kit. `blend` fits blends and class biases to
 drawn probabilities of that many members, scores them nested, and tells what deciding early saves.
 """
 
@@ -140,6 +142,98 @@ def bench_train(recipe: Recipe, pairs: int, steps: int, device_name: str | None 
                  f"{np.median(ratios):.2f} times as fast (pairs: {' '.join(f'{ratio:.2f}' for ratio in ratios)})")
 
 
+def matrix_peak(device: Any, precision: Any) -> float:
+    """GFLOP/s of multiplying two matrices of 4,096 x 4,096 in a precision: what a network can at best come near."""
+    import torch
+    side, best = 4096, 0.0
+    a = torch.randn(side, side, device=device).to(precision)
+    for _ in range(4):
+        started = time.perf_counter()
+        product = a @ a
+        float(product[0, 0])  # waits for a GPU
+        best = max(best, 2 * side**3 / (time.perf_counter() - started) / 1e9)
+    return best
+
+
+def bench_infer(recipe: Recipe, pairs: int, photos: int, device_name: str | None = None, workers: int | None = None) -> Table:
+    """Passes a second of five folds and two views of a recipe over drawn photos; a pass is a photo, a fold and a view.
+
+    Measured `pairs` times in turn: as `kit.ensemble` does it; a plain loop over folds and views, each with its own pass of the
+    loader, in fp32; and ttach's wrapper around each fold with its own pass of the loader. Weights are random.
+    """
+    import torch
+    import ttach
+
+    from kit.data import train_images
+    from kit.members import BATCH_SIZE
+    from kit.models import Network, cost
+    from kit.pixels import Photos, batches_of, default_workers, make_loader, one_pass
+    from kit.predict import choose_device, choose_precision, predict, to_device
+    from kit.sample import draw_sample
+    from kit.views import make_views
+    folds, views, device = 5, make_views("hflip"), choose_device(device_name)
+    workers = default_workers(device.type) if workers is None else workers
+    networks, laid = ([Network(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam") for _ in range(folds)]
+                      for _ in range(2))
+    for network, twin in zip(laid, networks):
+        network.load_state_dict(twin.state_dict())
+        twin.to(device).eval()
+        network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    with tempfile.TemporaryDirectory() as folder:
+        draw_sample(Path(folder) / "data", people=max(50, math.ceil(photos / len(SHOTS))), eval_people=1)
+        root = train_images(Path(folder) / "data")
+        images = sorted(f"{p.parent.name}/{p.name}" for p in root.glob("*/[!.]*"))[:photos]
+
+        def loader() -> Any:
+            return make_loader(Photos(root, images, [recipe.geometry]), batches_of(len(images), BATCH_SIZE), workers, device)
+
+        def kit() -> np.ndarray:
+            return predict(laid, loader(), views, device)[0].mean(axis=(0, 1))
+
+        def plain() -> np.ndarray:
+            total = np.zeros((len(images), NUM_CLASSES))
+            with torch.no_grad():
+                for network in networks:
+                    for view in views.values():
+                        for at, (batch,) in one_pass(loader()):
+                            total[at.numpy()] += network(view(to_device(batch, device).contiguous())).softmax(dim=1).cpu().numpy()
+            return total / (folds * len(views))
+
+        def wrapper() -> np.ndarray:
+            total = np.zeros((len(images), NUM_CLASSES))
+            with torch.no_grad():
+                for network in networks:
+                    wrapped = ttach.ClassificationTTAWrapper(torch.nn.Sequential(network, torch.nn.Softmax(dim=1)),
+                                                             ttach.Compose([ttach.HorizontalFlip()]))
+                    for at, (batch,) in one_pass(loader()):
+                        total[at.numpy()] += wrapped(to_device(batch, device).contiguous()).cpu().numpy()
+            return total / folds
+
+        ways = {"kit.ensemble": kit, "a loop over folds and views": plain, "ttach's wrapper a fold": wrapper}
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        found: dict[str, np.ndarray] = {}
+        with Progress("bench infer", len(ways) * pairs, "runs") as progress:
+            for pair in range(pairs):
+                for name in (ways if pair % 2 == 0 else reversed(ways)):
+                    started = time.perf_counter()
+                    found[name] = ways[name]()
+                    times[name].append(time.perf_counter() - started)
+                    progress.advance()
+    passes = len(images) * folds * len(views)
+    ours = np.array(times["kit.ensemble"])
+    rows = [[name, f"{passes / np.median(own):.1f}", f"{np.median(np.array(own) / ours):.2f}",
+             " ".join(f"{ratio:.2f}" for ratio in np.array(own) / ours),
+             f"{np.abs(found[name] - found['kit.ensemble']).max():.1g}"] for name, own in times.items()]
+    precision = choose_precision(device, networks[0].parameters_count)
+    peak = matrix_peak(device, precision)
+    reached = passes / np.median(ours) * cost(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam")[1]
+    return Table(f"{folds} folds x {len(views)} views of {recipe.name} ({recipe.model}, {recipe.size[0]} x {recipe.size[1]}), "
+                 f"{len(images)} photos, {device}, {str(precision).removeprefix('torch.')}; medians of {pairs}",
+                 ["way", "passes/s", "times the kit's time", "each", "probabilities differ by"], rows,
+                 f"{reached:,.0f} GFLOP/s, decoding included, of {peak:,.0f} that this machine multiplies matrices with "
+                 f"({reached / peak:.0%})")
+
+
 def drawn_members(people: int, members: int, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
     """Probabilities (members, N, 18) float32 whose errors correlate, and the photos they are of, with `label` and `fold`."""
     rng = np.random.default_rng(seed)
@@ -191,23 +285,26 @@ def bench_blend(people: int, members: int) -> Table:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(prog="kit.bench", description=__doc__)
-    parser.add_argument("what", choices=["folds", "train", "blend"], help="what to measure")
-    parser.add_argument("recipe", type=Path, nargs="?", help="for train: a recipe file")
+    parser.add_argument("what", choices=["folds", "train", "infer", "blend"], help="what to measure")
+    parser.add_argument("recipe", type=Path, nargs="?", help="for train and infer: a recipe file")
     parser.add_argument("--people", type=int,
                         help="people in the table (default: for folds 142858, a million photos; for blend 2700)")
     parser.add_argument("--members", type=int, default=100, help="for blend: members (default: 100)")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of measurements (default: 3)")
     parser.add_argument("--steps", type=int, default=2, help="steps of each one (default: 2)")
+    parser.add_argument("--photos", type=int, default=64, help="for infer: photos (default: 64)")
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
     parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
     args = parser.parse_args(argv)
-    for name, value in (("pairs", args.pairs), ("steps", args.steps)):
+    for name, value in (("pairs", args.pairs), ("steps", args.steps), ("photos", args.photos)):
         if not 1 <= value <= 1000:
             raise KitError(f"--{name} {value}: take 1 to 1000")
-    if args.what == "train":
+    if args.what in ("train", "infer"):
         if args.recipe is None:
-            raise KitError("kit.bench train: name a recipe, such as recipes/effb4_5fold.py")
-        table = bench_train(load_recipe(args.recipe), args.pairs, args.steps, args.device, args.workers)
+            raise KitError(f"kit.bench {args.what}: name a recipe, such as recipes/effb4_5fold.py")
+        recipe = load_recipe(args.recipe)
+        table = (bench_train(recipe, args.pairs, args.steps, args.device, args.workers) if args.what == "train" else
+                 bench_infer(recipe, args.pairs, args.photos, args.device, args.workers))
         show_table(table.title, table.columns, table.rows)
         return say(table.summary, style="bold")
     if args.what == "blend":

@@ -18,7 +18,7 @@ from kit.errors import KitError
 from kit.labels import NUM_CLASSES, encode
 from kit.labels import decode as decode_label
 from kit.losses import make_loss, mix, one_hot
-from kit.models import COSINE_SCALE, Network, build, count_parameters
+from kit.models import COSINE_SCALE, Network, build
 from kit.predict import autocast, choose_precision, to_device
 from kit.recipe import Recipe
 
@@ -128,7 +128,7 @@ class Learner:
         self.recipe, self.device = recipe, device
         self.layout = torch.contiguous_format if plain else torch.channels_last
         self.network: Network = build(recipe).to(device, memory_format=self.layout)  # type: ignore[call-overload]
-        self.precision = torch.float32 if plain else choose_precision(device, count_parameters(self.network))
+        self.precision = torch.float32 if plain else choose_precision(device, self.network.parameters_count)
         self.optimizer = create_optimizer_v2(
             self.network.body, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay,
             layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None)

@@ -13,7 +13,7 @@ import torch
 from kit.console import Progress
 from kit.errors import KitError, problem
 from kit.labels import NUM_CLASSES
-from kit.models import Network, count_parameters
+from kit.models import Network, folded
 from kit.pixels import Photos, one_pass
 from kit.views import View
 
@@ -34,6 +34,10 @@ def choose_device(name: str | None) -> torch.device:
         torch.cuda.set_device(device)  # pinned memory and the like would else go by way of the first GPU
     return device
 
+
+# Photos that go through a network at once on a CPU: what it writes stays in the cache for the next layer. Against 32 at once, on
+# two cores, EfficientNet-b4 and b3 at 300 x 225 are 1.4 to 1.7 times as fast, ResNet50 1.1, EfficientNet-lite0 1.3.
+_CPU_PHOTOS = 8
 
 # bf16 on a CPU with its own instructions for it, against fp32, in training at 224 x 168 on two cores: ResNet18 1.8 times as
 # fast, ResNet50 1.9, VGG19 1.8, EfficientNet-b3 and b4 1.25; EfficientNet-b0 (5 M weights) 0.8.
@@ -96,20 +100,23 @@ def predict(networks: Sequence[Network], loader: Any, views: dict[str, View], de
     mode, and each of one of the photos' geometries. Raises `KitError` where a network gives something not finite.
     """
     photos: Photos = loader.dataset
+    networks = [folded(network) for network in networks]
     probs, seconds = np.empty((len(networks), len(views), len(photos), NUM_CLASSES), np.float32), np.zeros(len(views))
     with torch.inference_mode():
         for at, batch in one_pass(loader):
+            size = _CPU_PHOTOS if device.type == "cpu" else len(at)
             for geometry, fitted in zip(photos.geometries, batch):
-                plain = to_device(fitted, device)
-                for v, view in enumerate(views.values()):
-                    started = time.perf_counter()
-                    seen = view(plain)
-                    for n, network in enumerate(networks):
-                        if network.geometry == geometry:
-                            with autocast(device, choose_precision(device, count_parameters(network))):
-                                logits = network(seen)
-                            probs[n, v, at.numpy()] = logits.float().softmax(dim=1).cpu().numpy()
-                    seconds[v] += time.perf_counter() - started  # reading the results has waited for a GPU
+                for rows, part in zip(at.split(size), fitted.split(size)):
+                    plain = to_device(part, device)
+                    for v, view in enumerate(views.values()):
+                        started = time.perf_counter()
+                        seen = view(plain)
+                        for n, network in enumerate(networks):
+                            if network.geometry == geometry:
+                                with autocast(device, choose_precision(device, network.parameters_count)):
+                                    logits = network(seen)
+                                probs[n, v, rows.numpy()] = logits.float().softmax(dim=1).cpu().numpy()
+                        seconds[v] += time.perf_counter() - started  # reading the results has waited for a GPU
             if progress is not None:
                 progress.advance(len(at))
     wrong = np.flatnonzero(~np.isfinite(probs).all(axis=(0, 1, 3)))

@@ -106,7 +106,7 @@ def test_every_command_line_of_the_readme_runs(tmp_path, monkeypatch, capsys):
             name = words[2].removeprefix("kit.")
             arguments = [str(p) for w in words[3:] for p in (sorted(Path().glob(w)) if "*" in w else [w])]
             if name == "bench":
-                arguments += ["--people", "1000", "--pairs", "1", "--steps", "1", "--members", "3"]
+                arguments += ["--people", "1000", "--pairs", "1", "--steps", "1", "--members", "3", "--photos", "9"]
             assert importlib.import_module(f"kit.{name}").main(arguments) == 0, (line, capsys.readouterr().err)
             ran.add(name)
         else:

@@ -90,7 +90,7 @@ class Symmetric(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.geometry = small().geometry
+        self.geometry, self.parameters_count = small().geometry, 72
         self.head = torch.nn.Linear(3, 18)
 
     def forward(self, photos):
