@@ -308,7 +308,10 @@ def test_figures_take_their_colours_from_the_page():
 # ------------------------------------------------------------ the promise
 
 def test_planted_label_errors_are_found_on_the_drawn_sample(tmp_path):
-    """Ten label errors are planted before training; at least seven are among the first twenty suspects."""
+    """Ten label errors are planted before training; at least seven are among the first twenty suspects.
+
+    It depends on what the tiny network learns: of six trainings one found 6 (seed 2, 16 epochs), the others 7 to 10, this one 9.
+    """
     data = draw_sample(tmp_path / "data", people=120, eval_people=1, seed=5)
     rng = np.random.default_rng(5)
     rows = [line.split(",") for line in (data / "train" / "train.csv").read_text().splitlines()[1:]]
