@@ -8,7 +8,6 @@ one portrait with two masks from two portraits before one wall, which the hash a
 """
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -18,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from kit.console import Progress
-from kit.errors import KitError, problem
-from kit.pixels import decode
+from kit.pixels import decode, for_each_photo
 
 # Measured on 5,600 masked portraits of 800 people: the three pairs of people that are one portrait had hash distances
 # from 4 to 8 and aligned correlations of .89, .92 and .96; the best pair of different portraits reached .72. Faces that
@@ -80,26 +78,14 @@ def _read_all(root: Path, images: Sequence[str]) -> tuple[list[str], np.ndarray]
     import cv2
     cv2.setNumThreads(1)
 
-    def one(image: str) -> tuple[str, np.ndarray] | KitError:
-        try:
-            photo, content = decode(root / image, least=64)
-        except KitError as error:
-            return error
+    def one(path: Path) -> tuple[str, np.ndarray]:
+        photo, content = decode(path, least=64)
         grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
         return hashlib.sha256(content).hexdigest(), cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA)
 
-    digests, grey, bad = [], np.zeros((len(images), 32, 32), np.float32), []
-    with Progress("reading photos", len(images)) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for i, result in enumerate(pool.map(one, images)):
-            progress.advance()
-            if isinstance(result, KitError):
-                bad.append(str(result).removeprefix(f"{root}{os.sep}").partition(";")[0])
-            else:
-                digests.append(result[0])
-                grey[i] = result[1]
-    if bad:
-        raise problem(root, "photos that cannot be used", bad, "unpack the data again, or take these people out of train.csv")
-    return digests, grey
+    read = for_each_photo(root, images, one, "reading photos",
+                          "unpack the data again, or take these people out of train.csv")
+    return [digest for digest, _ in read], np.array([grey for _, grey in read], np.float32).reshape(-1, 32, 32)
 
 
 def _same_bytes(digests: Sequence[str], who: np.ndarray) -> Iterator[tuple[int, int]]:

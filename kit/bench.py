@@ -85,6 +85,15 @@ def bench_folds(people: int) -> dict[str, float]:
     return seconds | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
+def _draw(data: Path, photos: int) -> tuple[Path, list[str]]:
+    """So many drawn training photos: the folder that they lie below, and their names."""
+    from kit.data import train_images
+    from kit.sample import draw_sample
+    draw_sample(data, people=max(50, math.ceil(photos / len(SHOTS))), eval_people=1)
+    root = train_images(data)
+    return root, sorted(f"{p.parent.name}/{p.name}" for p in root.glob("*/[!.]*"))[:photos]
+
+
 def bench_train(recipe: Recipe, pairs: int, steps: int, device_name: str | None = None, workers: int | None = None) -> Table:
     """Photos a second of training a recipe on drawn photos, and the share of time spent waiting for them.
 
@@ -93,19 +102,15 @@ def bench_train(recipe: Recipe, pairs: int, steps: int, device_name: str | None 
     """
     import torch
 
-    from kit.data import train_images
     from kit.learn import EpochBatches, Learner, enough_memory
     from kit.pixels import Photos, cached, default_workers, make_loader, one_pass
     from kit.predict import choose_device
-    from kit.sample import draw_sample
     recipe = dataclasses.replace(recipe, pretrained=False, accumulate=1)
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
     times: dict[str, list[tuple[float, float]]] = {"as kit.train does it": [], "without layout, cache, precision": []}
     with tempfile.TemporaryDirectory() as folder, enough_memory(recipe, device):
-        draw_sample(Path(folder) / "data", people=max(50, math.ceil(recipe.batch_size * (steps + 1) / len(SHOTS))), eval_people=1)
-        root = train_images(Path(folder) / "data")
-        images = sorted(f"{p.parent.name}/{p.name}" for p in root.glob("*/[!.]*"))[:recipe.batch_size * (steps + 1)]
+        root, images = _draw(Path(folder) / "data", recipe.batch_size * (steps + 1))
         labels = torch.arange(len(images)) % NUM_CLASSES
         cache = cached(Path(folder) / "pixels", root, images, recipe.geometry)
 
@@ -164,12 +169,10 @@ def bench_infer(recipe: Recipe, pairs: int, photos: int, device_name: str | None
     import torch
     import ttach
 
-    from kit.data import train_images
     from kit.members import BATCH_SIZE
     from kit.models import Network, cost
     from kit.pixels import Photos, batches_of, default_workers, make_loader, one_pass
     from kit.predict import choose_device, choose_precision, predict, to_device
-    from kit.sample import draw_sample
     from kit.views import make_views
     folds, views, device = 5, make_views("hflip"), choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
@@ -180,9 +183,7 @@ def bench_infer(recipe: Recipe, pairs: int, photos: int, device_name: str | None
         twin.to(device).eval()
         network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     with tempfile.TemporaryDirectory() as folder:
-        draw_sample(Path(folder) / "data", people=max(50, math.ceil(photos / len(SHOTS))), eval_people=1)
-        root = train_images(Path(folder) / "data")
-        images = sorted(f"{p.parent.name}/{p.name}" for p in root.glob("*/[!.]*"))[:photos]
+        root, images = _draw(Path(folder) / "data", photos)
 
         def loader() -> Any:
             return make_loader(Photos(root, images, [recipe.geometry]), batches_of(len(images), BATCH_SIZE), workers, device)

@@ -140,7 +140,7 @@ def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray
         pair["flips"] = [{"from": f // NUM_CLASSES, "to": f % NUM_CLASSES, "photos": int(flips[f])} for f in order]
         result["pairs"].append(pair)
     scored = {name: (file["scores"]["f1"], file["interval"][0]) for name, file in result["files"].items() if "scores" in file}
-    return result | {"apart": least_alike(result, scored) if scored else []}
+    return result | {"apart": least_alike(result, scored)}
 
 
 def _out_of_fold(path: Path) -> tuple[float, float] | None:
@@ -274,7 +274,7 @@ def write_flips(files: Sequence[Path], read: Predictions, data: Path, root: Path
     lost = [name for name in ids if not (root / name).is_file()]
     if lost:
         raise problem(root, "lacks photos that are to be shown", lost, "name the competition's folder with --data")
-    sheet = contact_sheet(thumbnails([root / name for name in ids]), captions, 8)
+    sheet = contact_sheet(thumbnails(root, ids), captions, 8)
     with writing(out, force) as temporary:
         sheet.save(temporary, "PNG" if out.suffix.lower() == ".png" else "JPEG", quality=88)
     return len(rows)

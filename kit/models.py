@@ -1,5 +1,6 @@
 """Networks: a timm architecture with a head for the 18 classes, which normalises its own input."""
 
+import copy
 import difflib
 import functools
 import os
@@ -111,8 +112,6 @@ def folded(network: Network) -> Network:
     times as fast, b4 at 300 x 225 1.1 to 1.5 times. Only where a batch norm is all that a convolution's output goes to, and
     weights are used as they are (no weight standardisation). What cannot be traced, or comes out different, is left as it is.
     """
-    import copy
-
     from timm.layers.conv2d_same import Conv2dSame
     from timm.layers.norm_act import BatchNormAct2d
     from torch.nn.utils.fusion import fuse_conv_bn_weights

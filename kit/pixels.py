@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,8 @@ import pandas as pd
 from kit.console import Progress, say, warn
 from kit.errors import KitError, problem
 from kit.tables import locked, text_hash, writing
+
+Result = TypeVar("Result")
 
 # A part of every key of kept probabilities and of the cache: raise it when `decode`, `fit` or a view changes what a network
 # sees.
@@ -80,6 +82,32 @@ def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
         raise problem(path, "is no image", remedy="unpack the data again") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise problem(path, f"is a damaged image ({error})", remedy="unpack the data again") from error
+
+
+def for_each_photo(root: Path, images: Sequence[str], read: Callable[[Path], Result], what: str,
+                   remedy: str = "unpack the data again") -> list[Result]:
+    """What `read` makes of each photo below `root`, in order, in threads; `what` is said of the progress.
+
+    Raises `KitError` for photos that it raises one for, once all have been read: with their number and the first of them.
+    """
+    def one(image: str) -> Result | KitError:
+        try:
+            return read(root / image)
+        except KitError as error:
+            return error
+
+    found: list[Result] = []
+    bad = []
+    with Progress(what, len(images)) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for result in pool.map(one, images):
+            progress.advance()
+            if isinstance(result, KitError):
+                bad.append(str(result).removeprefix(f"{root}{os.sep}").partition(";")[0])
+            else:
+                found.append(result)
+    if bad:
+        raise problem(root, "photos that cannot be used", bad, remedy)
+    return found
 
 
 def size_of(path: Path) -> tuple[int, int]:

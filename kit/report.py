@@ -11,11 +11,9 @@ photos that are probably mislabelled, with the lines for a corrections file. Sev
 writes `data.html`: classes, ages, sizes and brightness, look-alikes, and photos of each class.
 """
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +23,7 @@ import pandas as pd
 
 from kit import __version__, figures
 from kit.audit import find_links
-from kit.console import Parser, Progress, command, duration, say, warn
+from kit.console import Parser, command, duration, say, warn
 from kit.data import apply_corrections, check_data, eval_images, find_data, info_csv, read_eval, read_layout, train_images
 from kit.errors import KitError, problem
 from kit.labels import AGE_BOUNDARIES, AGES, CLASS_NAMES, GENDERS, NUM_CLASSES, TASK_NAMES, TASKS, age_class, decode
@@ -33,7 +31,7 @@ from kit.members import PROBABILITY_FILES, Engine, Member, Oof, find_members, na
 from kit.metrics import People, calibration, log_loss
 from kit.mislabel import Suspect, find_mislabelled
 from kit.pixels import decode as decode_photo
-from kit.pixels import size_of
+from kit.pixels import for_each_photo, size_of
 from kit.sheet import contact_sheet, data_uri, thumbnails
 from kit.standing import judge
 from kit.tables import Fold, Plan, read_info, read_metrics, read_plan, refuse_existing, refuse_input, writing
@@ -183,7 +181,7 @@ def _to_show(suspect: Suspect) -> tuple[str, ...]:
 
 def _photos(root: Path, images: Sequence[str]) -> dict[str, str]:
     """Photos as addresses that the page holds within itself."""
-    return dict(zip(images, map(data_uri, thumbnails([root / image for image in images], 150))))
+    return dict(zip(images, map(data_uri, thumbnails(root, images))))
 
 
 def _curves(name: str, member: Member) -> str:
@@ -232,23 +230,11 @@ def report_data(data: Path, out: Path, force: bool = False) -> dict[str, Any]:
 
 def _look(root: Path, images: Sequence[str], what: str) -> tuple[np.ndarray, np.ndarray]:
     """The sizes (N, 2), width and height, and the mean brightness (N,), 0..255, of photos."""
-    def one(image: str) -> tuple[int, int, float] | KitError:
-        try:
-            light = float(decode_photo(root / image, least=32)[0].mean())
-        except KitError as error:
-            return error
-        return *size_of(root / image), light
-    found, bad = [], []
-    with Progress(what, len(images)) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for look in pool.map(one, images):
-            progress.advance()
-            if isinstance(look, KitError):
-                bad.append(str(look).removeprefix(f"{root}{os.sep}").partition(";")[0])
-            else:
-                found.append(look)
-    if bad:
-        raise problem(root, "photos that cannot be used", bad, "unpack the data again")
-    table = np.array(found)
+    def one(path: Path) -> tuple[int, int, float]:
+        light = float(decode_photo(path, least=32)[0].mean())
+        return *size_of(path), light
+
+    table = np.array(for_each_photo(root, images, one, what))
     return table[:, :2].astype(int), table[:, 2]
 
 
@@ -263,7 +249,7 @@ def _class_sheets(root: Path, photos: pd.DataFrame) -> dict[int, str]:
     shuffled = photos.iloc[np.random.default_rng(0).permutation(len(photos))]
     chosen = {c: (own if len(one) < _OF_CLASS else one).head(_OF_CLASS) for c, own in shuffled.groupby("label")
               for one in [own.drop_duplicates("person")]}
-    small = iter(thumbnails([root / image for own in chosen.values() for image in own["image"]], 96))
+    small = iter(thumbnails(root, [image for own in chosen.values() for image in own["image"]], 96))
     return {int(c): data_uri(contact_sheet([next(small) for _ in range(len(own))],
                                            [(f"{age} y {Path(image).stem}",) for age, image in zip(own["age"], own["image"])], 6))
             for c, own in chosen.items()}

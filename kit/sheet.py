@@ -2,14 +2,11 @@
 
 import base64
 import io
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kit.console import Progress
-from kit.pixels import decode
+from kit.pixels import decode, for_each_photo
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,14 +23,9 @@ def thumbnail(path: Path, width: int = WIDTH) -> "Image.Image":
     return ImageOps.fit(photo, (width, width * 4 // 3), Image.Resampling.LANCZOS)
 
 
-def thumbnails(paths: Sequence[Path], width: int = WIDTH) -> "list[Image.Image]":
-    """The thumbnails of photos, in order."""
-    found = []
-    with Progress("photos to look at", len(paths)) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for image in pool.map(lambda path: thumbnail(path, width), paths):
-            found.append(image)
-            progress.advance()
-    return found
+def thumbnails(root: Path, images: Sequence[str], width: int = WIDTH) -> "list[Image.Image]":
+    """The thumbnails of photos below `root`, in order."""
+    return for_each_photo(root, images, lambda path: thumbnail(path, width), "photos to look at")
 
 
 def contact_sheet(photos: "Sequence[Image.Image]", captions: Sequence[Sequence[str]], columns: int) -> "Image.Image":
