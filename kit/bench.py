@@ -104,7 +104,7 @@ def bench_train(recipe: Recipe, pairs: int, steps: int, device_name: str | None 
 
     from kit.learn import EpochBatches, Learner, enough_memory
     from kit.pixels import Photos, cached, default_workers, make_loader, one_pass
-    from kit.predict import choose_device
+    from kit.device import choose_device
     recipe = dataclasses.replace(recipe, pretrained=False, accumulate=1)
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
@@ -169,10 +169,11 @@ def bench_infer(recipe: Recipe, pairs: int, photos: int, device_name: str | None
     import torch
     import ttach
 
+    from kit.device import choose_device, choose_precision, to_device
     from kit.members import BATCH_SIZE
     from kit.models import Network, cost
     from kit.pixels import Photos, batches_of, default_workers, make_loader, one_pass
-    from kit.predict import choose_device, choose_precision, predict, to_device
+    from kit.predict import predict
     from kit.views import make_views
     folds, views, device = 5, make_views("hflip"), choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers

@@ -11,6 +11,7 @@ are kept beside each checkpoint, keyed by checkpoint, photos, view and precision
 (of `--fast` those of passes over all photos).
 """
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -20,7 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -31,12 +32,16 @@ from kit.data import eval_images, find_data, info_csv, read_eval
 from kit.early import exact_margins, fit_margins, run, sample_size
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
-from kit.members import (BATCH_SIZE, FOLD_FOLDER, Checkpoint, Engine, Member, Passes, find_members, named_apart, near, oof_probs,
-                         predict_passes, read_members)
+from kit.members import (FOLD_FOLDER, Checkpoint, Engine, Member, Passes, find_members, named_apart, near, oof_probs,
+                         predict_passes, read_members, ways_of)
 from kit.metrics import Scores
+from kit.profile import stage
 from kit.standing import Standing, judge
 from kit.submission import check_place, check_submission, expected_of
 from kit.tables import (Plan, Probs, file_hash, read_json, read_plan, refuse_input, write_submission)
+
+if TYPE_CHECKING:
+    from kit.profile import Profile
 
 LINEAR: Final = ("mean", *FITTED)
 # What is shown of a record's out-of-fold score.
@@ -139,7 +144,7 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
     # What needs no network comes first, for it costs nothing.
     order = sorted(range(count), key=lambda p: (settings.agree is None and not known[p], by_view[passes.sources[p][2]],
                                                 -strengths[passes.sources[p][0]]))
-    with Progress(f"{count} passes, as far as needed", count * photos) as progress:
+    with contextlib.closing(passes), Progress(f"{count} passes, as far as needed", count * photos) as progress:
         if settings.agree is not None:
             fitting, tested = sample_size(photos, settings.agree)
             sample = np.random.default_rng(0).choice(photos, fitting + tested, replace=False)
@@ -199,7 +204,9 @@ def ensemble(paths: Sequence[Path], plan: Plan, data: Path, out: Path | None, se
         out = Path("submissions") / f"{default_name(members, used)}.csv"
         check_place(out, data, _inputs(members), force)
     record = {"kit": __version__, "command": command_line, "settings": vars(settings) | {"used": rule.blend},
-              "plan": plan.hash, "batch_size": engine.photos, "temperature": rule.temperature, "biases": rule.biases.tolist(),
+              "plan": plan.hash, "batch_size": engine.batch_size,
+              "ways": {name: way.describe() for name, way in ways_of(members, engine).items()},
+              "temperature": rule.temperature, "biases": rule.biases.tolist(),
               "members": _describe(members, rule, standing, out), "oof": standing.record if standing else None}
     return out, _finish(members, rule, data, ids, out, settings, engine, record, started, force)
 
@@ -210,6 +217,7 @@ def again(source: Path, plan: Plan, data: Path, out: Path | None, engine: Engine
 
     Members are looked for where the record says, seen from its own folder, and must have the same hashes.
     """
+    from kit.fast import read_way
     started = time.monotonic()
     remedy = "name the .json beside a submission that kit.ensemble has written"
     if not source.is_file():
@@ -220,10 +228,14 @@ def again(source: Path, plan: Plan, data: Path, out: Path | None, engine: Engine
         rule = Rule(record["settings"]["used"], np.array([float(m["weight"]) for m in record["members"]]),
                     float(record["temperature"]), np.array(record["biases"], dtype=np.float64))
         files = [[(folder / file["path"], str(file["sha256"])) for file in m["files"]] for m in record["members"]]
-        names, wanted, batch_size = [m["name"] for m in record["members"]], record["sha256"], int(record["batch_size"])
+        names, wanted = [m["name"] for m in record["members"]], record["sha256"]
+        ways = {name: read_way(way) for name, way in record["ways"].items()}
+        engine = dataclasses.replace(engine, ways=ways, batch_size=engine.batch_size or record["batch_size"])
         strengths = record["oof"] and [float(m["f1"]) for m in record["oof"]["members"]]
         whole = (rule.blend in BLENDS and rule.biases.shape == (NUM_CLASSES,) and np.isfinite(rule.biases).all()
                  and bool(np.isclose(rule.weights.sum(), 1)) and (rule.weights >= 0).all() and 0 < rule.temperature < np.inf)
+        if engine.batch_size is not None and not (isinstance(engine.batch_size, int) and engine.batch_size > 0):
+            raise ValueError("its batch size is damaged")
         if not whole or not all(files) or not re.fullmatch("[0-9a-f]{64}", wanted):
             raise ValueError("its rule is damaged")
         if strengths is not None and (len(strengths) != len(files) or not _SHOWN <= record["oof"].keys()):
@@ -243,7 +255,6 @@ def again(source: Path, plan: Plan, data: Path, out: Path | None, engine: Engine
     described = [m | {"files": [{**file, "path": _seen_from(folder / file["path"], out)} for file in m["files"]]}
                  for m in record["members"]]
     new = record | {"kit": __version__, "members": described, "remade_by": command_line}
-    engine = dataclasses.replace(engine, batch_size=engine.batch_size or batch_size)
     return out, _finish(members, rule, data, ids, out, settings, engine, new, started, force, wanted)
 
 
@@ -280,8 +291,9 @@ def _finish(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str
     record = record | {"photos": len(ids), "views": outcome.views, **outcome.record,
                        "counts": np.bincount(outcome.classes, minlength=NUM_CLASSES).tolist(),
                        "seconds": round(time.monotonic() - started, 1)}
-    record = write_submission(out, ids, outcome.classes, info_csv(data), record, force, wanted)
-    board.add(out, record)
+    with stage("write"):
+        record = write_submission(out, ids, outcome.classes, info_csv(data), record, force, wanted)
+        board.add(out, record)
     return record
 
 
@@ -368,6 +380,9 @@ def show_record(record: dict[str, Any]) -> None:
     computed = f"{record['passes_computed']:g} of {record['passes']} passes computed, the others kept from before or not needed"
     say(f"{', '.join(m['name'] for m in record['members'])}: {n} checkpoint{'s'[:n != 1]}; views: {', '.join(record['views'])}; "
         f"{computed}; {duration(record['seconds'])}")
+    if record["ways"]:
+        say("networks run in " + "; ".join(f"{way['precision']}, {way['photos']} photos at once ({name})"
+                                           for name, way in record["ways"].items()))
     if "saved" in record:
         say(f"decided early: {record['saved']:.1%} of the networks' passes saved; photos decided after each pass: "
             + " ".join(map(str, record["decided_after"])))
@@ -441,7 +456,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--allow-missing-folds", action="store_true", help="take a run with the folds that are there")
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
     parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
-    parser.add_argument("--batch-size", type=int, help=f"photos a batch (default: {BATCH_SIZE}, or the record's)")
+    parser.add_argument("--batch-size", type=int, help="photos a batch, for a GPU of little memory")
+    parser.add_argument("--exact", action="store_true", help="run networks in fp32, whatever is faster")
+    parser.add_argument("--profile", action="store_true",
+                        help="tell where the time went, and write a trace beside the submission")
     parser.add_argument("--force", action="store_true", help="overwrite an existing submission")
     args = parser.parse_intermixed_args(argv)
     if [bool(args.members), args.source is not None, args.check is not None].count(True) != 1:
@@ -464,18 +482,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = shlex.join(["python", "-m", "kit.ensemble", *map(str, sys.argv[1:] if argv is None else argv)])
     if args.out is not None:
         refuse_input(args.out, data, args.plan)
-    engine, plan = Engine(args.device, args.workers, args.batch_size), read_plan(args.plan)
-    if args.source is not None:
-        out, record = again(args.source, plan, data, args.out, engine, args.force, words)
-    else:
-        settings = Settings(tta=args.tta, force_views=args.force_views, score_tta=args.score_tta, blend=args.blend,
-                            decision=args.decision, force_blend=args.force_blend, score=not args.no_score,
-                            fast=args.fast or args.agree is not None, agree=args.agree)
-        out, record = ensemble(args.members, plan, data, args.out, settings, engine, args.allow_missing_folds, args.force, words)
+    engine, plan = Engine(args.device, args.workers, args.batch_size, args.exact), read_plan(args.plan)
+    with _profiled(args.device, args.profile) as profile:
+        if args.source is not None:
+            out, record = again(args.source, plan, data, args.out, engine, args.force, words)
+        else:
+            settings = Settings(tta=args.tta, force_views=args.force_views, score_tta=args.score_tta, blend=args.blend,
+                                decision=args.decision, force_blend=args.force_blend, score=not args.no_score,
+                                fast=args.fast or args.agree is not None, agree=args.agree)
+            out, record = ensemble(args.members, plan, data, args.out, settings, engine, args.allow_missing_folds, args.force,
+                                   words)
     show_record(record)
+    if profile is not None:
+        profile.write(out.with_suffix(".profile"))
     say(f"wrote {out} (checked against info.csv: same ids, same order, whole numbers 0..17) and {out.with_suffix('.json')}")
     for line in check_submission(out, info_csv(data), expected_of(out, plan)):
         warn(line)
+
+
+def _profiled(device: str | None, wanted: bool) -> contextlib.AbstractContextManager["Profile | None"]:
+    """A profile of what runs networks, if one is wanted; without one torch is imported only where it is needed."""
+    if not wanted:
+        return contextlib.nullcontext()
+    from kit.device import choose_device
+    from kit.profile import profiled
+    return profiled(choose_device(device))
 
 
 def show_checks(paths: Sequence[Path], info: Path, plan_path: Path) -> None:

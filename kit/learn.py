@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kit.device import autocast, choose_precision, to_device
 from kit.errors import KitError
 from kit.labels import NUM_CLASSES, encode
 from kit.labels import decode as decode_label
 from kit.losses import make_loss, mix, one_hot
 from kit.models import COSINE_SCALE, Network, build
-from kit.predict import autocast, choose_precision, to_device
+from kit.profile import stage, step
 from kit.recipe import Recipe
 
 Batch = tuple[Tensor, Tensor]  # photos (N, height, width, 3) uint8, labels (N,)
@@ -150,26 +151,31 @@ class Learner:
         torch.manual_seed(seed)  # dropout, stochastic depth and mixes, on every device
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
-        ready = [mix(recipe, to_device(photos, self.device), one_hot(labels.to(self.device, non_blocking=True)))
-                 for photos, labels in batches]
-        norms = torch.stack([self.loss.norms(targets) for _, targets in ready]).sum(dim=0)
+        with stage("copy"):
+            ready = [mix(recipe, to_device(photos, self.device), one_hot(labels.to(self.device, non_blocking=True)))
+                     for photos, labels in batches]
+            norms = torch.stack([self.loss.norms(targets) for _, targets in ready]).sum(dim=0)
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
         for photos, targets in ready:
-            with autocast(self.device, self.precision):
-                logits = self.network(photos.contiguous(memory_format=self.layout))
-            loss = (self.loss.sums(logits, targets) / norms).sum()
-            self.scaler.scale(loss).backward()
+            with stage("forward"):
+                with autocast(self.device, self.precision):
+                    logits = self.network(photos.contiguous(memory_format=self.layout))
+                loss = (self.loss.sums(logits, targets) / norms).sum()
+            with stage("backward"):
+                self.scaler.scale(loss).backward()
             total += loss.detach()
-        if recipe.clip:
-            self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.count += 1
-        if self.average is not None:
-            self.average.update(self.network, step=self.count)
+        with stage("optimizer"):
+            if recipe.clip:
+                self.scaler.unscale_(self.optimizer)
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.count += 1
+            if self.average is not None:
+                self.average.update(self.network, step=self.count)
+        step()
         return total
 
     @property

@@ -5,7 +5,8 @@ import dataclasses
 import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from kit.data import content_hash, eval_images, train_images
 from kit.errors import KitError, nearest, problem
 from kit.labels import NUM_CLASSES
 from kit.pixels import PIXELS_VERSION, Cache, Geometry, Photos, batches_of, cached, default_workers, make_loader
+from kit.profile import stage
 from kit.tables import (Fold, Plan, Probs, file_hash, oof_key, read_foreign_probs, read_metrics, read_probs, text_hash,
                         write_probs)
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from kit.blend import Rule
     from kit.checkpoint import Card
+    from kit.fast import Ready, Way
 
 PROBABILITY_FILES: Final = (".npz", ".csv")
 FOLD_FOLDER: Final = re.compile(r"fold\d+")  # a fold's folder in a run
@@ -57,21 +60,44 @@ class Member:
 
 @dataclass(frozen=True)
 class Engine:
-    """Where and how networks run: the device's name (None: the first GPU, else the CPU), loader processes, batch size."""
+    """Where and how networks run: the device's name (None: the first GPU, else the CPU), loader processes, batch size.
+
+    Each architecture runs in the way that is in `ways`, or in the fastest one, by measurement; with `exact`, in fp32.
+    """
 
     device: str | None = None
     workers: int | None = None
     batch_size: int | None = None
+    exact: bool = False
+    ways: Mapping[str, "Way"] = dataclasses.field(default_factory=dict)
 
-    @property
-    def photos(self) -> int:
-        """The photos a batch."""
-        return self.batch_size or BATCH_SIZE
+    def way(self, card: "Card", device: "torch.device") -> "Way":
+        """How the network of a checkpoint runs."""
+        from kit.fast import exact_way, measured_way
+        if self.exact:
+            way = exact_way(device)
+        elif way_name(card) in self.ways:
+            way = self.ways[way_name(card)]
+        else:
+            way = measured_way(card.model, card.geometry, card.head, card.cosine, device)
+        return dataclasses.replace(way, photos=min(way.photos, self.batch_size or way.photos))
 
-    def loader(self, photos: Photos, device: "torch.device") -> Any:
-        """A loader that gives every photo once, in order."""
+    def loader(self, photos: Photos, device: "torch.device", at_once: int = 0) -> Any:
+        """A loader that gives every photo once, in order, in batches of at least those that go through a network at once."""
         workers = default_workers(device.type) if self.workers is None else self.workers
-        return make_loader(photos, batches_of(len(photos), self.photos), workers, device)
+        return make_loader(photos, batches_of(len(photos), self.batch_size or max(BATCH_SIZE, at_once)), workers, device)
+
+
+def way_name(card: "Card") -> str:
+    """An architecture at a size, whose networks all run in one way."""
+    return f"{card.model} {card.size[0]} x {card.size[1]}"
+
+
+def ways_of(members: Sequence[Member], engine: Engine) -> dict[str, "Way"]:
+    """The way in which each architecture among members runs."""
+    from kit.device import choose_device
+    device = choose_device(engine.device)
+    return {way_name(c.card): engine.way(c.card, device) for member in members for c in member.checkpoints}
 
 
 # ---------------------------------------------------------------- finding them
@@ -230,16 +256,15 @@ def _enough_memory(engine: Engine, device: "torch.device") -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise KitError(f"the memory of {device} is too small for {engine.photos} photos a batch; take a smaller "
-                       "--batch-size, or another --device") from error
+        size = f"{engine.batch_size} photos a batch" if engine.batch_size else "a batch of photos"
+        raise KitError(f"the memory of {device} is too small for {size}; take a smaller --batch-size, or another "
+                       "--device") from error
 
 
-def _key(checkpoint: Checkpoint, photos: str, view: str, device: "torch.device") -> str:
-    from kit.predict import choose_precision
+def _key(checkpoint: Checkpoint, photos: str, view: str, engine: Engine, device: "torch.device") -> str:
     card = checkpoint.card
     return json.dumps({"checkpoint": checkpoint.hash, "photos": photos, "crop": card.crop, "size": card.size, "view": view,
-                       "pixels": PIXELS_VERSION,
-                       "precision": str(choose_precision(device, card.parameters)).removeprefix("torch.")})
+                       "pixels": PIXELS_VERSION, "precision": engine.way(card, device).name})
 
 
 def _place(checkpoint: Checkpoint, prefix: str, key: str) -> Path:
@@ -278,15 +303,15 @@ def predict_passes(checkpoints: Sequence[Checkpoint], root: Path, ids: Sequence[
     What was kept from before beside the checkpoints, as `<prefix>-*.npz`, is read; photos are decoded once for all that is
     missing. `known` gives a checkpoint's plain view where that is known.
     """
-    from kit.checkpoint import load
-    from kit.predict import check_views, choose_device, predict
+    from kit.device import choose_device
+    from kit.predict import predict
     from kit.views import make_views
     views, device = make_views(tta, force_views), choose_device(engine.device)
     photos = content_hash(root, ids)
     found: dict[tuple[int, str], Probs] = {}
     for c, checkpoint in enumerate(checkpoints):
         for view in views:
-            key = _key(checkpoint, photos, view, device)
+            key = _key(checkpoint, photos, view, engine, device)
             kept = (known(checkpoint) if known and view == "plain" else None) or _kept(checkpoint, prefix, key, ids)
             if kept is not None:
                 found[c, view] = kept
@@ -296,17 +321,84 @@ def predict_passes(checkpoints: Sequence[Checkpoint], root: Path, ids: Sequence[
         return found, 0
     # Every missing view of every checkpoint that lacks one: a pass too many where only some lack a view, and one decode.
     todo = {view: transform for view, transform in views.items() if lacking[view]}
-    networks = [load(checkpoints[c].path, device) for c in absent]
-    check_views(networks, todo, device)
-    loader = engine.loader(Photos(root, ids, list(dict.fromkeys(network.geometry for network in networks))), device)
-    with Progress(f"{len(absent)} checkpoints x {len(todo)} views", len(ids)) as progress, _enough_memory(engine, device):
-        probs, seconds = predict(networks, loader, todo, device, progress)
-    for n, c in enumerate(absent):
-        for v, view in enumerate(todo):
-            found[c, view] = Probs(np.array(ids, dtype=np.str_), probs[n, v], _key(checkpoints[c], photos, view, device),
-                                   float(seconds[v]) / len(absent))
-    _keep(((checkpoints[c], found[c, view]) for c in absent for view in todo), prefix)
+    groups = _groups([checkpoints[c] for c in absent], engine, device)
+    caches = Caches(root, ids, prefix)
+    with Progress(f"{len(absent)} checkpoints x {len(todo)} views", len(ids) * len(groups)) as progress, \
+            _enough_memory(engine, device), contextlib.closing(caches):
+        for group in groups:
+            own = [absent[g] for g in group]
+            geometries = list(dict.fromkeys(checkpoints[c].card.geometry for c in own))
+            cache = caches.of(checkpoints[own[0]]) if len(groups) > 1 else None
+            loader = engine.loader(Photos(root, ids, geometries, cache=cache), device,
+                                   max(engine.way(checkpoints[c].card, device).photos for c in own))
+            probs, seconds = predict((_load(checkpoints[c], engine, device) for c in own), loader, todo, device, progress)
+            for n, c in enumerate(own):
+                for v, view in enumerate(todo):
+                    found[c, view] = Probs(np.array(ids, dtype=np.str_), probs[n, v],
+                                           _key(checkpoints[c], photos, view, engine, device), float(seconds[v]) / len(own))
+            # Group by group, so that what is stopped has not run for nothing.
+            with stage("write"):
+                _keep(((checkpoints[c], found[c, view]) for c in own for view in todo), prefix)
     return found, len(absent) * len(todo)
+
+
+def _load(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> "Ready":
+    """The network of a checkpoint, ready to run."""
+    from kit.checkpoint import load
+    from kit.fast import Ready
+    with stage("load"):
+        return Ready(load(checkpoint.path, device), engine.way(checkpoint.card, device))
+
+
+def _bytes(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> int:
+    """What a network's weights take in memory."""
+    return checkpoint.card.parameters * engine.way(checkpoint.card, device).precision.itemsize
+
+
+def _groups(checkpoints: Sequence[Checkpoint], engine: Engine, device: "torch.device") -> list[list[int]]:
+    """The checkpoints, by number, whose networks are in memory together: all of them, if half of it is enough.
+
+    If not, as many of one geometry as it holds, so that a pixel cache serves each group.
+    """
+    from kit.device import free_memory
+    room, need = free_memory(device) // 2, [_bytes(checkpoint, engine, device) for checkpoint in checkpoints]
+    if sum(need) <= room:
+        return [list(range(len(checkpoints)))]
+    groups: list[list[int]] = []
+    for geometry in dict.fromkeys(checkpoint.card.geometry for checkpoint in checkpoints):
+        groups.append([])
+        for c in [c for c, checkpoint in enumerate(checkpoints) if checkpoint.card.geometry == geometry]:
+            if groups[-1] and sum(need[other] for other in groups[-1]) + need[c] > room:
+                groups.append([])
+            groups[-1].append(c)
+    return groups
+
+
+class Caches:
+    """Pixel caches of photos, one a geometry, made when asked for: beside the runs, or for the time of this object."""
+
+    def __init__(self, root: Path, ids: Sequence[str], prefix: str) -> None:
+        self.root, self.ids, self.name = root, list(ids), {"probs": "eval"}.get(prefix, prefix)
+        self._caches: dict[Geometry, Cache | None] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def of(self, checkpoint: Checkpoint) -> Cache | None:
+        """The cache that a checkpoint's network sees; None where no disk has room."""
+        geometry = checkpoint.card.geometry
+        if geometry not in self._caches:
+            folder = checkpoint.path.resolve().parent  # of a fold in a run among runs, or of a file that lies anywhere
+            if FOLD_FOLDER.fullmatch(folder.name) and len(folder.parents) > 3:
+                place = folder.parents[1] / "pixels" / self.name
+            else:
+                self._folder = self._folder or tempfile.TemporaryDirectory(prefix="kit-pixels-")
+                place = Path(self._folder.name)
+            self._caches[geometry] = cached(place, self.root, self.ids, geometry)
+        return self._caches[geometry]
+
+    def close(self) -> None:
+        """Remove what lay in no run."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
 def read_oof(checkpoint: Checkpoint, plan: Plan) -> Probs | None:
@@ -419,7 +511,7 @@ class Passes:
 
     def __init__(self, members: Sequence[Member], data: Path, ids: Sequence[str], tta: str, engine: Engine,
                  force_views: bool = False) -> None:
-        from kit.predict import choose_device
+        from kit.device import choose_device
         from kit.views import make_views
         self.views, self.device = make_views(tta, force_views), choose_device(engine.device)
         self.root, self.ids, self.engine = eval_images(data), list(ids), engine
@@ -433,13 +525,14 @@ class Passes:
         self.probs = np.full((len(self.sources), len(self.ids), NUM_CLASSES), np.nan, np.float32)
         self.computed, self._photos = 0, content_hash(self.root, self.ids)
         self.known = np.zeros(len(self.sources), bool)
-        self._caches: dict[Geometry, Cache | None] = {}
+        self._caches = Caches(self.root, self.ids, "probs")
+        self._networks: dict[str, Ready] = {}
         for p, (_, source, view) in enumerate(self.sources):
             if isinstance(source, Probs):
                 self.probs[p] = source.at(self.ids)
                 self.known[p] = True
                 continue
-            key = _key(source, self._photos, view, self.device)
+            key = _key(source, self._photos, view, engine, self.device)
             kept = _kept(source, "probs", key, self.ids)
             if kept is not None:
                 self.probs[p] = kept.at(self.ids)
@@ -457,24 +550,32 @@ class Passes:
         progress.advance(len(rows) - len(lacking))
         return self.probs[p, rows]
 
+    def close(self) -> None:
+        """Let go of networks and photos."""
+        self._networks.clear()
+        self._caches.close()
+
+    def _network(self, checkpoint: Checkpoint) -> "Ready":
+        """The network of a checkpoint, which stays for its other views as long as there is memory."""
+        from kit.device import free_memory
+        if checkpoint.hash not in self._networks:
+            if self._networks and 2 * _bytes(checkpoint, self.engine, self.device) > free_memory(self.device) // 2:
+                self._networks.clear()
+            self._networks[checkpoint.hash] = _load(checkpoint, self.engine, self.device)
+        return self._networks[checkpoint.hash]
+
     def _run(self, p: int, rows: np.ndarray, progress: Progress) -> None:
-        from kit.checkpoint import load
-        from kit.predict import check_views, predict
+        from kit.predict import predict
         _, checkpoint, view = self.sources[p]
         assert isinstance(checkpoint, Checkpoint)
-        geometry = checkpoint.card.geometry
-        if geometry not in self._caches:
-            folder = checkpoint.path.resolve().parent  # of a fold in a run among runs, or of a file that lies anywhere
-            self._caches[geometry] = (cached(folder.parents[1] / "pixels" / "eval", self.root, self.ids, geometry)
-                                      if FOLD_FOLDER.fullmatch(folder.name) and len(folder.parents) > 3 else None)
-        photos = Photos(self.root, [self.ids[i] for i in rows], [geometry], cache=self._caches[geometry])
-        loader = self.engine.loader(photos, self.device)
+        photos = Photos(self.root, [self.ids[i] for i in rows], [checkpoint.card.geometry], cache=self._caches.of(checkpoint))
         with _enough_memory(self.engine, self.device):
-            network = load(checkpoint.path, self.device)
-            check_views([network], {view: self.views[view]}, self.device)
+            network = self._network(checkpoint)
+            loader = self.engine.loader(photos, self.device, network.way.photos)
             probs, seconds = predict([network], loader, {view: self.views[view]}, self.device, progress)
         self.probs[p, rows] = probs[0, 0]
         self.computed += len(rows)
         if len(rows) == len(self.ids):
-            key = _key(checkpoint, self._photos, view, self.device)
-            _keep([(checkpoint, Probs(np.array(self.ids, dtype=np.str_), probs[0, 0], key, float(seconds[0])))], "probs")
+            key = _key(checkpoint, self._photos, view, self.engine, self.device)
+            with stage("write"):
+                _keep([(checkpoint, Probs(np.array(self.ids, dtype=np.str_), probs[0, 0], key, float(seconds[0])))], "probs")

@@ -84,7 +84,8 @@ def check_place(paths: Sequence[Path], out: Path, data: Path, force: bool) -> No
 def soup(paths: Sequence[Path], plan: Plan, data: Path, out: Path, engine: Engine = Engine(), force: bool = False) -> Scores:
     """Average the weights of one fold's checkpoints into the fold's folder `out`, and score it on the fold's photos."""
     from kit.checkpoint import load, save
-    from kit.predict import choose_device, predict
+    from kit.device import choose_device
+    from kit.predict import predict
     from kit.views import make_views
     cards, files = check_ingredients(paths, plan), Fold(out)
     check_place(paths, out, data, force)

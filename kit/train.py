@@ -34,6 +34,7 @@ from kit.errors import KitError, problem
 from kit.labels import NUM_CLASSES
 from kit.metrics import Scores, log_loss, score
 from kit.pixels import Cache, Photos, batches_of, cached, cores, default_workers, loader_killed, make_loader, one_pass
+from kit.profile import stage
 from kit.recipe import CHOICES, Recipe, check_augment, load_recipe, shipped_recipe
 from kit.tables import (Fold, Plan, Probs, locked, oof_key, read_metrics, read_plan, read_probs, write_metrics,
                         write_probs)
@@ -89,7 +90,8 @@ def _mend_oof(row: dict[str, Any], plan: Plan, data: Path, fold: int, files: Fol
     Raises `KitError` where it is the checkpoint that is not what they were made from.
     """
     from kit.checkpoint import load, read_card
-    from kit.predict import choose_device, predict
+    from kit.device import choose_device
+    from kit.predict import predict
     from kit.views import make_views
     try:
         key = read_probs(files.oof).key
@@ -196,7 +198,9 @@ def _steps(loader: Any) -> Iterator[list[tuple[Any, Any]]]:
     """The rest of an epoch: the batches of each step, as (indices, photos)."""
     passing, batches = one_pass(loader), loader.batch_sampler
     for sizes in batches.sizes[batches.start:]:
-        yield [(at, photos) for at, (photos,) in (next(passing) for _ in sizes)]
+        with stage("data"):
+            batches_of_step = [(at, photos) for at, (photos,) in (next(passing) for _ in sizes)]
+        yield batches_of_step
 
 
 def _device_name(learner: "Learner") -> str:
@@ -227,9 +231,10 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     import torch
 
     from kit.checkpoint import make_card, read_card, save, save_state
+    from kit.device import choose_device
     from kit.learn import EpochBatches, Learner, learning_rate
     from kit.models import count_parameters
-    from kit.predict import choose_device, predict
+    from kit.predict import predict
     from kit.views import make_views
 
     files = Fold(runs / recipe.name / f"fold{fold}")
@@ -280,7 +285,8 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     tracker = open_tracker(track, files.folder, recipe.describe(), fold, now.rows, must_track)
 
     def validate(progress: Progress) -> np.ndarray:
-        return predict([learner.used.eval()], valid_loader, make_views("none"), device, progress)[0][0, 0]
+        with stage("validation"):
+            return predict([learner.used.eval()], valid_loader, make_views("none"), device, progress)[0][0, 0]
 
     def keep(row: dict[str, Any], probs: np.ndarray) -> None:
         save(files.best, learner.used, make_card(recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit))
@@ -346,7 +352,8 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
                 now.waited += fetched - asked
                 now.seconds += time.monotonic() - asked
                 if not stop.asked and time.monotonic() - saved >= save_minutes * 60:
-                    save_now()
+                    with stage("write"):
+                        save_now()
             asked = time.monotonic()
 
     def end_epoch(progress: Progress, probs: np.ndarray) -> None:
@@ -382,7 +389,7 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
             while not _over(recipe, now.rows):
                 train_epoch(progress)
                 probs = validate(progress)
-                with stop.held():
+                with stop.held(), stage("write"):
                     end_epoch(progress, probs)
         except KeyboardInterrupt:
             if (now.rows or now.step) and not stop.forced:
@@ -417,13 +424,15 @@ def _check_folds(recipe: Recipe, plan: Plan, folds: Sequence[int], runs: Path, r
 
 def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Path, device: str | None = None,
           workers: int | None = None, force: bool = False, limit: int = 0, cache: bool = True, save_minutes: float = 10,
-          track: str | None = None, resume: bool = False, keep_epochs: int = 0) -> list[Scores]:
+          track: str | None = None, resume: bool = False, keep_epochs: int = 0, profile: bool = False) -> list[Scores]:
     """Train several folds one after another; the scores of the epoch that each one keeps.
 
-    With `limit`, a trial on so many photos of each part, in a run of its own, `<recipe>-limit<limit>`.
+    With `limit`, a trial on so many photos of each part, in a run of its own, `<recipe>-limit<limit>`. With `profile`, each
+    fold's folder gets a profile of what was done in it now.
     """
+    from kit.device import choose_device
     from kit.learn import enough_memory
-    from kit.predict import choose_device
+    from kit.profile import profiled
     check_data(data, plan)
     if limit:
         recipe = dataclasses.replace(recipe, name=f"{recipe.name}-limit{limit}")
@@ -433,9 +442,10 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
     for fold in folds:
         try:
             with locked(runs / recipe.name / f"fold{fold}"), enough_memory(recipe, choose_device(device)):
-                done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force, limit,
-                                       runs / "pixels" if cache else None, save_minutes, track, fold == folds[0],
-                                       keep_epochs))
+                with profiled(choose_device(device) if profile else None, runs / recipe.name / f"fold{fold}" / "profile"):
+                    done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force, limit,
+                                           runs / "pixels" if cache else None, save_minutes, track, fold == folds[0],
+                                           keep_epochs))
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -466,8 +476,9 @@ def dry_run(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: 
     """Try a batch of each stage of the first fold, and print seconds, memory and how long all will take; writes nothing."""
     import torch
 
+    from kit.device import choose_device
     from kit.learn import EpochBatches, Learner, enough_memory, learning_rate
-    from kit.predict import choose_device, predict
+    from kit.predict import predict
     from kit.views import make_views
     check_data(data, plan)
     check_augment(recipe)
@@ -570,6 +581,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                         help="keep the weights of the last N epochs, too, for kit.soup to average")
     parser.add_argument("--track", choices=TRACKERS, help="send each epoch's scalars to TensorBoard or Weights & Biases")
     parser.add_argument("--no-cache", action="store_true", help="keep no pixel cache in RUNS/pixels: decode in every epoch")
+    parser.add_argument("--profile", action="store_true",
+                        help="tell where the time goes, and write a trace into the fold's folder")
     parser.add_argument("--resume", action="store_true", help="an error where there is nothing to go on with")
     parser.add_argument("--force", action="store_true", help="train anew over what is there")
     args = parser.parse_args(argv)
@@ -595,7 +608,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         return dry_run(recipe, plan, data, folds, args.runs, args.device, args.workers, args.limit, not args.no_cache)
     started = time.monotonic()
     done = train(recipe, plan, data, folds, args.runs, args.device, args.workers, args.force, args.limit, not args.no_cache,
-                 args.save_minutes, args.track, args.resume, args.keep_epochs)
+                 args.save_minutes, args.track, args.resume, args.keep_epochs, args.profile)
     for fold, scores in zip(folds, done):
         say(f"fold {fold}: {scores.line()}, its {'best' if recipe.select == 'best' else 'last'} epoch")
     words = ["python", "-m", "kit.ensemble", str(args.runs / recipe.name), "--tta", "hflip"]

@@ -51,6 +51,14 @@ def small(name: str = "small", **changes: object) -> Recipe:
         "size": (32, 24), "epochs": 2, "batch_size": 8, **changes})
 
 
+@pytest.fixture(scope="session", autouse=True)
+def speed_is_kept_for_the_tests_alone(tmp_path_factory: pytest.TempPathFactory):
+    """A cache folder of their own: what a probe has found on this machine is neither read nor changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A competition folder that a test may damage."""

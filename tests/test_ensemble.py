@@ -12,13 +12,14 @@ from kit import __version__
 from kit.blend import uniform
 from kit.checkpoint import load, make_card, read_card, save
 from kit.data import eval_images, read_eval
+from kit.device import to_device
 from kit.ensemble import Settings, blend_in_full, ensemble, main
 from kit.members import Engine, Passes, find_members, oof_probs, predict_passes, read_oof
 from kit.errors import KitError
 from kit.metrics import score
 from kit.models import Network
 from kit.pixels import Photos, batches_of, make_loader
-from kit.predict import predict, to_device
+from kit.predict import predict
 from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_probs, write_probs
 from kit.views import make_views
 
