@@ -24,6 +24,7 @@ def choose_device(name: str | None) -> torch.device:
             raise KitError(f"--device {name}: torch sees {torch.cuda.device_count()} GPUs; take cpu, or check the driver")
         torch.cuda.set_device(device)  # pinned memory and the like would else go by way of the first GPU
         torch.backends.cudnn.benchmark = True  # batches are of one size: the fastest convolution is looked for once
+        torch.backends.cudnn.allow_tf32 = False  # what is called fp32 here has all of its mantissa
     return device
 
 

@@ -83,6 +83,41 @@ def run(passes: Callable[[int, np.ndarray], np.ndarray], weights: np.ndarray, ga
     return total, taken
 
 
+# ---------------------------------------------------------------- close calls
+
+# Photos that are run again together.
+_CHUNK: Final = 32
+
+
+def leads(total: np.ndarray, gains: np.ndarray, remaining: np.ndarray) -> np.ndarray:
+    """How far the leading class of each photo is ahead of the next, whatever passes of the weight `remaining` (N,) say: (N,)."""
+    scaled = total * gains
+    rows = np.arange(len(total))
+    leader = scaled.argmax(axis=1)
+    ahead = scaled[rows, leader][:, None] - scaled - gains * remaining[:, None]
+    ahead[rows, leader] = np.inf
+    return ahead.min(axis=1)
+
+
+def settle(again: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], total: np.ndarray, gains: np.ndarray,
+           ahead: np.ndarray) -> tuple[np.ndarray, int, float]:
+    """The sums (N, 18) with those of close calls computed again, exactly; how many were, and the largest error found.
+
+    `total` (N, 18) are sums of probabilities with rounding errors, and `ahead` (N,) is how far each photo's class is ahead in
+    them. `again(rows)` gives the exact sums (len(rows), 18) of the same passes, and of all. The closest calls come first,
+    until the next one is further ahead than any error seen so far could turn over.
+    """
+    settled, ranked, done, error = total.copy(), np.argsort(ahead, kind="stable"), 0, 0.0
+    while done < len(ranked) and (not done or ahead[ranked[done]] <= error):
+        rows = np.sort(ranked[done:done + _CHUNK])
+        same, settled[rows] = again(rows)
+        drift = (same - total[rows]) * gains
+        leader = (total[rows] * gains).argmax(axis=1)
+        error = max(error, float(np.abs(drift - drift[np.arange(len(rows)), leader][:, None]).max()))
+        done += len(rows)
+    return settled, done, error
+
+
 # ---------------------------------------------------------------- with a bound
 
 def sample_size(photos: int, agree: float) -> tuple[int, int]:

@@ -18,7 +18,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +29,7 @@ from kit import __version__, board
 from kit.blend import BLENDS, DECISIONS, FITTED, Rule, decide, distinct, uniform
 from kit.console import Parser, Progress, command, duration, say, show_table, warn
 from kit.data import eval_images, find_data, info_csv, read_eval
-from kit.early import exact_margins, fit_margins, run, sample_size
+from kit.early import exact_margins, fit_margins, leads, remaining_weights, run, sample_size, settle
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
 from kit.members import (FOLD_FOLDER, Checkpoint, Engine, Member, Passes, find_members, named_apart, near, oof_probs,
@@ -110,19 +110,50 @@ def blend_in_full(members: Sequence[Member], rule: Rule, data: Path, ids: Sequen
     passes = [(m, table) for view in views for m, member in enumerate(members) for table in (
         [found[c, view] for c, (owner, _) in enumerate(checkpoints) if owner == m]
         + [member.test for _ in range(1) if member.test is not None and view == "plain"])]
-    shares = np.bincount([m for m, _ in passes])
-    if rule.blend in LINEAR:
-        blended = np.zeros((len(ids), NUM_CLASSES))
-        for m, table in passes:
-            blended += rule.weights[m] / shares[m] * table.at(ids).astype(np.float64)
-    else:
-        means = np.zeros((len(members), len(ids), NUM_CLASSES))
-        for m, table in passes:
-            means[m] += table.at(ids).astype(np.float64) / shares[m]
-        blended = rule.probs(means)
+    blended = _blended(rule, [m for m, _ in passes], (table.at(ids) for _, table in passes), len(ids))
     seconds = {view: sum(found[c, view].seconds for c in range(len(checkpoints))) for view in views}
-    return Outcome(decide(blended, rule.gains), seconds,
-                   {"passes": len(checkpoints) * len(views), "passes_computed": computed})
+    record = {"passes": len(checkpoints) * len(views), "passes_computed": computed}
+    if _rounded(members, engine):
+        exact = _exact(members, data, ids, settings, engine)
+
+        def again(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            sums = _blended(rule, exact.owners, exact.ask_all(rows), len(rows))
+            return sums, sums
+        before = decide(blended, rule.gains)
+        with contextlib.closing(exact), stage("close calls in fp32"):
+            blended, count, error = settle(again, blended, rule.gains, leads(blended, rule.gains, np.zeros(len(ids))))
+        record |= _close(count, error, int((decide(blended, rule.gains) != before).sum()), exact.computed / len(ids), computed)
+    return Outcome(decide(blended, rule.gains), seconds, record)
+
+
+def _blended(rule: Rule, owners: Sequence[int] | np.ndarray, tables: Iterable[np.ndarray], photos: int) -> np.ndarray:
+    """The blend (N, 18) of passes' probabilities, each (N, 18) and of the member that owns it."""
+    shares = np.bincount(owners)
+    if rule.blend in LINEAR:
+        blended = np.zeros((photos, NUM_CLASSES))
+        for m, table in zip(owners, tables):
+            blended += rule.weights[m] / shares[m] * table.astype(np.float64)
+        return blended
+    means = np.zeros((len(shares), photos, NUM_CLASSES))
+    for m, table in zip(owners, tables):
+        means[m] += table.astype(np.float64) / shares[m]
+    return rule.probs(means)
+
+
+def _rounded(members: Sequence[Member], engine: Engine) -> bool:
+    """Whether some network runs in 16 bits, so that close calls may not be those of fp32."""
+    return any(way.precision.itemsize < 4 for way in ways_of(members, engine).values())
+
+
+def _exact(members: Sequence[Member], data: Path, ids: Sequence[str], settings: Settings, engine: Engine) -> Passes:
+    """The same passes in fp32, for close calls."""
+    return Passes(members, data, ids, settings.tta, dataclasses.replace(engine, exact=True), settings.force_views, few=True)
+
+
+def _close(count: int, error: float, changed: int, exact: float, computed: float) -> dict[str, Any]:
+    """What a record says of close calls, and with them of the passes."""
+    return {"passes_computed": round(computed + exact, 2),
+            "close": {"photos": count, "changed": changed, "error": round(error, 4)}}
 
 
 def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], settings: Settings, engine: Engine,
@@ -136,6 +167,7 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
     passes = Passes(members, data, ids, settings.tta, engine, settings.force_views)
     weights, count, photos = passes.weights(rule), len(passes.sources), len(ids)
     by_view = {view: v for v, view in enumerate(passes.views)}
+    needed = int(np.isnan(passes.probs[:, :, 0]).sum())
     known, margins, record = passes.known.copy(), exact_margins(count), dict[str, Any]()
     if settings.agree is not None and known.all() and not remake:
         warn("--agree: all passes are kept from before, so that there is nothing to save; the classes are the full run's")
@@ -163,10 +195,27 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
     for p in range(count):
         total[whole] += weights[p] * passes.probs[p, whole].astype(np.float64)
     networks = sum(isinstance(source, Checkpoint) for _, source, _ in passes.sources)
-    needed = int((~known).sum()) * photos
     record |= {"passes": networks, "passes_computed": round(passes.computed / photos, 2),
                "saved": 1 - passes.computed / needed if needed else 0.0,
                "decided_after": np.bincount(taken, minlength=count + 1)[1:].tolist()}
+    if _rounded(members, engine):
+        exact = _exact(members, data, ids, settings, engine)
+        rank = np.argsort(order)
+
+        def again(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            same, whole = np.zeros((2, len(rows), NUM_CLASSES))
+            for p, probs in enumerate(exact.ask_all(rows)):
+                share = weights[p] * probs.astype(np.float64)
+                same[rank[p] < taken[rows]] += share[rank[p] < taken[rows]]
+                whole += share
+            return same, whole
+        before = decide(total, rule.gains)
+        # Of what was decided early for sure, the passes to come count against the leader; a margin has allowed for them.
+        left = np.append(remaining_weights(weights[order]), 0)[taken - 1] * (settings.agree is None)
+        with contextlib.closing(exact), stage("close calls in fp32"):
+            total, close, error = settle(again, total, rule.gains, leads(total, rule.gains, left))
+        record |= _close(close, error, int((decide(total, rule.gains) != before).sum()), exact.computed / photos,
+                         record["passes_computed"])
     return Outcome(decide(total, rule.gains), dict.fromkeys(passes.views, 0.0), record)
 
 
@@ -383,6 +432,10 @@ def show_record(record: dict[str, Any]) -> None:
     if record["ways"]:
         say("networks run in " + "; ".join(f"{way['precision']}, {way['photos']} photos at once ({name})"
                                            for name, way in record["ways"].items()))
+    if "close" in record:
+        close = record["close"]
+        say(f"close calls: 16 bits move a class's lead by up to {close['error']:.3f}, so the {close['photos']:,} closest photos "
+            f"were run again in fp32; {close['changed']} got another class")
     if "saved" in record:
         say(f"decided early: {record['saved']:.1%} of the networks' passes saved; photos decided after each pass: "
             + " ".join(map(str, record["decided_after"])))

@@ -206,9 +206,7 @@ _PROBE_VERSION: Final = 1
 
 
 def exact_way(device: torch.device) -> Way:
-    """fp32, and what a GPU does with less of its mantissa switched off."""
-    if device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    """fp32, whatever is faster."""
     return Way(torch.float32, _AT_ONCE[device.type][0])
 
 

@@ -283,7 +283,8 @@ def _keep(tables: Iterable[tuple[Checkpoint, Probs]], prefix: str) -> None:
         warn(f"probabilities are not kept ({len(failed)} files): {failed[0]}")
 
 
-def _kept(checkpoint: Checkpoint, prefix: str, key: str, ids: Sequence[str]) -> Probs | None:
+def _kept(checkpoint: Checkpoint, prefix: str, key: str, ids: Sequence[str], whole: bool = True) -> Probs | None:
+    """Probabilities that were kept, of all the photos `ids`, or if need not be `whole`, of some of them."""
     path = _place(checkpoint, prefix, key)
     if not path.exists():
         return None
@@ -292,7 +293,7 @@ def _kept(checkpoint: Checkpoint, prefix: str, key: str, ids: Sequence[str]) -> 
     except KitError as error:
         warn(f"computed again: {error}")
         return None
-    return kept if kept.key == key and set(kept.ids) == set(ids) else None
+    return kept if kept.key == key and (set(kept.ids) == set(ids) if whole else set(kept.ids) <= set(ids)) else None
 
 
 def predict_passes(checkpoints: Sequence[Checkpoint], root: Path, ids: Sequence[str], tta: str, engine: Engine,
@@ -382,8 +383,8 @@ class Caches:
         self._caches: dict[Geometry, Cache | None] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def of(self, checkpoint: Checkpoint) -> Cache | None:
-        """The cache that a checkpoint's network sees; None where no disk has room."""
+    def of(self, checkpoint: Checkpoint, build: bool = True) -> Cache | None:
+        """The cache that a checkpoint's network sees; None where no disk has room, or it is not there and not to be built."""
         geometry = checkpoint.card.geometry
         if geometry not in self._caches:
             folder = checkpoint.path.resolve().parent  # of a fold in a run among runs, or of a file that lies anywhere
@@ -392,7 +393,7 @@ class Caches:
             else:
                 self._folder = self._folder or tempfile.TemporaryDirectory(prefix="kit-pixels-")
                 place = Path(self._folder.name)
-            self._caches[geometry] = cached(place, self.root, self.ids, geometry)
+            self._caches[geometry] = cached(place, self.root, self.ids, geometry, build)
         return self._caches[geometry]
 
     def close(self) -> None:
@@ -506,11 +507,12 @@ class Passes:
 
     `owners` (passes,) are the members; `probs` (passes, N, 18) float32 holds what has been asked, nothing is computed twice;
     `known` (passes,) are those that need no network. `computed` counts the photos that went through one. Photos come from a
-    pixel cache, or are decoded for each pass.
+    pixel cache, which is made unless only `few` will be asked for; else they are decoded each time. What was computed is kept
+    beside the checkpoints, `probs-*.npz` of all photos at once, and `part-*.npz` of some by `close`.
     """
 
     def __init__(self, members: Sequence[Member], data: Path, ids: Sequence[str], tta: str, engine: Engine,
-                 force_views: bool = False) -> None:
+                 force_views: bool = False, few: bool = False) -> None:
         from kit.device import choose_device
         from kit.views import make_views
         self.views, self.device = make_views(tta, force_views), choose_device(engine.device)
@@ -525,35 +527,67 @@ class Passes:
         self.probs = np.full((len(self.sources), len(self.ids), NUM_CLASSES), np.nan, np.float32)
         self.computed, self._photos = 0, content_hash(self.root, self.ids)
         self.known = np.zeros(len(self.sources), bool)
-        self._caches = Caches(self.root, self.ids, "probs")
+        self._caches, self._few = Caches(self.root, self.ids, "probs"), few
         self._networks: dict[str, Ready] = {}
-        for p, (_, source, view) in enumerate(self.sources):
+        self._seconds, self._new = np.zeros(len(self.sources)), set[int]()
+        for p, (_, source, _) in enumerate(self.sources):
             if isinstance(source, Probs):
                 self.probs[p] = source.at(self.ids)
                 self.known[p] = True
                 continue
-            key = _key(source, self._photos, view, engine, self.device)
-            kept = _kept(source, "probs", key, self.ids)
+            kept = _kept(source, "probs", self._key(p), self.ids)
+            self.known[p] = kept is not None
+            kept = kept or _kept(source, "part", self._key(p), self.ids, whole=False)
             if kept is not None:
-                self.probs[p] = kept.at(self.ids)
-                self.known[p] = True
+                self.probs[p, pd.Index(self.ids).get_indexer(pd.Index(kept.ids))] = kept.probs
 
     def weights(self, rule: "Rule") -> np.ndarray:
         """The weight of each pass, (passes,), where a member's passes share its own."""
         return rule.weights[self.owners] / np.bincount(self.owners)[self.owners]
 
-    def ask(self, p: int, rows: np.ndarray, progress: Progress) -> np.ndarray:
+    def ask(self, p: int, rows: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         """The probabilities of pass `p` for the photos `rows`: (len(rows), 18)."""
         lacking = rows[np.isnan(self.probs[p, rows, 0])]
         if len(lacking):
-            self._run(p, lacking, progress)
-        progress.advance(len(rows) - len(lacking))
+            self._run([p], lacking, progress)
+        if progress is not None:
+            progress.advance(len(rows) - len(lacking))
         return self.probs[p, rows]
 
+    def ask_all(self, rows: np.ndarray) -> np.ndarray:
+        """The probabilities of all passes for the photos `rows`, which are decoded once: (passes, len(rows), 18)."""
+        lacking = [p for p in range(len(self.sources)) if np.isnan(self.probs[p, rows, 0]).any()]
+        checkpoints = {source.hash: source for p in lacking for source in [self._checkpoint(p)]}
+        for group in _groups(list(checkpoints.values()), self.engine, self.device) if lacking else ():
+            hashes = {list(checkpoints)[g] for g in group}
+            self._run([p for p in lacking if self._checkpoint(p).hash in hashes], rows, None)
+        return self.probs[:, rows]
+
     def close(self) -> None:
-        """Let go of networks and photos."""
+        """Keep what was computed, and let go of networks and photos."""
+        for p in sorted(self._new):
+            self._keep(p)
         self._networks.clear()
         self._caches.close()
+
+    def _checkpoint(self, p: int) -> Checkpoint:
+        source = self.sources[p][1]
+        assert isinstance(source, Checkpoint)
+        return source
+
+    def _key(self, p: int) -> str:
+        return _key(self._checkpoint(p), self._photos, self.sources[p][2], self.engine, self.device)
+
+    def _keep(self, p: int) -> None:
+        """Keep what is known of a pass."""
+        rows, checkpoint, key = ~np.isnan(self.probs[p, :, 0]), self._checkpoint(p), self._key(p)
+        table = Probs(np.array(self.ids, dtype=np.str_)[rows], self.probs[p, rows], key, float(self._seconds[p]))
+        with stage("write"):
+            _keep([(checkpoint, table)], "probs" if rows.all() else "part")
+            if rows.all():
+                with contextlib.suppress(OSError):
+                    _place(checkpoint, "part", key).unlink()
+        self._new.discard(p)
 
     def _network(self, checkpoint: Checkpoint) -> "Ready":
         """The network of a checkpoint, which stays for its other views as long as there is memory."""
@@ -564,18 +598,24 @@ class Passes:
             self._networks[checkpoint.hash] = _load(checkpoint, self.engine, self.device)
         return self._networks[checkpoint.hash]
 
-    def _run(self, p: int, rows: np.ndarray, progress: Progress) -> None:
+    def _run(self, passes: Sequence[int], rows: np.ndarray, progress: Progress | None) -> None:
+        """Run passes, each checkpoint among them with each view among them, on the photos `rows`."""
         from kit.predict import predict
-        _, checkpoint, view = self.sources[p]
-        assert isinstance(checkpoint, Checkpoint)
-        photos = Photos(self.root, [self.ids[i] for i in rows], [checkpoint.card.geometry], cache=self._caches.of(checkpoint))
+        checkpoints = list({c.hash: c for c in map(self._checkpoint, passes)}.values())
+        hashes = [checkpoint.hash for checkpoint in checkpoints]
+        views = {view: self.views[view] for view in dict.fromkeys(self.sources[p][2] for p in passes)}
+        geometries = list(dict.fromkeys(c.card.geometry for c in checkpoints))
+        cache = self._caches.of(checkpoints[0], not self._few) if len(geometries) == 1 else None
+        photos = Photos(self.root, [self.ids[i] for i in rows], geometries, cache=cache)
         with _enough_memory(self.engine, self.device):
-            network = self._network(checkpoint)
-            loader = self.engine.loader(photos, self.device, network.way.photos)
-            probs, seconds = predict([network], loader, {view: self.views[view]}, self.device, progress)
-        self.probs[p, rows] = probs[0, 0]
-        self.computed += len(rows)
-        if len(rows) == len(self.ids):
-            key = _key(checkpoint, self._photos, view, self.engine, self.device)
-            with stage("write"):
-                _keep([(checkpoint, Probs(np.array(self.ids, dtype=np.str_), probs[0, 0], key, float(seconds[0])))], "probs")
+            networks = [self._network(checkpoint) for checkpoint in checkpoints]
+            loader = self.engine.loader(photos, self.device, max(network.way.photos for network in networks))
+            probs, seconds = predict(networks, loader, views, self.device, progress)
+        for p in passes:
+            c, v = hashes.index(self._checkpoint(p).hash), list(views).index(self.sources[p][2])
+            self.probs[p, rows] = probs[c, v]
+            self._seconds[p] += seconds[v] / len(checkpoints)
+            self.computed += len(rows)
+            self._new.add(p)
+            if len(rows) == len(self.ids):
+                self._keep(p)

@@ -327,8 +327,8 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
             "learner": learner.state(), **{f.name: getattr(now, f.name) for f in dataclasses.fields(now)}})
         if old:
             # Only now: until here a typo, a damaged photo or a batch too large would have cost what was there.
-            for path in (files.best, files.oof, files.metrics, *files.epochs, *files.folder.glob("probs-*.npz"),
-                         *files.folder.glob("oof-*.npz")):
+            kept = [path for prefix in ("probs", "part", "oof") for path in files.folder.glob(f"{prefix}-*.npz")]
+            for path in (files.best, files.oof, files.metrics, *files.epochs, *kept):
                 path.unlink(missing_ok=True)
             old = False
         saved = time.monotonic()
