@@ -25,7 +25,28 @@ def choose_device(name: str | None) -> torch.device:
         torch.cuda.set_device(device)  # pinned memory and the like would else go by way of the first GPU
         torch.backends.cudnn.benchmark = True  # batches are of one size: the fastest convolution is looked for once
         torch.backends.cudnn.allow_tf32 = False  # what is called fp32 here has all of its mantissa
+    else:
+        _keep_freed_memory()
     return device
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Have the C library keep large blocks that are freed, for the next layer's output.
+
+    As it stands glibc gives blocks of some MB back to the system at once, and takes new ones, page by page, for the next
+    tensor: on two cores that is a third of the time of a training step of EfficientNet-b4, and up to two thirds of inference
+    by 16 or 32 photos. The process's memory is not larger at its peak, but stays there.
+    """
+    import ctypes
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return  # no glibc: another one has its own ways
+    map_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of <malloc.h>
+    if not mallopt(map_threshold, 2**30):
+        mallopt(map_threshold, 2**25)  # the most that older ones take
+    mallopt(trim_threshold, 2**31 - 1)
 
 
 def device_name(device: torch.device) -> str:

@@ -132,7 +132,7 @@ class Learner:
         self.precision = torch.float32 if plain else choose_precision(device, self.network.parameters_count)
         self.optimizer = create_optimizer_v2(
             self.network.body, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay,
-            layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None)
+            layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None, fused=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == torch.float16)
         # The warm-up lets the average forget the first, random head.
         self.average = ModelEmaV3(self.network, decay=recipe.ema, use_warmup=True) if recipe.averages else None

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import kit.fast
 from kit.folds import plan_folds
 from kit.labels import SHOTS
 from kit.recipe import Recipe, load_recipe, shipped_recipe
@@ -52,10 +54,11 @@ def small(name: str = "small", **changes: object) -> Recipe:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def speed_is_kept_for_the_tests_alone(tmp_path_factory: pytest.TempPathFactory):
-    """A cache folder of their own: what a probe has found on this machine is neither read nor changed."""
+def networks_run_alike_on_every_machine(tmp_path_factory: pytest.TempPathFactory):
+    """fp32 where a probe would choose, but in the tests of it; what one has found on this machine is neither read nor changed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(kit.fast, "measured_way", lambda *_: kit.fast.Way(torch.float32, 16))
         yield
 
 
