@@ -1,53 +1,95 @@
-"""Measure the kit's speed and memory on this machine.
+"""Measure the kit's speed on this machine, beside what one would write without it.
 
+    python -m kit.bench
+    python -m kit.bench infer runs/effb4_5fold --photos 256
     python -m kit.bench folds --people 142858
-    python -m kit.bench train recipes/effb4_5fold.py
-    python -m kit.bench infer recipes/effb4_5fold.py
-    python -m kit.bench blend --people 2700 --members 100
 
-`folds` plans 5 folds for a table of that many people with seven photos each, without photos, and times every stage. `train`
-times a recipe's training side by side with the same loop without what makes it fast, and `infer` an ensemble of its five folds
-and their mirrored views side by side with the loops that one would write without the kit. `blend` fits blends and class biases to
-drawn probabilities of that many members, scores them nested, and tells what deciding early saves.
+`photos` times decoding, resizing and augmenting; `train` a recipe's training steps; `infer` five folds and their mirrored
+views, of a recipe with random weights, or of a RUN's own checkpoints, with --fast, --agree and --exact, too; `blend` fits
+blends and class biases to drawn probabilities; `folds` plans a table of a million photos. Without a name all but `folds` are
+measured, for effb4_5fold, and what follows from it is recommended: about ten minutes on two cores. Ways are measured in turns,
+in one process; a ratio is the median of those of each round, and beside it are the least and the largest. Photos are drawn,
+unless --data or KIT_DATA names a competition's folder.
 """
 
 import dataclasses
 import functools
+import json
 import math
+import os
 import resource
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from kit.blend import fit, nested, plain_f1
+from kit.blend import fit, nested, plain_f1, uniform
 from kit.console import Parser, Progress, command, say, show_table
+from kit.data import eval_images, find_data, read_eval, train_images
 from kit.early import exact_margins, run
-from kit.errors import KitError
+from kit.errors import KitError, problem
 from kit.folds import assign_folds, imbalance
 from kit.labels import NUM_CLASSES, SHOTS
 from kit.metrics import People
-from kit.recipe import Recipe, load_recipe
-from kit.tables import label_photos, write_plan
+from kit.pixels import Photos, batches_of, cached, cores, decode, default_workers, fit as fit_photo, make_loader, one_pass
+from kit.recipe import Recipe, load_recipe, shipped_recipe
+from kit.tables import file_hash, label_photos, write_plan
+
+if TYPE_CHECKING:
+    import torch
+
+    from kit.members import Checkpoint
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Table:
-    """What was measured, for a person to read."""
+    """What was measured, for a person to read, and as numbers."""
 
     title: str
     columns: list[str]
     rows: list[list[str]]
     summary: str
+    found: dict[str, Any]
 
+
+def in_turns(ways: Mapping[str, Callable[[], Result]], rounds: int, what: str) -> tuple[dict[str, np.ndarray], dict[str, Result]]:
+    """The seconds of each way in each round, (rounds,), and its last result; every other round goes backwards."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    results: dict[str, Result] = {}
+    with Progress(f"bench {what}", len(ways) * rounds, "runs") as progress:
+        for number in range(rounds):
+            for name in (ways if number % 2 == 0 else reversed(list(ways))):
+                started = time.perf_counter()
+                results[name] = ways[name]()
+                times[name].append(time.perf_counter() - started)
+                progress.advance()
+    return {name: np.array(values) for name, values in times.items()}, results
+
+
+def _ratio(times: np.ndarray, base: np.ndarray) -> str:
+    """How many times as long as the base it took, round by round: the median, and the least and the largest."""
+    ratios = times / base
+    return f"{np.median(ratios):.2f} ({ratios.min():.2f} {ratios.max():.2f})"
+
+
+def _clock(device: "torch.device") -> float:
+    """The time when a device has done all that it was given."""
+    import torch
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+# ---------------------------------------------------------------- planning
 
 def drawn_photos(people: int, seed: int = 0) -> pd.DataFrame:
     """A table `image, person, age, label` of `people` people with seven photos each, ages as in the competition."""
@@ -64,8 +106,8 @@ def drawn_photos(people: int, seed: int = 0) -> pd.DataFrame:
     return photos[["image", "person", "age", "label"]]
 
 
-def bench_folds(people: int) -> dict[str, float]:
-    """Seconds of each stage of planning 5 folds for a drawn table, and the process's peak memory in MB."""
+def bench_folds(people: int) -> Table:
+    """Seconds of each stage of planning 5 folds for a drawn table, without photos, and the process's peak memory."""
     seconds: dict[str, float] = {}
 
     def timed(name: str, work: Callable[[], Result]) -> Result:
@@ -82,159 +124,358 @@ def bench_folds(people: int) -> dict[str, float]:
         timed("write and read back", lambda: write_plan(Path(folder) / "folds.csv", ordered, {}))
     if unbalanced:
         raise KitError(f"the plan is not balanced: {unbalanced[0]}")
-    return seconds | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Table(f"Planning {len(photos):,} photos of {people:,} people", ["stage", "seconds"],
+                 [[name, f"{value:.2f}"] for name, value in (seconds | {"all": sum(seconds.values())}).items()],
+                 f"peak memory {peak:,.0f} MB", {"seconds": seconds, "peak_MB": peak})
 
 
-def _draw(data: Path, photos: int) -> tuple[Path, list[str]]:
-    """So many drawn training photos: the folder that they lie below, and their names."""
-    from kit.data import train_images
-    from kit.sample import draw_sample
-    draw_sample(data, people=max(50, math.ceil(photos / len(SHOTS))), eval_people=1)
+# ---------------------------------------------------------------- photos
+
+def _training_photos(data: Path | None, folder: Path, photos: int) -> tuple[Path, list[str]]:
+    """So many training photos, the competition's or drawn ones: the folder that they lie below, and their names."""
+    if data is None:
+        from kit.sample import draw_sample
+        data = folder / "data"
+        draw_sample(data, people=max(50, math.ceil(photos / len(SHOTS))), eval_people=1)
     root = train_images(data)
-    return root, sorted(f"{p.parent.name}/{p.name}" for p in root.glob("*/[!.]*"))[:photos]
+    return root, sorted(f"{path.parent.name}/{path.name}" for path in root.glob("*/[!.]*"))[:photos]
 
 
-def bench_train(recipe: Recipe, pairs: int, steps: int, device_name: str | None = None, workers: int | None = None) -> Table:
-    """Photos a second of training a recipe on drawn photos, and the share of time spent waiting for them.
+def augment_on_device(photos: "torch.Tensor") -> "torch.Tensor":
+    """Geometry and colour of a batch (N, 3, height, width) in 0..1 at once, about as the recipes' transforms have them."""
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
+    n = len(photos)
 
-    Measured in `pairs` of `steps` steps each: as `kit.train` does it, and the same loop without channels-last layout, pixel
-    cache and choice of precision. Weights are random.
+    def uniform_(low: float, high: float) -> torch.Tensor:
+        return torch.empty(n, device=photos.device).uniform_(low, high)
+    angle, scale, mirror = uniform_(-0.17, 0.17), uniform_(0.9, 1.1), uniform_(-1, 1).sign()
+    rows = [torch.stack([angle.cos() * mirror / scale, -angle.sin() / scale, uniform_(-0.1, 0.1)], dim=1),
+            torch.stack([angle.sin() * mirror / scale, angle.cos() / scale, uniform_(-0.1, 0.1)], dim=1)]
+    grid = affine_grid(torch.stack(rows, dim=1), list(photos.shape), align_corners=False)
+    moved = grid_sample(photos, grid, padding_mode="reflection", align_corners=False)
+    bright, contrast, colour = (uniform_(0.8, 1.2)[:, None, None, None] for _ in range(3))
+    grey = moved.mean(dim=1, keepdim=True)
+    moved = (grey + (moved - grey) * colour - 0.5) * contrast + 0.5
+    return (moved * bright + 0.02 * torch.randn_like(moved)).clamp(0, 1)
+
+
+def bench_photos(recipe: Recipe, rounds: int, data: Path | None = None, device_name: str | None = None) -> Table:
+    """Photos a second of decoding, of resizing as a recipe has it, and of its augmentation, each beside other ways."""
+    import cv2
+    import torch
+    from PIL import Image
+
+    from kit.device import choose_device, to_device
+    from kit.pixels import FRAME
+    device, geometry = choose_device(device_name), recipe.geometry
+    height, width = geometry.size
+    with tempfile.TemporaryDirectory() as folder:
+        root, images = _training_photos(data, Path(folder), 128)
+        paths = [root / image for image in images]
+        share = geometry.crop[0] / FRAME[0], geometry.crop[1] / FRAME[1]
+
+        def pil() -> None:
+            for path in paths:
+                with Image.open(path) as file:
+                    photo = file.convert("RGB")
+                w, h = photo.size
+                left, top = w * (1 - share[1]) / 2, h * (1 - share[0]) / 2
+                np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR, (left, top, w - left, h - top)))
+
+        def opencv() -> None:
+            for path in paths:
+                photo = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB))
+                h, w = photo.shape[:2]
+                left, top = round(w * (1 - share[1]) / 2), round(h * (1 - share[0]) / 2)
+                cv2.resize(photo[top:h - top, left:w - left], (width, height))
+
+        cache = cached(Path(folder) / "pixels", root, images, geometry)
+        if cache is None:
+            raise KitError("kit.bench photos: the temporary folder has no room for a pixel cache; set TMPDIR to another disk")
+        decoded = [decode(path)[0] for path in paths]
+        kept, plain = Photos(root, images, [geometry], cache=cache), [fit_photo(photo, geometry) for photo in decoded]
+        batch = torch.from_numpy(np.stack(plain[:32]))
+        transform = recipe.augment() if recipe.augment else None
+
+        def augmented() -> None:
+            for photo in plain:
+                transform(image=photo)  # type: ignore[misc]
+
+        def on_device() -> None:
+            for _ in range(4):
+                augment_on_device(to_device(batch, device))
+            _clock(device)
+
+        groups: dict[str, dict[str, Callable[[], Any]]] = {
+            "decode": {"the kit's (PIL)": lambda: [decode(path) for path in paths],
+                       "OpenCV": lambda: [cv2.imread(str(path)) for path in paths]},
+            "decode, crop, resize": {"the kit's (PIL, then OpenCV)": lambda: [fit_photo(decode(p)[0], geometry) for p in paths],
+                                     "PIL alone": pil, "OpenCV alone": opencv,
+                                     "from the kit's pixel cache": lambda: [kept[i] for i in range(len(paths))]},
+            "augment": {"albumentations, as the recipe": augmented, f"torch on {device}, 32 at once": on_device}}
+        if transform is None:
+            del groups["augment"]
+        rows, found = [], {}
+        for stage, ways in groups.items():
+            times, _ = in_turns(ways, rounds, stage)
+            base = next(iter(times.values()))
+            for name, own in times.items():
+                found[f"{stage}: {name}"] = len(paths) / float(np.median(own))
+                rows.append([f"{stage}: {name}", f"{len(paths) / np.median(own):,.0f}", _ratio(own, base)])
+    return Table(f"Photos of {'the competition' if data else 'the drawn sample'} at {height} x {width}, one process; medians of "
+                 f"{rounds}", ["", "photos/s", "times the first one's time"], rows,
+                 "OpenCV is fast, but returns a photo whose file ends too early half grey, without an error", found)
+
+
+# ---------------------------------------------------------------- training
+
+def _timed_steps(batches: Iterable[Any], work: Callable[[Any], Any], steps: int, device: "torch.device") -> tuple[float, float]:
+    """Seconds of the steps after the first, which starts the loader and sets things up, and of waiting for photos in them."""
+    waited = started = asked = 0.0
+    for n, batch in enumerate(batches):
+        waited += time.perf_counter() - asked if n else 0.0
+        work(batch)
+        asked = _clock(device)
+        started = started or asked
+        if n == steps:
+            break
+    return asked - started, waited
+
+
+def bench_train(recipe: Recipe, rounds: int, steps: int, data: Path | None = None, device_name: str | None = None,
+                workers: int | None = None) -> Table:
+    """Photos a second of training a recipe, and the share of time spent waiting for them; weights are random.
+
+    Each round takes `steps` steps as `kit.train` does them, as the same loop without layout, cache, memory kept, or choice
+    of precision, and with timm's own loader, transforms and model.
     """
+    import timm
     import torch
 
-    from kit.learn import EpochBatches, Learner, enough_memory
-    from kit.pixels import Photos, cached, default_workers, make_loader, one_pass
     from kit.device import choose_device
+    from kit.learn import EpochBatches, Learner, enough_memory
     recipe = dataclasses.replace(recipe, pretrained=False, accumulate=1)
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
-    times: dict[str, list[tuple[float, float]]] = {"as kit.train does it": [], "without layout, cache, precision": []}
     with tempfile.TemporaryDirectory() as folder, enough_memory(recipe, device):
-        root, images = _draw(Path(folder) / "data", recipe.batch_size * (steps + 1))
+        root, images = _training_photos(data, Path(folder), recipe.batch_size * (steps + 1))
         labels = torch.arange(len(images)) % NUM_CLASSES
         cache = cached(Path(folder) / "pixels", root, images, recipe.geometry)
-
-        def clock() -> float:
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            return time.perf_counter()
-
-        def epoch(name: str, learner: Learner, loader: Any) -> None:
-            """One epoch, its first step untimed: it starts the loader and warms up."""
-            waited, started, asked = 0.0, 0.0, 0.0
-            for n, (at, (photos,)) in enumerate(one_pass(loader)):
-                waited += time.perf_counter() - asked if n else 0.0
-                learner.step([(photos, labels[at])], recipe.lr, n)
-                asked = clock()
-                started = started or asked
-            times[name].append((clock() - started, waited))
-
         learners = [Learner(recipe, np.ones(NUM_CLASSES), device, plain) for plain in (False, True)]
-        loaders = [make_loader(Photos(root, images, [recipe.geometry], recipe.augment, kept),
-                               EpochBatches(recipe, labels.numpy(), 0), workers, device) for kept in (cache, None)]
-        with Progress("bench train", 2 * pairs, "epochs") as progress:
-            for pair in range(pairs):
-                for which in ((0, 1) if pair % 2 == 0 else (1, 0)):  # neither always comes second
-                    epoch(list(times)[which], learners[which], loaders[which])
-                    progress.advance()
-    measured = {name: np.array(values) for name, values in times.items()}
-    ratios = np.divide(*(values[:, 0] for values in reversed(measured.values())))
+
+        def own(plain: bool) -> tuple[float, float]:
+            learner = learners[plain]
+            loader = make_loader(Photos(root, images, [recipe.geometry], recipe.augment, None if plain else cache),
+                                 EpochBatches(recipe, labels.numpy(), 0), workers, device)
+            return _timed_steps(one_pass(loader), lambda batch: learner.step([(batch[1][0], labels[batch[0]])], recipe.lr, 0),
+                                steps, device)
+
+        _link(root, images, Path(folder) / "timm" / "photos")
+        model = timm.create_model(recipe.model, num_classes=NUM_CLASSES).to(device).train()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr)
+
+        def step(batch: Any) -> None:
+            photos, targets = batch[0].to(device), batch[1].to(device)
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(photos), targets, label_smoothing=recipe.label_smoothing).backward()
+            optimizer.step()
+
+        def timms() -> tuple[float, float]:
+            loader = _timm_loader(Path(folder) / "timm", recipe.size, recipe.batch_size, workers, device, True)
+            return _timed_steps(loader, step, steps, device)
+
+        _, found = _rounds({"kit.train": functools.partial(own, False),
+                            "the same without what makes it fast": functools.partial(own, True),
+                            "timm's loader and model": timms}, rounds, "train")
+        memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else \
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    base = found["kit.train"][:, 0]
     rows = [[name, f"{recipe.batch_size * steps / np.median(values[:, 0]):.2f}",
-             f"{100 * np.median(values[:, 1] / values[:, 0]):.1f} %"] for name, values in measured.items()]
+             f"{100 * np.median(values[:, 1] / values[:, 0]):.1f} %", _ratio(values[:, 0], base)]
+            for name, values in found.items()]
+    precision = str(learners[0].precision).removeprefix("torch.")
     return Table(f"Training {recipe.name} ({recipe.model}, {recipe.size[0]} x {recipe.size[1]}, batches of {recipe.batch_size}, "
-                 f"{device}, {str(learners[0].precision).removeprefix('torch.')}), medians of {pairs} pairs",
-                 ["loop", "photos/s", "waiting for data"], rows,
-                 f"{np.median(ratios):.2f} times as fast (pairs: {' '.join(f'{ratio:.2f}' for ratio in ratios)})")
+                 f"{device}, {precision}), medians of {rounds}",
+                 ["loop", "photos/s", "waiting for data", "times kit.train's time"], rows,
+                 f"peak memory of all three {memory / 1e9:.1f} GB",
+                 {"precision": precision, "batch_size": recipe.batch_size, "peak_bytes": memory,
+                  "photos_per_second": {n: recipe.batch_size * steps / float(np.median(v[:, 0])) for n, v in found.items()},
+                  "waiting": {n: float(np.median(v[:, 1] / v[:, 0])) for n, v in found.items()}})
 
 
-def matrix_peak(device: Any, precision: Any) -> float:
+def _rounds(ways: Mapping[str, Callable[[], tuple[float, float]]], rounds: int,
+            what: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Like `in_turns`, for ways that time themselves: what each returned in each round, (rounds, 2)."""
+    told: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    times, _ = in_turns({name: (lambda n=name, w=way: told[n].append(w())) for name, way in ways.items()},  # type: ignore[misc]
+                        rounds, what)
+    return times, {name: np.array(values) for name, values in told.items()}
+
+
+def _link(root: Path, images: Sequence[str], folder: Path) -> None:
+    """Photos below `root` in one folder, as a loader of folders wants them."""
+    folder.mkdir(parents=True)
+    for n, image in enumerate(images):
+        (folder / f"{n:06d}{Path(image).suffix}").symlink_to((root / image).resolve())
+
+
+def _timm_loader(folder: Path, size: tuple[int, int], batch: int, workers: int, device: "torch.device", training: bool) -> Any:
+    """timm's loader of the photos below a folder, as its own scripts make it, at a size (height, width)."""
+    from timm.data import ImageDataset, create_loader  # type: ignore[attr-defined]
+    return create_loader(ImageDataset(str(folder)), (3, *size), batch, is_training=training, use_prefetcher=False,
+                         num_workers=workers, interpolation="bilinear", crop_pct=1.0, persistent_workers=False,
+                         pin_memory=device.type == "cuda", device=device)
+
+
+# ---------------------------------------------------------------- inference
+
+def matrix_peak(device: "torch.device", precision: "torch.dtype") -> float:
     """GFLOP/s of multiplying two matrices of 4,096 x 4,096 in a precision: what a network can at best come near."""
     import torch
     side, best = 4096, 0.0
     a = torch.randn(side, side, device=device).to(precision)
     for _ in range(4):
-        started = time.perf_counter()
-        product = a @ a
-        float(product[0, 0])  # waits for a GPU
-        best = max(best, 2 * side**3 / (time.perf_counter() - started) / 1e9)
+        started = _clock(device)
+        a @ a
+        best = max(best, 2 * side**3 / (_clock(device) - started) / 1e9)
     return best
 
 
-def bench_infer(recipe: Recipe, pairs: int, photos: int, device_name: str | None = None, workers: int | None = None) -> Table:
-    """Passes a second of five folds and two views of a recipe over drawn photos; a pass is a photo, a fold and a view.
+def _run_checkpoints(folder: Path, place: Path) -> list["Checkpoint"]:
+    """A run's checkpoints, copied to a place where nothing is kept beside them yet."""
+    from kit.checkpoint import read_card
+    from kit.members import Checkpoint
+    found = []
+    for path in sorted(folder.glob("fold*/best.safetensors")):
+        target = place / "runs" / folder.resolve().name / path.parent.name / path.name
+        target.parent.mkdir(parents=True)
+        shutil.copyfile(path, target)
+        found.append(Checkpoint(target, read_card(target), file_hash(target)))
+    if not found:
+        raise problem(folder, "holds no checkpoint", remedy="name a recipe's file or a trained run's folder")
+    if len({(c.card.model, c.card.geometry) for c in found}) > 1:
+        raise problem(folder, "holds folds of different networks", remedy="name a run of one recipe")
+    return found
 
-    Measured `pairs` times in turn: as `kit.ensemble` does it; a plain loop over folds and views, each with its own pass of the
-    loader, in fp32; and ttach's wrapper around each fold with its own pass of the loader. Weights are random.
+
+def bench_infer(source: Recipe | Path, rounds: int, photos: int, data: Path | None = None, device_name: str | None = None,
+                workers: int | None = None) -> Table:
+    """Passes a second of folds and two views over photos; a pass is a photo, a fold and a view.
+
+    Of a recipe five folds with random weights: networks alone, as `kit.ensemble` runs them. Of a run's folder (which needs
+    `data`) the ensemble as a whole, from checkpoints to classes, in full, with `--fast`, `--agree .998` where so few photos
+    allow it, and `--exact`. Beside it a plain loop over folds and views, each with its own pass of the loader, in fp32; ttach's
+    wrapper around each fold with its own pass; and the same with timm's loader and model.
     """
     import torch
     import ttach
 
-    from kit.device import choose_device, choose_precision, to_device
-    from kit.members import BATCH_SIZE
+    from kit.checkpoint import load
+    from kit.device import choose_device, to_device
+    from kit.ensemble import Settings, blend_early, blend_in_full
+    from kit.fast import Ready, measured_way, photos_per_second
+    from kit.members import BATCH_SIZE, Engine, Member
     from kit.models import Network, cost
-    from kit.pixels import Photos, batches_of, default_workers, make_loader, one_pass
     from kit.predict import predict
     from kit.views import make_views
-    folds, views, device = 5, make_views("hflip"), choose_device(device_name)
+    device, views = choose_device(device_name), make_views("hflip")
+    engine = Engine(device_name, workers)
     workers = default_workers(device.type) if workers is None else workers
-    networks, laid = ([Network(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam") for _ in range(folds)]
-                      for _ in range(2))
-    for network, twin in zip(laid, networks):
-        network.load_state_dict(twin.state_dict())
-        twin.to(device).eval()
-        network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    with tempfile.TemporaryDirectory() as folder:
-        root, images = _draw(Path(folder) / "data", photos)
+    with tempfile.TemporaryDirectory() as temporary:
+        place, checkpoints = Path(temporary), list["Checkpoint"]()
+        if isinstance(source, Path):
+            if data is None:
+                raise KitError("kit.bench infer: a run's own photos are needed; name the competition's folder with --data")
+            checkpoints = _run_checkpoints(source, place)
+            networks = [load(checkpoint.path, device) for checkpoint in checkpoints]
+            card = checkpoints[0].card
+            name, model, geometry, head, cosine = source.resolve().name, card.model, card.geometry, card.head, card.cosine
+            root, images = eval_images(data), read_eval(data)[:photos]
+        else:
+            name, model, geometry, head, cosine = source.name, source.model, source.geometry, source.head, source.loss == "ldam"
+            networks = [Network(model, geometry, head, cosine).to(device).eval() for _ in range(5)]
+            root, images = _training_photos(data, place, photos)
+        plains = [Network(model, geometry, head, cosine).to(device).eval() for _ in networks]
+        for twin, network in zip(plains, networks):
+            twin.load_state_dict(network.state_dict())
+        way = measured_way(model, geometry, head, cosine, device)
+        _link(root, images, place / "timm" / "photos")
 
         def loader() -> Any:
-            return make_loader(Photos(root, images, [recipe.geometry]), batches_of(len(images), BATCH_SIZE), workers, device)
+            return make_loader(Photos(root, images, [geometry]), batches_of(len(images), BATCH_SIZE), workers, device)
 
-        def kit() -> np.ndarray:
-            return predict(laid, loader(), views, device)[0].mean(axis=(0, 1))
+        def alone() -> np.ndarray:
+            laid = (network.to(memory_format=torch.channels_last) for network in networks)  # type: ignore[call-overload]
+            batches = engine.loader(Photos(root, images, [geometry]), device, way.photos)
+            return predict((Ready(network, way) for network in laid), batches, views, device)[0].mean(axis=(0, 1)).argmax(axis=1)
 
-        def plain() -> np.ndarray:
+        def ensemble(settings: Settings, exact: bool = False) -> np.ndarray:
+            for kept in place.glob("runs/*/*/p*-*.npz"):
+                kept.unlink()
+            shutil.rmtree(place / "runs" / "pixels", ignore_errors=True)
+            members, rule = [Member(name, tuple(checkpoints))], uniform("mean", 1)
+            with_exact = dataclasses.replace(engine, exact=exact)
+            if settings.fast:
+                return blend_early(members, rule, data, images, settings, with_exact, [0.0]).classes  # type: ignore[arg-type]
+            return blend_in_full(members, rule, data, images, settings, with_exact).classes  # type: ignore[arg-type]
+
+        def loop(batches: Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]], wrapped: bool) -> np.ndarray:
             total = np.zeros((len(images), NUM_CLASSES))
             with torch.no_grad():
-                for network in networks:
-                    for view in views.values():
-                        for at, (batch,) in one_pass(loader()):
-                            total[at.numpy()] += network(view(to_device(batch, device).contiguous())).softmax(dim=1).cpu().numpy()
-            return total / (folds * len(views))
+                for network in plains:
+                    softmax = torch.nn.Sequential(network, torch.nn.Softmax(dim=1))
+                    wrapper = ttach.ClassificationTTAWrapper(softmax, ttach.Compose([ttach.HorizontalFlip()]))
+                    for view in [lambda seen: seen] if wrapped else views.values():
+                        for at, seen in batches():
+                            total[at.numpy()] += (wrapper if wrapped else softmax)(view(seen)).cpu().numpy()
+            return total.argmax(axis=1)
 
-        def wrapper() -> np.ndarray:
-            total = np.zeros((len(images), NUM_CLASSES))
-            with torch.no_grad():
-                for network in networks:
-                    wrapped = ttach.ClassificationTTAWrapper(torch.nn.Sequential(network, torch.nn.Softmax(dim=1)),
-                                                             ttach.Compose([ttach.HorizontalFlip()]))
-                    for at, (batch,) in one_pass(loader()):
-                        total[at.numpy()] += wrapped(to_device(batch, device).contiguous()).cpu().numpy()
-            return total / folds
+        def own_batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+            for at, (batch,) in one_pass(loader()):
+                yield at, to_device(batch, device).contiguous()
 
-        ways = {"kit.ensemble": kit, "a loop over folds and views": plain, "ttach's wrapper a fold": wrapper}
-        times: dict[str, list[float]] = {name: [] for name in ways}
-        found: dict[str, np.ndarray] = {}
-        with Progress("bench infer", len(ways) * pairs, "runs") as progress:
-            for pair in range(pairs):
-                for name in (ways if pair % 2 == 0 else reversed(ways)):
-                    started = time.perf_counter()
-                    found[name] = ways[name]()
-                    times[name].append(time.perf_counter() - started)
-                    progress.advance()
-    passes = len(images) * folds * len(views)
-    ours = np.array(times["kit.ensemble"])
-    rows = [[name, f"{passes / np.median(own):.1f}", f"{np.median(np.array(own) / ours):.2f}",
-             " ".join(f"{ratio:.2f}" for ratio in np.array(own) / ours),
-             f"{np.abs(found[name] - found['kit.ensemble']).max():.1g}"] for name, own in times.items()]
-    precision = choose_precision(device, networks[0].parameters_count)
-    peak = matrix_peak(device, precision)
-    reached = passes / np.median(ours) * cost(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam")[1]
-    return Table(f"{folds} folds x {len(views)} views of {recipe.name} ({recipe.model}, {recipe.size[0]} x {recipe.size[1]}), "
-                 f"{len(images)} photos, {device}, {str(precision).removeprefix('torch.')}; medians of {pairs}",
-                 ["way", "passes/s", "times the kit's time", "each", "probabilities differ by"], rows,
-                 f"{reached:,.0f} GFLOP/s, decoding included, of {peak:,.0f} that this machine multiplies matrices with "
-                 f"({reached / peak:.0%})")
+        def timms_batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+            at = 0
+            for batch, _ in _timm_loader(place / "timm", geometry.size, BATCH_SIZE, workers, device, False):
+                yield torch.arange(at, at + len(batch)), batch.to(device)
+                at += len(batch)
 
+        ways: dict[str, Callable[[], np.ndarray]] = {"kit.ensemble": alone}
+        if checkpoints:
+            plain = Settings(tta="hflip")
+            ways = {"kit.ensemble": lambda: ensemble(plain),
+                    "--fast": lambda: ensemble(dataclasses.replace(plain, fast=True)),
+                    "--agree .998": lambda: ensemble(dataclasses.replace(plain, fast=True, agree=0.998)),
+                    "--exact": lambda: ensemble(plain, exact=True)}
+            try:
+                from kit.early import sample_size
+                sample_size(len(images), 0.998)
+            except KitError:
+                del ways["--agree .998"]  # so few photos would have to be run in full
+        ways |= {"a loop over folds and views": lambda: loop(own_batches, False),
+                 "ttach's wrapper a fold": lambda: loop(own_batches, True),
+                 "timm's loader, a loop": lambda: loop(timms_batches, False)}
+        times, classes = in_turns(ways, rounds, "infer")
+        forward = photos_per_second(Ready(networks[0], way), device)
+    passes = len(images) * len(networks) * len(views)
+    truth = classes["a loop over folds and views"]
+    same = {other: float(np.mean(own == truth)) for other, own in classes.items() if not other.startswith("timm")}
+    rows = [[other, f"{passes / np.median(own):.1f}", _ratio(times["a loop over folds and views"], own),
+             f"{same[other]:.2%}" if other in same else "its own pixels"] for other, own in times.items()]
+    peak, gflop = matrix_peak(device, way.precision), cost(model, geometry, head, cosine)[1]
+    return Table(f"{len(networks)} folds x {len(views)} views of {name} ({model}, {geometry.size[0]} x {geometry.size[1]}), "
+                 f"{len(images)} photos, {device}, {way.name}, {way.photos} at once; medians of {rounds}",
+                 ["way", "passes/s", "times as fast as the loop", "classes as the loop's"], rows,
+                 f"a network alone takes {forward:.1f} photos/s, {forward * gflop:,.0f} GFLOP/s of the {peak:,.0f} that this "
+                 f"machine multiplies matrices with in {way.name} ({forward * gflop / peak:.0%})",
+                 {"way": way.describe(), "passes_per_second": {n: passes / float(np.median(t)) for n, t in times.items()},
+                  "times_the_loop": {n: float(np.median(times["a loop over folds and views"] / t)) for n, t in times.items()},
+                  "same_classes": same, "forward_photos_per_second": forward, "gflops": forward * gflop, "matrix_gflops": peak})
+
+
+# ---------------------------------------------------------------- blends
 
 def drawn_members(people: int, members: int, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
     """Probabilities (members, N, 18) float32 whose errors correlate, and the photos they are of, with `label` and `fold`."""
@@ -280,51 +521,88 @@ def bench_blend(people: int, members: int) -> Table:
     return Table(f"Blending {members} members x {len(photos):,} photos x {NUM_CLASSES} classes",
                  ["", "s once", "s with five nested", "in-sample", "nested"], rows,
                  f"deciding early, the first {count} members: {1 - taken.mean() / count:.1%} of the passes saved; peak memory "
-                 f"{peak:,.0f} MB")
+                 f"{peak:,.0f} MB",
+                 {"seconds_nested": {row[0]: float(row[2]) for row in rows}, "saved": float(1 - taken.mean() / count),
+                  "peak_MB": peak})
+
+
+def recommended(photos: Table, training: Table, inference: Table, device_type: str) -> str:
+    """The batch sizes, precision and workers that the measurements speak for."""
+    way = inference.found["way"]
+    rate = training.found["photos_per_second"]["kit.train"]
+    feed = photos.found["decode, crop, resize: from the kit's pixel cache"]
+    augment = photos.found.get("augment: albumentations, as the recipe", math.inf)
+    each = 1 / (1 / feed + 1 / augment)  # photos a second that one loader process makes
+    workers = min(cores() - 1, math.ceil(1.2 * rate / each)) if device_type == "cuda" else 0
+    return (f"recommended here: training in {training.found['precision']} with batches of {training.found['batch_size']}, "
+            f"--workers {workers} (a process makes {each:,.0f} augmented photos/s, a step takes {rate:,.1f}); inference in "
+            f"{way['precision']}, {way['photos']} photos at once, as kit.ensemble does by itself")
+
+
+def bench_all(recipe: Recipe, args: Any, data: Path | None) -> list[Table]:
+    """Photos, training, inference and blending, and what follows from them."""
+    from kit.device import choose_device
+    tables = [bench_photos(recipe, args.pairs, data, args.device),
+              bench_train(recipe, args.pairs, args.steps, data, args.device, args.workers),
+              bench_infer(recipe, args.pairs, args.photos, data, args.device, args.workers),
+              bench_blend(args.people or 2700, min(args.members, 20))]
+    advice = recommended(tables[0], tables[1], tables[2], choose_device(args.device).type)
+    return [*tables[:3], dataclasses.replace(tables[3], summary=f"{tables[3].summary}\n{advice}")]
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(prog="kit.bench", description=__doc__)
-    parser.add_argument("what", choices=["folds", "train", "infer", "blend"], help="what to measure")
-    parser.add_argument("recipe", type=Path, nargs="?", help="for train and infer: a recipe file")
+    parser.add_argument("what", nargs="?", choices=["all", "photos", "train", "infer", "blend", "folds"], default="all",
+                        help="what to measure (default: all but folds)")
+    parser.add_argument("recipe", type=Path, nargs="?", metavar="RECIPE|RUN",
+                        help="a recipe's file (default: effb4_5fold), or for infer a trained run's folder")
+    parser.add_argument("--data", help="for real photos, the competition's folder (default: $KIT_DATA, else drawn ones)")
     parser.add_argument("--people", type=int,
                         help="people in the table (default: for folds 142858, a million photos; for blend 2700)")
     parser.add_argument("--members", type=int, default=100, help="for blend: members (default: 100)")
-    parser.add_argument("--pairs", type=int, default=3, help="pairs of measurements (default: 3)")
-    parser.add_argument("--steps", type=int, default=2, help="steps of each one (default: 2)")
-    parser.add_argument("--photos", type=int, default=64, help="for infer: photos (default: 64)")
+    parser.add_argument("--pairs", type=int, default=3, help="rounds of measurements (default: 3)")
+    parser.add_argument("--steps", type=int, default=2, help="for train: steps in each one (default: 2)")
+    parser.add_argument("--photos", type=int, default=24, help="for infer: photos (default: 24)")
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
     parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
+    parser.add_argument("--json", action="store_true", help="print numbers, for a program to read, instead of tables")
     args = parser.parse_args(argv)
-    for name, value in (("pairs", args.pairs), ("steps", args.steps), ("photos", args.photos)):
-        if not 1 <= value <= 1000:
-            raise KitError(f"--{name} {value}: take 1 to 1000")
-    if args.what in ("train", "infer"):
-        if args.recipe is None:
-            raise KitError(f"kit.bench {args.what}: name a recipe, such as recipes/effb4_5fold.py")
-        recipe = load_recipe(args.recipe)
-        table = (bench_train(recipe, args.pairs, args.steps, args.device, args.workers) if args.what == "train" else
-                 bench_infer(recipe, args.pairs, args.photos, args.device, args.workers))
+    for name, value, most in (("pairs", args.pairs, 1000), ("steps", args.steps, 1000), ("photos", args.photos, 100_000)):
+        if not 1 <= value <= most:
+            raise KitError(f"--{name} {value}: take 1 to {most}")
+    if not 2 <= args.members <= 1000:
+        raise KitError(f"--members {args.members}: take 2 to 1000")
+    if args.workers is not None and args.workers < 0:
+        raise KitError(f"--workers {args.workers}: take 0 or more")
+    if args.what == "folds":
+        people = args.people or 142_858
+        if not 1000 <= people <= 2_000_000:
+            raise KitError(f"--people {people}: take 1000, so that every class has enough people, to 2000000")
+    elif not 50 <= (args.people or 2700) <= 20_000:
+        raise KitError(f"--people {args.people}: for blend take 50 to 20000")
+    path = args.recipe or shipped_recipe("effb4_5fold")
+    if path.is_dir() and args.what != "infer":
+        raise problem(path, "is a folder", remedy="name a recipe's file; a trained run's folder is for kit.bench infer")
+    data = find_data(args.data) if args.data or os.environ.get("KIT_DATA") else None
+    if args.what in ("blend", "folds"):
+        tables = [bench_blend(args.people or 2700, args.members) if args.what == "blend" else bench_folds(people)]
+    elif path.is_dir():
+        tables = [bench_infer(path, args.pairs, args.photos, data, args.device, args.workers)]
+    else:
+        recipe = load_recipe(path)
+        tables = {"all": lambda: bench_all(recipe, args, data),
+                  "photos": lambda: [bench_photos(recipe, args.pairs, data, args.device)],
+                  "train": lambda: [bench_train(recipe, args.pairs, args.steps, data, args.device, args.workers)],
+                  "infer": lambda: [bench_infer(recipe, args.pairs, args.photos, data, args.device, args.workers)],
+                  }[args.what]()
+    if args.json:
+        return say(json.dumps({table.title: table.found for table in tables}, indent=1))
+    for n, table in enumerate(tables):
+        say() if n else None
         show_table(table.title, table.columns, table.rows)
-        return say(table.summary, style="bold")
-    if args.what == "blend":
-        if not 2 <= args.members <= 1000:
-            raise KitError(f"--members {args.members}: take 2 to 1000")
-        if not 50 <= (args.people or 2700) <= 20_000:
-            raise KitError(f"--people {args.people}: for blend take 50 to 20000")
-        table = bench_blend(args.people or 2700, args.members)
-        show_table(table.title, table.columns, table.rows)
-        return say(table.summary, style="bold")
-    args.people = args.people or 142_858
-    if not 1000 <= args.people <= 2_000_000:
-        raise KitError(f"--people {args.people}: take 1000, so that every class has enough people, to 2000000")
-    result = bench_folds(args.people)
-    peak = result.pop("peak MB")
-    show_table(f"Planning {args.people * len(SHOTS):,} photos of {args.people:,} people", ["stage", "seconds"],
-               [[name, f"{value:.2f}"] for name, value in result.items()], ["all", f"{sum(result.values()):.2f}"])
-    say(f"peak memory {peak:,.0f} MB")
+        say(table.summary, style="bold")
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def profiled(device: "torch.device | None", prefix: Path | None = None) -> Itera
     activities = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * (device.type == "cuda")]
     try:
         with profile(activities=activities, record_shapes=True, with_flops=True, on_trace_ready=keep,
-                     schedule=schedule(wait=_SKIP, warmup=0, active=_TRACED, repeat=1)) as own.tracer:
+                     schedule=schedule(wait=0, warmup=_SKIP, active=_TRACED, repeat=1)) as own.tracer:
             own.turn()
             _active = own
             try:

@@ -1,0 +1,305 @@
+"""Networks made ready for inference: 16 bits, the probe and what it keeps, close calls in fp32, memory, profiles."""
+
+import gzip
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from test_models import settled
+
+import kit.device
+import kit.fast
+import kit.members
+from kit.data import eval_images, read_eval
+from kit.device import choose_device, free_memory
+from kit.early import leads, settle
+from kit.ensemble import main
+from kit.fast import Ready, Way, exact_way, probe, read_way, ready
+from kit.members import Engine, find_members, predict_passes
+from kit.models import Network
+from kit.pixels import Geometry
+from kit.predict import predict
+from kit.profile import profiled, stage, staged, step
+from kit.train import main as train_main
+
+CPU = torch.device("cpu")
+HALF, FULL = Way(torch.bfloat16, 4), Way(torch.float32, 4)
+measured_way = kit.fast.measured_way  # before the tests' own is in its place
+
+
+@pytest.fixture
+def halved(monkeypatch):
+    """Networks run in bf16, as on a machine where it pays."""
+    monkeypatch.setattr(kit.fast, "measured_way", lambda *_: HALF)
+
+
+@pytest.fixture
+def copy(world, tmp_path):
+    """A copy of the world's runs without kept probabilities."""
+    shutil.copytree(world.runs, tmp_path / "w" / "runs", ignore=shutil.ignore_patterns("probs-*", "part-*", "oof-*", "pixels"))
+    return tmp_path / "w"
+
+
+def arguments(copy, world, *options):
+    return [str(a) for a in (copy / "runs" / "small", "--data", world.data, "--plan", world.plan_path, "--device", "cpu",
+                             "--out", copy / "s.csv", *options)]
+
+
+# ------------------------------------------------------------ 16 bits
+
+@pytest.mark.parametrize("model, size, head", [
+    ("test_efficientnet", (96, 72), "classes"), ("test_resnet", (96, 72), "tasks"),
+    ("mobilenetv3_small_100", (64, 48), "ordinal"), ("densenet121", (64, 64), "classes"), ("test_convnext", (64, 64), "classes"), ("test_vit", (160, 160), "classes"),
+    ("vgg11_bn", (64, 48), "tasks"), ("resnetv2_50", (64, 64), "classes"), ("efficientnet_b0", (64, 48), "ordinal")])
+def test_features_of_16_bits_and_a_head_of_32(model, size, head):
+    torch.manual_seed(1)
+    network = settled(model, size) if head == "classes" else Network(model, Geometry((400, 300), size), head).eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    half, full = Ready(network, HALF), Ready(network, FULL)
+    assert half.halved and not full.halved
+    kinds = {p.dtype for p in half.network.parameters()}
+    assert kinds == {torch.bfloat16, torch.float32}
+    last = half.network.body.get_classifier()
+    assert all(p.dtype == torch.float32 for p in last.parameters())
+    photos = torch.nn.functional.interpolate(torch.rand(3, 3, 8, 6), size, mode="bilinear")
+    with torch.inference_mode():
+        exact = network(photos).softmax(dim=1)
+        assert torch.allclose(full(photos), exact, atol=1e-4)
+        assert 0 < (half(photos) - exact).abs().max() < 0.1
+        assert half(photos).dtype == torch.float32
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())  # itself it is as it was
+
+
+def test_what_cannot_be_parted_or_says_something_else_runs_in_mixed_precision(monkeypatch):
+    network = settled("test_resnet", (64, 48))
+    broken = settled("test_resnet", (64, 48), seed=5)
+    monkeypatch.setattr(kit.fast, "_halved", lambda *_: broken.to(torch.bfloat16))
+    assert not Ready(network, HALF).halved  # of other weights, or of types that do not fit
+    monkeypatch.undo()
+    monkeypatch.setattr(kit.fast, "_halved", lambda *_: None)
+    own = Ready(network, HALF)
+    assert not own.halved and own(torch.rand(1, 3, 64, 48)).sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_one_that_is_ready_stays(world):
+    own = Ready(settled("test_resnet", (64, 48)), HALF)
+    assert ready(own, CPU) is own
+    assert ready(settled("test_resnet", (64, 48)), CPU).way.precision == torch.float32
+
+
+# ------------------------------------------------------------ the probe
+
+def test_the_probe_takes_the_fastest_way_and_prefers_fp32_where_it_is_about_as_fast(monkeypatch):
+    network = settled("test_resnet", (64, 48))
+    monkeypatch.setattr(kit.fast, "half_precision", lambda device: torch.bfloat16)
+
+    def chosen(rates):
+        asked = []
+
+        def rate(own, device):
+            asked.append((own.way.name, own.way.photos))
+            return rates[own.way.name, own.way.photos]
+        monkeypatch.setattr(kit.fast, "photos_per_second", rate)
+        best = next(iter(probe(network, CPU)))
+        return best.name, best.photos, asked
+    b, f = "bfloat16", "float32"
+    assert chosen({(f, 16): 10, (b, 16): 20, (b, 8): 19, (b, 32): 21})[:2] == (b, 16)  # 5 % may be noise
+    assert chosen({(f, 16): 10, (b, 16): 20, (b, 8): 23, (b, 32): 21})[:2] == (b, 8)
+    assert chosen({(f, 16): 10, (b, 16): 11, (f, 8): 10, (f, 32): 12})[:2] == (f, 32)
+    way = chosen({(f, 16): 9000, (f, 8): 9000, (f, 32): 9000})
+    assert way[:2] == (f, 16) and (b, 16) not in way[2]  # decoding takes longer than that
+    monkeypatch.setattr(kit.fast, "half_precision", lambda device: None)
+    assert chosen({(f, 16): 10, (f, 8): 9, (f, 32): 9})[:2] == (f, 16)
+
+    def greedy(own, device):
+        if own.way.photos > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 5.0
+    monkeypatch.setattr(kit.fast, "photos_per_second", greedy)
+    assert next(iter(probe(network, CPU))).photos == 8
+
+
+def test_the_probe_is_said_and_kept(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    of = ("test_efficientnet", Geometry((400, 300), (32, 24)), "classes", False, CPU)
+    torch.manual_seed(3)
+    drawn = torch.get_rng_state()
+    way = measured_way.__wrapped__(*of)
+    assert torch.equal(torch.get_rng_state(), drawn)  # it disturbs nobody's randomness
+    assert "test_efficientnet at 32 x 24 on " in capsys.readouterr().out
+    kept, = (tmp_path / "kfold-kit").iterdir()
+    assert read_way(json.loads(kept.read_text())) == way
+    kept.write_text(json.dumps({"precision": "bfloat16", "photos": 3}))
+    assert measured_way.__wrapped__(*of) == Way(torch.bfloat16, 3) and not capsys.readouterr().out
+    for damaged in ("", "[]", '{"precision": "int8", "photos": 3}', '{"precision": "float32", "photos": 0}'):
+        kept.write_text(damaged)
+        assert measured_way.__wrapped__(*of).photos > 3 and "photos at once" in capsys.readouterr().out
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # where nothing can be kept
+    assert measured_way.__wrapped__(*of).photos > 3
+
+
+def test_exact_is_fp32_and_a_record_has_the_last_word():
+    card = type("Card", (), {"model": "m", "size": (32, 24), "geometry": None, "head": "", "cosine": False})()
+    assert Engine(exact=True, ways={"m 32 x 24": HALF}).way(card, CPU) == exact_way(CPU)
+    assert Engine(ways={"m 32 x 24": HALF}).way(card, CPU) == HALF
+    assert Engine(batch_size=2, ways={"m 32 x 24": HALF}).way(card, CPU) == Way(torch.bfloat16, 2)
+
+
+# ------------------------------------------------------------ close calls
+
+@pytest.mark.parametrize("seed", range(20))
+def test_close_calls_are_settled_exactly(seed):
+    rng = np.random.default_rng(seed)
+    exact = rng.dirichlet(np.full(18, 0.3), 300)
+    gains = np.exp(rng.normal(0, 0.2, 18))
+    noise = rng.uniform(-0.02, 0.02, exact.shape)
+    asked = []
+
+    def again(rows):
+        asked.extend(rows.tolist())
+        return exact[rows], exact[rows]
+    rough = exact + noise
+    ahead = leads(rough, gains, np.zeros(300))
+    settled_, count, error = settle(again, rough, gains, ahead)
+    assert count == len(asked) == len(set(asked)) < 300
+    assert (settled_[asked] == exact[asked]).all()
+    left = np.setdiff1d(np.arange(300), asked)
+    assert (ahead[left] > error).all() and max(ahead[asked]) <= min(ahead[left])
+    assert ((settled_ * gains).argmax(axis=1) == (exact * gains).argmax(axis=1)).all()
+    assert error <= 0.04 * gains.max() + 1e-12
+
+
+def test_leads_by_hand():
+    total, gains = np.array([[0.5, 0.3, 0.1], [0.2, 0.2, 0.2]]), np.array([1.0, 2.0, 1.0])
+    # 0: class 1 has .6, class 0 .5, so .1 ahead; with .04 to come that class 0 may get, .06. 1: .4 over .2.
+    np.testing.assert_allclose(leads(total, gains, np.zeros(2)), [0.1, 0.2])
+    np.testing.assert_allclose(leads(total, gains, np.array([0.04, 0.0])), [0.06, 0.2])
+
+
+@pytest.mark.parametrize("options", [(), ("--fast",), ("--tta", "hflip"), ("--tta", "hflip", "--fast"), ("--blend", "gmean")])
+def test_a_submission_of_16_bits_has_the_classes_of_fp32(copy, world, halved, capsys, options):
+    assert main(arguments(copy, world, "--exact", *options)) == 0
+    exact, record = (copy / "s.csv").read_text(), json.loads((copy / "s.json").read_text())
+    assert "close" not in record and {way["precision"] for way in record["ways"].values()} == {"float32"}
+    for kept in (copy / "runs").glob("small/*/p*-*.npz"):
+        kept.unlink()
+    assert main(arguments(copy, world, "--force", *options)) == 0
+    out, record = capsys.readouterr().out, json.loads((copy / "s.json").read_text())
+    assert (copy / "s.csv").read_text() == exact
+    assert record["ways"] == {"test_efficientnet 32 x 24": {"precision": "bfloat16", "photos": 4}}
+    assert record["close"]["photos"] == 10 and 0 < record["close"]["error"] < 0.1  # of so few all are run again
+    assert "networks run in bfloat16, 4 photos at once" in out and "run again in fp32" in out
+    # A second one runs no network: what was run again is kept, too.
+    assert main(arguments(copy, world, "--force", *options)) == 0
+    assert json.loads((copy / "s.json").read_text())["passes_computed"] == 0
+    assert (copy / "s.csv").read_text() == exact
+
+
+def test_a_record_of_16_bits_is_made_again_to_the_byte_where_the_probe_says_another_way(copy, world, halved, monkeypatch):
+    assert main(arguments(copy, world, "--tta", "hflip")) == 0
+    first = (copy / "s.csv").read_bytes()
+    for kept in (copy / "runs").glob("small/*/p*-*.npz"):
+        kept.unlink()
+    monkeypatch.setattr(kit.fast, "measured_way", lambda *_: pytest.fail("the record says it"))
+    line = ["--from", str(copy / "s.json"), "--data", str(world.data), "--plan", str(world.plan_path), "--out",
+            str(copy / "again.csv")]
+    assert main(line) == 0 and (copy / "again.csv").read_bytes() == first
+    record = json.loads((copy / "s.json").read_text())
+    for damage in ({"ways": {"a": {"precision": "int4", "photos": 1}}}, {"batch_size": "many"}, {"ways": None}):
+        (copy / "bad.json").write_text(json.dumps(record | damage))
+        assert main(["--from", str(copy / "bad.json"), *line[2:-1], str(copy / "bad.csv")]) == 2
+        assert not (copy / "bad.csv").exists()
+
+
+# ------------------------------------------------------------ memory
+
+def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_once(copy, world, monkeypatch):
+    import kit.pixels
+    checkpoints = find_members([copy / "runs" / "small"], world.plan, read_eval(world.data))[0].checkpoints
+    root, ids = eval_images(world.data), read_eval(world.data)
+    whole, _ = predict_passes(checkpoints, root, ids, "hflip", Engine("cpu", 0))
+    for kept in (copy / "runs").glob("small/*/p*-*.npz"):
+        kept.unlink()
+    count, plain, groups = [0], kit.pixels.decode, []
+
+    def counting(*args, **options):
+        count[0] += 1
+        return plain(*args, **options)
+
+    def grouped(networks, *rest):
+        networks = list(networks)
+        groups.append(len(networks))
+        return predict(networks, *rest)
+    monkeypatch.setattr(kit.pixels, "decode", counting)
+    monkeypatch.setattr("kit.predict.predict", grouped)
+    need = checkpoints[0].card.parameters * 4
+    monkeypatch.setattr(kit.device, "free_memory", lambda device: 2 * 2 * need + 10)
+    parted, computed = predict_passes(checkpoints, root, ids, "hflip", Engine("cpu", 0))
+    assert groups == [2, 1] and count[0] == len(ids) and computed == 6
+    for key, table in whole.items():
+        np.testing.assert_allclose(parted[key].at(ids), table.at(ids), atol=1e-6)
+    assert len(list((copy / "runs" / "pixels" / "eval").glob("*.npy"))) == 1
+
+
+def test_memory_that_is_free(monkeypatch, tmp_path):
+    assert 2**20 < free_memory(CPU) < 2**50
+    monkeypatch.setattr(kit.device, "_proc", lambda name: "MemAvailable:    2048 kB\n")
+    assert free_memory(CPU) <= 2048 * 1024
+    assert choose_device("cpu") == CPU
+
+
+# ------------------------------------------------------------ profiles
+
+def test_stages_are_counted_apart_and_within_each_other(tmp_path, capsys):
+    import time
+    with profiled(CPU, tmp_path / "profile"):
+        for _ in staged("data", iter(range(4))):
+            with stage("outer"):
+                time.sleep(0.02)
+                with stage("inner"):
+                    time.sleep(0.01)
+                    torch.conv2d(torch.rand(2, 3, 8, 8), torch.rand(4, 3, 3, 3))
+            step()
+    found = json.loads((tmp_path / "profile.json").read_text())
+    assert found["steps"] == 4 and set(found["seconds"]) == {"data", "outer", "outer: inner", "the rest"}
+    assert 0.08 <= found["seconds"]["outer"] < 0.3 and 0.04 <= found["seconds"]["outer: inner"] < 1
+    conv, = (row for row in found["operators"] if row["name"] == "convolution 3 x 3")
+    assert conv["calls"] == 2 and conv["gflop"] == pytest.approx(2 * 2 * 2 * 4 * 6 * 6 * 27 / 1e9)  # of two steps
+    assert "traceEvents" in json.loads(gzip.decompress((tmp_path / "profile.trace.json.gz").read_bytes()))
+    assert "Where the time went" in capsys.readouterr().out
+    with profiled(None):
+        assert list(staged("data", [1, 2])) == [1, 2]
+    with profiled(CPU, tmp_path / "none"):
+        pass
+    assert "no network ran" in capsys.readouterr().out and not (tmp_path / "none.json").exists()
+
+
+def test_ensemble_and_train_write_profiles(copy, world, capsys, monkeypatch, tmp_path):
+    assert main(arguments(copy, world, "--profile", "--batch-size", "2")) == 0
+    found = json.loads((copy / "s.profile.json").read_text())
+    assert {"data", "copy", "forward", "write", "load", "the rest"} <= set(found["seconds"]) and found["steps"] == 5
+    assert found["operators"][0]["seconds"] > 0 and (copy / found["trace"]).is_file()
+    recipe = tmp_path / "again.py"
+    recipe.write_text("from dataclasses import replace\n\nfrom conftest import small\n\nrecipe = small('again', epochs=1)\n")
+    line = [str(recipe), "--data", str(world.data), "--plan", str(world.plan_path), "--runs", str(tmp_path / "runs"), "--device",
+            "cpu", "--profile"]
+    assert train_main(line) == 0
+    found = json.loads((tmp_path / "runs" / "again" / "fold0" / "profile.json").read_text())
+    assert {"data", "copy", "forward", "backward", "optimizer", "validation: forward", "write"} <= set(found["seconds"])
+    assert any(row["name"].endswith("backward") for row in found["operators"])
+    capsys.readouterr()
+    assert train_main(line) == 0 and "no network ran" in capsys.readouterr().out
+
+
+def test_what_is_interrupted_leaves_its_profile(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with profiled(CPU, tmp_path / "profile"):
+            with stage("forward"):
+                step()
+                raise KeyboardInterrupt
+    assert json.loads((tmp_path / "profile.json").read_text())["seconds"]["forward"] >= 0
+    with stage("forward"):  # and nothing is profiled any more
+        pass
