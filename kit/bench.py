@@ -7,18 +7,22 @@
 `photos` times decoding, resizing and augmenting; `train` a recipe's training steps; `infer` five folds and their mirrored
 views, of a recipe with random weights, or of a RUN's own checkpoints, with --fast, --agree and --exact, too; `blend` fits
 blends and class biases to drawn probabilities; `folds` plans a table of a million photos. Without a name all but `folds` are
-measured, for effb4_5fold, and what follows from it is recommended: about ten minutes on two cores. Ways are measured in turns,
-in one process; a ratio is the median of those of each round, and beside it are the least and the largest. Photos are drawn,
-unless --data or KIT_DATA names a competition's folder.
+measured, for effb4_5fold, and what follows is recommended: about ten minutes on two cores.
+
+Ways are measured in turns, those that are not the kit's in a process of their own. A ratio is the median of the rounds'
+ratios; beside it are the least and the largest. Photos are drawn, unless --data or KIT_DATA names a competition's folder.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
 import math
+import multiprocessing
 import os
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -79,6 +83,57 @@ def _ratio(times: np.ndarray, base: np.ndarray) -> str:
     """How many times as long as the base it took, round by round: the median, and the least and the largest."""
     ratios = times / base
     return f"{np.median(ratios):.2f} ({ratios.min():.2f} {ratios.max():.2f})"
+
+
+class Apart:
+    """Ways that are measured in a process of their own, which has none of the kit's settings, such as the memory it keeps.
+
+    `make(*arguments)` makes the ways there; both must be picklable.
+    """
+
+    def __init__(self, make: Callable[..., Mapping[str, Callable[[], Any]]], *arguments: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make, arguments))
+        self._process.start()
+        theirs.close()
+        self.ways: dict[str, Callable[[], Any]] = {name: functools.partial(self._ask, name) for name in self._answer()}
+
+    def _ask(self, name: str) -> Any:
+        self._pipe.send(name)
+        return self._answer()
+
+    def _answer(self) -> Any:
+        try:
+            error, answer = self._pipe.recv()
+        except EOFError as end:
+            raise KitError("kit.bench: the process of the other ways has ended, most likely for memory; take fewer --photos or a "
+                           "smaller recipe") from end
+        if error is not None:
+            raise error
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.close()
+        self._process.join(timeout=5)
+        self._process.kill()
+        self._process.join()
+
+
+def _serve(pipe: Any, make: Callable[..., Mapping[str, Callable[[], Any]]], arguments: Sequence[Any]) -> None:
+    """The process's own part: makes the ways, says their names, and runs each one that it is asked for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one
+    ways: Mapping[str, Callable[[], Any]] = {}
+    try:
+        ways = make(*arguments)
+        pipe.send((None, list(ways)))
+        while True:
+            pipe.send((None, ways[pipe.recv()]()))
+    except (EOFError, BrokenPipeError):
+        pass
+    except Exception as error:  # whatever it is, it is the other process that tells it
+        pipe.send((error, None))
 
 
 def _clock(device: "torch.device") -> float:
@@ -244,74 +299,98 @@ def _timed_steps(batches: Iterable[Any], work: Callable[[Any], Any], steps: int,
     return asked - started, waited
 
 
-def bench_train(recipe: Recipe, rounds: int, steps: int, data: Path | None = None, device_name: str | None = None,
+def _own_training(recipe: Recipe, root: Path, images: Sequence[str], folder: Path | None, steps: int, workers: int,
+                  device: "torch.device") -> Callable[[], tuple[float, float]]:
+    """Training as `kit.train` does it, with a pixel cache in `folder`; without one plainly, with no layout or precision."""
+    import torch
+
+    from kit.learn import EpochBatches, Learner
+    labels = torch.arange(len(images)) % NUM_CLASSES
+    cache = cached(folder, root, images, recipe.geometry) if folder else None
+    learner = Learner(recipe, np.ones(NUM_CLASSES), device, plain=folder is None)
+
+    def steps_of_it() -> tuple[float, float]:
+        loader = make_loader(Photos(root, images, [recipe.geometry], recipe.augment, cache),
+                             EpochBatches(recipe, labels.numpy(), 0), workers, device)
+        return _timed_steps(one_pass(loader), lambda batch: learner.step([(batch[1][0], labels[batch[0]])], recipe.lr, 0),
+                            steps, device)
+    return steps_of_it
+
+
+def _other_training(path: Path, root: Path, images: Sequence[str], timms: Path, steps: int, workers: int,
+                    device_name: str) -> dict[str, Callable[[], tuple[float, float]]]:
+    """Training of the recipe in a file as one would write it without the kit."""
+    import timm
+    import torch
+    recipe, device = dataclasses.replace(load_recipe(path), pretrained=False, accumulate=1), torch.device(device_name)
+    model = timm.create_model(recipe.model, num_classes=NUM_CLASSES).to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr)
+
+    def step(batch: Any) -> None:
+        photos, targets = batch[0].to(device), batch[1].to(device)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(photos), targets, label_smoothing=recipe.label_smoothing).backward()
+        optimizer.step()
+
+    def with_timm() -> tuple[float, float]:
+        return _timed_steps(_timm_loader(timms, recipe.size, recipe.batch_size, workers, device, True), step, steps, device)
+    return {"the same without what makes it fast": _own_training(recipe, root, images, None, steps, workers, device),
+            "timm's loader and model": with_timm}
+
+
+def bench_train(path: Path, rounds: int, steps: int, data: Path | None = None, device_name: str | None = None,
                 workers: int | None = None) -> Table:
-    """Photos a second of training a recipe, and the share of time spent waiting for them; weights are random.
+    """Photos a second of training the recipe in a file, and the share of time spent waiting for them; weights are random.
 
     Each round takes `steps` steps as `kit.train` does them, as the same loop without layout, cache, memory kept, or choice
     of precision, and with timm's own loader, transforms and model.
     """
-    import timm
     import torch
 
-    from kit.device import choose_device
-    from kit.learn import EpochBatches, Learner, enough_memory
-    recipe = dataclasses.replace(recipe, pretrained=False, accumulate=1)
+    from kit.device import choose_device, choose_precision
+    from kit.learn import enough_memory
+    from kit.models import cost
+    recipe = dataclasses.replace(load_recipe(path), pretrained=False, accumulate=1)
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
-    with tempfile.TemporaryDirectory() as folder, enough_memory(recipe, device):
-        root, images = _training_photos(data, Path(folder), recipe.batch_size * (steps + 1))
-        labels = torch.arange(len(images)) % NUM_CLASSES
-        cache = cached(Path(folder) / "pixels", root, images, recipe.geometry)
-        learners = [Learner(recipe, np.ones(NUM_CLASSES), device, plain) for plain in (False, True)]
-
-        def own(plain: bool) -> tuple[float, float]:
-            learner = learners[plain]
-            loader = make_loader(Photos(root, images, [recipe.geometry], recipe.augment, None if plain else cache),
-                                 EpochBatches(recipe, labels.numpy(), 0), workers, device)
-            return _timed_steps(one_pass(loader), lambda batch: learner.step([(batch[1][0], labels[batch[0]])], recipe.lr, 0),
-                                steps, device)
-
-        _link(root, images, Path(folder) / "timm" / "photos")
-        model = timm.create_model(recipe.model, num_classes=NUM_CLASSES).to(device).train()
-        optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr)
-
-        def step(batch: Any) -> None:
-            photos, targets = batch[0].to(device), batch[1].to(device)
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(photos), targets, label_smoothing=recipe.label_smoothing).backward()
-            optimizer.step()
-
-        def timms() -> tuple[float, float]:
-            loader = _timm_loader(Path(folder) / "timm", recipe.size, recipe.batch_size, workers, device, True)
-            return _timed_steps(loader, step, steps, device)
-
-        _, found = _rounds({"kit.train": functools.partial(own, False),
-                            "the same without what makes it fast": functools.partial(own, True),
-                            "timm's loader and model": timms}, rounds, "train")
+    with tempfile.TemporaryDirectory() as temporary, enough_memory(recipe, device):
+        folder = Path(temporary)
+        root, images = _training_photos(data, folder, recipe.batch_size * (steps + 1))
+        _link(root, images, folder / "timm" / "photos")
+        others = Apart(_other_training, path, root, images, folder / "timm", steps, workers, str(device))
+        with contextlib.closing(others) as apart:
+            own = _own_training(recipe, root, images, folder / "pixels", steps, workers, device)
+            found = _rounds({"kit.train": own, **apart.ways}, rounds, "train")
         memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else \
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     base = found["kit.train"][:, 0]
     rows = [[name, f"{recipe.batch_size * steps / np.median(values[:, 0]):.2f}",
              f"{100 * np.median(values[:, 1] / values[:, 0]):.1f} %", _ratio(values[:, 0], base)]
             for name, values in found.items()]
-    precision = str(learners[0].precision).removeprefix("torch.")
+    parameters, gflop = cost(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam")
+    precision = choose_precision(device, parameters)
+    peak, reached = matrix_peak(device, precision), 3 * gflop * recipe.batch_size * steps / float(np.median(base))
+    name = str(precision).removeprefix("torch.")
     return Table(f"Training {recipe.name} ({recipe.model}, {recipe.size[0]} x {recipe.size[1]}, batches of {recipe.batch_size}, "
-                 f"{device}, {precision}), medians of {rounds}",
+                 f"{device}, {name}), medians of {rounds}",
                  ["loop", "photos/s", "waiting for data", "times kit.train's time"], rows,
-                 f"peak memory of all three {memory / 1e9:.1f} GB",
-                 {"precision": precision, "batch_size": recipe.batch_size, "peak_bytes": memory,
+                 f"kit.train: {reached:,.0f} GFLOP/s of the {peak:,.0f} that this machine multiplies matrices with in {name} "
+                 f"({reached / peak:.0%}); peak memory {memory / 1e9:.1f} GB",
+                 {"precision": name, "batch_size": recipe.batch_size, "peak_bytes": memory,
+                  "gflops": reached, "matrix_gflops": peak,
                   "photos_per_second": {n: recipe.batch_size * steps / float(np.median(v[:, 0])) for n, v in found.items()},
-                  "waiting": {n: float(np.median(v[:, 1] / v[:, 0])) for n, v in found.items()}})
+                  "waiting": {n: float(np.median(v[:, 1] / v[:, 0])) for n, v in found.items()},
+                  "times_kit_train": {n: float(np.median(v[:, 0] / base)) for n, v in found.items()}})
 
 
-def _rounds(ways: Mapping[str, Callable[[], tuple[float, float]]], rounds: int,
-            what: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _rounds(ways: Mapping[str, Callable[[], tuple[float, float]]], rounds: int, what: str) -> dict[str, np.ndarray]:
     """Like `in_turns`, for ways that time themselves: what each returned in each round, (rounds, 2)."""
     told: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    times, _ = in_turns({name: (lambda n=name, w=way: told[n].append(w())) for name, way in ways.items()},  # type: ignore[misc]
-                        rounds, what)
-    return times, {name: np.array(values) for name, values in told.items()}
+
+    def tell(name: str) -> None:
+        told[name].append(ways[name]())
+    in_turns({name: functools.partial(tell, name) for name in ways}, rounds, what)
+    return {name: np.array(values) for name, values in told.items()}
 
 
 def _link(root: Path, images: Sequence[str], folder: Path) -> None:
@@ -360,6 +439,49 @@ def _run_checkpoints(folder: Path, place: Path) -> list["Checkpoint"]:
     return found
 
 
+def _other_inference(weights: Path, architecture: tuple[Any, ...], root: Path, images: Sequence[str], timms: Path, workers: int,
+                     device_name: str) -> dict[str, Callable[[], np.ndarray]]:
+    """The classes (N,) of photos by folds and two views, as one would compute them without the kit."""
+    import torch
+    import ttach
+
+    from kit.device import to_device
+    from kit.members import BATCH_SIZE
+    from kit.models import Network
+    from kit.views import make_views
+    device, networks, geometry = torch.device(device_name), [], architecture[1]
+    for state in torch.load(weights, map_location="cpu", weights_only=True):
+        networks.append(Network(*architecture).eval())
+        networks[-1].load_state_dict(state)
+        networks[-1].to(device)
+
+    def own_batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        loader = make_loader(Photos(root, images, [geometry]), batches_of(len(images), BATCH_SIZE), workers, device)
+        for at, (batch,) in one_pass(loader):
+            yield at, to_device(batch, device).contiguous()
+
+    def timms_batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        at = 0
+        for batch, _ in _timm_loader(timms, geometry.size, BATCH_SIZE, workers, device, False):
+            yield torch.arange(at, at + len(batch)), batch.to(device)
+            at += len(batch)
+
+    def loop(batches: Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]], wrapped: bool) -> np.ndarray:
+        total = np.zeros((len(images), NUM_CLASSES))
+        with torch.no_grad():
+            for network in networks:
+                softmax = torch.nn.Sequential(network, torch.nn.Softmax(dim=1))
+                wrapper = ttach.ClassificationTTAWrapper(softmax, ttach.Compose([ttach.HorizontalFlip()]))
+                for view in [lambda seen: seen] if wrapped else make_views("hflip").values():
+                    for at, seen in batches():
+                        total[at.numpy()] += (wrapper if wrapped else softmax)(view(seen)).cpu().numpy()
+        return total.argmax(axis=1)
+
+    return {"a loop over folds and views": lambda: loop(own_batches, False),
+            "ttach's wrapper a fold": lambda: loop(own_batches, True),
+            "timm's loader, a loop": lambda: loop(timms_batches, False)}
+
+
 def bench_infer(source: Recipe | Path, rounds: int, photos: int, data: Path | None = None, device_name: str | None = None,
                 workers: int | None = None) -> Table:
     """Passes a second of folds and two views over photos; a pass is a photo, a fold and a view.
@@ -370,13 +492,13 @@ def bench_infer(source: Recipe | Path, rounds: int, photos: int, data: Path | No
     wrapper around each fold with its own pass; and the same with timm's loader and model.
     """
     import torch
-    import ttach
 
     from kit.checkpoint import load
-    from kit.device import choose_device, to_device
+    from kit.device import choose_device
+    from kit.early import sample_size
     from kit.ensemble import Settings, blend_early, blend_in_full
     from kit.fast import Ready, measured_way, photos_per_second
-    from kit.members import BATCH_SIZE, Engine, Member
+    from kit.members import Engine, Member
     from kit.models import Network, cost
     from kit.predict import predict
     from kit.views import make_views
@@ -397,14 +519,9 @@ def bench_infer(source: Recipe | Path, rounds: int, photos: int, data: Path | No
             name, model, geometry, head, cosine = source.name, source.model, source.geometry, source.head, source.loss == "ldam"
             networks = [Network(model, geometry, head, cosine).to(device).eval() for _ in range(5)]
             root, images = _training_photos(data, place, photos)
-        plains = [Network(model, geometry, head, cosine).to(device).eval() for _ in networks]
-        for twin, network in zip(plains, networks):
-            twin.load_state_dict(network.state_dict())
+        torch.save([network.state_dict() for network in networks], place / "weights.pt")
         way = measured_way(model, geometry, head, cosine, device)
         _link(root, images, place / "timm" / "photos")
-
-        def loader() -> Any:
-            return make_loader(Photos(root, images, [geometry]), batches_of(len(images), BATCH_SIZE), workers, device)
 
         def alone() -> np.ndarray:
             laid = (network.to(memory_format=torch.channels_last) for network in networks)  # type: ignore[call-overload]
@@ -421,27 +538,6 @@ def bench_infer(source: Recipe | Path, rounds: int, photos: int, data: Path | No
                 return blend_early(members, rule, data, images, settings, with_exact, [0.0]).classes  # type: ignore[arg-type]
             return blend_in_full(members, rule, data, images, settings, with_exact).classes  # type: ignore[arg-type]
 
-        def loop(batches: Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]], wrapped: bool) -> np.ndarray:
-            total = np.zeros((len(images), NUM_CLASSES))
-            with torch.no_grad():
-                for network in plains:
-                    softmax = torch.nn.Sequential(network, torch.nn.Softmax(dim=1))
-                    wrapper = ttach.ClassificationTTAWrapper(softmax, ttach.Compose([ttach.HorizontalFlip()]))
-                    for view in [lambda seen: seen] if wrapped else views.values():
-                        for at, seen in batches():
-                            total[at.numpy()] += (wrapper if wrapped else softmax)(view(seen)).cpu().numpy()
-            return total.argmax(axis=1)
-
-        def own_batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-            for at, (batch,) in one_pass(loader()):
-                yield at, to_device(batch, device).contiguous()
-
-        def timms_batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-            at = 0
-            for batch, _ in _timm_loader(place / "timm", geometry.size, BATCH_SIZE, workers, device, False):
-                yield torch.arange(at, at + len(batch)), batch.to(device)
-                at += len(batch)
-
         ways: dict[str, Callable[[], np.ndarray]] = {"kit.ensemble": alone}
         if checkpoints:
             plain = Settings(tta="hflip")
@@ -450,14 +546,12 @@ def bench_infer(source: Recipe | Path, rounds: int, photos: int, data: Path | No
                     "--agree .998": lambda: ensemble(dataclasses.replace(plain, fast=True, agree=0.998)),
                     "--exact": lambda: ensemble(plain, exact=True)}
             try:
-                from kit.early import sample_size
                 sample_size(len(images), 0.998)
             except KitError:
                 del ways["--agree .998"]  # so few photos would have to be run in full
-        ways |= {"a loop over folds and views": lambda: loop(own_batches, False),
-                 "ttach's wrapper a fold": lambda: loop(own_batches, True),
-                 "timm's loader, a loop": lambda: loop(timms_batches, False)}
-        times, classes = in_turns(ways, rounds, "infer")
+        with contextlib.closing(Apart(_other_inference, place / "weights.pt", (model, geometry, head, cosine), root, images,
+                                      place / "timm", workers, str(device))) as apart:
+            times, classes = in_turns({**ways, **apart.ways}, rounds, "infer")
         forward = photos_per_second(Ready(networks[0], way), device)
     passes = len(images) * len(networks) * len(views)
     truth = classes["a loop over folds and views"]
@@ -539,15 +633,30 @@ def recommended(photos: Table, training: Table, inference: Table, device_type: s
             f"{way['precision']}, {way['photos']} photos at once, as kit.ensemble does by itself")
 
 
-def bench_all(recipe: Recipe, args: Any, data: Path | None) -> list[Table]:
+def bench_all(path: Path, args: Any, data: Path | None) -> list[Table]:
     """Photos, training, inference and blending, and what follows from them."""
     from kit.device import choose_device
+    recipe = load_recipe(path)
     tables = [bench_photos(recipe, args.pairs, data, args.device),
-              bench_train(recipe, args.pairs, args.steps, data, args.device, args.workers),
+              bench_train(path, args.pairs, args.steps, data, args.device, args.workers),
               bench_infer(recipe, args.pairs, args.photos, data, args.device, args.workers),
               bench_blend(args.people or 2700, min(args.members, 20))]
     advice = recommended(tables[0], tables[1], tables[2], choose_device(args.device).type)
     return [*tables[:3], dataclasses.replace(tables[3], summary=f"{tables[3].summary}\n{advice}")]
+
+
+def _measure(args: Any, path: Path, data: Path | None) -> list[Table]:
+    if args.what == "folds":
+        return [bench_folds(args.people or 142_858)]
+    if args.what == "blend":
+        return [bench_blend(args.people or 2700, args.members)]
+    if args.what == "all":
+        return bench_all(path, args, data)
+    if args.what == "photos":
+        return [bench_photos(load_recipe(path), args.pairs, data, args.device)]
+    if args.what == "train":
+        return [bench_train(path, args.pairs, args.steps, data, args.device, args.workers)]
+    return [bench_infer(path if path.is_dir() else load_recipe(path), args.pairs, args.photos, data, args.device, args.workers)]
 
 
 @command
@@ -577,26 +686,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.workers is not None and args.workers < 0:
         raise KitError(f"--workers {args.workers}: take 0 or more")
     if args.what == "folds":
-        people = args.people or 142_858
-        if not 1000 <= people <= 2_000_000:
-            raise KitError(f"--people {people}: take 1000, so that every class has enough people, to 2000000")
+        if not 1000 <= (args.people or 142_858) <= 2_000_000:
+            raise KitError(f"--people {args.people}: take 1000, so that every class has enough people, to 2000000")
     elif not 50 <= (args.people or 2700) <= 20_000:
         raise KitError(f"--people {args.people}: for blend take 50 to 20000")
     path = args.recipe or shipped_recipe("effb4_5fold")
     if path.is_dir() and args.what != "infer":
         raise problem(path, "is a folder", remedy="name a recipe's file; a trained run's folder is for kit.bench infer")
     data = find_data(args.data) if args.data or os.environ.get("KIT_DATA") else None
-    if args.what in ("blend", "folds"):
-        tables = [bench_blend(args.people or 2700, args.members) if args.what == "blend" else bench_folds(people)]
-    elif path.is_dir():
-        tables = [bench_infer(path, args.pairs, args.photos, data, args.device, args.workers)]
-    else:
-        recipe = load_recipe(path)
-        tables = {"all": lambda: bench_all(recipe, args, data),
-                  "photos": lambda: [bench_photos(recipe, args.pairs, data, args.device)],
-                  "train": lambda: [bench_train(recipe, args.pairs, args.steps, data, args.device, args.workers)],
-                  "infer": lambda: [bench_infer(recipe, args.pairs, args.photos, data, args.device, args.workers)],
-                  }[args.what]()
+    with contextlib.redirect_stdout(sys.stderr):  # what is said meanwhile, of caches and probes
+        tables = _measure(args, path, data)
     if args.json:
         return say(json.dumps({table.title: table.found for table in tables}, indent=1))
     for n, table in enumerate(tables):

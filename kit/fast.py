@@ -50,6 +50,44 @@ def read_way(content: Any) -> Way:
     return Way(_PRECISIONS[content["precision"]], content["photos"])
 
 
+# ---------------------------------------------------------------- what a CPU is slow at in bf16
+
+class _Squeeze(SqueezeExcite):  # type: ignore[misc]
+    """timm's squeeze and excitation, whose mean over a photo torch takes at a tenth of the speed in bf16 on a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, height, width) -> the same, each channel scaled."""
+        mean = functional.avg_pool2d(x, x.shape[2:])
+        return x * self.gate(self.conv_expand(self.act1(self.conv_reduce(mean))))
+
+
+class _Depthwise(nn.Conv2d):
+    """A depthwise convolution in fp32 within mixed precision: in bf16 a CPU takes 3 to 10 times as long for its backward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What it does to (N, C, height, width), in the type of its input."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float()).to(x.dtype)
+
+
+def ease_training(network: nn.Module) -> None:
+    """Have a network that is trained in bf16 on a CPU go round what is slow there; its weights and their names stay."""
+    for module in network.modules():
+        if type(module) is nn.Conv2d and module.groups == module.in_channels > 1:
+            module.__class__ = _Depthwise
+        elif type(module) is SqueezeExcite:
+            module.__class__ = _Squeeze
+
+
+def _copied(network: Network) -> Network:
+    """A copy of a network for inference, as it was before `ease_training`."""
+    copied = copy.deepcopy(network)
+    for module in copied.modules():
+        if type(module) is _Depthwise:
+            module.__class__ = nn.Conv2d  # type: ignore[assignment]
+    return copied
+
+
 # ---------------------------------------------------------------- batch norms
 
 class _Leaves(fx.Tracer):
@@ -71,7 +109,7 @@ def folded(network: Network) -> Network:
     from torch.nn.utils.fusion import fuse_conv_bn_weights
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
-    changed = copy.deepcopy(network)
+    changed = _copied(network)
     try:
         nodes = list(_Leaves().trace(changed.body).nodes)
     except Exception:  # control flow that depends on the photos: each architecture fails in its own way
@@ -116,22 +154,13 @@ def _alike(network: Network, other: Callable[[Tensor], Tensor], tolerance: float
 
 # ---------------------------------------------------------------- 16 bits
 
-class _Squeeze(SqueezeExcite):  # type: ignore[misc]
-    """timm's squeeze and excitation, whose mean over a photo torch takes at a tenth of the speed in bf16 on a CPU."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, height, width) -> the same, each channel scaled."""
-        mean = functional.avg_pool2d(x, x.shape[2:])
-        return x * self.gate(self.conv_expand(self.act1(self.conv_reduce(mean))))
-
-
 def _halved(network: Network, precision: torch.dtype) -> Network | None:
     """A copy of a network whose features are of 16 bits and whose head is of 32; None where it cannot be parted so.
 
     The head is what `forward_features` does not run: in 8 bits of mantissa its logits would be rounded to a hundredth of
     themselves.
     """
-    changed = copy.deepcopy(network)
+    changed = _copied(network)
     body, ran = changed.body, set[nn.Module]()
     hooks = [module.register_forward_pre_hook(lambda module, _: ran.add(module)) for module in body.modules()]
     try:

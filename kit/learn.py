@@ -16,6 +16,7 @@ from torch import Tensor
 
 from kit.device import autocast, choose_precision, to_device
 from kit.errors import KitError
+from kit.fast import ease_training
 from kit.labels import NUM_CLASSES, encode
 from kit.labels import decode as decode_label
 from kit.losses import make_loss, mix, one_hot
@@ -130,6 +131,8 @@ class Learner:
         self.layout = torch.contiguous_format if plain else torch.channels_last
         self.network: Network = build(recipe).to(device, memory_format=self.layout)  # type: ignore[call-overload]
         self.precision = torch.float32 if plain else choose_precision(device, self.network.parameters_count)
+        if device.type == "cpu" and self.precision == torch.bfloat16:
+            ease_training(self.network)
         self.optimizer = create_optimizer_v2(
             self.network.body, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay,
             layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None, fused=True)
