@@ -690,7 +690,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise KitError(f"--people {args.people}: take 1000, so that every class has enough people, to 2000000")
     elif not 50 <= (args.people or 2700) <= 20_000:
         raise KitError(f"--people {args.people}: for blend take 50 to 20000")
-    path = args.recipe or shipped_recipe("effb4_5fold")
+    own = Path("recipes/effb4_5fold.py")
+    path = args.recipe or (own if own.exists() else shipped_recipe(own.stem))
     if path.is_dir() and args.what != "infer":
         raise problem(path, "is a folder", remedy="name a recipe's file; a trained run's folder is for kit.bench infer")
     data = find_data(args.data) if args.data or os.environ.get("KIT_DATA") else None
