@@ -97,16 +97,18 @@ class Apart:
         self._process = context.Process(target=_serve, args=(theirs, make, arguments))
         self._process.start()
         theirs.close()
-        self.ways: dict[str, Callable[[], Any]] = {name: functools.partial(self._ask, name) for name in self._answer()}
-
-    def _ask(self, name: str) -> Any:
-        self._pipe.send(name)
-        return self._answer()
-
-    def _answer(self) -> Any:
         try:
+            names = self._ask(None)
+        except BaseException:  # also Ctrl+C: nobody has it yet who would close it
+            self.close()
+            raise
+        self.ways: dict[str, Callable[[], Any]] = {name: functools.partial(self._ask, name) for name in names}
+
+    def _ask(self, name: str | None) -> Any:
+        try:
+            self._pipe.send(name)
             error, answer = self._pipe.recv()
-        except EOFError as end:
+        except (EOFError, OSError) as end:
             raise KitError("kit.bench: the process of the other ways has ended, most likely for memory; take fewer --photos or a "
                            "smaller recipe") from end
         if error is not None:
@@ -116,7 +118,6 @@ class Apart:
     def close(self) -> None:
         """End the process."""
         self._pipe.close()
-        self._process.join(timeout=5)
         self._process.kill()
         self._process.join()
 
@@ -125,15 +126,17 @@ def _serve(pipe: Any, make: Callable[..., Mapping[str, Callable[[], Any]]], argu
     """The process's own part: makes the ways, says their names, and runs each one that it is asked for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one
     ways: Mapping[str, Callable[[], Any]] = {}
-    try:
-        ways = make(*arguments)
-        pipe.send((None, list(ways)))
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            pipe.send((None, ways[pipe.recv()]()))
-    except (EOFError, BrokenPipeError):
-        pass
-    except Exception as error:  # whatever it is, it is the other process that tells it
-        pipe.send((error, None))
+            name = pipe.recv()
+            try:
+                if name is None:
+                    ways = make(*arguments)
+                pipe.send((None, list(ways) if name is None else ways[name]()))
+            except KitError as error:
+                pipe.send((error, None))
+            except Exception as error:  # any other as text: not every one can be sent
+                pipe.send((RuntimeError(f"{type(error).__name__}: {error}"), None))
 
 
 def _clock(device: "torch.device") -> float:
@@ -251,7 +254,7 @@ def bench_photos(recipe: Recipe, rounds: int, data: Path | None = None, device_n
             raise KitError("kit.bench photos: the temporary folder has no room for a pixel cache; set TMPDIR to another disk")
         decoded = [decode(path)[0] for path in paths]
         kept, plain = Photos(root, images, [geometry], cache=cache), [fit_photo(photo, geometry) for photo in decoded]
-        batch = torch.from_numpy(np.stack(plain[:32]))
+        stacked = torch.from_numpy(np.stack(plain))
         transform = recipe.augment() if recipe.augment else None
 
         def augmented() -> None:
@@ -259,7 +262,7 @@ def bench_photos(recipe: Recipe, rounds: int, data: Path | None = None, device_n
                 transform(image=photo)  # type: ignore[misc]
 
         def on_device() -> None:
-            for _ in range(4):
+            for batch in stacked.split(32):
                 augment_on_device(to_device(batch, device))
             _clock(device)
 
@@ -295,8 +298,8 @@ def _timed_steps(batches: Iterable[Any], work: Callable[[Any], Any], steps: int,
         asked = _clock(device)
         started = started or asked
         if n == steps:
-            break
-    return asked - started, waited
+            return asked - started, waited
+    raise KitError(f"kit.bench train: there are too few photos for {steps + 1} steps; take fewer --steps, or drawn photos")
 
 
 def _own_training(recipe: Recipe, root: Path, images: Sequence[str], folder: Path | None, steps: int, workers: int,
@@ -488,8 +491,9 @@ def bench_infer(source: Recipe | Path, rounds: int, photos: int, data: Path | No
 
     Of a recipe five folds with random weights: networks alone, as `kit.ensemble` runs them. Of a run's folder (which needs
     `data`) the ensemble as a whole, from checkpoints to classes, in full, with `--fast`, `--agree .998` where so few photos
-    allow it, and `--exact`. Beside it a plain loop over folds and views, each with its own pass of the loader, in fp32; ttach's
-    wrapper around each fold with its own pass; and the same with timm's loader and model.
+    allow it, and `--exact`. Beside it a plain loop over folds and views, each with its own pass of the loader, in torch's fp32
+    (on newer GPUs its convolutions have fewer bits); ttach's wrapper around each fold with its own pass; and the same with
+    timm's loader and model.
     """
     import torch
 

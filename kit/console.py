@@ -221,6 +221,12 @@ class Progress:
             self._task = self._bar.add_task(self.what, total=self.total, rate="", note="")
         return self
 
+    def expect(self, total: int) -> None:
+        """Take another number of units as all there is to do."""
+        self.total = total
+        if self._bar is not None:
+            self._bar.update(self._task, total=total)
+
     def advance(self, n: int = 1, note: str | None = None) -> None:
         """Count `n` more units as done; `note` is shown behind the bar until the next one."""
         self.done += n

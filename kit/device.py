@@ -22,8 +22,8 @@ def choose_device(name: str | None) -> torch.device:
     if device.type == "cuda":
         if (device.index or 0) >= torch.cuda.device_count():
             raise KitError(f"--device {name}: torch sees {torch.cuda.device_count()} GPUs; take cpu, or check the driver")
+        device = torch.device("cuda", device.index or 0)
         torch.cuda.set_device(device)  # pinned memory and the like would else go by way of the first GPU
-        torch.backends.cudnn.benchmark = True  # batches are of one size: the fastest convolution is looked for once
         torch.backends.cudnn.allow_tf32 = False  # what is called fp32 here has all of its mantissa
     else:
         _keep_freed_memory()
@@ -102,15 +102,23 @@ def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be taken: of a GPU, or of the machine, or of the container that this process is in."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for what comes next
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     available = re.search(r"^MemAvailable:\s*(\d+) kB$", _proc("meminfo"), re.MULTILINE)
     free = int(available[1]) * 1024 if available else 8 * 2**30
-    try:  # of the container, if its limit is the tighter one
+    try:  # of the container, if its limit is the tighter one; files that were read count to what it uses, but give way
         folder = Path("/sys/fs/cgroup")
-        free = min(free, int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text()))
+        files = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(), re.MULTILINE)
+        used = int((folder / "memory.current").read_text()) - (int(files[1]) if files else 0)
+        free = min(free, int((folder / "memory.max").read_text()) - used)
     except (OSError, ValueError):
         pass
     return max(free, 0)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error is of memory that ran out: a GPU's has its own kind, and the CPU's only its text."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:

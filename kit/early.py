@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from kit.console import Progress
 from kit.errors import KitError
 
 CONFIDENCE: Final = 0.95
@@ -100,7 +101,7 @@ def leads(total: np.ndarray, gains: np.ndarray, remaining: np.ndarray) -> np.nda
 
 
 def settle(again: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], total: np.ndarray, gains: np.ndarray,
-           ahead: np.ndarray) -> tuple[np.ndarray, int, float]:
+           ahead: np.ndarray, progress: Progress | None = None) -> tuple[np.ndarray, int, float]:
     """The sums (N, 18) with those of close calls computed again, exactly; how many were, and the largest error found.
 
     `total` (N, 18) are sums of probabilities with rounding errors, and `ahead` (N,) is how far each photo's class is ahead in
@@ -115,6 +116,9 @@ def settle(again: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], total: 
         leader = (total[rows] * gains).argmax(axis=1)
         error = max(error, float(np.abs(drift - drift[np.arange(len(rows)), leader][:, None]).max()))
         done += len(rows)
+        if progress is not None:
+            progress.expect(max(done, int((ahead <= error).sum())))
+            progress.advance(len(rows))
     return settled, done, error
 
 
@@ -157,10 +161,11 @@ def most_that_differ(photos: int, tested: int, differ: int) -> int:
 
 
 def fit_margins(probs: np.ndarray, weights: np.ndarray, gains: np.ndarray, sample: np.ndarray, fitting: int, photos: int,
-                agree: float) -> Margins:
+                agree: float, classes: np.ndarray) -> Margins:
     """The margins for which at most a share of 1 - `agree` of the photos differs from the full run, with 95 % confidence.
 
-    `probs` (passes, n, 18) are all passes of the photos `sample` (n,), drawn at random from `photos`. The first `fitting` of
+    `probs` (passes, n, 18) are all passes of the photos `sample` (n,), drawn at random from `photos`, and `classes` (n,) theirs
+    in the full run. The first `fitting` of
     them give each pass the least margin without a difference; the others test a ladder of margins that falls from the exact
     ones to those and below, and the last step before the first failure is taken: each is tested only if all before it have
     passed, so that the confidence is kept (fixed-sequence testing; Angelopoulos et al., Learn then test, 2021).
@@ -170,8 +175,7 @@ def fit_margins(probs: np.ndarray, weights: np.ndarray, gains: np.ndarray, sampl
         return exact_margins(1)
     totals = np.cumsum(weights[:, None, None] * probs.astype(np.float64), axis=0)
     room = np.stack([headroom(total, gains, rest) for total, rest in zip(totals, left)])  # (passes - 1, n)
-    leaders = (totals * gains).argmax(axis=2)
-    differs = leaders[:-1] != leaders[-1]
+    differs = (totals[:-1] * gains).argmax(axis=2) != classes
     part = np.arange(len(sample)) < fitting
     fitted = np.minimum(np.where(differs & part, room, 0.0).max(axis=1), 1.0)
     pool, allowed, tested = photos - fitting, allowed_to_differ(photos, agree), len(sample) - fitting

@@ -7,8 +7,8 @@
 MEMBER is a run's folder, with a checkpoint for each fold; one fold's folder, or a checkpoint file; or another team's
 probabilities, a CSV (ids, then the classes 0 to 17) or an .npz (ids, probs), with its out-of-fold ones in it, or beside it in
 NAME.oof.csv. Whatever is fitted to out-of-fold probabilities is scored nested, and used only if it pays. Test probabilities
-are kept beside each checkpoint, keyed by checkpoint, photos, view and precision, so that a second ensemble runs no network
-(of `--fast` those of passes over all photos).
+are kept beside each checkpoint, keyed by checkpoint, photos, view and precision, so that a second ensemble runs no network.
+Networks run in the precision that is fastest here; in 16 bits, photos whose class is a close call are run again in fp32.
 """
 
 import contextlib
@@ -112,7 +112,7 @@ def blend_in_full(members: Sequence[Member], rule: Rule, data: Path, ids: Sequen
         + [member.test for _ in range(1) if member.test is not None and view == "plain"])]
     blended = _blended(rule, [m for m, _ in passes], (table.at(ids) for _, table in passes), len(ids))
     seconds = {view: sum(found[c, view].seconds for c in range(len(checkpoints))) for view in views}
-    record = {"passes": len(checkpoints) * len(views), "passes_computed": computed}
+    record: dict[str, Any] = {"passes": len(checkpoints) * len(views), "passes_computed": computed}
     if _rounded(members, engine):
         exact = _exact(members, data, ids, settings, engine)
 
@@ -120,9 +120,9 @@ def blend_in_full(members: Sequence[Member], rule: Rule, data: Path, ids: Sequen
             sums = _blended(rule, exact.owners, exact.ask_all(rows), len(rows))
             return sums, sums
         before = decide(blended, rule.gains)
-        with contextlib.closing(exact), stage("close calls in fp32"):
-            blended, count, error = settle(again, blended, rule.gains, leads(blended, rule.gains, np.zeros(len(ids))))
-        record |= _close(count, error, int((decide(blended, rule.gains) != before).sum()), exact.computed / len(ids), computed)
+        with contextlib.closing(exact), stage("close calls in fp32"), Progress("close calls in fp32", len(ids)) as progress:
+            blended, count, error = settle(again, blended, rule.gains, leads(blended, rule.gains, np.zeros(len(ids))), progress)
+        record["close"] = _close(count, error, before, decide(blended, rule.gains), exact)
     return Outcome(decide(blended, rule.gains), seconds, record)
 
 
@@ -150,10 +150,10 @@ def _exact(members: Sequence[Member], data: Path, ids: Sequence[str], settings: 
     return Passes(members, data, ids, settings.tta, dataclasses.replace(engine, exact=True), settings.force_views, few=True)
 
 
-def _close(count: int, error: float, changed: int, exact: float, computed: float) -> dict[str, Any]:
-    """What a record says of close calls, and with them of the passes."""
-    return {"passes_computed": round(computed + exact, 2),
-            "close": {"photos": count, "changed": changed, "error": round(error, 4)}}
+def _close(count: int, error: float, before: np.ndarray, after: np.ndarray, exact: Passes) -> dict[str, Any]:
+    """What a record says of close calls."""
+    return {"photos": count, "changed": int((after != before).sum()), "error": round(error, 4),
+            "passes_computed": round(exact.computed / len(after), 2)}
 
 
 def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], settings: Settings, engine: Engine,
@@ -176,6 +176,19 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
     # What needs no network comes first, for it costs nothing.
     order = sorted(range(count), key=lambda p: (settings.agree is None and not known[p], by_view[passes.sources[p][2]],
                                                 -strengths[passes.sources[p][0]]))
+    exact = _exact(members, data, ids, settings, engine) if _rounded(members, engine) else None
+    rank = np.argsort(order)
+
+    def again(rows: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """In fp32 the sums of the passes that each of the photos has `done`, and of all."""
+        assert exact is not None
+        same, whole = np.zeros((2, len(rows), NUM_CLASSES))
+        for p, probs in enumerate(exact.ask_all(rows)):
+            share = weights[p] * probs.astype(np.float64)
+            same[rank[p] < done] += share[rank[p] < done]
+            whole += share
+        return same, whole
+
     with contextlib.closing(passes), Progress(f"{count} passes, as far as needed", count * photos) as progress:
         if settings.agree is not None:
             fitting, tested = sample_size(photos, settings.agree)
@@ -184,7 +197,13 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
             for p in order:
                 passes.ask(p, rows, progress)
             probs = passes.probs[np.array(order)[:, None], sample]
-            margins = fit_margins(probs, weights[order], rule.gains, sample, fitting, photos, settings.agree)
+            whole_sums = np.tensordot(weights[order], probs.astype(np.float64), 1)
+            if exact is not None:
+                with stage("close calls in fp32"):
+                    whole_sums, _, _ = settle(lambda at: again(sample[at], np.full(len(at), count)), whole_sums, rule.gains,
+                                              leads(whole_sums, rule.gains, np.zeros(len(sample))))
+            margins = fit_margins(probs, weights[order], rule.gains, sample, fitting, photos, settings.agree,
+                                  decide(whole_sums, rule.gains))
             record["agree"] = {"share": settings.agree, "sample": len(sample), "fitted_on": fitting, "tested_on": tested,
                                "differ": margins.differ, "allowed": margins.allowed,
                                "margins": margins.after.round(6).tolist()}
@@ -198,24 +217,14 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
     record |= {"passes": networks, "passes_computed": round(passes.computed / photos, 2),
                "saved": 1 - passes.computed / needed if needed else 0.0,
                "decided_after": np.bincount(taken, minlength=count + 1)[1:].tolist()}
-    if _rounded(members, engine):
-        exact = _exact(members, data, ids, settings, engine)
-        rank = np.argsort(order)
-
-        def again(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            same, whole = np.zeros((2, len(rows), NUM_CLASSES))
-            for p, probs in enumerate(exact.ask_all(rows)):
-                share = weights[p] * probs.astype(np.float64)
-                same[rank[p] < taken[rows]] += share[rank[p] < taken[rows]]
-                whole += share
-            return same, whole
+    if exact is not None:
         before = decide(total, rule.gains)
         # Of what was decided early for sure, the passes to come count against the leader; a margin has allowed for them.
         left = np.append(remaining_weights(weights[order]), 0)[taken - 1] * (settings.agree is None)
-        with contextlib.closing(exact), stage("close calls in fp32"):
-            total, close, error = settle(again, total, rule.gains, leads(total, rule.gains, left))
-        record |= _close(close, error, int((decide(total, rule.gains) != before).sum()), exact.computed / photos,
-                         record["passes_computed"])
+        with contextlib.closing(exact), stage("close calls in fp32"), Progress("close calls in fp32", photos) as progress:
+            total, close, error = settle(lambda rows: again(rows, taken[rows]), total, rule.gains,
+                                         leads(total, rule.gains, left), progress)
+        record["close"] = _close(close, error, before, decide(total, rule.gains), exact)
     return Outcome(decide(total, rule.gains), dict.fromkeys(passes.views, 0.0), record)
 
 
@@ -247,6 +256,8 @@ def ensemble(paths: Sequence[Path], plan: Plan, data: Path, out: Path | None, se
         if standing.kept_mean:
             warn(_kept_mean(standing))
     rule = standing.rule if standing else uniform(settings.blend, len(members))
+    if rule.blend == "vote":
+        engine = dataclasses.replace(engine, exact=True)  # a close call of one member turns its whole vote
     used = dataclasses.replace(settings, blend=rule.blend,
                                decision=standing.record["used"][1] if standing else settings.decision)
     if out is None:
@@ -435,7 +446,7 @@ def show_record(record: dict[str, Any]) -> None:
     if "close" in record:
         close = record["close"]
         say(f"close calls: 16 bits move a class's lead by up to {close['error']:.3f}, so the {close['photos']:,} closest photos "
-            f"were run again in fp32; {close['changed']} got another class")
+            f"were run again in fp32 ({close['passes_computed']:g} passes); {close['changed']} got another class")
     if "saved" in record:
         say(f"decided early: {record['saved']:.1%} of the networks' passes saved; photos decided after each pass: "
             + " ".join(map(str, record["decided_after"])))

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from kit.console import say
-from kit.device import autocast, choose_precision, device_name, half_precision
+from kit.device import autocast, choose_precision, device_name, half_precision, out_of_memory
 from kit.errors import KitError
 from kit.models import Network, combine
 from kit.pixels import Geometry
@@ -45,7 +45,7 @@ _PRECISIONS: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "flo
 def read_way(content: Any) -> Way:
     """A way from what `describe` has made of it; raises `ValueError` for anything else."""
     photos = content.get("photos") if isinstance(content, dict) else None
-    if not isinstance(photos, int) or photos < 1 or content.get("precision") not in _PRECISIONS:
+    if not isinstance(photos, int) or photos < 1 or content.get("precision") not in list(_PRECISIONS):
         raise ValueError(f"{content} names no precision and number of photos")
     return Way(_PRECISIONS[content["precision"]], content["photos"])
 
@@ -85,6 +85,8 @@ def _copied(network: Network) -> Network:
     for module in copied.modules():
         if type(module) is _Depthwise:
             module.__class__ = nn.Conv2d  # type: ignore[assignment]
+        elif type(module) is _Squeeze:
+            module.__class__ = SqueezeExcite  # type: ignore[assignment]
     return copied
 
 
@@ -166,6 +168,8 @@ def _halved(network: Network, precision: torch.dtype) -> Network | None:
     try:
         with torch.inference_mode():
             body.forward_features(_noise(network))
+    except torch.OutOfMemoryError:
+        raise
     except Exception:  # no timm network, or one of another build
         return None
     finally:
@@ -179,7 +183,7 @@ def _halved(network: Network, precision: torch.dtype) -> Network | None:
             if own.is_floating_point():
                 own.data = own.data.to(precision)
     for module in body.modules():
-        if type(module) is SqueezeExcite:
+        if type(module) is SqueezeExcite and network.mean.device.type == "cpu":
             module.__class__ = _Squeeze
     return changed
 
@@ -201,7 +205,9 @@ class Ready(nn.Module):
                 whole, self.network, self.halved = self.network, half, True
                 try:
                     self.halved = _alike(network, self.logits, 0.5)
-                except RuntimeError:  # of types that do not fit, which each architecture has in its own place
+                except torch.OutOfMemoryError:
+                    raise
+                except Exception:  # types that do not fit, features that are a list: each architecture has its own
                     self.halved = False
                 if not self.halved:
                     self.network = whole
@@ -232,6 +238,8 @@ def ready(network: "Network | Ready", device: torch.device) -> Ready:
 # Photos that go through a network at once; the first is taken unless another one is clearly faster. On a CPU few: what a layer
 # writes may stay in the cache for the next one.
 _AT_ONCE: Final = {"cpu": (16, 8, 32), "cuda": (64, 128, 256)}
+# Of a GPU's memory, for one network and its photos: all networks and a larger view come to it.
+_SHARE: Final = 0.4
 # How much faster 16 bits, and another number of photos, must be: a choice should not hang on noise, and fp32 is exact.
 _GAIN_PRECISION, _GAIN_PHOTOS = 1.15, 1.1
 # Photos a second, in fp32 on a CPU, from which decoding them takes longer: 16 bits are not worth their rounding then.
@@ -264,17 +272,28 @@ def photos_per_second(network: Ready, device: torch.device) -> float:
 def probe(network: Network, device: torch.device) -> dict[Way, float]:
     """The ways that may pay on a device, with photos a second: each precision, and the better one with more and fewer photos.
 
-    The way to take is the first.
+    The way to take is the first; its rate is 0 where memory is too small for any.
     """
     def measure(way: Way) -> float:
         try:
-            return photos_per_second(Ready(network, way), device)
-        except torch.OutOfMemoryError:
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            rate = photos_per_second(Ready(network, way), device)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
             return 0.0
+        fits = device.type == "cpu" or torch.cuda.max_memory_allocated(device) < _SHARE * torch.cuda.mem_get_info(device)[1]
+        return rate if fits else 0.0
 
     first, *others = _AT_ONCE[device.type]
+    rates: dict[Way, float] = {}
+    while not rates.get(Way(torch.float32, first)):
+        rates[Way(torch.float32, first)] = measure(Way(torch.float32, first))
+        if first == 1 or rates[Way(torch.float32, first)]:
+            break
+        first, others = first // 2, []  # where not so many fit, more do not either
     full, half = Way(torch.float32, first), half_precision(device)
-    rates = {full: measure(full)}
     best = full
     if half is not None and not (device.type == "cpu" and rates[full] > _FAST_ENOUGH):
         rates[Way(half, first)] = measure(Way(half, first))
@@ -297,18 +316,18 @@ def _kept_place(key: str) -> Path | None:
 
 @functools.cache
 def measured_way(model: str, geometry: Geometry, head: str, cosine: bool, device: torch.device) -> Way:
-    """The way in which an architecture runs fastest on a device, by a probe of some seconds, said and kept for the next time.
+    """The way in which an architecture runs fastest on a device, by a short probe, said and kept for the next time.
 
     It is kept in the user's cache folder, by device, threads, torch's version and architecture; in memory alone where
     there is none.
     """
     key = "\t".join(map(str, (_PROBE_VERSION, torch.__version__, device_name(device), model, *geometry.size)))
     place = _kept_place(key)
-    if place is not None and place.exists():
-        try:
+    try:
+        if place is not None and place.exists():
             return read_way(read_json(place))
-        except (KitError, ValueError):
-            pass  # damaged: measured again
+    except (KitError, ValueError, OSError):
+        pass  # damaged, or not to be read: measured again
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         network = Network(model, geometry, head, cosine).eval()
         rates = probe(network.to(device, memory_format=torch.channels_last), device)  # type: ignore[call-overload]
@@ -316,7 +335,7 @@ def measured_way(model: str, geometry: Geometry, head: str, cosine: bool, device
     say(f"{model} at {geometry.size[0]} x {geometry.size[1]} on {device_name(device)}: {best.name}, {best.photos} photos at "
         f"once, {rates[best]:.3g} a second; tried beside it: "
         + ", ".join(f"{way.name} with {way.photos} {rates[way]:.3g}" for way in others))
-    if place is not None:
+    if place is not None and rates[best]:  # another process may have had the memory
         try:
             write_json(place, {"of": key, **best.describe(), "rates": {f"{w.name} {w.photos}": r for w, r in rates.items()}},
                        force=True)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kit.device import autocast, choose_precision, to_device
+from kit.device import autocast, choose_precision, out_of_memory, to_device
 from kit.errors import KitError
 from kit.fast import ease_training
 from kit.labels import NUM_CLASSES, encode
@@ -133,6 +133,8 @@ class Learner:
         self.precision = torch.float32 if plain else choose_precision(device, self.network.parameters_count)
         if device.type == "cpu" and self.precision == torch.bfloat16:
             ease_training(self.network)
+        if device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # batches are of few sizes: the fastest convolution for each is looked for
         self.optimizer = create_optimizer_v2(
             self.network.body, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay,
             layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None, fused=True)
@@ -203,11 +205,6 @@ class Learner:
             self.average.module.body.load_state_dict(state["average"])
 
 
-def _of_memory(error: RuntimeError) -> bool:
-    """Whether an error is of memory that ran out: a GPU's has its own kind, and the CPU's only its text."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
 def fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
     """The largest half, quarter, ... of a recipe's batch size with which steps fit into the device's memory; None if none."""
     size = recipe.batch_size // 2
@@ -219,7 +216,7 @@ def fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
                 learner.step([batch], 0.0, seed)
             return size
         except RuntimeError as error:
-            if not _of_memory(error):
+            if not out_of_memory(error):
                 raise
             learner = None  # type: ignore[assignment]
             size //= 2
@@ -236,7 +233,7 @@ def enough_memory(recipe: Recipe, device: torch.device) -> Iterator[None]:
         yield
         return
     except RuntimeError as error:
-        if not _of_memory(error):
+        if not out_of_memory(error):
             raise
     # Tried only now that the memory of the block's frames is free again.
     fits = fitting_batch(recipe, device)

@@ -82,9 +82,12 @@ class Engine:
             way = measured_way(card.model, card.geometry, card.head, card.cosine, device)
         return dataclasses.replace(way, photos=min(way.photos, self.batch_size or way.photos))
 
-    def loader(self, photos: Photos, device: "torch.device", at_once: int = 0) -> Any:
-        """A loader that gives every photo once, in order, in batches of at least those that go through a network at once."""
-        workers = default_workers(device.type) if self.workers is None else self.workers
+    def loader(self, photos: Photos, device: "torch.device", at_once: int = 0, few: bool = False) -> Any:
+        """A loader that gives every photo once, in order, in batches of at least those that go through a network at once.
+
+        For a `few` photos no processes are started.
+        """
+        workers = 0 if few else default_workers(device.type) if self.workers is None else self.workers
         return make_loader(photos, batches_of(len(photos), self.batch_size or max(BATCH_SIZE, at_once)), workers, device)
 
 
@@ -277,6 +280,8 @@ def _keep(tables: Iterable[tuple[Checkpoint, Probs]], prefix: str) -> None:
     for checkpoint, table in tables:
         try:
             write_probs(_place(checkpoint, prefix, table.key), table, force=True)
+            if prefix == "probs":
+                _place(checkpoint, "part", table.key).unlink(missing_ok=True)
         except KitError as error:
             failed.append(str(error).partition(";")[0])
     if failed:
@@ -584,9 +589,6 @@ class Passes:
         table = Probs(np.array(self.ids, dtype=np.str_)[rows], self.probs[p, rows], key, float(self._seconds[p]))
         with stage("write"):
             _keep([(checkpoint, table)], "probs" if rows.all() else "part")
-            if rows.all():
-                with contextlib.suppress(OSError):
-                    _place(checkpoint, "part", key).unlink()
         self._new.discard(p)
 
     def _network(self, checkpoint: Checkpoint) -> "Ready":
@@ -609,7 +611,7 @@ class Passes:
         photos = Photos(self.root, [self.ids[i] for i in rows], geometries, cache=cache)
         with _enough_memory(self.engine, self.device):
             networks = [self._network(checkpoint) for checkpoint in checkpoints]
-            loader = self.engine.loader(photos, self.device, max(network.way.photos for network in networks))
+            loader = self.engine.loader(photos, self.device, max(network.way.photos for network in networks), self._few)
             probs, seconds = predict(networks, loader, views, self.device, progress)
         for p in passes:
             c, v = hashes.index(self._checkpoint(p).hash), list(views).index(self.sources[p][2])

@@ -105,5 +105,5 @@ def predict(networks: Iterable[Network | Ready], loader: Any, views: dict[str, V
     if len(wrong):
         raise problem(photos.root, "photos for which a network's output is not finite", [photos.images[i] for i in wrong],
                       "the network has diverged: train it anew with a lower lr"
-                      + (", or try --exact" if any(network.way.precision == torch.float16 for network in run) else ""))
+                      + "; or fp16 is too narrow: kit.ensemble --exact" * any(n.way.precision == torch.float16 for n in run))
     return found, watch.seconds()

@@ -50,16 +50,18 @@ def test_other_ways_run_in_a_process_of_their_own():
     try:
         assert list(apart.ways) == ["say", "pid", "fail", "die"] and apart.ways["say"]() == "hello"
         assert apart.ways["pid"]() == apart._process.pid != os.getpid()
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(RuntimeError, match="ZeroDivisionError: division by zero"):
             apart.ways["fail"]()
     finally:
         apart.close()
     assert not apart._process.is_alive()
-    with pytest.raises(ValueError, match="no photos"):
+    with pytest.raises(RuntimeError, match="ValueError: no photos"):
         Apart(make_nothing)
     apart = Apart(make_ways, "hello")
     with pytest.raises(KitError, match="has ended, most likely for memory"):
         apart.ways["die"]()
+    with pytest.raises(KitError, match="has ended"):
+        apart.ways["say"]()
     apart.close()
 
 
@@ -115,3 +117,6 @@ def test_bad_arguments(fails, tmp_path, world, monkeypatch):
     assert "is a folder" in fails(main, "train", tmp_path / "empty")
     assert "--people 20: for blend take 50" in fails(main, "blend", "--people", "20")
     assert "no-such" in fails(main, "train", tmp_path / "no-such.py")
+    recipe = tmp_path / "small.py"
+    recipe.write_text("from conftest import small\n\nrecipe = small()\n")
+    assert main(["train", str(recipe), "--data", str(world.data), "--steps", "999", "--device", "cpu"]) == 2

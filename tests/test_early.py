@@ -100,7 +100,8 @@ def test_agree_keeps_its_bound_in_at_least_95_of_100_simulations():
         probs = passes(rng, count, photos, rng.uniform(.5, .95), rng.uniform(1, 3))
         weights, gains = rng.dirichlet(np.full(count, 5.0)), np.exp(rng.normal(0, .3, 18))
         sample = rng.choice(photos, fitting + tested, replace=False)
-        margins = fit_margins(probs[:, sample], weights, gains, sample, fitting, photos, agree)
+        margins = fit_margins(probs[:, sample], weights, gains, sample, fitting, photos, agree,
+                              (np.tensordot(weights, probs[:, sample], 1) * gains).argmax(axis=1))
         classes, taken = classes_of(probs, weights, gains, margins)
         differ = int((classes != decide(weighted(probs, weights), gains)).sum())
         assert (taken[sample] == count).all() and margins.allowed == allowed_to_differ(photos, agree)
@@ -113,5 +114,5 @@ def test_agree_keeps_its_bound_in_at_least_95_of_100_simulations():
 
 
 def test_a_single_pass_has_nothing_to_decide():
-    margins = fit_margins(np.zeros((1, 5, 18)), np.ones(1), np.ones(18), np.arange(5), 2, 100, .9)
+    margins = fit_margins(np.zeros((1, 5, 18)), np.ones(1), np.ones(18), np.arange(5), 2, 100, .9, np.zeros(5, int))
     assert margins.after.shape == (0,) and margins.allowed == 0

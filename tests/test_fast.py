@@ -74,6 +74,21 @@ def test_features_of_16_bits_and_a_head_of_32(model, size, head):
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())  # itself it is as it was
 
 
+def test_features_that_are_a_list_run_in_mixed_precision():
+    own = Ready(settled("crossvit_tiny_240", (240, 240)), HALF)
+    assert not own.halved
+    with torch.inference_mode():
+        assert own(torch.rand(1, 3, 240, 240)).sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_memory_that_runs_out_while_one_is_made_ready_is_told(monkeypatch):
+    def full(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    monkeypatch.setattr(kit.fast, "_alike", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        Ready(settled("test_convnext", (64, 64)), HALF)
+
+
 def test_what_cannot_be_parted_or_says_something_else_runs_in_mixed_precision(monkeypatch):
     network = settled("test_resnet", (64, 48))
     broken = settled("test_resnet", (64, 48), seed=5)
@@ -152,6 +167,11 @@ def test_the_probe_takes_the_fastest_way_and_prefers_fp32_where_it_is_about_as_f
     monkeypatch.setattr(kit.fast, "photos_per_second", greedy)
     assert next(iter(probe(network, CPU))).photos == 8
 
+    def nothing_free(own, device):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+    monkeypatch.setattr(kit.fast, "photos_per_second", nothing_free)
+    assert set(probe(network, CPU).values()) == {0.0}
+
 
 def test_the_probe_is_said_and_kept(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -165,12 +185,29 @@ def test_the_probe_is_said_and_kept(monkeypatch, tmp_path, capsys):
     assert read_way(json.loads(kept.read_text())) == way
     kept.write_text(json.dumps({"precision": "bfloat16", "photos": 3}))
     assert measured_way.__wrapped__(*of) == Way(torch.bfloat16, 3) and not capsys.readouterr().out
-    for damaged in ("", "[]", '{"precision": "int8", "photos": 3}', '{"precision": "float32", "photos": 0}'):
+    for damaged in ("", "[]", '{"precision": [], "photos": 3}', '{"precision": "int8", "photos": 3}',
+                    '{"precision": "float32", "photos": 0}'):
         kept.write_text(damaged)
         assert measured_way.__wrapped__(*of).photos > 3 and "photos at once" in capsys.readouterr().out
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # where nothing can be kept
     assert measured_way.__wrapped__(*of).photos > 3
+    monkeypatch.setattr(kit.fast.Path, "exists", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    assert measured_way.__wrapped__(*of).photos > 3  # or read
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "full"))
+    monkeypatch.setattr(kit.fast, "photos_per_second", lambda *_: 0.0)
+    measured_way.__wrapped__(*of)
+    assert not (tmp_path / "full").exists()  # another process may have had the memory
+
+
+def test_the_default_gpu_has_a_number(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    asked = []
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: asked.append(device.index))
+    assert choose_device(None) == choose_device("cuda") == choose_device("cuda:0") == torch.device("cuda:0")
+    assert choose_device("cuda:1") == torch.device("cuda:1") and asked == [0, 0, 0, 1]
 
 
 def test_exact_is_fp32_and_a_record_has_the_last_word():
@@ -211,8 +248,10 @@ def test_leads_by_hand():
     np.testing.assert_allclose(leads(total, gains, np.array([0.04, 0.0])), [0.06, 0.2])
 
 
-@pytest.mark.parametrize("options", [(), ("--fast",), ("--tta", "hflip"), ("--tta", "hflip", "--fast"), ("--blend", "gmean")])
-def test_a_submission_of_16_bits_has_the_classes_of_fp32(copy, world, halved, capsys, options):
+@pytest.mark.parametrize("options", [(), ("--fast",), ("--tta", "hflip"), ("--tta", "hflip", "--fast"), ("--blend", "gmean"),
+                                     ("--agree", ".7")])
+def test_a_submission_of_16_bits_has_the_classes_of_fp32(copy, world, halved, capsys, options, monkeypatch):
+    monkeypatch.setattr("kit.ensemble.sample_size", lambda photos, agree: (2, 5))
     assert main(arguments(copy, world, "--exact", *options)) == 0
     exact, record = (copy / "s.csv").read_text(), json.loads((copy / "s.json").read_text())
     assert "close" not in record and {way["precision"] for way in record["ways"].values()} == {"float32"}
@@ -223,11 +262,18 @@ def test_a_submission_of_16_bits_has_the_classes_of_fp32(copy, world, halved, ca
     assert (copy / "s.csv").read_text() == exact
     assert record["ways"] == {"test_efficientnet 32 x 24": {"precision": "bfloat16", "photos": 4}}
     assert record["close"]["photos"] == 10 and 0 < record["close"]["error"] < 0.1  # of so few all are run again
+    assert 0 < record["close"]["passes_computed"] <= record["passes"]
     assert "networks run in bfloat16, 4 photos at once" in out and "run again in fp32" in out
     # A second one runs no network: what was run again is kept, too.
     assert main(arguments(copy, world, "--force", *options)) == 0
     assert json.loads((copy / "s.json").read_text())["passes_computed"] == 0
     assert (copy / "s.csv").read_text() == exact
+
+
+def test_a_vote_runs_in_fp32(copy, world, halved):
+    assert main(arguments(copy, world, "--blend", "vote")) == 0
+    record = json.loads((copy / "s.json").read_text())
+    assert "close" not in record and [way["precision"] for way in record["ways"].values()] == ["float32"]
 
 
 def test_a_record_of_16_bits_is_made_again_to_the_byte_where_the_probe_says_another_way(copy, world, halved, monkeypatch):
