@@ -248,10 +248,8 @@ def test_leads_by_hand():
     np.testing.assert_allclose(leads(total, gains, np.array([0.04, 0.0])), [0.06, 0.2])
 
 
-@pytest.mark.parametrize("options", [(), ("--fast",), ("--tta", "hflip"), ("--tta", "hflip", "--fast"), ("--blend", "gmean"),
-                                     ("--agree", ".7")])
-def test_a_submission_of_16_bits_has_the_classes_of_fp32(copy, world, halved, capsys, options, monkeypatch):
-    monkeypatch.setattr("kit.ensemble.sample_size", lambda photos, agree: (2, 5))
+@pytest.mark.parametrize("options", [(), ("--fast",), ("--tta", "hflip"), ("--tta", "hflip", "--fast"), ("--blend", "gmean")])
+def test_a_submission_of_16_bits_has_the_classes_of_fp32(copy, world, halved, capsys, options):
     assert main(arguments(copy, world, "--exact", *options)) == 0
     exact, record = (copy / "s.csv").read_text(), json.loads((copy / "s.json").read_text())
     assert "close" not in record and {way["precision"] for way in record["ways"].values()} == {"float32"}
@@ -268,6 +266,25 @@ def test_a_submission_of_16_bits_has_the_classes_of_fp32(copy, world, halved, ca
     assert main(arguments(copy, world, "--force", *options)) == 0
     assert json.loads((copy / "s.json").read_text())["passes_computed"] == 0
     assert (copy / "s.csv").read_text() == exact
+
+
+def test_agree_is_held_against_the_classes_that_a_full_run_writes(copy, world, halved, monkeypatch):
+    import kit.ensemble
+    monkeypatch.setattr(kit.ensemble, "sample_size", lambda photos, agree: (2, 5))
+    plain, given = kit.ensemble.fit_margins, []
+
+    def fitting(*args):
+        given.append(args)
+        return plain(*args)
+    monkeypatch.setattr(kit.ensemble, "fit_margins", fitting)
+    assert main(arguments(copy, world, "--exact")) == 0
+    classes = [int(line.split(",")[1]) for line in (copy / "s.csv").read_text().splitlines()[1:]]
+    for kept in (copy / "runs").glob("small/*/p*-*.npz"):
+        kept.unlink()
+    assert main(arguments(copy, world, "--agree", ".7", "--force")) == 0
+    (*_, sample, _, _, _, final), = given
+    assert final.tolist() == [classes[row] for row in sample]  # those of fp32, for all of so few are close calls
+    assert json.loads((copy / "s.json").read_text())["close"]["photos"] == 10
 
 
 def test_a_vote_runs_in_fp32(copy, world, halved):
