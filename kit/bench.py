@@ -94,7 +94,7 @@ class Apart:
     def __init__(self, make: Callable[..., Mapping[str, Callable[[], Any]]], *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, arguments))
+        self._process = context.Process(target=_serve, args=(theirs, make, arguments, multiprocessing.get_start_method()))
         self._process.start()
         theirs.close()
         try:
@@ -118,12 +118,14 @@ class Apart:
     def close(self) -> None:
         """End the process."""
         self._pipe.close()
+        self._process.join(timeout=5)
         self._process.kill()
         self._process.join()
 
 
-def _serve(pipe: Any, make: Callable[..., Mapping[str, Callable[[], Any]]], arguments: Sequence[Any]) -> None:
+def _serve(pipe: Any, make: Callable[..., Mapping[str, Callable[[], Any]]], arguments: Sequence[Any], start: str) -> None:
     """The process's own part: makes the ways, says their names, and runs each one that it is asked for."""
+    multiprocessing.set_start_method(start, force=True)  # loader processes start here as they do in the other one
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one
     ways: Mapping[str, Callable[[], Any]] = {}
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -197,7 +199,10 @@ def _training_photos(data: Path | None, folder: Path, photos: int) -> tuple[Path
         data = folder / "data"
         draw_sample(data, people=max(50, math.ceil(photos / len(SHOTS))), eval_people=1)
     root = train_images(data)
-    return root, sorted(f"{path.parent.name}/{path.name}" for path in root.glob("*/[!.]*"))[:photos]
+    images = sorted(f"{path.parent.name}/{path.name}" for path in root.glob("*/[!.]*"))[:photos]
+    if not images:
+        raise problem(root, "holds no photos", remedy="unpack the data again, or take drawn photos: no --data, no KIT_DATA")
+    return root, images
 
 
 def augment_on_device(photos: "torch.Tensor") -> "torch.Tensor":

@@ -448,7 +448,7 @@ def show_record(record: dict[str, Any]) -> None:
         say(f"close calls: 16 bits move a class's lead by up to {close['error']:.3f}, so the {close['photos']:,} closest photos "
             f"were run again in fp32 ({close['passes_computed']:g} passes); {close['changed']} got another class")
     if "saved" in record:
-        say(f"decided early: {record['saved']:.1%} of the networks' passes saved; photos decided after each pass: "
+        say(f"decided early: {record['saved']:.1%} of the passes not known before saved; photos decided after each pass: "
             + " ".join(map(str, record["decided_after"])))
     if "agree" in record:
         agree = record["agree"]

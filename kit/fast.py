@@ -45,7 +45,7 @@ _PRECISIONS: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "flo
 def read_way(content: Any) -> Way:
     """A way from what `describe` has made of it; raises `ValueError` for anything else."""
     photos = content.get("photos") if isinstance(content, dict) else None
-    if not isinstance(photos, int) or photos < 1 or content.get("precision") not in list(_PRECISIONS):
+    if type(photos) is not int or not 1 <= photos <= 4096 or content.get("precision") not in list(_PRECISIONS):
         raise ValueError(f"{content} names no precision and number of photos")
     return Way(_PRECISIONS[content["precision"]], content["photos"])
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from kit.console import say, show_table
+from kit.console import say, show_table, warn
+from kit.errors import KitError
 from kit.tables import write_json, writing
 
 if TYPE_CHECKING:
@@ -79,13 +80,16 @@ class Profile:
             return say("nothing to profile: no network ran")
         trace = prefix.with_name(f"{prefix.name}.trace.json.gz")
         self._show()
-        write_json(prefix.with_name(f"{prefix.name}.json"),
-                   {"device": str(self.device), "steps": self.steps, "seconds": self.seconds,
-                    "operators": [dataclasses.asdict(operator) for operator in self.operators],
-                    "trace": trace.name if self.trace else None}, force=True)
-        if self.trace:
-            with writing(trace, force=True) as temporary:
-                temporary.write_bytes(self.trace)
+        try:
+            if self.trace:
+                with writing(trace, force=True) as temporary:
+                    temporary.write_bytes(self.trace)
+            write_json(prefix.with_name(f"{prefix.name}.json"),
+                       {"device": str(self.device), "steps": self.steps, "seconds": self.seconds,
+                        "operators": [dataclasses.asdict(operator) for operator in self.operators],
+                        "trace": trace.name if self.trace else None}, force=True)
+        except KitError as error:
+            return warn(f"the profile is not kept: {error}")  # what was profiled is done, and stands
         say(f"wrote {prefix}.json" + (f" and {trace}, for ui.perfetto.dev or chrome://tracing" if self.trace else ""))
 
     def _show(self) -> None:

@@ -303,7 +303,9 @@ def test_a_record_of_16_bits_is_made_again_to_the_byte_where_the_probe_says_anot
             str(copy / "again.csv")]
     assert main(line) == 0 and (copy / "again.csv").read_bytes() == first
     record = json.loads((copy / "s.json").read_text())
-    for damage in ({"ways": {"a": {"precision": "int4", "photos": 1}}}, {"batch_size": "many"}, {"ways": None}):
+    for damage in ({"ways": {"a": {"precision": "int4", "photos": 1}}}, {"batch_size": "many"}, {"ways": None},
+                   {"ways": {"a": {"precision": "float32", "photos": True}}},
+                   {"ways": {"a": {"precision": "float32", "photos": 10**9}}}):
         (copy / "bad.json").write_text(json.dumps(record | damage))
         assert main(["--from", str(copy / "bad.json"), *line[2:-1], str(copy / "bad.csv")]) == 2
         assert not (copy / "bad.csv").exists()
@@ -387,6 +389,12 @@ def test_ensemble_and_train_write_profiles(copy, world, capsys, monkeypatch, tmp
     assert any(row["name"].endswith("backward") for row in found["operators"])
     capsys.readouterr()
     assert train_main(line) == 0 and "no network ran" in capsys.readouterr().out
+
+
+def test_a_profile_that_cannot_be_kept_costs_no_submission(copy, world, capsys):
+    (copy / "s.profile.json").mkdir()
+    assert main(arguments(copy, world, "--profile")) == 0 and (copy / "s.csv").is_file()
+    assert "the profile is not kept" in capsys.readouterr().err
 
 
 def test_what_is_interrupted_leaves_its_profile(tmp_path):
