@@ -7,7 +7,7 @@
 `photos` times decoding, resizing and augmenting; `train` a recipe's training steps; `infer` five folds and their mirrored
 views, of a recipe with random weights, or of a RUN's own checkpoints, with --fast, --agree and --exact, too; `blend` fits
 blends and class biases to drawn probabilities; `folds` plans a table of a million photos. Without a name all but `folds` are
-measured, for effb4_5fold, and what follows is recommended: about ten minutes on two cores.
+measured, for effb4_5fold, and what follows is recommended: about a quarter of an hour on two cores.
 
 Ways are measured in turns, those that are not the kit's in a process of their own. A ratio is the median of the rounds'
 ratios; beside it are the least and the largest. Photos are drawn, unless --data or KIT_DATA names a competition's folder.
@@ -41,6 +41,7 @@ from kit.early import exact_margins, run
 from kit.errors import KitError, problem
 from kit.folds import assign_folds, imbalance
 from kit.labels import NUM_CLASSES, SHOTS
+from kit.members import near
 from kit.metrics import People
 from kit.pixels import Photos, batches_of, cached, cores, decode, default_workers, fit as fit_photo, make_loader, one_pass
 from kit.recipe import Recipe, load_recipe, shipped_recipe
@@ -141,14 +142,6 @@ def _serve(pipe: Any, make: Callable[..., Mapping[str, Callable[[], Any]]], argu
                 pipe.send((RuntimeError(f"{type(error).__name__}: {error}"), None))
 
 
-def _clock(device: "torch.device") -> float:
-    """The time when a device has done all that it was given."""
-    import torch
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
 # ---------------------------------------------------------------- planning
 
 def drawn_photos(people: int, seed: int = 0) -> pd.DataFrame:
@@ -230,7 +223,7 @@ def bench_photos(recipe: Recipe, rounds: int, data: Path | None = None, device_n
     import torch
     from PIL import Image
 
-    from kit.device import choose_device, to_device
+    from kit.device import choose_device, clock, to_device
     from kit.pixels import FRAME
     device, geometry = choose_device(device_name), recipe.geometry
     height, width = geometry.size
@@ -269,7 +262,7 @@ def bench_photos(recipe: Recipe, rounds: int, data: Path | None = None, device_n
         def on_device() -> None:
             for batch in stacked.split(32):
                 augment_on_device(to_device(batch, device))
-            _clock(device)
+            clock(device)
 
         groups: dict[str, dict[str, Callable[[], Any]]] = {
             "decode": {"the kit's (PIL)": lambda: [decode(path) for path in paths],
@@ -296,11 +289,12 @@ def bench_photos(recipe: Recipe, rounds: int, data: Path | None = None, device_n
 
 def _timed_steps(batches: Iterable[Any], work: Callable[[Any], Any], steps: int, device: "torch.device") -> tuple[float, float]:
     """Seconds of the steps after the first, which starts the loader and sets things up, and of waiting for photos in them."""
+    from kit.device import clock
     waited = started = asked = 0.0
     for n, batch in enumerate(batches):
         waited += time.perf_counter() - asked if n else 0.0
         work(batch)
-        asked = _clock(device)
+        asked = clock(device)
         started = started or asked
         if n == steps:
             return asked - started, waited
@@ -353,9 +347,7 @@ def bench_train(path: Path, rounds: int, steps: int, data: Path | None = None, d
     Each round takes `steps` steps as `kit.train` does them, as the same loop without layout, cache, memory kept, or choice
     of precision, and with timm's own loader, transforms and model.
     """
-    import torch
-
-    from kit.device import choose_device, choose_precision
+    from kit.device import choose_device, choose_precision, peak_memory, precision_name
     from kit.learn import enough_memory
     from kit.models import cost
     recipe = dataclasses.replace(load_recipe(path), pretrained=False, accumulate=1)
@@ -369,8 +361,7 @@ def bench_train(path: Path, rounds: int, steps: int, data: Path | None = None, d
         with contextlib.closing(others) as apart:
             own = _own_training(recipe, root, images, folder / "pixels", steps, workers, device)
             found = _rounds({"kit.train": own, **apart.ways}, rounds, "train")
-        memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else \
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        memory = peak_memory(device)
     base = found["kit.train"][:, 0]
     rows = [[name, f"{recipe.batch_size * steps / np.median(values[:, 0]):.2f}",
              f"{100 * np.median(values[:, 1] / values[:, 0]):.1f} %", _ratio(values[:, 0], base)]
@@ -378,7 +369,7 @@ def bench_train(path: Path, rounds: int, steps: int, data: Path | None = None, d
     parameters, gflop = cost(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam")
     precision = choose_precision(device, parameters)
     peak, reached = matrix_peak(device, precision), 3 * gflop * recipe.batch_size * steps / float(np.median(base))
-    name = str(precision).removeprefix("torch.")
+    name = precision_name(precision)
     return Table(f"Training {recipe.name} ({recipe.model}, {recipe.size[0]} x {recipe.size[1]}, batches of {recipe.batch_size}, "
                  f"{device}, {name}), medians of {rounds}",
                  ["loop", "photos/s", "waiting for data", "times kit.train's time"], rows,
@@ -421,12 +412,14 @@ def _timm_loader(folder: Path, size: tuple[int, int], batch: int, workers: int, 
 def matrix_peak(device: "torch.device", precision: "torch.dtype") -> float:
     """GFLOP/s of multiplying two matrices of 4,096 x 4,096 in a precision: what a network can at best come near."""
     import torch
+
+    from kit.device import clock
     side, best = 4096, 0.0
     a = torch.randn(side, side, device=device).to(precision)
     for _ in range(4):
-        started = _clock(device)
+        started = clock(device)
         a @ a
-        best = max(best, 2 * side**3 / (_clock(device) - started) / 1e9)
+        best = max(best, 2 * side**3 / (clock(device) - started) / 1e9)
     return best
 
 
@@ -703,6 +696,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     path = args.recipe or (own if own.exists() else shipped_recipe(own.stem))
     if path.is_dir() and args.what != "infer":
         raise problem(path, "is a folder", remedy="name a recipe's file; a trained run's folder is for kit.bench infer")
+    if args.what == "infer" and path.suffix != ".py" and not path.exists():
+        raise problem(path, f"there is no such run{near(path)}", remedy="name a trained run's folder, or a recipe's file")
     data = find_data(args.data) if args.data or os.environ.get("KIT_DATA") else None
     with contextlib.redirect_stdout(sys.stderr):  # what is said meanwhile, of caches and probes
         tables = _measure(args, path, data)

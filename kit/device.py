@@ -2,6 +2,9 @@
 
 import functools
 import re
+import resource
+import sys
+import time
 from pathlib import Path
 
 import torch
@@ -97,7 +100,26 @@ def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
     return torch.autocast(device.type, precision if precision != torch.float32 else None, precision != torch.float32)
 
 
-# ---------------------------------------------------------------- memory and copies
+def precision_name(precision: torch.dtype) -> str:
+    """A precision as a word: `float32`."""
+    return str(precision).removeprefix("torch.")
+
+
+# ---------------------------------------------------------------- time, memory and copies
+
+def clock(device: torch.device) -> float:
+    """The time, in seconds, when a device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes so far: of a GPU's memory, or of this process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
 
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be taken: of a GPU, or of the machine, or of the container that this process is in."""

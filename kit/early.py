@@ -27,13 +27,16 @@ def headroom(total: np.ndarray, gains: np.ndarray, remaining: float) -> np.ndarr
     `total` (N, 18) is the weighted sum so far and `remaining` the weight to come. The leader a is ahead of c by
     g_a S_a - g_c S_c, of which they can take g_c x `remaining`, by giving all of it to c: the quotient, the least over c.
     """
-    scaled = total * gains
-    rows = np.arange(len(total))
-    leader = scaled.argmax(axis=1)
     # The slack as if more were to come: it grows with the gains, as the rounding does.
-    quotient = (scaled[rows, leader][:, None] - scaled) / (gains * (remaining + _SLACK))
-    quotient[rows, leader] = np.inf
-    return quotient.min(axis=1)
+    return (_ahead(total * gains) / (gains * (remaining + _SLACK))).min(axis=1)
+
+
+def _ahead(scaled: np.ndarray) -> np.ndarray:
+    """How far each photo's leading class is ahead of each other one, and infinitely of itself; (N, 18)."""
+    rows, leader = np.arange(len(scaled)), scaled.argmax(axis=1)
+    ahead = scaled[rows, leader][:, None] - scaled
+    ahead[rows, leader] = np.inf
+    return ahead
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,7 @@ _CHUNK: Final = 32
 
 def leads(total: np.ndarray, gains: np.ndarray, remaining: np.ndarray) -> np.ndarray:
     """How far the leading class of each photo is ahead of the next, whatever passes of the weight `remaining` (N,) say: (N,)."""
-    scaled = total * gains
-    rows = np.arange(len(total))
-    leader = scaled.argmax(axis=1)
-    ahead = scaled[rows, leader][:, None] - scaled - gains * remaining[:, None]
-    ahead[rows, leader] = np.inf
-    return ahead.min(axis=1)
+    return (_ahead(total * gains) - gains * remaining[:, None]).min(axis=1)
 
 
 def settle(again: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], total: np.ndarray, gains: np.ndarray,
@@ -165,10 +163,10 @@ def fit_margins(probs: np.ndarray, weights: np.ndarray, gains: np.ndarray, sampl
     """The margins for which at most a share of 1 - `agree` of the photos differs from the full run, with 95 % confidence.
 
     `probs` (passes, n, 18) are all passes of the photos `sample` (n,), drawn at random from `photos`, and `classes` (n,) theirs
-    in the full run. The first `fitting` of
-    them give each pass the least margin without a difference; the others test a ladder of margins that falls from the exact
-    ones to those and below, and the last step before the first failure is taken: each is tested only if all before it have
-    passed, so that the confidence is kept (fixed-sequence testing; Angelopoulos et al., Learn then test, 2021).
+    in the full run. The first `fitting` of them give each pass the least margin without a difference; the others test a
+    ladder of margins that falls from the exact ones to those and below, and the last step before the first failure is taken:
+    each is tested only if all before it have passed, so that the confidence is kept (fixed-sequence testing; Angelopoulos et
+    al., Learn then test, 2021).
     """
     left = remaining_weights(weights)
     if not len(left):

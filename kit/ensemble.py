@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -35,13 +35,10 @@ from kit.labels import CLASS_NAMES, NUM_CLASSES
 from kit.members import (FOLD_FOLDER, Checkpoint, Engine, Member, Passes, find_members, named_apart, near, oof_probs,
                          predict_passes, read_members, ways_of)
 from kit.metrics import Scores
-from kit.profile import stage
+from kit.profile import profiled, stage
 from kit.standing import Standing, judge
 from kit.submission import check_place, check_submission, expected_of
 from kit.tables import (Plan, Probs, file_hash, read_json, read_plan, refuse_input, write_submission)
-
-if TYPE_CHECKING:
-    from kit.profile import Profile
 
 LINEAR: Final = ("mean", *FITTED)
 # What is shown of a record's out-of-fold score.
@@ -547,7 +544,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out is not None:
         refuse_input(args.out, data, args.plan)
     engine, plan = Engine(args.device, args.workers, args.batch_size, args.exact), read_plan(args.plan)
-    with _profiled(args.device, args.profile) as profile:
+    device = None
+    if args.profile:
+        from kit.device import choose_device
+        device = choose_device(args.device)
+    with profiled(device) as profile:
         if args.source is not None:
             out, record = again(args.source, plan, data, args.out, engine, args.force, words)
         else:
@@ -562,15 +563,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(f"wrote {out} (checked against info.csv: same ids, same order, whole numbers 0..17) and {out.with_suffix('.json')}")
     for line in check_submission(out, info_csv(data), expected_of(out, plan)):
         warn(line)
-
-
-def _profiled(device: str | None, wanted: bool) -> contextlib.AbstractContextManager["Profile | None"]:
-    """A profile of what runs networks, if one is wanted; without one torch is imported only where it is needed."""
-    if not wanted:
-        return contextlib.nullcontext()
-    from kit.device import choose_device
-    from kit.profile import profiled
-    return profiled(choose_device(device))
 
 
 def show_checks(paths: Sequence[Path], info: Path, plan_path: Path) -> None:

@@ -3,7 +3,6 @@
 import copy
 import functools
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from kit.console import say
-from kit.device import autocast, choose_precision, device_name, half_precision, out_of_memory
+from kit.device import autocast, choose_precision, clock, device_name, half_precision, out_of_memory, precision_name
 from kit.errors import KitError
 from kit.models import Network, combine
 from kit.pixels import Geometry
@@ -31,8 +30,8 @@ class Way:
 
     @property
     def name(self) -> str:
-        """The precision as a word: `float32`."""
-        return str(self.precision).removeprefix("torch.")
+        """The precision as a word."""
+        return precision_name(self.precision)
 
     def describe(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -199,7 +198,7 @@ class Ready(nn.Module):
         super().__init__()
         self.geometry, self.way = network.geometry, way
         self.network, self.halved = folded(network), False
-        if way.precision != torch.float32 and isinstance(network, Network):
+        if way.precision != torch.float32:
             half = _halved(self.network, way.precision)
             if half is not None:
                 whole, self.network, self.halved = self.network, half, True
@@ -259,11 +258,9 @@ def photos_per_second(network: Ready, device: torch.device) -> float:
     times: list[float] = []
     with torch.inference_mode():
         for _ in range(4):  # the first one sets things up
-            started = time.perf_counter()
+            started = clock(device)
             network(photos)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times.append(time.perf_counter() - started)
+            times.append(clock(device) - started)
             if sum(times[1:]) > 1:
                 break
     return network.way.photos / min(times[1:])

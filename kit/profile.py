@@ -8,7 +8,6 @@ import dataclasses
 import gzip
 import os
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +52,8 @@ class Profile:
 
     def turn(self) -> None:
         """Count the time since the last turn to the stage that is being worked at."""
-        if self.device.type == "cuda":
-            import torch
-            torch.cuda.synchronize(self.device)
-        now = time.perf_counter()
+        from kit.device import clock
+        now = clock(self.device)
         if self._since:
             self.seconds[self._names[-1]] = self.seconds.get(self._names[-1], 0.0) + now - self._since
         self._since = now
@@ -134,8 +131,7 @@ def step() -> None:
     """Say that a step, of training or of prediction, is over: a few of them are traced."""
     if _active is not None:
         _active.steps += 1
-        if _active.tracer is not None:
-            _active.tracer.step()
+        _active.tracer.step()
 
 
 @contextlib.contextmanager

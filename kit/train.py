@@ -16,7 +16,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import resource
 import shlex
 import sys
 import time
@@ -204,7 +203,8 @@ def _steps(loader: Any) -> Iterator[list[tuple[Any, Any]]]:
 
 
 def _device_name(learner: "Learner") -> str:
-    return f"{learner.device}, {str(learner.precision).removeprefix('torch.')}"
+    from kit.device import precision_name
+    return f"{learner.device}, {precision_name(learner.precision)}"
 
 
 @dataclass
@@ -476,7 +476,7 @@ def dry_run(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: 
     """Try a batch of each stage of the first fold, and print seconds, memory and how long all will take; writes nothing."""
     import torch
 
-    from kit.device import choose_device
+    from kit.device import choose_device, clock, peak_memory
     from kit.learn import EpochBatches, Learner, enough_memory, learning_rate
     from kit.predict import predict
     from kit.views import make_views
@@ -494,28 +494,23 @@ def dry_run(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: 
     seen = Photos(root, [valid_loader.dataset.images[i] for i in some_valid], [recipe.geometry], cache=pixels)
     valid_loader = make_loader(seen, batches_of(len(seen), len(seen)), 0, device)
 
-    def clock() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter()
-
-    started = clock()
+    started = clock(device)
     plain = [fresh[i] for i, _ in some]
-    decoded = (clock() - started) / len(plain)
-    started = clock()
+    decoded = (clock(device) - started) / len(plain)
+    started = clock(device)
     step = next(_steps(loader))
     size = sum(len(at) for at, _ in step)
-    loaded = clock() - started
+    loaded = clock(device) - started
     took, rate = [], learning_rate(recipe, 0.5 / batches.steps)
     with enough_memory(recipe, device):
         learner = Learner(recipe, parts.counts, device)
         for n in range(3):  # the first one sets things up
-            started = clock()
+            started = clock(device)
             loss = float(learner.step([(images, labels[at]) for at, images in step], rate, n))
-            took.append(clock() - started)
-        started = clock()
+            took.append(clock(device) - started)
+        started = clock(device)
         predict([learner.used.eval()], valid_loader, make_views("none"), device)
-        validated = clock() - started
+        validated = clock(device) - started
     stepped = min(took[1:])
     if not math.isfinite(loss):
         raise KitError(f"recipe {recipe.name}: the loss of the first steps is {loss}; lower lr or set clip")
@@ -525,8 +520,7 @@ def dry_run(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: 
         caching = decoded * len(plan.photos) / cores()
     per_step = max(stepped, loaded / workers) if workers else stepped + loaded
     epoch = per_step * batches.steps + validated * len(parts.valid) / len(some_valid)
-    memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else \
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    memory = peak_memory(device)
     show_table(f"{recipe.name}, fold {folds[0]}: {recipe.model}, {_device_name(learner)}, {size} photos a step",
                ["stage", "seconds", "photos/s"], [[name, f"{seconds:.3f}", f"{n / seconds:,.0f}"] for name, seconds, n in (
                    ("decode, crop, resize", decoded * len(plain), len(plain)), ("load and augment", loaded, size),

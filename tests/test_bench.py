@@ -115,6 +115,7 @@ def test_bad_arguments(fails, tmp_path, world, monkeypatch):
     assert "a run's own photos are needed" in fails(main, "infer", tmp_path / "empty")
     assert "holds no checkpoint" in fails(main, "infer", tmp_path / "empty", "--data", world.data)
     assert "is a folder" in fails(main, "train", tmp_path / "empty")
+    assert "no such run (did you mean " in fails(main, "infer", tmp_path / "emty")
     shutil.copytree(world.data, tmp_path / "bare", ignore=shutil.ignore_patterns("*.jpg"))
     assert "holds no photos" in fails(main, "photos", "--data", tmp_path / "bare", "--pairs", "1")
     assert "--people 20: for blend take 50" in fails(main, "blend", "--people", "20")

@@ -324,3 +324,11 @@ def test_an_unfinished_fold_is_said(copy, capsys):
     Fold(copy / "runs" / "small" / "fold0").last.write_bytes(b"")
     assert main(arguments(copy)) == 0
     assert "fold0: training is not finished (2 of 2 epochs)" in capsys.readouterr().err
+
+
+def test_a_submission_without_a_score_is_its_records_own(copy, capsys):
+    assert main(arguments(copy, "--no-score")) == 0
+    assert "is not its record" not in capsys.readouterr().err
+    (copy / "s.json").write_text(json.dumps(json.loads((copy / "s.json").read_text()) | {"sha256": "0" * 64}))
+    assert main(["--check", str(copy / "s.csv"), *arguments(copy)[1:5]]) == 0
+    assert "s.json beside it is not its record" in capsys.readouterr().err
