@@ -5,9 +5,9 @@
     python -m kit.bench folds --people 142858
 
 `photos` times decoding, resizing and augmenting; `train` a recipe's training steps; `infer` five folds and their mirrored
-views, of a recipe with random weights, or of a RUN's own checkpoints, with --fast, --agree and --exact, too; `blend` fits
-blends and class biases to drawn probabilities; `folds` plans a table of a million photos. Without a name all but `folds` are
-measured, for effb4_5fold, and what follows is recommended: about a quarter of an hour on two cores.
+views, of a recipe with random weights, or of the checkpoints of a RUN or of one of its folds, with --fast, --agree and
+--exact, too; `blend` fits blends and class biases to drawn probabilities; `folds` plans a table of a million photos. Without a
+name all but `folds` are measured, for effb4_5fold, and what follows is recommended: about a quarter of an hour on two cores.
 
 Ways are measured in turns, those that are not the kit's in a process of their own. A ratio is the median of the rounds'
 ratios; beside it are the least and the largest. Photos are drawn, unless --data or KIT_DATA names a competition's folder.
@@ -288,13 +288,16 @@ def bench_photos(recipe: Recipe, rounds: int, data: Path | None = None, device_n
 # ---------------------------------------------------------------- training
 
 def _timed_steps(batches: Iterable[Any], work: Callable[[Any], Any], steps: int, device: "torch.device") -> tuple[float, float]:
-    """Seconds of the steps after the first, which starts the loader and sets things up, and of waiting for photos in them."""
+    """Seconds of the steps after the first, which starts the loader and sets things up, and of waiting for photos in them.
+
+    A GPU is waited for before and after them only, as in training.
+    """
     from kit.device import clock
     waited = started = asked = 0.0
     for n, batch in enumerate(batches):
         waited += time.perf_counter() - asked if n else 0.0
         work(batch)
-        asked = clock(device)
+        asked = clock(device) if n in (0, steps) else time.perf_counter()
         started = started or asked
         if n == steps:
             return asked - started, waited
@@ -410,26 +413,28 @@ def _timm_loader(folder: Path, size: tuple[int, int], batch: int, workers: int, 
 # ---------------------------------------------------------------- inference
 
 def matrix_peak(device: "torch.device", precision: "torch.dtype") -> float:
-    """GFLOP/s of multiplying two matrices of 4,096 x 4,096 in a precision: what a network can at best come near."""
+    """GFLOP/s of multiplying two large square matrices in a precision: what a network can at best come near."""
     import torch
 
     from kit.device import clock
-    side, best = 4096, 0.0
+    # A GPU takes less time for such a product than to be asked for it: it gets many, and larger ones.
+    (side, products), best = (4096, 1) if device.type == "cpu" else (8192, 20), 0.0
     a = torch.randn(side, side, device=device).to(precision)
     for _ in range(4):
         started = clock(device)
-        a @ a
-        best = max(best, 2 * side**3 / (clock(device) - started) / 1e9)
+        for _ in range(products):
+            a @ a
+        best = max(best, products * 2 * side**3 / (clock(device) - started) / 1e9)
     return best
 
 
 def _run_checkpoints(folder: Path, place: Path) -> list["Checkpoint"]:
-    """A run's checkpoints, copied to a place where nothing is kept beside them yet."""
+    """The checkpoints of a run, or of one of its folds, copied to a place where nothing is kept beside them yet."""
     from kit.checkpoint import read_card
     from kit.members import Checkpoint
     found = []
-    for path in sorted(folder.glob("fold*/best.safetensors")):
-        target = place / "runs" / folder.resolve().name / path.parent.name / path.name
+    for path in sorted(folder.glob("fold*/best.safetensors")) or sorted(folder.glob("best.safetensors")):
+        target = place / "runs" / path.resolve().parents[1].name / path.resolve().parent.name / path.name
         target.parent.mkdir(parents=True)
         shutil.copyfile(path, target)
         found.append(Checkpoint(target, read_card(target), file_hash(target)))
@@ -515,7 +520,7 @@ def bench_infer(source: Recipe | Path, rounds: int, photos: int, data: Path | No
             checkpoints = _run_checkpoints(source, place)
             networks = [load(checkpoint.path, device) for checkpoint in checkpoints]
             card = checkpoints[0].card
-            name, model, geometry, head, cosine = source.resolve().name, card.model, card.geometry, card.head, card.cosine
+            name, model, geometry, head, cosine = str(source), card.model, card.geometry, card.head, card.cosine
             root, images = eval_images(data), read_eval(data)[:photos]
         else:
             name, model, geometry, head, cosine = source.name, source.model, source.geometry, source.head, source.loss == "ldam"
@@ -525,10 +530,14 @@ def bench_infer(source: Recipe | Path, rounds: int, photos: int, data: Path | No
         way = measured_way(model, geometry, head, cosine, device)
         _link(root, images, place / "timm" / "photos")
 
-        def alone() -> np.ndarray:
+        made: list[Ready] = []
+        if not checkpoints:
             laid = (network.to(memory_format=torch.channels_last) for network in networks)  # type: ignore[call-overload]
+            made += [Ready(network, way) for network in laid]
+
+        def alone() -> np.ndarray:
             batches = engine.loader(Photos(root, images, [geometry]), device, way.photos)
-            return predict((Ready(network, way) for network in laid), batches, views, device)[0].mean(axis=(0, 1)).argmax(axis=1)
+            return predict(made, batches, views, device)[0].mean(axis=(0, 1)).argmax(axis=1)
 
         def ensemble(settings: Settings, exact: bool = False) -> np.ndarray:
             for kept in place.glob("runs/*/*/p*-*.npz"):
@@ -561,8 +570,9 @@ def bench_infer(source: Recipe | Path, rounds: int, photos: int, data: Path | No
     rows = [[other, f"{passes / np.median(own):.1f}", _ratio(times["a loop over folds and views"], own),
              f"{same[other]:.2%}" if other in same else "its own pixels"] for other, own in times.items()]
     peak, gflop = matrix_peak(device, way.precision), cost(model, geometry, head, cosine)[1]
-    return Table(f"{len(networks)} folds x {len(views)} views of {name} ({model}, {geometry.size[0]} x {geometry.size[1]}), "
-                 f"{len(images)} photos, {device}, {way.name}, {way.photos} at once; medians of {rounds}",
+    return Table(f"{len(networks)} {'folds' if len(networks) > 1 else 'fold'} x {len(views)} views of {name} ({model}, "
+                 f"{geometry.size[0]} x {geometry.size[1]}), {len(images)} photos, {device}, {way.name}, {way.photos} at once; "
+                 f"medians of {rounds}",
                  ["way", "passes/s", "times as fast as the loop", "classes as the loop's"], rows,
                  f"a network alone takes {forward:.1f} photos/s, {forward * gflop:,.0f} GFLOP/s of the {peak:,.0f} that this "
                  f"machine multiplies matrices with in {way.name} ({forward * gflop / peak:.0%})",
@@ -652,6 +662,10 @@ def _measure(args: Any, path: Path, data: Path | None) -> list[Table]:
         return [bench_folds(args.people or 142_858)]
     if args.what == "blend":
         return [bench_blend(args.people or 2700, args.members)]
+    from kit.device import choose_device
+    # So many that the batches which are ready before a measurement starts, and what comes once, do not count.
+    on_gpu = choose_device(args.device).type == "cuda"
+    args.steps, args.photos = args.steps or (60 if on_gpu else 2), args.photos or (2000 if on_gpu else 24)
     if args.what == "all":
         return bench_all(path, args, data)
     if args.what == "photos":
@@ -674,14 +688,14 @@ def main(argv: Sequence[str] | None = None) -> None:
                         help="people in the table (default: for folds 142858, a million photos; for blend 2700)")
     parser.add_argument("--members", type=int, default=100, help="for blend: members (default: 100)")
     parser.add_argument("--pairs", type=int, default=3, help="rounds of measurements (default: 3)")
-    parser.add_argument("--steps", type=int, default=2, help="for train: steps in each one (default: 2)")
-    parser.add_argument("--photos", type=int, default=24, help="for infer: photos (default: 24)")
+    parser.add_argument("--steps", type=int, help="for train: steps in each one (default: 2, on a GPU 60)")
+    parser.add_argument("--photos", type=int, help="for infer: photos (default: 24, on a GPU 2000)")
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
     parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
     parser.add_argument("--json", action="store_true", help="print numbers, for a program to read, instead of tables")
     args = parser.parse_args(argv)
     for name, value, most in (("pairs", args.pairs, 1000), ("steps", args.steps, 1000), ("photos", args.photos, 100_000)):
-        if not 1 <= value <= most:
+        if value is not None and not 1 <= value <= most:
             raise KitError(f"--{name} {value}: take 1 to {most}")
     if not 2 <= args.members <= 1000:
         raise KitError(f"--members {args.members}: take 2 to 1000")

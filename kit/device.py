@@ -27,7 +27,8 @@ def choose_device(name: str | None) -> torch.device:
             raise KitError(f"--device {name}: torch sees {torch.cuda.device_count()} GPUs; take cpu, or check the driver")
         device = torch.device("cuda", device.index or 0)
         torch.cuda.set_device(device)  # pinned memory and the like would else go by way of the first GPU
-        torch.backends.cudnn.allow_tf32 = False  # what is called fp32 here has all of its mantissa
+        # What is called fp32 here has all of its mantissa, whatever the environment says of matrices.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     else:
         _keep_freed_memory()
     return device
@@ -139,8 +140,9 @@ def free_memory(device: torch.device) -> int:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error is of memory that ran out: a GPU's has its own kind, and the CPU's only its text."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Whether an error is of memory that ran out: a GPU's has its own kind, those of its libraries and the CPU's their texts."""
+    return isinstance(error, torch.OutOfMemoryError) or bool(
+        re.search(r"can't allocate memory|(CUDNN|CUBLAS)_STATUS_ALLOC_FAILED", str(error)))
 
 
 def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:

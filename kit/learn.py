@@ -7,6 +7,7 @@ from any step needs no saved state of a random generator to equal an uninterrupt
 import contextlib
 import hashlib
 import math
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -235,7 +236,9 @@ def enough_memory(recipe: Recipe, device: torch.device) -> Iterator[None]:
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-    # Tried only now that the memory of the block's frames is free again.
+        traceback.clear_frames(error.__traceback__)  # they hold what did not fit: activations, most of all
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
     fits = fitting_batch(recipe, device)
     line = f"recipe {recipe.name}: the memory of {device} is too small for batch_size={recipe.batch_size} at " \
            f"{recipe.size[0]} x {recipe.size[1]}; "

@@ -255,10 +255,12 @@ def named_apart(members: Sequence[Member]) -> list[str]:
 
 @contextlib.contextmanager
 def _enough_memory(engine: Engine, device: "torch.device") -> Iterator[None]:
-    import torch
+    from kit.device import out_of_memory
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
         size = f"{engine.batch_size} photos a batch" if engine.batch_size else "a batch of photos"
         raise KitError(f"the memory of {device} is too small for {size}; take a smaller --batch-size, or another "
                        "--device") from error

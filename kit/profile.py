@@ -177,20 +177,24 @@ def operators(tracer: Any, device: "torch.device") -> list[Operator]:
     total, own = (("device_time_total", "self_device_time_total") if device.type == "cuda"
                   else ("cpu_time_total", "self_cpu_time_total"))
     found: dict[str, list[float]] = {}
-    for event in tracer.key_averages(group_by_input_shape=True):
-        name, shapes = str(event.key), event.input_shapes
+    events = list(tracer.key_averages(group_by_input_shape=True))
+    # In mixed precision aten::conv2d calls itself, and counts twice; only aten::convolution, within it, does so once.
+    gflop_of = {str(event.input_shapes[:2]): event.flops / event.count / 1e9 for event in events if event.key == "aten::conv2d"}
+    for event in events:
+        name, shapes, gflop = str(event.key), event.input_shapes, event.flops / 1e9
         if event.device_type != DeviceType.CPU or not name.startswith("aten::"):
             continue  # a GPU's kernels count to what started them; stages and steps are not operators
-        if name == "aten::conv2d":
+        if name == "aten::convolution":
             name, micros = f"convolution {_kind(shapes[1])}", getattr(event, total)
+            gflop = gflop_of.get(str(shapes[:2]), 0.0) * event.count
         elif name == "aten::convolution_backward":
             name, micros = f"convolution {_kind(shapes[2])}, backward", getattr(event, total)
-        elif "convolution" in name:
-            continue  # within those
+        elif "convolution" in name or name == "aten::conv2d":
+            continue  # within those, or around them
         else:
             micros = getattr(event, own)
         row = found.setdefault(name.removeprefix("aten::"), [0.0, 0, 0.0])
-        for at, value in enumerate((micros / 1e6, event.count, event.flops / 1e9)):
+        for at, value in enumerate((micros / 1e6, event.count, gflop)):
             row[at] += value
     rows = [Operator(name, seconds, int(calls), gflop) for name, (seconds, calls, gflop) in found.items() if seconds > 0]
     return sorted(rows, key=lambda row: -row.seconds)

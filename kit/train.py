@@ -477,6 +477,7 @@ def dry_run(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: 
     import torch
 
     from kit.device import choose_device, clock, peak_memory
+    from kit.fast import ready
     from kit.learn import EpochBatches, Learner, enough_memory, learning_rate
     from kit.predict import predict
     from kit.views import make_views
@@ -508,9 +509,11 @@ def dry_run(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: 
             started = clock(device)
             loss = float(learner.step([(images, labels[at]) for at, images in step], rate, n))
             took.append(clock(device) - started)
-        started = clock(device)
-        predict([learner.used.eval()], valid_loader, make_views("none"), device)
-        validated = clock(device) - started
+        network = ready(learner.used.eval(), device)
+        for _ in range(2):  # here, too
+            started = clock(device)
+            predict([network], valid_loader, make_views("none"), device)
+            validated = clock(device) - started
     stepped = min(took[1:])
     if not math.isfinite(loss):
         raise KitError(f"recipe {recipe.name}: the loss of the first steps is {loss}; lower lr or set clip")

@@ -76,7 +76,9 @@ def test_a_runs_ensemble_by_every_way_gives_the_same_classes(world, tmp_path):
     assert table.found["times_the_loop"]["a loop over folds and views"] == 1
     assert set(table.found["same_classes"].values()) == {1.0}
     assert sorted((tmp_path / "runs").rglob("*")) == before  # it measures copies
-    assert "3 folds x 2 views of small" in table.title and table.found["gflops"] > 0
+    assert f"3 folds x 2 views of {tmp_path / 'runs' / 'small'} (" in table.title and table.found["gflops"] > 0
+    table = bench_infer(tmp_path / "runs" / "small" / "fold1", 1, 4, world.data, "cpu", 0)
+    assert "1 fold x 2 views" in table.title and set(table.found["same_classes"].values()) == {1.0}
 
 
 @pytest.mark.parametrize("what", ["photos", "train", "blend"])

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 from test_models import settled
+from torch import nn
 
 import kit.device
 import kit.fast
 import kit.members
 from kit.data import eval_images, read_eval
-from kit.device import choose_device, free_memory
+from kit.device import autocast, choose_device, free_memory
 from kit.early import leads, settle
 from kit.ensemble import main
 from kit.fast import Ready, Way, ease_training, exact_way, probe, read_way, ready
@@ -372,6 +373,20 @@ def test_stages_are_counted_apart_and_within_each_other(tmp_path, capsys):
     with profiled(CPU, tmp_path / "none"):
         pass
     assert "no network ran" in capsys.readouterr().out and not (tmp_path / "none.json").exists()
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_profile_counts_a_convolution_once_in_mixed_precision_too(precision):
+    photos, convolution = torch.randn(2, 16, 64, 64), nn.Conv2d(16, 32, 3)
+    with profiled(CPU) as found:
+        for _ in range(8):
+            with autocast(CPU, precision):
+                convolution(photos).float().sum().backward()
+            step()
+    rows = {row.name: row for row in found.operators}
+    forward, backward = rows["convolution 3 x 3"], rows["convolution 3 x 3, backward"]
+    assert forward.calls == backward.calls > 1
+    assert forward.gflop / forward.calls == pytest.approx(2 * 2 * 32 * 62 * 62 * 16 * 9 / 1e9)
 
 
 def test_ensemble_and_train_write_profiles(copy, world, capsys, monkeypatch, tmp_path):

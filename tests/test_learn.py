@@ -1,6 +1,7 @@
 import io
 import itertools
 import math
+import weakref
 from collections import Counter
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import torch
 from conftest import small
 
+import kit.learn
+from kit.errors import KitError
 from kit.labels import age_class, encode
-from kit.learn import EpochBatches, Learner, fitting_batch, learning_rate, training_labels
+from kit.learn import EpochBatches, Learner, enough_memory, fitting_batch, learning_rate, training_labels
 
 CPU = torch.device("cpu")
 COUNTS = np.arange(18) * 5
@@ -360,3 +363,20 @@ def test_a_batch_that_fits_is_the_largest_half_or_quarter(monkeypatch, size, mos
 
 def test_a_batch_that_fits_takes_a_real_step():
     assert fitting_batch(small(batch_size=8, ema=0.9, mix="cutmix", mix_prob=1.0, head="ordinal"), CPU) == 4
+
+
+def test_what_did_not_fit_is_freed_before_another_size_is_tried(monkeypatch):
+    held = []
+
+    def too_large():
+        activations = torch.zeros(4)
+        held.append(weakref.ref(activations))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def fitting(recipe, device):
+        assert held[0]() is None
+        return 4
+    monkeypatch.setattr(kit.learn, "fitting_batch", fitting)
+    with pytest.raises(KitError, match="4 fits: set batch_size=4, accumulate=3"):
+        with enough_memory(small(batch_size=12), CPU):
+            too_large()
