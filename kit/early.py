@@ -65,11 +65,13 @@ def remaining_weights(weights: np.ndarray) -> np.ndarray:
 
 
 def run(passes: Callable[[int, np.ndarray], np.ndarray], weights: np.ndarray, gains: np.ndarray, margins: Margins,
-        photos: int) -> tuple[np.ndarray, np.ndarray]:
+        photos: int, slack: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Run passes one after another, each for the photos that are not decided yet.
 
-    `passes(p, rows)` gives the probabilities (len(rows), 18) of pass p; `weights` (passes,) are positive. Returns the sum so
-    far of every photo, (N, 18), whose argmax times the gains is its class, and how many passes each photo took, (N,).
+    `passes(p, rows)` gives the probabilities (len(rows), 18) of pass p; `weights` (passes,) are positive. With `slack` a photo
+    is decided only where its class is ahead by that much, whatever the passes to come say: another pass is cheaper than a
+    close call. Returns the sum so far of every photo, (N, 18), whose argmax times the gains is its class, and how many passes
+    each photo took, (N,).
     """
     total, taken = np.zeros((photos, len(gains))), np.full(photos, len(weights))
     rows = np.arange(photos)
@@ -79,6 +81,8 @@ def run(passes: Callable[[int, np.ndarray], np.ndarray], weights: np.ndarray, ga
         total[rows] += weight * passes(p, rows).astype(np.float64)
         if p < len(left):
             safe = headroom(total[rows], gains, left[p]) > margins.after[p]
+            if slack:
+                safe &= leads(total[rows], gains, np.full(len(rows), left[p])) > slack
             safe &= ~whole[rows]
             taken[rows[safe]] = p + 1
             rows = rows[~safe]
@@ -98,6 +102,13 @@ def leads(total: np.ndarray, gains: np.ndarray, remaining: np.ndarray) -> np.nda
     return (_ahead(total * gains) - gains * remaining[:, None]).min(axis=1)
 
 
+def drifts(total: np.ndarray, exact: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """How far sums (N, 18) with rounding errors are off in the lead of their leading class over any other one, at most: (N,)."""
+    off = (exact - total) * gains
+    leader = (total * gains).argmax(axis=1)
+    return np.abs(off - off[np.arange(len(off)), leader][:, None]).max(axis=1)  # type: ignore[no-any-return]
+
+
 def settle(again: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], total: np.ndarray, gains: np.ndarray,
            ahead: np.ndarray, progress: Progress | None = None) -> tuple[np.ndarray, int, float]:
     """The sums (N, 18) with those of close calls computed again, exactly; how many were, and the largest error found.
@@ -110,9 +121,7 @@ def settle(again: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], total: 
     while done < len(ranked) and (not done or ahead[ranked[done]] <= error):
         rows = np.sort(ranked[done:done + _CHUNK])
         same, settled[rows] = again(rows)
-        drift = (same - total[rows]) * gains
-        leader = (total[rows] * gains).argmax(axis=1)
-        error = max(error, float(np.abs(drift - drift[np.arange(len(rows)), leader][:, None]).max()))
+        error = max(error, float(drifts(total[rows], same, gains).max()))
         done += len(rows)
         if progress is not None:
             progress.expect(max(done, int((ahead <= error).sum())))

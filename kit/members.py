@@ -563,11 +563,12 @@ class Passes:
 
     def ask_all(self, rows: np.ndarray) -> np.ndarray:
         """The probabilities of all passes for the photos `rows`, which are decoded once: (passes, len(rows), 18)."""
-        lacking = [p for p in range(len(self.sources)) if np.isnan(self.probs[p, rows, 0]).any()]
+        unknown = np.isnan(self.probs[:, rows, 0])
+        lacking, wanted = np.flatnonzero(unknown.any(axis=1)).tolist(), rows[unknown.any(axis=0)]
         checkpoints = {source.hash: source for p in lacking for source in [self._checkpoint(p)]}
         for group in _groups(list(checkpoints.values()), self.engine, self.device) if lacking else ():
             hashes = {list(checkpoints)[g] for g in group}
-            self._run([p for p in lacking if self._checkpoint(p).hash in hashes], rows, None)
+            self._run([p for p in lacking if self._checkpoint(p).hash in hashes], wanted, None)
         return self.probs[:, rows]
 
     def close(self) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kit.blend import decide, weighted
-from kit.early import (allowed_to_differ, exact_margins, fit_margins, headroom, most_that_differ, remaining_weights, run,
-                       sample_size)
+from kit.early import (allowed_to_differ, exact_margins, fit_margins, headroom, leads, most_that_differ, remaining_weights,
+                       run, sample_size)
 from kit.errors import KitError
 
 
@@ -44,6 +44,18 @@ def test_fast_equals_the_full_run_on_a_thousand_random_member_sets():
         assert (classes == decide(weighted(probs, weights / weights.sum()), gains)).all(), seed
         saved.append(1 - taken.mean() / count)
     assert np.mean(saved) > .05
+
+
+@pytest.mark.parametrize("slack", [.01, .1, .4])
+def test_with_slack_nothing_is_decided_by_less(slack):
+    rng = np.random.default_rng(1)
+    probs, weights, gains = passes(rng, 10, 500, .9, 2), rng.dirichlet(np.full(10, 30)), np.exp(rng.normal(0, .2, 18))
+    total, taken = run(lambda p, rows: probs[p, rows], weights, gains, exact_margins(10), 500, slack)
+    early = taken < 10
+    left = np.append(remaining_weights(weights), 0)[taken - 1]
+    assert early.any() and (leads(total, gains, left)[early] > slack).all()
+    plain = run(lambda p, rows: probs[p, rows], weights, gains, exact_margins(10), 500)[1]
+    assert (taken >= plain).all() and (taken > plain).any()
 
 
 def test_ten_correlated_members_save_passes():
