@@ -290,7 +290,7 @@ def bench_photos(recipe: Recipe, rounds: int, data: Path | None = None, device_n
 def _timed_steps(batches: Iterable[Any], work: Callable[[Any], Any], steps: int, device: "torch.device") -> tuple[float, float]:
     """Seconds of the steps after the first, which starts the loader and sets things up, and of waiting for photos in them.
 
-    A GPU is waited for before and after them only, as in training.
+    A GPU is waited for before and after them only.
     """
     from kit.device import clock
     waited = started = asked = 0.0
@@ -530,10 +530,8 @@ def bench_infer(source: Recipe | Path, rounds: int, photos: int, data: Path | No
         way = measured_way(model, geometry, head, cosine, device)
         _link(root, images, place / "timm" / "photos")
 
-        made: list[Ready] = []
-        if not checkpoints:
-            laid = (network.to(memory_format=torch.channels_last) for network in networks)  # type: ignore[call-overload]
-            made += [Ready(network, way) for network in laid]
+        laid = (network.to(memory_format=torch.channels_last) for network in networks)  # type: ignore[call-overload]
+        made = [] if checkpoints else [Ready(network, way) for network in laid]
 
         def alone() -> np.ndarray:
             batches = engine.loader(Photos(root, images, [geometry]), device, way.photos)

@@ -167,9 +167,9 @@ def _halved(network: Network, precision: torch.dtype) -> Network | None:
     try:
         with torch.inference_mode():
             body.forward_features(_noise(network))
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # no timm network, or one of another build
+    except Exception as error:  # no timm network, or one of another build
+        if out_of_memory(error):
+            raise
         return None
     finally:
         for hook in hooks:
@@ -204,9 +204,9 @@ class Ready(nn.Module):
                 whole, self.network, self.halved = self.network, half, True
                 try:
                     self.halved = _alike(network, self.logits, 0.5)
-                except torch.OutOfMemoryError:
-                    raise
-                except Exception:  # types that do not fit, features that are a list: each architecture has its own
+                except Exception as error:  # types that do not fit, features that are a list: each architecture has its own
+                    if out_of_memory(error):
+                        raise
                     self.halved = False
                 if not self.halved:
                     self.network = whole

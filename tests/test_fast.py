@@ -3,6 +3,7 @@
 import copy as copying
 import gzip
 import json
+import re
 import shutil
 
 import numpy as np
@@ -82,11 +83,14 @@ def test_features_that_are_a_list_run_in_mixed_precision():
         assert own(torch.rand(1, 3, 240, 240)).sum() == pytest.approx(1, abs=1e-4)
 
 
-def test_memory_that_runs_out_while_one_is_made_ready_is_told(monkeypatch):
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"),
+                                   RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+                                   RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")])
+def test_memory_that_runs_out_while_one_is_made_ready_is_told(monkeypatch, error):
     def full(*args):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
     monkeypatch.setattr(kit.fast, "_alike", full)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(type(error), match=re.escape(str(error))):
         Ready(settled("test_convnext", (64, 64)), HALF)
 
 
