@@ -608,7 +608,7 @@ def bench_blend(people: int, members: int) -> Table:
             started = time.perf_counter()
             rule = fit(probs, label, person, blend, decision)
             once = time.perf_counter() - started
-            classes, _ = nested(probs, label, person, fold, functools.partial(fit, blend=blend, decision=decision))
+            classes, _, _ = nested(probs, label, person, fold, functools.partial(fit, blend=blend, decision=decision))
             kept[blend, decision] = classes
             rows.append([f"{blend} + {decision}", f"{once:.1f}", f"{time.perf_counter() - started:.1f}",
                          f"{plain_f1(rule.classes(probs), label):.4f}", f"{plain_f1(classes, label):.4f}"])

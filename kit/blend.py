@@ -64,6 +64,10 @@ class Rule:
             return (1 - share) * votes + share * mean
         return mean
 
+    def calibrated(self, blended: np.ndarray) -> np.ndarray:
+        """Blended probabilities (N, 18) at the temperature and with the biases: the argmax is the class."""
+        return _softmax(_log(blended) / self.temperature + self.biases)
+
     def classes(self, members: np.ndarray) -> np.ndarray:
         """The classes of the members' photos, (N,)."""
         return decide(self.probs(members), self.gains)
@@ -113,21 +117,22 @@ def fit(members: np.ndarray, truth: np.ndarray, person: np.ndarray, blend: str, 
 
 
 def nested(members: np.ndarray, truth: np.ndarray, person: np.ndarray, fold: np.ndarray,
-           fitting: Callable[[np.ndarray, np.ndarray, np.ndarray], Rule]) -> tuple[np.ndarray, np.ndarray]:
+           fitting: Callable[[np.ndarray, np.ndarray, np.ndarray], Rule]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The honest outcome of a fit: each fold decided by the rule that `fitting` made from the other folds' people.
 
-    Returns the classes (N,) and the calibrated probabilities (N, 18) of all photos, pooled. What is selected on photos scores
+    Returns the classes (N,) of all photos, pooled, their probabilities (N, 18) at the temperature, and the same with the biases,
+    whose argmax are the classes. What is selected on photos scores
     too well on them (Cawley and Talbot, 2010); what remains is that the members that saw a fold's people in training gave the
     probabilities that its rule was fitted to, which is the usual, slight, leak of stacking.
     """
-    classes, probs = np.empty(len(truth), np.int64), np.empty((len(truth), NUM_CLASSES))
+    classes, (probs, decided) = np.empty(len(truth), np.int64), np.empty((2, len(truth), NUM_CLASSES))
     for k in np.unique(fold):
         held = fold == k
         rule = fitting(members[:, ~held], truth[~held], person[~held])
-        probs[held] = rule.probs(members[:, held])
-        classes[held] = decide(probs[held], rule.gains)
-        probs[held] = tempered(probs[held], rule.temperature)
-    return classes, probs
+        blended = rule.probs(members[:, held])
+        classes[held], decided[held] = decide(blended, rule.gains), rule.calibrated(blended)
+        probs[held] = tempered(blended, rule.temperature)
+    return classes, probs, decided
 
 
 def distinct(members: np.ndarray) -> list[int]:
@@ -272,7 +277,10 @@ def _log(probs: np.ndarray) -> np.ndarray:
 
 def tempered(probs: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities (N, 18) at another temperature: above 1 less sure."""
-    logs = _log(probs) / temperature
+    return _softmax(_log(probs) / temperature)
+
+
+def _softmax(logs: np.ndarray) -> np.ndarray:
     return _normalised(np.exp(logs - logs.max(axis=1, keepdims=True)))
 
 

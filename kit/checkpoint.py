@@ -17,6 +17,7 @@ from kit.models import Network, count_parameters
 from kit.pixels import Geometry
 from kit.recipe import Recipe
 from kit.tables import writing
+from kit.versions import check_pixels, versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,8 @@ class Card:
     `crop` and `size` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is the hash of `folds.csv`;
     `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch` (from 1) on the whole fold. `select` says how the
     epoch was chosen (`best`: on that same fold, which flatters the score), `averaged` whether the weights are an EMA's.
-    `parameters` is the number of weights. `limit` is the number of photos of a trial, 0 for a true run.
+    `parameters` is the number of weights. `limit` is the number of photos of a trial, 0 for a true run. `versions` are those of
+    `kit.versions` that it was trained with.
     """
 
     model: str
@@ -47,6 +49,12 @@ class Card:
     select: str
     averaged: bool
     limit: int
+    versions: dict[str, str]
+
+    @property
+    def chosen_on_fold(self) -> bool:
+        """True if the kept epoch was chosen on the photos it is scored on, by its score or by when training ended."""
+        return self.select == "best" or bool(self.recipe["patience"])
 
     @property
     def geometry(self) -> Geometry:
@@ -59,7 +67,7 @@ def make_card(recipe: Recipe, network: Network, fold: int, plan: str, epoch: int
     return Card(model=recipe.model, crop=recipe.crop, size=recipe.size, mean=network.statistics[0], std=network.statistics[1],
                 classes=CLASS_NAMES, recipe=recipe.describe(), fold=fold, plan=plan, epoch=epoch, score=score, kit=__version__,
                 head=recipe.head, cosine=recipe.loss == "ldam", parameters=count_parameters(network), select=recipe.select,
-                averaged=recipe.averages, limit=limit)
+                averaged=recipe.ema > 0, limit=limit, versions=dict(versions()))
 
 
 def save(path: Path, network: Network, card: Card) -> None:
@@ -80,6 +88,8 @@ def read_card(path: Path) -> Card:
             content = json.loads((file.metadata() or {})["kit"])
         content = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
         card = Card(**content)
+        if not isinstance(card.versions, dict):
+            raise ValueError("its versions are damaged")
     except OSError as error:
         raise problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path") from error
     except Exception as error:  # damaged, or a safetensors file of something else
@@ -87,6 +97,7 @@ def read_card(path: Path) -> Card:
                       remedy="train the fold again with --force") from error
     if card.classes != CLASS_NAMES:
         raise problem(path, f"predicts other classes ({', '.join(card.classes)[:60]}...)", remedy="train it with this kit")
+    check_pixels(path, card.versions)
     return card
 
 
@@ -104,7 +115,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> Network:
 
 
 # What `last.pt` holds: whose it is, where it stands, and what the training has changed.
-_STATE = ("recipe", "plan", "fold", "rows", "step", "loss", "seconds", "waited", "learner")
+_STATE = ("recipe", "plan", "fold", "rows", "step", "loss", "seconds", "waited", "learner", "versions", "threads")
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -127,7 +138,8 @@ def load_state(path: Path) -> dict[str, Any]:
         if lacking:
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
         json.loads(state["recipe"])
-        return state
     except Exception as error:
         raise problem(path, f"cannot be continued from ({type(error).__name__}: {str(error)[:120]})",
                       remedy="train the fold again with --force") from error
+    check_pixels(path, state["versions"])
+    return state

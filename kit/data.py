@@ -22,11 +22,11 @@ from kit.tables import Correction, Plan, file_hash, label_photos, read_info, rea
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 
 
-def find_data(given: str | None) -> Path:
-    """The competition's folder: `--data`, else `$KIT_DATA`, else `data/`."""
+def find_data(given: str | None, needs: str = "train/train.csv") -> Path:
+    """The competition's folder: `--data`, else `$KIT_DATA`, else `data/`; it must hold the file that it `needs`."""
     place = Path(os.path.expanduser(given or os.environ.get("KIT_DATA") or "data"))
-    if not (place / "train" / "train.csv").is_file():
-        what = "there is no data folder" if not place.is_dir() else "holds no train/train.csv"
+    if not (place / needs).is_file():
+        what = "there is no data folder" if not place.is_dir() else f"holds no {needs}"
         raise problem(place, what, remedy="name the competition's folder with --data or KIT_DATA, or draw one with "
                       "python -m kit.sample --out data")
     return place

@@ -1,15 +1,20 @@
 """Where networks run: the device, its precisions, its memory, and how photos get there."""
 
+import contextlib
 import functools
+import os
 import re
 import resource
 import sys
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from kit.errors import KitError
+from kit.tables import held
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -26,12 +31,38 @@ def choose_device(name: str | None) -> torch.device:
         if (device.index or 0) >= torch.cuda.device_count():
             raise KitError(f"--device {name}: torch sees {torch.cuda.device_count()} GPUs; take cpu, or check the driver")
         device = torch.device("cuda", device.index or 0)
+        _check_kernels(device)
         torch.cuda.set_device(device)  # pinned memory and the like would else go by way of the first GPU
         # What is called fp32 here has all of its mantissa, whatever the environment says of matrices.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        # Batches are of few sizes: the fastest convolution for each is looked for. On ROCm that takes minutes at every start.
+        torch.backends.cudnn.benchmark = torch.version.hip is None
     else:
         _keep_freed_memory()
     return device
+
+
+def has_kernels(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
+    """True if a build of torch for `architectures`, such as sm_80 and compute_90, runs on a GPU of a compute capability.
+
+    Code for sm_XY runs on GPUs of the same X and the same or a higher Y, and compute_XY is compiled for any later one (CUDA C++
+    Programming Guide, compute capability and PTX compatibility).
+    """
+    for kind, major, minor in re.findall(r"\b(sm|compute)_(\d+)(\d)", " ".join(architectures)):
+        built = int(major), int(minor)
+        if built <= capability and (kind == "compute" or built[0] == capability[0]):
+            return True
+    return False
+
+
+def _check_kernels(device: torch.device) -> None:
+    """Raise `KitError` for a GPU that torch was built without: its first operation would fail, and name no cure."""
+    architectures, capability = torch.cuda.get_arch_list(), torch.cuda.get_device_capability(device)
+    if torch.version.hip is None and architectures and not has_kernels(capability, architectures):
+        raise KitError(f"--device {device}: torch {torch.__version__} was built without {torch.cuda.get_device_name(device)} "
+                       f"(sm_{capability[0]}{capability[1]}; it has {' '.join(architectures)}); "
+                       + ("for V100, P100 and older install torch's build for CUDA 12.6 (cu126)" if capability < (7, 5)
+                          else "install a newer build of torch") + ", or take --device cpu")
 
 
 @functools.cache
@@ -67,6 +98,53 @@ def _proc(name: str) -> str:
         return Path("/proc", name).read_text(encoding="utf-8")
     except OSError:
         return ""
+
+
+# ---------------------------------------------------------------- threads
+
+# Where the trainings of a machine and user find each other: a locked file each, of which the kernel lets go when one ends.
+_TRAININGS = Path(tempfile.gettempdir()) / f"kfold-kit-{os.getuid()}"
+_THREADS = torch.get_num_threads()
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[None]:
+    """Count this process among the machine's trainings as long as the block runs; where no file can be written, it is not."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            _TRAININGS.mkdir(mode=0o700, exist_ok=True)
+            path = _TRAININGS / f"{os.getpid()}.lock"
+            stack.callback(path.unlink, missing_ok=True)
+            stack.enter_context(held(path))
+        yield
+
+
+def other_trainings() -> int:
+    """How many other processes on this machine are training now, of this user."""
+    import fcntl
+    number = 0
+    for path in _TRAININGS.glob("*.lock"):
+        if path.stem == str(os.getpid()):
+            continue
+        with contextlib.suppress(OSError), open(path, "a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)  # of one that was killed
+            except BlockingIOError:
+                number += 1
+    return number
+
+
+def share_threads(begun_with: int | None = None) -> int:
+    """Set how many threads compute on the CPU, and return it: the `begun_with` of a training that goes on, else its share.
+
+    Trainings side by side share the cores: with more threads than cores each one waits, spinning, for one that has no core, and
+    all take several times as long. `OMP_NUM_THREADS` overrides both. The number changes how sums are rounded, so that a training
+    keeps that which it began with.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(begun_with or max(1, _THREADS // (1 + other_trainings())))
+    return torch.get_num_threads()
 
 
 # ---------------------------------------------------------------- precision
@@ -116,9 +194,9 @@ def clock(device: torch.device) -> float:
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most bytes so far: of a GPU's memory, or of this process's."""
+    """The most bytes so far: of a GPU's memory, as torch has reserved it, or of this process's."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+        return torch.cuda.max_memory_reserved(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

@@ -29,19 +29,20 @@ from kit import __version__, board
 from kit.blend import BLENDS, DECISIONS, FITTED, Rule, decide, distinct, uniform
 from kit.console import Parser, Progress, command, duration, say, show_table, warn
 from kit.data import eval_images, find_data, info_csv, read_eval
-from kit.early import drifts, exact_margins, fit_margins, leads, remaining_weights, run, sample_size, settle
+from kit.early import (ROUNDING_CONFIDENCE, ROUNDING_SHARE, Settled, drifts, exact_margins, fit_margins, leads,
+                       remaining_weights, rounding_sample, run, sample_size, settle)
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
-from kit.members import (FOLD_FOLDER, Checkpoint, Engine, Member, Passes, find_members, named_apart, near, oof_probs,
-                         predict_passes, read_members, ways_of)
+from kit.members import (FOLD_FOLDER, PROBABILITY_FILES, Checkpoint, Engine, Member, Passes, find_members, named_apart, near,
+                         only_files, oof_beside, oof_probs, predict_passes, read_members, ways_of)
 from kit.metrics import Scores
 from kit.profile import profiled, stage
 from kit.standing import Standing, judge
 from kit.submission import check_place, check_submission, expected_of
-from kit.tables import (Plan, Probs, file_hash, read_json, read_plan, refuse_input, write_submission)
+from kit.tables import (Plan, Probs, file_hash, read_info, read_json, read_plan, refuse_existing, refuse_input,
+                        write_foreign_probs, write_submission)
+from kit.versions import check_pixels, versions, warn_versions
 
-# The photos that show how far 16 bits move a lead.
-_DRIFT_PHOTOS: Final = 32
 LINEAR: Final = ("mean", *FITTED)
 # What is shown of a record's out-of-fold score.
 _SHOWN: Final = {"f1", "accuracy", "mask", "gender", "age", "interval", "folds", "photos", "people", "candidates", "used",
@@ -87,9 +88,13 @@ def check_settings(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The classes (N,) of the photos, and how they came about: seconds a view, passes of networks, early decisions."""
+    """The classes (N,) of the photos, and how they came about: seconds a view, passes of networks, early decisions.
+
+    `blended` (N, 18) are the sums that were decided, which of photos that were decided early are of fewer passes.
+    """
 
     classes: np.ndarray
+    blended: np.ndarray
     views: dict[str, float]
     record: dict[str, Any]
 
@@ -120,9 +125,11 @@ def blend_in_full(members: Sequence[Member], rule: Rule, data: Path, ids: Sequen
             return sums, sums
         before = decide(blended, rule.gains)
         with contextlib.closing(exact), stage("close calls in fp32"), Progress("close calls in fp32", len(ids)) as progress:
-            blended, count, error = settle(again, blended, rule.gains, leads(blended, rule.gains, np.zeros(len(ids))), progress)
-        record["close"] = _close(count, error, before, decide(blended, rule.gains), exact)
-    return Outcome(decide(blended, rule.gains), seconds, record)
+            drawn = rounding_sample(len(ids))
+            settled = settle(again, blended, rule.gains, leads(blended, rule.gains, np.zeros(len(ids))), drawn, progress)
+        blended = settled.total
+        record["close"] = _close(settled, len(drawn), before, decide(blended, rule.gains), exact)
+    return Outcome(decide(blended, rule.gains), blended, seconds, record)
 
 
 def _blended(rule: Rule, owners: Sequence[int] | np.ndarray, tables: Iterable[np.ndarray], photos: int) -> np.ndarray:
@@ -149,10 +156,10 @@ def _exact(members: Sequence[Member], data: Path, ids: Sequence[str], settings: 
     return Passes(members, data, ids, settings.tta, dataclasses.replace(engine, exact=True), settings.force_views, few=True)
 
 
-def _close(count: int, error: float, before: np.ndarray, after: np.ndarray, exact: Passes) -> dict[str, Any]:
-    """What a record says of close calls."""
-    return {"photos": count, "changed": int((after != before).sum()), "error": round(error, 4),
-            "passes_computed": round(exact.computed / len(after), 2)}
+def _close(settled: Settled, drawn: int, before: np.ndarray, after: np.ndarray, exact: Passes) -> dict[str, Any]:
+    """What a record says of close calls: photos run again, how many of them `drawn` at random, and what `settle` has proven."""
+    return {"photos": settled.photos, "drawn": drawn, "changed": int((after != before).sum()), "error": round(settled.error, 4),
+            "confidence": ROUNDING_CONFIDENCE, "share": ROUNDING_SHARE, "passes_computed": round(exact.computed / len(after), 2)}
 
 
 def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], settings: Settings, engine: Engine,
@@ -199,20 +206,22 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
             whole_sums = np.tensordot(weights[order], probs.astype(np.float64), 1)
             if exact is not None:
                 with stage("close calls in fp32"):
-                    whole_sums, _, _ = settle(lambda at: again(sample[at], np.full(len(at), count)), whole_sums, rule.gains,
-                                              leads(whole_sums, rule.gains, np.zeros(len(sample))))
+                    whole_sums = settle(lambda at: again(sample[at], np.full(len(at), count)), whole_sums, rule.gains, leads(
+                        whole_sums, rule.gains, np.zeros(len(sample))), rounding_sample(len(sample))).total
             margins = fit_margins(probs, weights[order], rule.gains, sample, fitting, photos, settings.agree,
                                   decide(whole_sums, rule.gains))
             record["agree"] = {"share": settings.agree, "sample": len(sample), "fitted_on": fitting, "tested_on": tested,
                                "differ": margins.differ, "allowed": margins.allowed,
                                "margins": margins.after.round(6).tolist()}
-        slack = 0.0
+        slack, drawn = 0.0, np.zeros(0, np.int64)
         if exact is not None and settings.agree is None:
-            # What is decided by less than 16 bits move a lead would have to be run again in full: twice what a few show.
-            some = np.sort(np.random.default_rng(0).choice(photos, min(_DRIFT_PHOTOS, -(-photos // 8)), replace=False))
-            rough = np.tensordot(weights, passes.ask_all(some).astype(np.float64), 1)
+            # What is decided by less than 16 bits move a lead would have to be run again in full.
+            drawn = rounding_sample(photos)
+            rough = np.tensordot(weights, passes.ask_all(drawn).astype(np.float64), 1)
             with stage("close calls in fp32"):
-                slack = 2 * float(drifts(rough, again(some, np.full(len(some), count))[1], rule.gains).max())
+                slack = 2 * float(drifts(rough, again(drawn, np.full(len(drawn), count))[1], rule.gains).max())
+        elif exact is not None:
+            drawn = np.sort(sample[rounding_sample(len(sample))])  # of the sample, whose passes are known in fp32 already
         total, taken = run(lambda p, rows: passes.ask(order[p], rows, progress), weights[order], rule.gains, margins, photos,
                            slack)
     # All passes of a photo are summed in the order of the full run, so that sums are rounded alike.
@@ -229,26 +238,30 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
         # Of what was decided early for sure, the passes to come count against the leader; a margin has allowed for them.
         left = np.append(remaining_weights(weights[order]), 0)[taken - 1] * (settings.agree is None)
         with contextlib.closing(exact), stage("close calls in fp32"), Progress("close calls in fp32", photos) as progress:
-            total, close, error = settle(lambda rows: again(rows, taken[rows]), total, rule.gains,
-                                         leads(total, rule.gains, left), progress)
-        record["close"] = _close(close, error, before, decide(total, rule.gains), exact)
-    return Outcome(decide(total, rule.gains), dict.fromkeys(passes.views, 0.0), record)
+            settled = settle(lambda rows: again(rows, taken[rows]), total, rule.gains, leads(total, rule.gains, left), drawn,
+                             progress)
+        total = settled.total
+        record["close"] = _close(settled, len(drawn), before, decide(total, rule.gains), exact)
+    return Outcome(decide(total, rule.gains), total, dict.fromkeys(passes.views, 0.0), record)
 
 
 # ---------------------------------------------------------------- the whole
 
-def ensemble(paths: Sequence[Path], plan: Plan, data: Path, out: Path | None, settings: Settings = Settings(),
+def ensemble(paths: Sequence[Path], plan: Plan | None, data: Path, out: Path | None, settings: Settings = Settings(),
              engine: Engine = Engine(), allow_missing: bool = False, force: bool = False,
-             command_line: str = "") -> tuple[Path, dict[str, Any]]:
+             command_line: str = "", save_probs: Path | None = None) -> tuple[Path, dict[str, Any]]:
     """Ensemble members into a submission, and its record beside it (`.json`): the submission's path, and the record.
 
-    `out` None is a name in `submissions/` by members, views, blend and decision.
+    `out` None is a name in `submissions/` by members, views, blend and decision. Files of probabilities need neither photos nor,
+    without a score, a plan. `save_probs` is a file for the blended probabilities, as `_save_probs` says.
     """
     check_settings(settings)
     if out is not None:
         check_place(out, data, paths, force)
+    if save_probs is not None:
+        _check_save(save_probs, settings, data, paths, force)
     started = time.monotonic()
-    ids = read_eval(data)
+    ids = read_info(info_csv(data)) if only_files(paths) else read_eval(data)
     if settings.agree is not None:
         sample_size(len(ids), settings.agree)
     members = find_members(paths, plan, ids, allow_missing)
@@ -256,6 +269,8 @@ def ensemble(paths: Sequence[Path], plan: Plan, data: Path, out: Path | None, se
     check_place(out or Path("submissions") / f"{default_name(members, settings)}.csv", data, _inputs(members), force)
     standing: Standing | None = None
     if settings.score:
+        if plan is None:
+            raise KitError("a score needs the fold plan, which has the labels: name it with --plan, or --no-score")
         oof = oof_probs(members, plan, data, settings.tta if settings.score_tta else "none", engine, settings.force_views)
         copies = _copies(members, oof.probs, ids)
         oof, members = oof.without(copies), [member for m, member in enumerate(members) if m not in copies]
@@ -271,25 +286,61 @@ def ensemble(paths: Sequence[Path], plan: Plan, data: Path, out: Path | None, se
         out = Path("submissions") / f"{default_name(members, used)}.csv"
         check_place(out, data, _inputs(members), force)
     record = {"kit": __version__, "command": command_line, "settings": vars(settings) | {"used": rule.blend},
-              "plan": plan.hash, "batch_size": engine.batch_size,
+              "plan": plan.hash if plan else "", "versions": dict(versions()), "batch_size": engine.batch_size,
               "ways": {name: way.describe() for name, way in ways_of(members, engine).items()},
               "temperature": rule.temperature, "biases": rule.biases.tolist(),
               "members": _describe(members, rule, standing, out), "oof": standing.record if standing else None}
-    return out, _finish(members, rule, data, ids, out, settings, engine, record, started, force)
+    record, outcome = _finish(members, rule, data, ids, out, settings, engine, record, started, force)
+    if save_probs is not None:
+        _save_probs(save_probs, Probs(np.array(ids, dtype=np.str_), rule.calibrated(outcome.blended)),
+                    Probs(oof.photos["image"].to_numpy().astype(np.str_), standing.probs) if standing else None, plan, force)
+    return out, record
 
 
-def again(source: Path, plan: Plan, data: Path, out: Path | None, engine: Engine = Engine(), force: bool = False,
+def _check_save(path: Path, settings: Settings, data: Path, members: Sequence[Path], force: bool) -> None:
+    """Raise `KitError` unless probabilities may be written to `path`, and beside it."""
+    if path.suffix not in PROBABILITY_FILES:
+        raise problem(path, "is no name for probabilities", remedy="let --save-probs end in .csv or .npz")
+    if settings.fast:
+        raise KitError("--save-probs: needs every pass of every photo; leave --fast and --agree out")
+    for place in (path, oof_beside(path)):
+        refuse_input(place, data, *members)
+        if not force:
+            refuse_existing(place)
+
+
+def _save_probs(path: Path, test: Probs, oof: Probs | None, plan: Plan | None, force: bool) -> None:
+    """Write blended probabilities as a member for others: of the photos to predict, and out of fold.
+
+    A CSV has the latter in `<stem>.oof.csv` beside it, an `.npz` both. They are at the fitted temperature and with the fitted
+    biases, those out of fold nested, so that the score of such a member is that of the ensemble.
+    """
+    if oof is not None and plan is not None and len(oof.ids) < len(plan.photos):
+        warn(f"{path}: without out-of-fold probabilities, for {len(oof.ids):,} of {len(plan.photos):,} training photos have "
+             "some; a reader needs --no-score")
+        oof = None
+    if oof is None or path.suffix == ".npz":
+        oof_beside(path).unlink(missing_ok=True)  # of what --force replaces
+    else:
+        write_foreign_probs(oof_beside(path), oof, force)
+    if oof is not None and path.suffix == ".npz":
+        test = Probs(np.concatenate([test.ids, oof.ids]), np.concatenate([test.probs, oof.probs]))
+    write_foreign_probs(path, test, force)
+
+
+def again(source: Path, plan: Plan | None, data: Path, out: Path | None, engine: Engine = Engine(), force: bool = False,
           command_line: str = "") -> tuple[Path, dict[str, Any]]:
     """Make the submission of a record again: the same bytes, or a `KitError` and no file.
 
-    Members are looked for where the record says, seen from its own folder, and must have the same hashes.
+    Members are looked for where the record says, seen from its own folder, and must have the same hashes. Every network runs
+    again: what is kept from before would only prove that it was kept.
     """
     from kit.fast import read_way
     started = time.monotonic()
     remedy = "name the .json beside a submission that kit.ensemble has written"
     if not source.is_file():
         raise problem(source, f"there is no such file{near(source)}", remedy=remedy)
-    record, ids, folder = read_json(source), read_eval(data), source.resolve().parent
+    record, folder = read_json(source), source.resolve().parent
     try:
         settings = Settings(**{key: value for key, value in record["settings"].items() if key != "used"})
         rule = Rule(record["settings"]["used"], np.array([float(m["weight"]) for m in record["members"]]),
@@ -297,7 +348,8 @@ def again(source: Path, plan: Plan, data: Path, out: Path | None, engine: Engine
         files = [[(folder / file["path"], str(file["sha256"])) for file in m["files"]] for m in record["members"]]
         names, wanted = [m["name"] for m in record["members"]], record["sha256"]
         ways = {name: read_way(way) for name, way in record["ways"].items()}
-        engine = dataclasses.replace(engine, ways=ways, batch_size=engine.batch_size or record["batch_size"])
+        engine = dataclasses.replace(engine, ways=ways, batch_size=engine.batch_size or record["batch_size"], fresh=True)
+        made_with = {str(name): str(version) for name, version in record["versions"].items()}
         strengths = record["oof"] and [float(m["f1"]) for m in record["oof"]["members"]]
         whole = (rule.blend in BLENDS and rule.biases.shape == (NUM_CLASSES,) and np.isfinite(rule.biases).all()
                  and bool(np.isclose(rule.weights.sum(), 1)) and (rule.weights >= 0).all() and 0 < rule.temperature < np.inf)
@@ -309,8 +361,11 @@ def again(source: Path, plan: Plan, data: Path, out: Path | None, engine: Engine
             raise ValueError("its out-of-fold score is damaged")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise problem(source, f"is no record of a submission ({type(error).__name__}: {error})", remedy=remedy) from error
+    check_pixels(source, made_with)
+    warn_versions(source, made_with)
     out = out or source.with_suffix(".csv")
     flat = [file for own in files for file in own]
+    ids = read_info(info_csv(data)) if only_files([path for path, _ in flat]) else read_eval(data)
     check_place(out, data, [path for path, _ in flat], force)
     for what, bad in (("members that are not where they were", [str(path) for path, _ in flat if not path.exists()]),
                       ("members that are not the files they were",
@@ -321,8 +376,8 @@ def again(source: Path, plan: Plan, data: Path, out: Path | None, engine: Engine
     check_place(out, data, _inputs(members), force)
     described = [m | {"files": [{**file, "path": _seen_from(folder / file["path"], out)} for file in m["files"]]}
                  for m in record["members"]]
-    new = record | {"kit": __version__, "members": described, "remade_by": command_line}
-    return out, _finish(members, rule, data, ids, out, settings, engine, new, started, force, wanted)
+    new = record | {"kit": __version__, "versions": dict(versions()), "members": described, "remade_by": command_line}
+    return out, _finish(members, rule, data, ids, out, settings, engine, new, started, force, wanted)[0]
 
 
 def _inputs(members: Sequence[Member]) -> list[Path]:
@@ -346,8 +401,9 @@ def _copies(members: Sequence[Member], probs: np.ndarray, ids: Sequence[str]) ->
 
 
 def _finish(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], out: Path, settings: Settings,
-            engine: Engine, record: dict[str, Any], started: float, force: bool, wanted: str = "") -> dict[str, Any]:
-    """From members and rule to the written submission and its completed record."""
+            engine: Engine, record: dict[str, Any], started: float, force: bool,
+            wanted: str = "") -> tuple[dict[str, Any], Outcome]:
+    """From members and rule to the written submission: its completed record, and how it came about."""
     strengths = [m["f1"] for m in record["oof"]["members"]] if record["oof"] else [0.0] * len(members)
     heard = np.flatnonzero(rule.weights > 0).tolist()  # the others change nothing, and are not run
     members, rule = [members[m] for m in heard], dataclasses.replace(rule, weights=rule.weights[heard])
@@ -361,7 +417,7 @@ def _finish(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str
     with stage("write"):
         record = write_submission(out, ids, outcome.classes, info_csv(data), record, force, wanted)
         board.add(out, record)
-    return record
+    return record, outcome
 
 
 def _seen_from(path: Path, out: Path) -> str:
@@ -452,8 +508,11 @@ def show_record(record: dict[str, Any]) -> None:
                                            for name, way in record["ways"].items()))
     if "close" in record:
         close = record["close"]
-        say(f"close calls: 16 bits move a class's lead by up to {close['error']:.3f}, so the {close['photos']:,} closest photos "
-            f"were run again in fp32 ({close['passes_computed']:g} passes); {close['changed']} got another class")
+        say(f"close calls: {close['photos']:,} photos were run again in fp32 ({close['passes_computed']:g} passes), "
+            f"{close['drawn']:,} drawn at random and the closest ones; 16 bits moved no lead of theirs by more than "
+            f"{close['error']:.3f}, and every lead below twice that is among them; {close['changed']} got another class")
+        say(f"(with {close['confidence']:.0%} confidence 16 bits move at most {close['share']:.0%} of all photos further than "
+            "those drawn; that no other class differs is likely, and not proven: --exact runs all in fp32)")
     if "saved" in record:
         say(f"decided early: {record['saved']:.1%} of the passes not known before saved; photos decided after each pass: "
             + " ".join(map(str, record["decided_after"])))
@@ -519,11 +578,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--agree", type=float, metavar="SHARE",
                         help="stop earlier: with 95 %% confidence such a share of classes, say .998, is that of the full run")
     parser.add_argument("--from", type=Path, metavar="FILE.json", dest="source",
-                        help="make a record's submission again, to the byte")
+                        help="make a record's submission again, to the byte: every network runs again")
     parser.add_argument("--check", type=Path, nargs="+", metavar="FILE.csv",
                         help="check submissions, whoever made them; write nothing")
     parser.add_argument("--out", type=Path,
                         help="default: submissions/<members>-<tta>.csv, with blend and decision if not the plain ones")
+    parser.add_argument("--save-probs", type=Path, metavar="FILE.csv|.npz",
+                        help="write the blended probabilities, too, out of fold as well: a member for others")
     parser.add_argument("--allow-missing-folds", action="store_true", help="take a run with the folds that are there")
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
     parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
@@ -547,13 +608,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if idle:
         option = "--decide" if idle[0] == "decision" else "--" + idle[0].replace("_", "-")
         raise KitError(f"{which}: takes no {option}{', for the record says it' * (which == '--from')}; leave it out")
-    data = find_data(args.data)
+    data = find_data(args.data, "eval/info.csv")
     if args.check is not None:
         return show_checks(args.check, info_csv(data), args.plan)
     words = shlex.join(["python", "-m", "kit.ensemble", *map(str, sys.argv[1:] if argv is None else argv)])
     if args.out is not None:
         refuse_input(args.out, data, args.plan)
-    engine, plan = Engine(args.device, args.workers, args.batch_size, args.exact), read_plan(args.plan)
+    engine = Engine(args.device, args.workers, args.batch_size, args.exact)
+    # The labels are in the plan: without a score, files of probabilities need none.
+    needless = (args.no_score or args.source is not None) and only_files(args.members) and not args.plan.exists()
+    plan = None if needless else read_plan(args.plan)
     device = None
     if args.profile:
         from kit.device import choose_device
@@ -566,10 +630,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                                 decision=args.decision, force_blend=args.force_blend, score=not args.no_score,
                                 fast=args.fast or args.agree is not None, agree=args.agree)
             out, record = ensemble(args.members, plan, data, args.out, settings, engine, args.allow_missing_folds, args.force,
-                                   words)
+                                   words, args.save_probs)
     show_record(record)
     if profile is not None:
         profile.write(out.with_suffix(".profile"))
+    if args.save_probs is not None:
+        beside = oof_beside(args.save_probs)
+        say(f"wrote {args.save_probs}" + (f" and {beside}" if beside.exists() else "") + ", a member for others")
     say(f"wrote {out} (checked against info.csv: same ids, same order, whole numbers 0..17) and {out.with_suffix('.json')}")
     for line in check_submission(out, info_csv(data), expected_of(out, plan)):
         warn(line)

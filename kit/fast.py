@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from kit.console import say
-from kit.device import autocast, choose_precision, clock, device_name, half_precision, out_of_memory, precision_name
+from kit.device import autocast, choose_precision, clock, device_name, half_precision, out_of_memory, peak_memory, precision_name
 from kit.errors import KitError
 from kit.models import Network, combine
 from kit.pixels import Geometry
 from kit.tables import read_json, text_hash, write_json
+
+
+try:
+    from timm.models._efficientnet_blocks import SqueezeExcite
+except ImportError:  # timm's own affair: where it has moved, its networks run as they are, more slowly in bf16 on a CPU
+    class SqueezeExcite(nn.Module):  # type: ignore[no-redef]
+        """None of a network's modules."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,10 @@ class Way:
         return {"precision": self.name, "photos": self.photos}
 
 
+# Of the spread of logits, by how much those of a copy of a network may differ. fp32 with other roundings comes to thousandths,
+# 16 bits to hundredths, a copy that was made wrong to about all of it.
+_SAME_FP32: Final = 0.01
+_SAME_HALF: Final = 0.1
 _PRECISIONS: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -132,7 +142,7 @@ def folded(network: Network) -> Network:
         rest = (norm.drop, norm.act) if isinstance(norm, BatchNormAct2d) else ()
         changed.body.set_submodule(str(node.target), nn.Sequential(*rest))
         done += 1
-    return changed if done and _alike(network, changed, 0.01) else network
+    return changed if done and _alike(network, changed, _SAME_FP32) else network
 
 
 def _noise(network: Network, precision: torch.dtype = torch.float32) -> Tensor:
@@ -143,10 +153,7 @@ def _noise(network: Network, precision: torch.dtype = torch.float32) -> Tensor:
 
 
 def _alike(network: Network, other: Callable[[Tensor], Tensor], tolerance: float) -> bool:
-    """Whether a network's logits for noise and those of one made from it differ by less than such a share of their spread.
-
-    Those of one that was made wrong differ by about all of it, and those of fp32 and bf16 by thousandths and hundredths.
-    """
+    """True if a network's logits for noise and those of one made from it differ by less than such a share of their spread."""
     noise = _noise(network)
     with torch.inference_mode():
         logits = network(noise).float()
@@ -191,19 +198,20 @@ class Ready(nn.Module):
     """A network as inference runs it: photos (N, 3, height, width) in 0..1 -> probabilities (N, 18) float32.
 
     Batch norms are folded. With 16 bits the features are computed in them throughout, and the head in fp32; an architecture
-    that does not come in those two parts, or comes out different, runs in mixed precision.
+    that does not come in those two parts, or comes out different, runs in mixed precision. `source` is the network itself, in
+    fp32, for photos that 16 bits are too narrow for.
     """
 
     def __init__(self, network: Network, way: Way) -> None:
         super().__init__()
-        self.geometry, self.way = network.geometry, way
+        self.source, self.geometry, self.way = network, network.geometry, way
         self.network, self.halved = folded(network), False
         if way.precision != torch.float32:
             half = _halved(self.network, way.precision)
             if half is not None:
                 whole, self.network, self.halved = self.network, half, True
                 try:
-                    self.halved = _alike(network, self.logits, 0.5)
+                    self.halved = _alike(network, self.logits, _SAME_HALF)
                 except Exception as error:  # types that do not fit, features that are a list: each architecture has its own
                     if out_of_memory(error):
                         raise
@@ -225,11 +233,18 @@ class Ready(nn.Module):
         return self.logits(photos).float().softmax(dim=1)
 
 
+def validation_way(network: Network, device: torch.device) -> Way:
+    """How a network is validated: the precision of its training, and on a GPU as many photos at once as a probe found fastest.
+
+    On a CPU the number is fixed, so that a measurement does not change the rounding of one training against another.
+    """
+    photos = measured_way(*network.architecture, device).photos if device.type == "cuda" else _AT_ONCE[device.type][0]
+    return Way(choose_precision(device, network.parameters_count), photos)
+
+
 def ready(network: "Network | Ready", device: torch.device) -> Ready:
-    """A network as inference runs it, in the way that needs no measuring; one that is ready already stays as it is."""
-    if isinstance(network, Ready):
-        return network
-    return Ready(network, Way(choose_precision(device, network.parameters_count), _AT_ONCE[device.type][0]))
+    """A network as inference runs it, by `validation_way`; one that is ready already stays as it is."""
+    return network if isinstance(network, Ready) else Ready(network, validation_way(network, device))
 
 
 # ---------------------------------------------------------------- the probe
@@ -274,13 +289,14 @@ def probe(network: Network, device: torch.device) -> dict[Way, float]:
     def measure(way: Way) -> float:
         try:
             if device.type == "cuda":
+                torch.cuda.empty_cache()  # what is reserved counts, and not what was before
                 torch.cuda.reset_peak_memory_stats(device)
             rate = photos_per_second(Ready(network, way), device)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             return 0.0
-        fits = device.type == "cpu" or torch.cuda.max_memory_allocated(device) < _SHARE * torch.cuda.mem_get_info(device)[1]
+        fits = device.type == "cpu" or peak_memory(device) < _SHARE * torch.cuda.mem_get_info(device)[1]
         return rate if fits else 0.0
 
     first, *others = _AT_ONCE[device.type]

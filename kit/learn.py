@@ -134,16 +134,14 @@ class Learner:
         self.precision = torch.float32 if plain else choose_precision(device, self.network.parameters_count)
         if device.type == "cpu" and self.precision == torch.bfloat16:
             ease_training(self.network)
-        if device.type == "cuda":
-            torch.backends.cudnn.benchmark = True  # batches are of few sizes: the fastest convolution for each is looked for
         self.optimizer = create_optimizer_v2(
-            self.network.body, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay,
+            self.network.body, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.decay,
             layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None, fused=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == torch.float16)
         # The warm-up lets the average forget the first, random head.
-        self.average = ModelEmaV3(self.network, decay=recipe.ema, use_warmup=True) if recipe.averages else None
+        self.average = ModelEmaV3(self.network, decay=recipe.ema, use_warmup=True) if recipe.ema else None
         self.loss = make_loss(recipe, counts, COSINE_SCALE, device)
-        self.count = 0
+        self.count = 0  # steps in the moving average
 
     @property
     def used(self) -> Network:
@@ -158,13 +156,14 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         with stage("copy"):
-            ready = [mix(recipe, to_device(photos, self.device), one_hot(labels.to(self.device, non_blocking=True)))
-                     for photos, labels in batches]
-            norms = torch.stack([self.loss.norms(targets) for _, targets in ready]).sum(dim=0)
+            every = [one_hot(labels.to(self.device, non_blocking=True)) for _, labels in batches]
+            norms = torch.stack([self.loss.norms(targets) for targets in every]).sum(dim=0)
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
-        for photos, targets in ready:
+        for (pixels, _), plain in zip(batches, every):
+            with stage("copy"):  # a batch at a time: as floats they take four times the memory
+                photos, targets = mix(recipe, to_device(pixels, self.device), plain)
             with stage("forward"):
                 with autocast(self.device, self.precision):
                     logits = self.network(photos.contiguous(memory_format=self.layout))
@@ -177,9 +176,11 @@ class Learner:
                 self.scaler.unscale_(self.optimizer)
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
             self.scaler.step(self.optimizer)
+            scale = self.scaler.get_scale() if self.average is not None else 0.0
             self.scaler.update()
-            self.count += 1
-            if self.average is not None:
+            # A step whose gradients overflowed was left out, which a scaler tells by its lower scale; without one none is.
+            if self.average is not None and self.scaler.get_scale() >= scale:
+                self.count += 1
                 self.average.update(self.network, step=self.count)
         step()
         return total

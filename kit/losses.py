@@ -33,25 +33,25 @@ def marginals(log_probs: Tensor) -> list[Tensor]:
 
 
 def class_weights(counts: np.ndarray, how: str) -> np.ndarray:
-    """The weights of classes of `counts` photos, their mean 1: `none`, `inverse` or `effective` (by Cui et al., 2019).
+    """The weights of classes of `counts` photos: `none` (all 1), `inverse` or `effective` (by Cui et al., 2019).
 
-    A class without a photo weighs as one of a single photo.
+    Those of classes that have photos have the mean 1; the others weigh 0.
     """
+    if how == "none":
+        return np.ones(len(counts))
+    there = counts > 0
     counts = np.maximum(counts, 1).astype(np.float64)
-    if how == "inverse":
-        weights = 1 / counts
-    elif how == "effective":
-        weights = (1 - EFFECTIVE_BETA) / (1 - EFFECTIVE_BETA**counts)
-    else:
-        weights = np.ones(len(counts))
-    return weights / weights.mean()
+    weights = 1 / counts if how == "inverse" else (1 - EFFECTIVE_BETA) / (1 - EFFECTIVE_BETA**counts)
+    found: np.ndarray = weights * there / weights[there].mean()
+    return found
 
 
 @dataclass(frozen=True)
 class Loss:
     """A recipe's loss: a value for each task (one for the head of 18), each a sum over photos to be divided by `norms`.
 
-    Sums and norms add up over the batches of a step, so that a step over several batches equals one over a large one.
+    Sums and norms add up over the batches of a step, so that a step over several batches equals one over a large one. `weights`
+    are each task's class weights, `margins` those of LDAM.
     """
 
     recipe: Recipe
@@ -59,34 +59,46 @@ class Loss:
     margins: tuple[Tensor, ...]
 
     def goals(self, targets: Tensor) -> list[Tensor]:
-        """The smoothed targets of each task, (N, classes), of targets (N, 18)."""
-        table = targets.view(-1, *_SHAPE)
-        tasks = [targets] if self.recipe.head == "classes" else [table.sum(dim=others) for others in _OTHERS.values()]
+        """What each task's log-probabilities are weighed by, (N, classes), of targets (N, 18): smoothed, times class weights.
+
+        A label's weight is that of its whole smoothed row. Were smoothing first and each class of the row weighed by its own
+        weight, a common label would be outweighed by the rare classes that its row is smoothed over.
+        """
         smooth = self.recipe.label_smoothing
-        # A class that the batch has not gives the soft F1 no gradient, and smoothed it would only give a false one.
-        there = [(task.sum(dim=0) > 0) if self.recipe.loss == "f1" else 1.0 for task in tasks]
-        return [task * (1 - smooth) + smooth / task.shape[1] * known for task, known in zip(tasks, there)]
+        weighted = [task * weight for task, weight in zip(self.tasks(targets), self.weights)]
+        return [task * (1 - smooth) + smooth / task.shape[1] * task.sum(dim=1, keepdim=True) for task in weighted]
+
+    def tasks(self, targets: Tensor) -> list[Tensor]:
+        """The targets of each task, (N, classes), of targets (N, 18)."""
+        table = targets.view(-1, *_SHAPE)
+        return [targets] if self.recipe.head == "classes" else [table.sum(dim=others) for others in _OTHERS.values()]
 
     def norms(self, targets: Tensor) -> Tensor:
-        """What each task's sum is divided by, (tasks,): the photos' weights; 1 where the loss is of the batch as a whole."""
+        """What each task's sum is divided by, (tasks,): the weights of the photos' labels; 1 for a loss of the whole batch.
+
+        A mix of photos within a batch has the same, for it only shares their targets out anew.
+        """
         if self.recipe.loss == "f1":
             return torch.ones(len(self.weights), device=targets.device)
-        return torch.stack([(goal * weight).sum() for goal, weight in zip(self.goals(targets), self.weights)])
+        return torch.stack([(task * weight).sum() for task, weight in zip(self.tasks(targets), self.weights)])
 
     def sums(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Each task's sum over photos, (tasks,), of logits (N, 18) and targets (N, 18)."""
         log_probs = logits.float().log_softmax(dim=1)
         tasks = [log_probs] if self.recipe.head == "classes" else marginals(log_probs)
-        return torch.stack([self._one(*task) for task in zip(tasks, self.goals(targets), self.weights, self.margins)])
-
-    def _one(self, logs: Tensor, goal: Tensor, weight: Tensor, margins: Tensor) -> Tensor:
         if self.recipe.loss == "f1":
-            probs = logs.exp()
-            both = (probs * goal).sum(dim=0)
-            f1 = 2 * both / (probs + goal).sum(dim=0).clamp_min(1e-9)
-            # Without the classes that the batch has not, so that the scale does not depend on them.
-            present = (goal.sum(dim=0) > 0) * weight
-            return 1 - (f1 * present).sum() / present.sum()
+            return torch.stack([self._f1(*task) for task in zip(tasks, self.tasks(targets), self.weights)])
+        return torch.stack([self._one(*task) for task in zip(tasks, self.goals(targets), self.margins)])
+
+    def _f1(self, logs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        # Without the classes that the batch has not: they give the soft F1 no gradient, smoothed only a false one, and its scale
+        # should not depend on them.
+        present, smooth = target.sum(dim=0) > 0, self.recipe.label_smoothing
+        probs, goal = logs.exp(), target * (1 - smooth) + smooth / target.shape[1] * present
+        f1 = 2 * (probs * goal).sum(dim=0) / (probs + goal).sum(dim=0).clamp_min(1e-9)
+        return 1 - (f1 * present * weight).sum() / (present * weight).sum()
+
+    def _one(self, logs: Tensor, goal: Tensor, margins: Tensor) -> Tensor:
         if self.recipe.loss == "ldam":
             # For each class the log-probability with its own logit lowered by its margin: the row of a photo's true class.
             lowered = logs[:, None, :] - torch.diag(margins)
@@ -94,7 +106,7 @@ class Loss:
         loss = -logs
         if self.recipe.loss == "focal":
             loss = loss * (1 - logs.exp()).clamp_min(1e-6) ** self.recipe.focal_gamma  # Lin et al., ICCV 2017
-        return (loss * goal * weight).sum()
+        return (loss * goal).sum()
 
 
 def make_loss(recipe: Recipe, counts: np.ndarray, scale: float, device: torch.device | str = "cpu") -> Loss:

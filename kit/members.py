@@ -18,10 +18,11 @@ from kit.console import Progress, warn
 from kit.data import content_hash, eval_images, train_images
 from kit.errors import KitError, nearest, problem
 from kit.labels import NUM_CLASSES
-from kit.pixels import PIXELS_VERSION, Cache, Geometry, Photos, batches_of, cached, default_workers, make_loader
+from kit.pixels import Cache, Geometry, Photos, batches_of, cached, default_workers, make_loader
 from kit.profile import stage
-from kit.tables import (Fold, Plan, Probs, file_hash, oof_key, read_foreign_probs, read_metrics, read_probs, text_hash,
+from kit.tables import (Fold, Plan, Probs, file_hash, oof_precision, read_foreign_probs, read_metrics, read_probs, text_hash,
                         write_probs)
+from kit.versions import inference_versions, warn_versions
 
 if TYPE_CHECKING:
     import torch
@@ -62,13 +63,15 @@ class Member:
 class Engine:
     """Where and how networks run: the device's name (None: the first GPU, else the CPU), loader processes, batch size.
 
-    Each architecture runs in the way that is in `ways`, or in the fastest one, by measurement; with `exact`, in fp32.
+    Each architecture runs in the way that is in `ways`, or in the fastest one, by measurement; with `exact`, in fp32. With
+    `fresh` nothing that was kept from before is read.
     """
 
     device: str | None = None
     workers: int | None = None
     batch_size: int | None = None
     exact: bool = False
+    fresh: bool = False
     ways: Mapping[str, "Way"] = dataclasses.field(default_factory=dict)
 
     def way(self, card: "Card", device: "torch.device") -> "Way":
@@ -105,10 +108,16 @@ def ways_of(members: Sequence[Member], engine: Engine) -> dict[str, "Way"]:
 
 # ---------------------------------------------------------------- finding them
 
-def find_members(paths: Sequence[Path], plan: Plan, ids: Sequence[str], allow_missing: bool = False) -> list[Member]:
+def only_files(paths: Sequence[Path]) -> bool:
+    """True if paths name files of probabilities alone, for which no photo is needed."""
+    return all(path.suffix in PROBABILITY_FILES and not path.is_dir() for path in paths)
+
+
+def find_members(paths: Sequence[Path], plan: Plan | None, ids: Sequence[str], allow_missing: bool = False) -> list[Member]:
     """The members that paths name, in order: folders of runs, of single folds, checkpoints, and probability files.
 
-    Single folds of one run are one member. `ids` are the photos to predict, which a file must have, all and only. Raises
+    Single folds of one run are one member. `ids` are the photos to predict, which a file must have, all and only. Without a
+    plan there can be files alone, whose out-of-fold probabilities are not read. Raises
     `KitError` for a folder without a checkpoint, one of another plan, one named twice, and, unless allowed, a run without a
     checkpoint for each fold.
     """
@@ -116,7 +125,7 @@ def find_members(paths: Sequence[Path], plan: Plan, ids: Sequence[str], allow_mi
     files: dict[Path, Member] = {}
     order: list[tuple[Path, str, int] | Path] = []
     for path in paths:
-        if path.suffix in PROBABILITY_FILES and not path.is_dir():
+        if only_files([path]):
             if path.resolve() in files:
                 raise problem(path, "the same file twice", remedy="name each member once")
             if any(oof_beside(other).resolve() == path.resolve() for other in paths):
@@ -125,6 +134,8 @@ def find_members(paths: Sequence[Path], plan: Plan, ids: Sequence[str], allow_mi
             files[path.resolve()] = read_member_file(path, plan, ids, beside if beside.exists() else None)
             order.append(path.resolve())
             continue
+        if plan is None:
+            raise problem(path, "is not of probabilities, and checkpoints need their fold plan", remedy="name it with --plan")
         for (place, recipe), checkpoint in _find_checkpoints(path, plan, allow_missing):
             # A second checkpoint of a fold is of a second member.
             own = [c for key, run in runs.items() if key[:2] == (place, recipe) for c in run]
@@ -140,7 +151,14 @@ def find_members(paths: Sequence[Path], plan: Plan, ids: Sequence[str], allow_mi
     for member in members:
         if len({json.dumps(c.card.recipe, sort_keys=True) for c in member.checkpoints}) > 1:
             warn(f"{member.name}: its folds were trained by different recipes")
+        _warn_versions(member)
     return members
+
+
+def _warn_versions(member: Member) -> None:
+    """Warn once of each set of other versions that a member's checkpoints were trained with."""
+    for theirs in {json.dumps(c.card.versions, sort_keys=True) for c in member.checkpoints}:
+        warn_versions(member.name, json.loads(theirs))
 
 
 def _find_checkpoints(path: Path, plan: Plan, allow_missing: bool) -> Iterable[tuple[tuple[Path, str], Checkpoint]]:
@@ -180,7 +198,7 @@ def _find_checkpoints(path: Path, plan: Plan, allow_missing: bool) -> Iterable[t
     return found
 
 
-def read_members(name: str, files: Sequence[Path], plan: Plan, ids: Sequence[str]) -> Member:
+def read_members(name: str, files: Sequence[Path], plan: Plan | None, ids: Sequence[str]) -> Member:
     """The member that a record names by its files: checkpoints, or a file of probabilities first."""
     from kit.checkpoint import read_card
     if files[0].suffix in PROBABILITY_FILES:
@@ -188,11 +206,13 @@ def read_members(name: str, files: Sequence[Path], plan: Plan, ids: Sequence[str
     checkpoints = tuple(Checkpoint(path, read_card(path), file_hash(path)) for path in files)
     for checkpoint in checkpoints:
         _check_card(checkpoint.path, checkpoint.card, plan)
-    return Member(name, checkpoints)
+    member = Member(name, checkpoints)
+    _warn_versions(member)
+    return member
 
 
-def _check_card(path: Path, card: "Card", plan: Plan) -> None:
-    if card.plan != plan.hash:
+def _check_card(path: Path, card: "Card", plan: Plan | None) -> None:
+    if plan is None or card.plan != plan.hash:
         raise problem(path, "was trained on another fold plan", remedy="name its plan with --plan, or train it again on this one")
     if card.limit:
         raise problem(path, f"is of a trial on {card.limit} photos", remedy="train the recipe without --limit")
@@ -211,19 +231,20 @@ def oof_beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}.oof{path.suffix}")
 
 
-def read_member_file(path: Path, plan: Plan, ids: Sequence[str], beside: Path | None = None) -> Member:
+def read_member_file(path: Path, plan: Plan | None, ids: Sequence[str], beside: Path | None = None) -> Member:
     """A member of another team's probabilities: `path`, and the out-of-fold ones in it or in the file `beside`.
 
-    Raises `KitError` where ids are missing, or are neither to be predicted nor training photos.
+    Without a plan, which tells training photos, only the photos to predict are taken. Raises `KitError` where ids are missing, or
+    are neither to be predicted nor training photos.
     """
     if not path.exists():
         raise problem(path, "there is no such file" + near(path), remedy="name a run's folder, or a file of probabilities")
-    files = (path, beside) if beside else (path,)
+    files = (path, beside) if beside and plan is not None else (path,)
     tables = [read_foreign_probs(file) for file in files]
-    train = set(plan.photos["image"])
+    train = set(plan.photos["image"]) if plan is not None else set()
     known = train.union(ids)
     for file, table in zip(files, tables):
-        extra = [i for i in table.ids.tolist() if i not in known]
+        extra = [i for i in table.ids.tolist() if i not in known and plan is not None]
         if extra:
             raise problem(file, "has ids that are neither to be predicted nor training photos", extra,
                           "training photos are called as in the plan, PERSON/mask1.jpg")
@@ -231,7 +252,7 @@ def read_member_file(path: Path, plan: Plan, ids: Sequence[str], beside: Path | 
     if len(np.unique(both.ids)) < len(both.ids):
         raise problem(files[-1], f"has ids that {path.name} has, too", remedy="keep each in one of the two")
     test = np.isin(both.ids, list(ids))
-    oof = Probs(both.ids[~test], both.probs[~test]) if not test.all() else None
+    oof = Probs(both.ids[~test], both.probs[~test]) if plan is not None and not test.all() else None
     for what, wanted, there in (("photos to predict", ids, both.ids[test]), ("training photos", sorted(train), both.ids[~test])):
         missing = sorted(set(wanted) - set(there.tolist()))
         if missing and (what == "photos to predict" or oof is not None):
@@ -269,7 +290,7 @@ def _enough_memory(engine: Engine, device: "torch.device") -> Iterator[None]:
 def _key(checkpoint: Checkpoint, photos: str, view: str, engine: Engine, device: "torch.device") -> str:
     card = checkpoint.card
     return json.dumps({"checkpoint": checkpoint.hash, "photos": photos, "crop": card.crop, "size": card.size, "view": view,
-                       "pixels": PIXELS_VERSION, "precision": engine.way(card, device).name})
+                       "precision": engine.way(card, device).name, "versions": inference_versions()})
 
 
 def _place(checkpoint: Checkpoint, prefix: str, key: str) -> Path:
@@ -290,10 +311,10 @@ def _keep(tables: Iterable[tuple[Checkpoint, Probs]], prefix: str) -> None:
         warn(f"probabilities are not kept ({len(failed)} files): {failed[0]}")
 
 
-def _kept(checkpoint: Checkpoint, prefix: str, key: str, ids: Sequence[str], whole: bool = True) -> Probs | None:
+def _kept(checkpoint: Checkpoint, prefix: str, key: str, ids: Sequence[str], engine: Engine, whole: bool = True) -> Probs | None:
     """Probabilities that were kept, of all the photos `ids`, or if need not be `whole`, of some of them."""
     path = _place(checkpoint, prefix, key)
-    if not path.exists():
+    if engine.fresh or not path.exists():
         return None
     try:
         kept = read_probs(path)
@@ -320,7 +341,7 @@ def predict_passes(checkpoints: Sequence[Checkpoint], root: Path, ids: Sequence[
     for c, checkpoint in enumerate(checkpoints):
         for view in views:
             key = _key(checkpoint, photos, view, engine, device)
-            kept = (known(checkpoint) if known and view == "plain" else None) or _kept(checkpoint, prefix, key, ids)
+            kept = (known(checkpoint) if known and view == "plain" else None) or _kept(checkpoint, prefix, key, ids, engine)
             if kept is not None:
                 found[c, view] = kept
     lacking = {view: [c for c in range(len(checkpoints)) if (c, view) not in found] for view in views}
@@ -359,8 +380,9 @@ def _load(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> "Re
 
 
 def _bytes(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> int:
-    """What a network's weights take in memory."""
-    return checkpoint.card.parameters * engine.way(checkpoint.card, device).precision.itemsize
+    """What a network's weights take in memory: in 16 bits those of fp32 are there as well."""
+    size = engine.way(checkpoint.card, device).precision.itemsize
+    return checkpoint.card.parameters * (size if size == 4 else size + 4)
 
 
 def _groups(checkpoints: Sequence[Checkpoint], engine: Engine, device: "torch.device") -> list[list[int]]:
@@ -409,10 +431,10 @@ class Caches:
             self._folder.cleanup()
 
 
-def read_oof(checkpoint: Checkpoint, plan: Plan) -> Probs | None:
-    """The out-of-fold probabilities beside a run's checkpoint, for exactly its fold's photos; None for a bare checkpoint.
+def read_oof(checkpoint: Checkpoint, plan: Plan, exact: bool = False) -> Probs | None:
+    """The out-of-fold probabilities beside a run's checkpoint, for exactly its fold's photos.
 
-    Raises `KitError` for stale ones.
+    None for a bare checkpoint, and where they are to be `exact` and did not run in fp32. Raises `KitError` for stale ones.
     """
     fold, path = checkpoint.card.fold, Fold(checkpoint.path.parent).oof
     if checkpoint.path.name != "best.safetensors" or not (path.exists() or FOLD_FOLDER.fullmatch(path.parent.resolve().name)):
@@ -422,9 +444,10 @@ def read_oof(checkpoint: Checkpoint, plan: Plan) -> Probs | None:
     if not path.exists():
         raise problem(path, "is not there", remedy=remedy)
     oof = read_probs(path)
-    if oof.key != oof_key(checkpoint.path, plan, fold) or set(oof.ids) != set(fold_ids(plan, fold)):
+    precision = oof_precision(oof.key, checkpoint.path, plan, fold)
+    if precision is None or set(oof.ids) != set(fold_ids(plan, fold)):
         raise problem(path, "belongs to another checkpoint than the one beside it", remedy=remedy)
-    return oof
+    return None if exact and precision != "float32" else oof
 
 
 def fold_ids(plan: Plan, fold: int) -> list[str]:
@@ -481,13 +504,13 @@ def oof_probs(members: Sequence[Member], plan: Plan, data: Path, tta: str, engin
         of = [(m, c) for m, member in enumerate(members) for c in member.checkpoints if c.card.fold == fold]
         if not of:
             continue
-        known = [read_oof(c, plan) for _, c in of] if tta == "none" else []
+        known = [read_oof(c, plan, engine.exact) for _, c in of] if tta == "none" else []
         if known and None not in known:
             for (m, _), table in zip(of, known):
                 tables[m]["plain"].append(table)  # type: ignore[arg-type]
             continue
         found, _ = predict_passes([c for _, c in of], train_images(data), fold_ids(plan, fold), tta, engine, force_views, "oof",
-                                  lambda c: read_oof(c, plan))
+                                  lambda c: read_oof(c, plan, engine.exact))
         for n, (m, _) in enumerate(of):
             for view in views:
                 tables[m][view].append(found[n, view])
@@ -542,9 +565,9 @@ class Passes:
                 self.probs[p] = source.at(self.ids)
                 self.known[p] = True
                 continue
-            kept = _kept(source, "probs", self._key(p), self.ids)
+            kept = _kept(source, "probs", self._key(p), self.ids, engine)
             self.known[p] = kept is not None
-            kept = kept or _kept(source, "part", self._key(p), self.ids, whole=False)
+            kept = kept or _kept(source, "part", self._key(p), self.ids, engine, whole=False)
             if kept is not None:
                 self.probs[p, pd.Index(self.ids).get_indexer(pd.Index(kept.ids))] = kept.probs
 

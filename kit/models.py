@@ -61,7 +61,7 @@ class Network(nn.Module):
     """A classifier of photos: (N, 3, height, width) in 0..1 -> logits (N, 18).
 
     Geometry, mean, std and head travel with it, so that inference cannot differ from training. `cosine` makes the last layer
-    a `Cosine`.
+    a `Cosine`. `architecture` is what it was made of, without options: all that its speed hangs on.
     """
 
     mean: Tensor
@@ -72,6 +72,7 @@ class Network(nn.Module):
         super().__init__()
         self.body = _create(model, geometry, OUTPUTS[head], **options)
         self.head = head
+        self.architecture = (model, geometry, head, cosine)
         if cosine:
             self._make_cosine(model)
         config = self.body.pretrained_cfg

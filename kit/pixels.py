@@ -28,7 +28,9 @@ Result = TypeVar("Result")
 
 # A part of every key of kept probabilities and of the cache: raise it when `decode`, `fit` or a view changes what a network
 # sees.
-PIXELS_VERSION = 1
+PIXELS_VERSION = 2
+# What PIL may open: its other formats are none of photos, and some, such as EPS, start a program.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 # The size of the competition's photos, (height, width): the frame in which a recipe's crop is given.
 FRAME = (512, 384)
 # Where /dev/shm is too small, a loader process drops its batch, and torch would wait for it for ever.
@@ -59,6 +61,7 @@ def read_bytes(path: Path) -> bytes:
 def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
     """A photo as RGB uint8 (height, width, 3), upright, and the file's bytes; grey and CMYK photos are converted.
 
+    What is transparent is laid on white, as a page shows it: the colours beneath may be anything.
     PIL and not OpenCV: OpenCV returns a truncated JPEG half grey with no error. With `least`, a JPEG may come
     at a fraction of its size, no side under `least` pixels, in a third of the time.
     """
@@ -69,7 +72,7 @@ def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
     if not content:
         raise problem(path, "is an empty file", remedy="unpack the data again")
     try:
-        with Image.open(io.BytesIO(content)) as file:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as file:
             if least is not None:
                 file.draft(None, (least, least))
             image = ImageOps.exif_transpose(file)
@@ -77,9 +80,12 @@ def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
                 raise ValueError(f"pixels of mode {image.mode} have no known white")
             if image.mode.startswith("I;16"):  # PIL itself would clip 16 bits at 255
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             return np.asarray(image.convert("RGB")), content
     except UnidentifiedImageError as error:
-        raise problem(path, "is no image", remedy="unpack the data again") from error
+        raise problem(path, f"is no image ({', '.join(FORMATS)})", remedy="unpack the data again") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise problem(path, f"is a damaged image ({error})", remedy="unpack the data again") from error
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kit.console import Progress
+from kit.console import Progress, warn
 from kit.device import to_device
 from kit.errors import KitError, problem
 from kit.fast import Ready, ready
@@ -70,8 +70,9 @@ def predict(networks: Iterable[Network | Ready], loader: Any, views: dict[str, V
     """Probabilities, softmax per network and view, float32 (networks, views, photos, 18), and the seconds each view took.
 
     `loader` gives every one of its photos once, without augmentation. The networks must be on `device`, in evaluation
-    mode, and each of one of the photos' geometries; those that are not `Ready` run in a usual way. From a generator, they
-    are not in memory twice. Raises `KitError` where a network gives something not finite, or does not take a view's size.
+    mode, and each of one of the photos' geometries; those that are not `Ready` run by `fast.validation_way`. From a generator,
+    they are not in memory twice. Photos for which 16 bits give something not finite are run again in fp32, with a warning. Raises
+    `KitError` where that is not finite either, or a network does not take a view's size.
     """
     photos: Photos = loader.dataset
     run = [ready(network, device) for network in networks]
@@ -101,9 +102,28 @@ def predict(networks: Iterable[Network | Ready], loader: Any, views: dict[str, V
                 progress.advance(len(at))
         with stage("copy"):
             found = probs.cpu().numpy()
+    for n, network in enumerate(run):
+        _mend_overflow(network, photos, views, device, found[n])
     wrong = np.flatnonzero(~np.isfinite(found).all(axis=(0, 1, 3)))
     if len(wrong):
         raise problem(photos.root, "photos for which a network's output is not finite", [photos.images[i] for i in wrong],
-                      "the network has diverged: train it anew with a lower lr"
-                      + "; or fp16 is too narrow: kit.ensemble --exact" * any(n.way.precision == torch.float16 for n in run))
+                      "the network has diverged: lower lr or set clip in its recipe, and train it anew with --force")
     return found, watch.seconds()
+
+
+def _mend_overflow(network: Ready, photos: Photos, views: dict[str, View], device: torch.device,
+                   found: np.ndarray) -> None:
+    """Replace probabilities `found` (views, photos, 18) that 16 bits made not finite by those of fp32."""
+    rows = np.flatnonzero(~np.isfinite(found).all(axis=(0, 2)))
+    if network.way.precision == torch.float32 or not len(rows):
+        return
+    warn(f"{len(rows):,} of {len(photos):,} photos are beyond the range of {network.way.name} and are run again in fp32, the "
+         f"first: {photos.images[rows[0]]}")
+    g = photos.geometries.index(network.geometry)
+    for at in np.split(rows, range(network.way.photos, len(rows), network.way.photos)):
+        plain = to_device(torch.from_numpy(np.stack([photos[int(i)][1][g] for i in at])), device)
+        with torch.inference_mode():
+            for v, view in enumerate(views.values()):
+                found[v, at] = network.source(view(plain)).float().softmax(dim=1).cpu().numpy()
+        if not np.isfinite(found[:, at]).all():
+            return  # it has diverged: the others would not be finite either

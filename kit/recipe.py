@@ -38,9 +38,12 @@ CHOICES = {
     "class_weights": ("none", "inverse", "effective"),
     "optimizer": ("adamw", "adam", "sgd"),
     "schedule": ("cosine", "onecycle", "step", "constant"),
-    "select": ("best", "last", "ema"),
+    "select": ("last", "best"),
     "monitor": ("f1", "loss"),
 }
+# AdamW's decay shrinks the weights by themselves; Adam's and SGD's is added to the gradient, where .05 would drown it. Those of
+# timm's and torchvision's own recipes.
+WEIGHT_DECAY = {"adamw": 0.05, "adam": 0.0, "sgd": 1e-4}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +67,16 @@ class Recipe:
     Loss: `loss` is `ce`, `focal` (with `focal_gamma`), `f1` (1 - soft macro-F1 of the batch) or `ldam`; `class_weights` is
     `none`, `inverse` (of the class's size) or `effective` (of its effective number).
 
-    Steps: `optimizer` is `adamw`, `adam` or `sgd`; `layer_decay` below 1 lowers the learning rate from layer to layer
-    towards the input. `lr` is the peak, reached after `warmup` epochs; `schedule` is `cosine` (to zero over `epochs`),
-    `onecycle` (torch's, its own warm-up), `step` (times `lr_factor` every `lr_step` epochs) or `constant`. Gradients of
-    `accumulate` batches of `batch_size` make a step, clipped to the norm `clip` (0: not). `ema` is the decay of an
+    Steps: `optimizer` is `adamw`, `adam` or `sgd`, and `weight_decay` None its own usual one (`WEIGHT_DECAY`); `layer_decay`
+    below 1 lowers the learning rate from layer to layer towards the input. `lr` is the peak, reached after `warmup` epochs;
+    `schedule` is `cosine` (to zero over `epochs`), `onecycle` (torch's, its own warm-up), `step` (times `lr_factor` every
+    `lr_step` epochs) or `constant`. Gradients of `accumulate` batches of `batch_size` make a step, clipped to the norm `clip`
+    (0: not). `ema` is the decay of an
     exponential moving average of the weights (0: none).
 
-    Which weights are kept: `select` is `best` (of the epoch with the best `monitor`, `f1` or `loss`, on the fold; the EMA's
-    where there is one), `ema` (the EMA after the last epoch) or `last` (those of the last epoch, without EMA). Training
-    ends early after `patience` epochs without a better `monitor` (0: never).
+    Which weights are kept, the EMA's where there is one: `select` is `last` (of the last epoch) or `best` (of the epoch with the
+    best `monitor`, `f1` or `loss`, on the fold, which flatters the fold's score). Training ends early after `patience` epochs
+    without a better `monitor` (0: never), which flatters it as well.
     """
 
     name: str
@@ -99,7 +103,7 @@ class Recipe:
     accumulate: int = 1
     optimizer: str = "adamw"
     lr: float = 1e-3
-    weight_decay: float = 0.05
+    weight_decay: float | None = None
     layer_decay: float = 1.0
     schedule: str = "cosine"
     warmup: float = 1.0
@@ -107,7 +111,7 @@ class Recipe:
     lr_factor: float = 0.5
     clip: float = 0.0
     ema: float = 0.0
-    select: str = "best"
+    select: str = "last"
     monitor: str = "f1"
     patience: int = 0
     seed: int = 0
@@ -139,7 +143,10 @@ class Recipe:
                                    ("age_boundary", 31, 120), ("seed", 0, 2**32 - 1)):
             value = getattr(self, field)
             rule(field, type(value) is int and least <= value <= most, f"a whole number from {least} to {most}")
-        for field, top in (("lr", 1e6), ("weight_decay", 1e6), ("warmup", self.epochs), ("label_smoothing", 1), ("mix_prob", 1),
+        decay = self.weight_decay
+        rule("weight_decay", decay is None or (type(decay) in (int, float) and 0 <= decay <= 1e6),
+             "None (the optimizer's usual one) or a number from 0 to 1e+06")
+        for field, top in (("lr", 1e6), ("warmup", self.epochs), ("label_smoothing", 1), ("mix_prob", 1),
                            ("mix_alpha", 1e6), ("focal_gamma", 100), ("layer_decay", 1), ("lr_factor", 1), ("clip", 1e6),
                            ("ema", 1), ("drop_rate", 1), ("drop_path_rate", 1)):
             value = getattr(self, field)
@@ -151,7 +158,6 @@ class Recipe:
                  "1 with loss='f1', which is of a whole batch: the sum over smaller ones is another loss; raise batch_size"),
                 ("head", self.head == "ordinal" and self.loss == "ldam",
                  "classes or tasks with loss='ldam', whose margins are between the outputs of classes"),
-                ("ema", self.select == "ema" and self.ema == 0, "above 0 (such as 0.99) with select='ema'"),
                 ("ema", self.ema == 1, "below 1: at 1 the average never moves")):
             rule(field, not wrong, text)
 
@@ -161,13 +167,37 @@ class Recipe:
         return Geometry(self.crop, self.size)
 
     @property
-    def averages(self) -> bool:
-        """Whether the weights in use are those of an exponential moving average."""
-        return self.ema > 0 and self.select != "last"
+    def decay(self) -> float:
+        """The weight decay: the recipe's own, or the optimizer's usual one."""
+        return WEIGHT_DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
+
+    @property
+    def chosen_on_fold(self) -> bool:
+        """True if the fold that the kept epoch is scored on chose it, by its score or by when training ended."""
+        return self.select == "best" or self.patience > 0
+
+    @property
+    def idle(self) -> list[str]:
+        """The settings that change nothing beside the others, or change the same thing twice, a sentence each."""
+        default = {f.name: f.default for f in dataclasses.fields(self)}
+        beside = [(field, is_idle, reason) for fields, is_idle, reason in (
+            (("mix_alpha",), self.mix not in ("mixup", "cutmix"), f"mix={self.mix!r}, which draws no share"),
+            (("mix_prob",), self.mix == "none", "mix='none'"),
+            (("focal_gamma",), self.loss != "focal", f"loss={self.loss!r}"),
+            (("warmup",), self.schedule == "onecycle", "schedule='onecycle', which has its own"),
+            (("lr_step", "lr_factor"), self.schedule != "step", f"schedule={self.schedule!r}"),
+            (("monitor",), self.select == "last" and not self.patience, "select='last' without patience"))
+            for field in fields]
+        found = [f"{field}={getattr(self, field)!r} changes nothing with {reason}"
+                 for field, is_idle, reason in beside if is_idle and getattr(self, field) != default[field]]
+        if self.sampler != "plain" and self.class_weights != "none":
+            found.append(f"sampler={self.sampler!r} and class_weights={self.class_weights!r} both favour rare classes, whose "
+                         "weight is doubled")
+        return found
 
     def describe(self) -> dict[str, Any]:
         """The recipe as plain JSON values; `augment` is the code of its file, as it was when the recipe was loaded."""
-        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {"weight_decay": self.decay}
         if isinstance(self.augment, RecipeFunction):
             content["augment"] = self.augment.code
         elif self.augment is not None:

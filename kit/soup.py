@@ -23,6 +23,7 @@ from kit.members import FOLD_FOLDER, Engine, fold_ids, near
 from kit.metrics import Scores, score
 from kit.pixels import Photos
 from kit.tables import Fold, Plan, Probs, file_hash, oof_key, read_plan, refuse_existing, refuse_input, write_probs
+from kit.versions import warn_versions
 
 if TYPE_CHECKING:
     from kit.checkpoint import Card
@@ -85,9 +86,11 @@ def soup(paths: Sequence[Path], plan: Plan, data: Path, out: Path, engine: Engin
     """Average the weights of one fold's checkpoints into the fold's folder `out`, and score it on the fold's photos."""
     from kit.checkpoint import load, save
     from kit.device import choose_device
+    from kit.fast import ready
     from kit.predict import predict
     from kit.views import make_views
     cards, files = check_ingredients(paths, plan), Fold(out)
+    warn_versions(out, cards[-1].versions)
     check_place(paths, out, data, force)
     networks = [load(path) for path in paths]
     states = [network.body.state_dict() for network in networks]
@@ -98,14 +101,16 @@ def soup(paths: Sequence[Path], plan: Plan, data: Path, out: Path, engine: Engin
                                 if value.is_floating_point() else value for name, value in states[-1].items()})
     device, ids = choose_device(engine.device), fold_ids(plan, card.fold)
     loader = engine.loader(Photos(train_images(data), ids, [card.geometry]), device)
+    network = ready(mixed.to(device), device)
     with Progress(f"fold {card.fold}", len(ids)) as progress:
-        probs, _ = predict([mixed.to(device)], loader, make_views("none"), device, progress)
+        probs, _ = predict([network], loader, make_views("none"), device, progress)
     truth = plan.photos.set_index("image").loc[ids, "label"].to_numpy()
     scores = score(truth, probs[0, 0].argmax(axis=1))
     # What was chosen on the fold, by its best epoch or by when training ended, flatters the mean's score as well.
     chosen = card.recipe["patience"] or any(p.name == "best.safetensors" and c.select == "best" for p, c in zip(paths, cards))
     save(files.best, mixed, dataclasses.replace(card, select="best" if chosen else "soup", averaged=True, score=scores.f1))
-    write_probs(files.oof, Probs(np.array(ids, dtype=np.str_), probs[0, 0], oof_key(files.best, plan, card.fold)), force=True)
+    key = oof_key(files.best, plan, card.fold, network.way.name)
+    write_probs(files.oof, Probs(np.array(ids, dtype=np.str_), probs[0, 0], key), force=True)
     say(f"{out}: the mean of epochs {' '.join(str(c.epoch) for c in cards)}: {scores.line()}; alone "
         f"{' '.join(f'{c.score:.3f}' for c in cards)}")
     return scores

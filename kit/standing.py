@@ -31,12 +31,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Standing:
-    """What the out-of-fold photos say: the `rule` to use, whether it is the one asked for, and `record`, plain values."""
+    """What the out-of-fold photos say: the `rule` to use, whether it is the one asked for, and `record`, plain values.
+
+    `probs` (N, 18) are the photos' nested probabilities by that rule, whose argmax has the score.
+    """
 
     rule: Rule
     kept_mean: bool
     strengths: list[float]
     record: dict[str, Any]
+    probs: np.ndarray
 
 
 def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
@@ -53,19 +57,19 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
     plain = "mean" if blend in FITTED else blend
     wanted = list(dict.fromkeys([("mean", "argmax"), (plain, "argmax"), (plain, decision), (blend, "argmax"), (blend, decision)]))
     candidates: dict[tuple[str, str], Candidate] = {}
-    outcomes: dict[tuple[str, str], tuple[Rule, np.ndarray, np.ndarray]] = {}
+    outcomes: dict[tuple[str, str], tuple[Rule, np.ndarray, np.ndarray, np.ndarray]] = {}
     with Progress("fitting", len({b for b, _ in wanted}), "blends") as progress:
         for b in dict.fromkeys(b for b, _ in wanted):
             most = decision if (b, decision) in wanted else "argmax"
             rule = fit(probs, truth, person, b, most)
-            classes, calibrated = nested(probs, truth, person, parts, functools.partial(fit, blend=b, decision=most))
-            outcomes[b, most] = rule, classes, calibrated
+            outcomes[b, most] = rule, *nested(probs, truth, person, parts, functools.partial(fit, blend=b, decision=most))
+            calibrated = outcomes[b, most][2]
             # The decision comes last: without it the same fit is that of the plain argmax.
-            outcomes[b, "argmax"] = Rule(b, rule.weights, rule.temperature), calibrated.argmax(axis=1), calibrated
+            outcomes[b, "argmax"] = (Rule(b, rule.weights, rule.temperature), calibrated.argmax(axis=1), calibrated, calibrated)
             progress.advance()
     base = people.macro(outcomes["mean", "argmax"][1])
     for which in wanted:
-        rule, classes, _ = outcomes[which]
+        rule, classes, _, _ = outcomes[which]
         draws = people.macro(classes)
         f1 = plain_f1(classes, truth)
         candidates[which] = Candidate(" + ".join(which), plain_f1(rule.classes(probs), truth), f1, people.interval(draws),
@@ -76,7 +80,7 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
                               "interval": people.interval(people.macro(asked) - people.macro(over))}
     pays = tested["interval"][0] > 0
     used = (blend, decision) if pays or force or not fitted else (plain, "argmax")
-    rule, classes, calibrated = outcomes[used]
+    rule, classes, calibrated, decided = outcomes[used]
     scores, chosen = score(truth, classes), candidates[used]
     record: dict[str, Any] = {
         "photos": len(truth), "people": people.number, **vars(scores), "interval": chosen.interval,
@@ -100,7 +104,7 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
                          for f1, single, member, row in zip(strengths, singles, probs, near)]
     if len(oof.views) > 1:
         record["views"] = view_gains(oof, uniform(plain, members), people)
-    return Standing(rule, used != (blend, decision), strengths, record)
+    return Standing(rule, used != (blend, decision), strengths, record, decided)
 
 
 def correlations(probs: np.ndarray, truth: np.ndarray) -> np.ndarray:

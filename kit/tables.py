@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -514,6 +514,16 @@ def read_foreign_probs(path: Path) -> Probs:
     return Probs(table.ids, (table.probs / sums).astype(np.float32))
 
 
+def write_foreign_probs(path: Path, table: Probs, force: bool = False) -> None:
+    """Write probabilities in the form that `read_foreign_probs` reads, by the suffix: `.npz`, or `.csv` to the last bit."""
+    if path.suffix == ".npz":
+        return write_probs(path, table, force)
+    with writing(path, force) as temporary:
+        rows = pd.DataFrame(table.probs.astype(np.float32), columns=[str(c) for c in range(NUM_CLASSES)])
+        rows.insert(0, "ImageID", table.ids)
+        rows.to_csv(temporary, index=False, lineterminator="\n", float_format="%.9g")
+
+
 # ---------------------------------------------------------------- a fold of a run
 
 @dataclass(frozen=True)
@@ -557,9 +567,18 @@ class Fold:
         return self.folder / "bad_batch.txt"
 
 
-def oof_key(best: Path, plan: Plan, fold: int) -> str:
-    """What out-of-fold probabilities are keyed by: their checkpoint and the fold of the plan."""
-    return json.dumps({"checkpoint": file_hash(best), "plan": plan.hash, "fold": fold, "view": "plain"})
+def oof_key(best: Path, plan: Plan, fold: int, precision: str) -> str:
+    """What out-of-fold probabilities are keyed by: their checkpoint, the fold of the plan, and the precision they ran in."""
+    return json.dumps({"checkpoint": file_hash(best), "plan": plan.hash, "fold": fold, "view": "plain", "precision": precision})
+
+
+def oof_precision(key: str, best: Path, plan: Plan, fold: int) -> str | None:
+    """The precision that out-of-fold probabilities of a `key` ran in; None if they are of another checkpoint, plan or fold."""
+    try:
+        precision = str(json.loads(key)["precision"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return precision if key == oof_key(best, plan, fold, precision) else None
 
 
 # A forked loader process inherits the open files, and with them the locks, which it would hold beyond the end of its parent.
@@ -568,29 +587,41 @@ os.register_at_fork(after_in_child=lambda: [file.close() for file in _locks])
 
 
 @contextmanager
+def held(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold a lock file; where another process does, raise `BlockingIOError`, or call `waiting`, which may raise, and wait."""
+    import fcntl
+    with open(path, "w") as file:
+        try:
+            # The kernel lets go of it when the process ends, however it ends.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting is None:
+                raise
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        _locks.add(file)
+        try:
+            yield
+        finally:
+            _locks.discard(file)
+
+
+@contextmanager
 def locked(folder: Path, waiting: str = "") -> Iterator[None]:
     """Hold a folder against a second process, and clear what a killed one left half-written.
 
     If another process holds it, raises `KitError`, or, with `waiting`, says that and waits.
     """
-    import fcntl
+    def taken() -> None:
+        if not waiting:
+            raise problem(folder, "another process is training this fold", remedy="wait for it, or stop it first")
+        warn(f"{folder}: {waiting}")
+
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as file:
-        try:
-            # The kernel lets go of it when the process ends, however it ends.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if not waiting:
-                raise problem(folder, "another process is training this fold", remedy="wait for it, or stop it first") from error
-            warn(f"{folder}: {waiting}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        _locks.add(file)
-        try:
-            for half in folder.glob(".*.tmp"):
-                half.unlink()
-            yield
-        finally:
-            _locks.discard(file)
+    with held(folder / ".lock", taken):
+        for half in folder.glob(".*.tmp"):
+            half.unlink()
+        yield
 
 
 # ---------------------------------------------------------------- metrics

@@ -4,11 +4,13 @@
     python -m kit.train recipes/effb4_5fold.py --dry-run
     python -m kit.train --list
 
-writes `runs/effb4_5fold/fold0/`: `best.safetensors` (the weights of the epoch that the recipe's `select` says, by default
-the one with the best macro-F1 on the whole fold), `oof.npz` (their probabilities for the fold's photos), `metrics.csv` (a
-row an epoch). `last.pt` lies there until the fold is finished, written every epoch and every `--save-minutes`, and before
-Ctrl+C or SIGTERM end the training: the same command goes on from there, on a CPU to the same weights, byte for byte, as
-without the interruption. A finished fold is skipped.
+writes `runs/effb4_5fold/fold0/`: `best.safetensors` (the weights of the epoch that the recipe's `select` says, by default the
+last one), `oof.npz` (their probabilities for the fold's photos), `metrics.csv` (a row an epoch). `last.pt` lies there until
+the fold is finished, written every epoch and every `--save-minutes`, and before Ctrl+C or SIGTERM end the training: the same
+command goes on from there, on a CPU to the same weights, byte for byte, as without the interruption. A finished fold is skipped.
+
+On a CPU, trainings that are started side by side share its cores: each new one counts the others and takes as many threads as
+are its share, unless OMP_NUM_THREADS says how many.
 """
 
 import contextlib
@@ -35,9 +37,10 @@ from kit.metrics import Scores, log_loss, score
 from kit.pixels import Cache, Photos, batches_of, cached, cores, default_workers, loader_killed, make_loader, one_pass
 from kit.profile import stage
 from kit.recipe import CHOICES, Recipe, check_augment, load_recipe, shipped_recipe
-from kit.tables import (Fold, Plan, Probs, locked, oof_key, read_metrics, read_plan, read_probs, write_metrics,
+from kit.tables import (Fold, Plan, Probs, locked, oof_key, oof_precision, read_metrics, read_plan, read_probs, write_metrics,
                         write_probs)
 from kit.track import TRACKERS, open_tracker
+from kit.versions import versions, warn_versions
 
 if TYPE_CHECKING:
     import torch
@@ -90,6 +93,7 @@ def _mend_oof(row: dict[str, Any], plan: Plan, data: Path, fold: int, files: Fol
     """
     from kit.checkpoint import load, read_card
     from kit.device import choose_device
+    from kit.fast import ready
     from kit.predict import predict
     from kit.views import make_views
     try:
@@ -97,7 +101,7 @@ def _mend_oof(row: dict[str, Any], plan: Plan, data: Path, fold: int, files: Fol
     except KitError:
         warn(f"{files.oof} is gone or damaged; making it again")
     else:
-        if key != oof_key(files.best, plan, fold):
+        if oof_precision(key, files.best, plan, fold) is None:
             raise problem(files.best, "is not the file that oof.npz beside it was made from: it was changed or is damaged",
                           remedy="put the right one back, or train the fold again with --force")
         return
@@ -106,18 +110,19 @@ def _mend_oof(row: dict[str, Any], plan: Plan, data: Path, fold: int, files: Fol
     workers = default_workers(device.type) if workers is None else workers
     loader = make_loader(Photos(train_images(data), valid["image"].tolist(), [card.geometry]),
                          batches_of(len(valid), min(_VALID_BATCH, card.recipe["batch_size"])), workers, device)
-    probs = predict([load(files.best, device)], loader, make_views("none"), device)[0][0, 0]
+    network = ready(load(files.best, device), device)
+    probs = predict([network], loader, make_views("none"), device)[0][0, 0]
     saved, again = row["val_loss"], log_loss(probs, valid["label"].to_numpy())
     if abs(again - saved) > 0.05:  # far more than another device's rounding makes
         raise problem(files.best, f"has the loss {again:.3f}, not the {saved:.3f} it was saved with: it is damaged",
                       remedy="train the fold again with --force")
-    _write_oof(files, plan, fold, valid, probs)
+    _write_oof(files, plan, fold, valid, probs, network.way.name)
 
 
-def _write_oof(files: Fold, plan: Plan, fold: int, valid: pd.DataFrame, probs: np.ndarray) -> None:
-    """Write the out-of-fold probabilities of `files.best` for the fold's photos `valid`."""
+def _write_oof(files: Fold, plan: Plan, fold: int, valid: pd.DataFrame, probs: np.ndarray, precision: str) -> None:
+    """Write the out-of-fold probabilities of `files.best` for the fold's photos `valid`, computed in a precision."""
     ids = valid["image"].to_numpy().astype(np.str_)
-    write_probs(files.oof, Probs(ids, probs, oof_key(files.best, plan, fold)), force=True)
+    write_probs(files.oof, Probs(ids, probs, oof_key(files.best, plan, fold, precision)), force=True)
 
 
 def _best(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -141,7 +146,7 @@ def _outcome(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> str:
     """What a finished fold has come to: the chosen epoch and, where it was chosen on the fold, the last one beside it."""
     row = _chosen(recipe, rows)
     text = f"epoch {row['epoch']:.0f} of {len(rows)}, {_scores(row).line()}"
-    if recipe.select == "best" and row is not rows[-1]:
+    if row is not rows[-1]:
         text += f"; the last epoch {rows[-1]['val_f1_macro']:.3f}"
     return text
 
@@ -185,12 +190,12 @@ def _split(recipe: Recipe, plan: Plan, fold: int, limit: int) -> _Parts:
 
 
 def _loaders(recipe: Recipe, parts: _Parts, root: Path, cache: Cache | None, batches: "EpochBatches", workers: int,
-             device: "torch.device") -> tuple[Any, Any]:
+             device: "torch.device", at_once: int = 0) -> tuple[Any, Any]:
+    """The loaders of training and validation; the latter in batches of `at_once`, or, for 0, of what training is known to fit."""
     seen, unseen = (Photos(root, part["image"].tolist(), [recipe.geometry], augment, cache)
                     for part, augment in ((parts.train, recipe.augment), (parts.valid, None)))
     return (make_loader(seen, batches, workers, device),
-            # Not larger than a batch of training, which is known to fit into the memory.
-            make_loader(unseen, batches_of(len(parts.valid), min(_VALID_BATCH, recipe.batch_size)), workers, device))
+            make_loader(unseen, batches_of(len(parts.valid), at_once or min(_VALID_BATCH, recipe.batch_size)), workers, device))
 
 
 def _steps(loader: Any) -> Iterator[list[tuple[Any, Any]]]:
@@ -223,15 +228,16 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
                save_minutes: float = 10, track: str | None = None, must_track: bool = True, keep_epochs: int = 0) -> Scores:
     """Train one fold of a recipe, or go on with it, and return the scores of the epoch whose weights are kept.
 
-    Writes into `runs/<recipe>/fold<fold>`, as the module says. With `select="best"` the epoch is chosen on the photos it is
-    scored on, so that its score is a little too good. `pixels` is the folder of the pixel cache; without it photos are
-    decoded in every epoch. A tracker that does not start is an error, unless it is not a must. The weights of the last
-    `keep_epochs` epochs are kept, too, for `kit.soup`.
+    Writes into `runs/<recipe>/fold<fold>`, as the module says. With `select="best"`, and with `patience`, the epoch is chosen on
+    the photos it is scored on, so that its score is a little too good. `pixels` is the folder of the pixel cache; without it
+    photos are decoded in every epoch. A tracker that does not start is an error, unless it is not a must. The weights of the
+    last `keep_epochs` epochs are kept, too, for `kit.soup`.
     """
     import torch
 
     from kit.checkpoint import make_card, read_card, save, save_state
-    from kit.device import choose_device
+    from kit.device import choose_device, precision_name, share_threads
+    from kit.fast import validation_way
     from kit.learn import EpochBatches, Learner, learning_rate
     from kit.models import count_parameters
     from kit.predict import predict
@@ -249,6 +255,11 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
     check_augment(recipe)
+    for line in recipe.idle:
+        warn(f"recipe {recipe.name}: {line}")
+    threads = share_threads(state["threads"] if state else None)
+    if state and state["threads"] != threads:
+        warn(f"{files.folder}: began with {state['threads']} threads and goes on with {threads}: its sums are rounded otherwise")
     parts, root = _split(recipe, plan, fold, limit), train_images(data)
     truth, labels, images = parts.valid["label"].to_numpy(), torch.from_numpy(parts.labels), parts.train["image"].to_numpy()
     learner = Learner(recipe, parts.counts, device)
@@ -256,12 +267,14 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     def kept(row: dict[str, Any]) -> bool:
         try:
             return (files.best.exists() and files.oof.exists() and read_card(files.best).epoch == row["epoch"]
-                    and read_probs(files.oof).key == oof_key(files.best, plan, fold))
+                    and oof_precision(read_probs(files.oof).key, files.best, plan, fold) is not None)
         except KitError:
             return False
 
     now = _Position()
     resumed = state is not None
+    if state is not None:
+        warn_versions(files.last, state["versions"], training=True)
     if resumed and files.epochs and not keep_epochs:
         warn(f"{files.folder}: --keep-epochs was given before and is not now: the epochs from here on are not kept")
     if state is not None:
@@ -281,7 +294,8 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     # Of all folds' photos, so that they share it; a trial does not build it.
     cache = cached(pixels, root, plan.photos["image"].tolist(), recipe.geometry, build=not limit) if pixels else None
     batches = EpochBatches(recipe, parts.labels, fold)
-    loader, valid_loader = _loaders(recipe, parts, root, cache, batches, workers, device)
+    at_once = validation_way(learner.used, device).photos if device.type == "cuda" else 0
+    loader, valid_loader = _loaders(recipe, parts, root, cache, batches, workers, device, at_once)
     tracker = open_tracker(track, files.folder, recipe.describe(), fold, now.rows, must_track)
 
     def validate(progress: Progress) -> np.ndarray:
@@ -290,7 +304,7 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
 
     def keep(row: dict[str, Any], probs: np.ndarray) -> None:
         save(files.best, learner.used, make_card(recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit))
-        _write_oof(files, plan, fold, parts.valid, probs)
+        _write_oof(files, plan, fold, parts.valid, probs, precision_name(learner.precision))
 
     def keep_epoch(row: dict[str, Any]) -> None:
         if not keep_epochs:
@@ -317,20 +331,21 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
         now.loss += float(losses.sum(dtype=torch.float64))
         recent.clear()
 
-    saved, old = time.monotonic(), force
+    saved, fresh = time.monotonic(), not resumed
 
     def save_now() -> None:
-        nonlocal saved, old
+        nonlocal saved, fresh
         check()  # weights that have diverged are not worth keeping
-        save_state(files.last, {
-            "recipe": json.dumps(recipe.describe()), "plan": plan.hash, "fold": fold,
-            "learner": learner.state(), **{f.name: getattr(now, f.name) for f in dataclasses.fields(now)}})
-        if old:
-            # Only now: until here a typo, a damaged photo or a batch too large would have cost what was there.
+        if fresh:
+            # Only now: until here a typo, a damaged photo or a batch too large would have cost what was there. And before the
+            # first save: whatever is there beside a last.pt is taken for its own, even if this process is killed in between.
             kept = [path for prefix in ("probs", "part", "oof") for path in files.folder.glob(f"{prefix}-*.npz")]
-            for path in (files.best, files.oof, files.metrics, *files.epochs, *kept):
+            for path in (files.last, files.best, files.oof, files.metrics, *files.epochs, *kept):
                 path.unlink(missing_ok=True)
-            old = False
+            fresh = False
+        save_state(files.last, {
+            "recipe": json.dumps(recipe.describe()), "plan": plan.hash, "fold": fold, "versions": dict(versions()),
+            "threads": threads, "learner": learner.state(), **{f.name: getattr(now, f.name) for f in dataclasses.fields(now)}})
         saved = time.monotonic()
 
     def train_epoch(progress: Progress) -> None:
@@ -378,7 +393,9 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
 
     left = (recipe.epochs - len(now.rows)) * (len(parts.train) + len(parts.valid)) - sum(map(sum, batches.sizes[:now.step]))
     say(f"{files.folder}: {recipe.model}, {count_parameters(learner.network) / 1e6:.1f} M parameters, {len(parts.train):,} "
-        f"photos to train, {len(parts.valid):,} to validate, {_device_name(learner)}, {workers} workers"
+        f"photos to train, {len(parts.valid):,} to validate, {_device_name(learner)}"
+        + (f", {threads} thread{'s'[:threads != 1]}" if device.type == "cpu" else "") + f", {workers} workers, "
+        f"{recipe.optimizer} with weight decay {recipe.decay:g}"
         + (f"; going on after epoch {len(now.rows)}, step {now.step} of {batches.steps}" if resumed else ""))
     with Stop() as stop, Progress(f"fold {fold}", left) as progress, contextlib.closing(tracker):
         try:
@@ -430,7 +447,7 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
     With `limit`, a trial on so many photos of each part, in a run of its own, `<recipe>-limit<limit>`. With `profile`, each
     fold's folder gets a profile of what was done in it now.
     """
-    from kit.device import choose_device
+    from kit.device import choose_device, counted
     from kit.learn import enough_memory
     from kit.profile import profiled
     check_data(data, plan)
@@ -441,7 +458,7 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
     done = []
     for fold in folds:
         try:
-            with locked(runs / recipe.name / f"fold{fold}"), enough_memory(recipe, choose_device(device)):
+            with counted(), locked(runs / recipe.name / f"fold{fold}"), enough_memory(recipe, choose_device(device)):
                 with profiled(choose_device(device) if profile else None, runs / recipe.name / f"fold{fold}" / "profile"):
                     done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force, limit,
                                            runs / "pixels" if cache else None, save_minutes, track, fold == folds[0],
@@ -607,7 +624,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     done = train(recipe, plan, data, folds, args.runs, args.device, args.workers, args.force, args.limit, not args.no_cache,
                  args.save_minutes, args.track, args.resume, args.keep_epochs, args.profile)
     for fold, scores in zip(folds, done):
-        say(f"fold {fold}: {scores.line()}, its {'best' if recipe.select == 'best' else 'last'} epoch")
+        say(f"fold {fold}: {scores.line()}, its {recipe.select} epoch"
+            + (", chosen on the fold" if recipe.chosen_on_fold else ""))
     words = ["python", "-m", "kit.ensemble", str(args.runs / recipe.name), "--tta", "hflip"]
     words += ["--data", args.data] * (args.data is not None)
     words += ["--plan", str(args.plan)] * (args.plan != Path("runs/folds.csv"))

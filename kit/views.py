@@ -56,6 +56,15 @@ class Shifts(ImageOnlyTransform):
         return padded[:, :, max(-y, 0):max(-y, 0) + height, max(-x, 0):max(-x, 0) + width]
 
 
+class Brightness(ttach.Multiply):
+    """ttach's factors of brightness, within 0..1: no photo that a network was trained on is brighter than white."""
+
+    def apply_aug_image(self, image: Tensor, factor: float = 1, **_: Any) -> Tensor:
+        """Photos (N, 3, height, width) times the factor."""
+        brighter: Tensor = super().apply_aug_image(image, factor=factor)
+        return brighter.clamp(0, 1)
+
+
 @dataclass(frozen=True)
 class Choice:
     """A name that `--tta` takes: what it does, its ttach transform, and whether it is one that no face is photographed in."""
@@ -71,7 +80,7 @@ CHOICES: Final = {
     "fivecrop": Choice("four corners and the centre, of 90 %", Crops),
     "scale": Choice("10 % smaller, and 10 % larger", lambda: ttach.Scale([1, 0.9, 1.1], "bilinear", align_corners=False)),
     "shift": Choice("4 % to each side", Shifts),
-    "bright": Choice("10 % darker, and 10 % brighter", lambda: ttach.Multiply([1, 0.9, 1.1])),
+    "bright": Choice("10 % darker, and 10 % brighter", lambda: Brightness([1, 0.9, 1.1])),
     "vflip": Choice("upside down", ttach.VerticalFlip, odd=True),
     "rot90": Choice("turned by right angles", lambda: ttach.Rotate90([0, 90, 180, 270]), odd=True)}
 

@@ -22,7 +22,6 @@ recipe = Recipe(
     augment=augment,
     optimizer="adam",
     lr=2e-4,
-    weight_decay=0.0,
     schedule="step",  # half the rate every two epochs
     warmup=0.0,
     accumulate=2,

@@ -170,7 +170,7 @@ def test_biases_undo_a_known_one_in_the_nested_score():
     old = np.log(members[0].astype(np.float64))
     old[:, np.arange(18) % 3 == 2] -= 6  # as from a network that was trained with few of the oldest
     spoilt = softmax(old)[None]
-    classes, _ = nested(spoilt, truth, person, fold, lambda *part: fit(*part, "mean", "bias"))
+    classes, _, _ = nested(spoilt, truth, person, fold, lambda *part: fit(*part, "mean", "bias"))
     assert plain_f1(classes, truth) > plain_f1(spoilt[0].argmax(axis=1), truth) + .05
     assert plain_f1(classes, truth) > .85 * plain_f1(members[0].argmax(axis=1), truth)
 
@@ -186,7 +186,7 @@ def test_of_pure_noise_the_nested_score_is_chance_and_the_in_sample_one_is_above
         members = softmax(rng.normal(size=members.shape))
         rule = fit(members, truth, person, blend, decision)
         inside.append(plain_f1(rule.classes(members), truth))
-        classes, _ = nested(members, truth, person, fold, lambda *part: fit(*part, blend, decision))
+        classes, _, _ = nested(members, truth, person, fold, lambda *part: fit(*part, blend, decision))
         outside.append(plain_f1(classes, truth))
         # What guessing with the same class frequencies comes to: the predictions of other photos.
         chance.append(np.mean([plain_f1(rng.permutation(classes), truth) for _ in range(20)]))
@@ -203,7 +203,7 @@ def test_nested_never_shows_a_rule_the_people_it_decides():
     def fitting(probs, labels, people):
         seen.append(set(people.tolist()))
         return uniform("mean", len(probs))
-    classes, _ = nested(members, truth, person, fold, fitting)
+    classes, _, _ = nested(members, truth, person, fold, fitting)
     assert (classes == members.mean(axis=0, dtype=np.float64).argmax(axis=1)).all()
     for k, people in enumerate(seen):
         assert not people & set(person[fold == k].tolist()) and people | set(person[fold == k].tolist()) == set(person.tolist())

@@ -201,7 +201,7 @@ def test_runs_are_compared_out_of_fold(world, tmp_path, fails, capsys):
         files.folder.mkdir(parents=True)
         save(files.best, load(source.best), dataclasses.replace(read_card(source.best), epoch=9))
         table = read_probs(source.oof)
-        write_probs(files.oof, Probs(table.ids, table.probs[:, ::-1], oof_key(files.best, world.plan, fold)))
+        write_probs(files.oof, Probs(table.ids, table.probs[:, ::-1], oof_key(files.best, world.plan, fold, "float32")))
     place = ["--plan", str(tmp_path / "runs" / "folds.csv")]
     assert main([str(tmp_path / "runs" / "small"), str(other), "--json", *place]) == 0
     result = json.loads(capsys.readouterr().out)

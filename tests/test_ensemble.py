@@ -190,7 +190,7 @@ def test_the_oof_score_is_pooled_and_joined_by_id(world, tmp_path):
 def test_oof_of_another_checkpoint_is_refused(copy, world):
     fold = Fold(copy / "runs" / "small" / "fold0")
     table, checkpoint = read_probs(fold.oof), checkpoints_of(fold.folder, world)[0]
-    assert read_oof(checkpoint, world.plan).key == oof_key(fold.best, world.plan, 0)
+    assert read_oof(checkpoint, world.plan).key == oof_key(fold.best, world.plan, 0, "float32")
     write_probs(fold.oof, Probs(table.ids, table.probs, "another"), force=True)
     with pytest.raises(KitError, match="belongs to another checkpoint"):
         read_oof(checkpoint, world.plan)
@@ -303,7 +303,7 @@ def test_two_runs_of_two_geometries(copy, world, capsys):
         network = Network(recipe.model, recipe.geometry).eval()
         save(target.best, network, make_card(recipe, network, fold, world.plan.hash, epoch=1, score=0.0))
         table = read_probs(source.oof)
-        write_probs(target.oof, Probs(table.ids[::-1], table.probs, oof_key(target.best, world.plan, fold)))
+        write_probs(target.oof, Probs(table.ids[::-1], table.probs, oof_key(target.best, world.plan, fold, "float32")))
     assert main([str(copy / "runs" / "wide"), *arguments(copy)]) == 0
     assert "6 of 6 passes computed" in capsys.readouterr().out
 

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import itertools
 import math
@@ -285,12 +286,6 @@ def test_the_average_does_not_change_the_network():
     assert torch.equal(weights(one), weights(other)) and other.used is other.network and other.state()["average"] == {}
 
 
-def test_the_last_weights_are_the_networks_even_with_an_average_in_the_recipe():
-    learner = Learner(small(ema=0.9, select="last"), COUNTS, CPU)
-    assert learner.used is learner.network and learner.average is None
-    assert Learner(small(ema=0.9, select="ema"), COUNTS, CPU).used is not learner.network
-
-
 @pytest.mark.parametrize("optimizer, changes", [
     ("adamw", {"mix": "mixup", "drop_path_rate": 0.2}), ("adam", {"mix": "cutmix", "layer_decay": 0.7}),
     ("sgd", {"mix": "half", "clip": 1.0, "head": "tasks", "class_weights": "inverse"}),
@@ -380,3 +375,60 @@ def test_what_did_not_fit_is_freed_before_another_size_is_tried(monkeypatch):
     with pytest.raises(KitError, match="4 fits: set batch_size=4, accumulate=3"):
         with enough_memory(small(batch_size=12), CPU):
             too_large()
+
+
+# ------------------------------------------------------------ defaults of an optimizer
+
+@pytest.mark.parametrize("optimizer, decay", [("adamw", 0.05), ("adam", 0.0), ("sgd", 1e-4)])
+def test_an_optimizer_has_its_own_weight_decay(optimizer, decay):
+    recipe = dataclasses.replace(small(), optimizer=optimizer)
+    learner = Learner(recipe, COUNTS, CPU)
+    assert max(group["weight_decay"] for group in learner.optimizer.param_groups) == decay == recipe.describe()["weight_decay"]
+    own = dataclasses.replace(recipe, weight_decay=0.3)
+    assert max(group["weight_decay"] for group in Learner(own, COUNTS, CPU).optimizer.param_groups) == 0.3
+
+
+def test_adams_weights_do_not_shrink():
+    norms = {}
+    for decay in (None, 0.05):
+        learner = Learner(small(optimizer="adam", weight_decay=decay, lr=1e-3), COUNTS, CPU)
+        before = weights(learner).norm()
+        train(learner, range(40))
+        norms[decay] = float(weights(learner).norm() / before)
+    assert norms[None] > 0.99 and norms[0.05] < norms[None] - 0.01
+
+
+def test_the_average_leaves_out_steps_whose_gradients_overflow(monkeypatch):
+    monkeypatch.setattr(kit.learn, "choose_precision", lambda device, parameters: torch.float16)
+    learner = Learner(small(ema=0.9), COUNTS, CPU)
+    assert learner.scaler.is_enabled()
+    train(learner, [0, 1])
+    plain = learner.count
+    average = {name: value.clone() for name, value in learner.used.state_dict().items()}
+    sums = learner.loss.sums
+    monkeypatch.setattr(type(learner.loss), "sums", lambda loss, *args: sums(*args) * float("inf"))
+    train(learner, [2])
+    assert learner.count == plain
+    assert all(torch.equal(value, average[name]) for name, value in learner.used.state_dict().items())
+    monkeypatch.undo()
+    train(learner, [3])
+    assert learner.count == plain + 1
+
+
+def test_batches_of_a_step_become_floats_one_at_a_time(monkeypatch):
+    waiting, most = [0], [0]
+    plain_copy, plain_network = kit.learn.to_device, kit.learn.Network.forward
+
+    def copy(photos, device):
+        waiting[0] += 1
+        most[0] = max(most[0], waiting[0])
+        return plain_copy(photos, device)
+
+    def forward(network, photos):
+        waiting[0] -= 1
+        return plain_network(network, photos)
+    learner = Learner(small(accumulate=4), COUNTS, CPU)
+    monkeypatch.setattr(kit.learn, "to_device", copy)
+    monkeypatch.setattr(kit.learn.Network, "forward", forward)
+    learner.step([(torch.zeros(3, 32, 24, 3, dtype=torch.uint8), torch.tensor([0, 1, 2]))] * 4, 1e-3, 0)
+    assert most[0] == 1 and waiting[0] == 0

@@ -50,20 +50,61 @@ def test_class_weights_by_hand():
 
 
 @pytest.mark.parametrize("how", ["none", "inverse", "effective"])
-def test_class_weights_have_the_mean_1_and_an_absent_class_weighs_as_one_of_a_single_photo(how):
+def test_class_weights_have_the_mean_1_and_fall_with_the_class(how):
     for seed in range(20):
-        counts = np.random.default_rng(seed).integers(0, 4000, 18)
+        counts = np.random.default_rng(seed).integers(1, 4000, 18)
         weights = class_weights(counts, how)
         assert weights.mean() == pytest.approx(1) and (np.diff(weights[np.argsort(counts)]) <= 0).all()
-    np.testing.assert_array_equal(class_weights(np.array([0, 5, 9]), how), class_weights(np.array([1, 5, 9]), how))
+
+
+@pytest.mark.parametrize("how", ["inverse", "effective"])
+def test_an_absent_class_weighs_nothing_and_changes_no_other(how):
+    weights = class_weights(np.array([0, 5, 9, 0]), how)
+    np.testing.assert_array_equal(weights[[0, 3]], 0)
+    np.testing.assert_allclose(weights[1:3], class_weights(np.array([5, 9]), how))
+
+
+@pytest.mark.parametrize("head, classes", [("classes", [18]), ("tasks", [3, 2, 3])])
+@pytest.mark.parametrize("how", ["none", "inverse", "effective"])
+def test_smoothing_leaves_the_true_class_its_share_whatever_it_weighs(how, head, classes):
+    # The minimiser of the loss over logits, for photos of which a network knows all: p(true) = 1 - s + s / C of each task.
+    smooth, counts = 0.1, np.array([2765, 2045, 415, 3640, 4090, 545, 553, 409, 83, 728, 818, 109, 0, 409, 83, 728, 818, 109])
+    labels = torch.tensor([4, 8, 17, 0, 13])
+    recipe = small(label_smoothing=smooth, class_weights=how, head=head)
+    logits = torch.zeros(len(labels), 18, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logits], lr=1, max_iter=400, tolerance_grad=1e-10, tolerance_change=1e-12,
+                                  line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        loss = value(recipe, logits, labels, counts)
+        loss.backward()
+        return loss
+    optimizer.step(closure)
+    log_probs = logits.detach().log_softmax(dim=1)
+    tasks = [log_probs] if head == "classes" else marginals(log_probs)
+    truth = [labels] if head == "classes" else decode(labels)
+    for log_prob, true, number in zip(tasks, truth, classes):
+        found = log_prob.exp()[torch.arange(len(labels)), true]
+        np.testing.assert_allclose(found, 1 - smooth + smooth / number, atol=2e-3)
+
+
+def test_norms_of_a_mix_are_those_of_its_photos():
+    for seed in range(20):
+        recipe = small(mix=("mixup", "cutmix", "half")[seed % 3], mix_prob=1.0, class_weights="inverse", head="tasks")
+        torch.manual_seed(seed)
+        targets = one_hot(torch.randint(0, 18, (7,)))
+        loss = make_loss(recipe, np.arange(1, 19), 30)
+        _, mixed = mix(recipe, torch.rand(7, 3, 32, 24), targets)
+        torch.testing.assert_close(loss.norms(mixed), loss.norms(targets))
 
 
 def test_three_heads_weigh_each_task_by_its_own_sizes():
     counts = np.zeros(18, int)
     counts[[0, 17]] = 6, 2  # mask male <30, none female >=60
     weights = make_loss(small(head="tasks", class_weights="inverse"), counts, 30).weights
-    for got, inverse in zip(weights, ([1 / 6, 1, 1 / 2], [1 / 6, 1 / 2], [1 / 6, 1, 1 / 2])):
-        alike(got, torch.tensor(inverse) / np.mean(inverse))
+    for got, inverse in zip(weights, ([1 / 6, 0, 1 / 2], [1 / 6, 1 / 2], [1 / 6, 0, 1 / 2])):
+        alike(got, torch.tensor(inverse) / (1 / 3))  # the mean of the two that are there
 
 
 # ------------------------------------------------------------ the losses of one head

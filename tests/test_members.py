@@ -19,7 +19,8 @@ from kit.members import Oof, find_members, named_apart, oof_probs, predict_passe
 from kit.metrics import macro_f1
 from kit.standing import correlations, judge
 from kit.submission import Expected, check_submission, design, distribution_p, expected_of
-from kit.tables import Fold, Probs, read_answers, read_foreign_probs, read_plan, read_probs, write_probs
+from kit.tables import Fold, Probs, oof_key, read_answers, read_foreign_probs, read_plan, read_probs, write_probs
+from kit.versions import versions
 
 
 def theirs(root, name="theirs.csv", seed=0, sure=3.0, order=None, columns=None, both=False, digits=6):
@@ -478,3 +479,112 @@ def test_settings_are_frozen_and_plain():
 def test_probabilities_keep_their_seconds(tmp_path):
     write_probs(tmp_path / "p.npz", Probs(np.array(["a"]), np.eye(18, dtype=np.float32)[:1], "k", 2.5))
     assert read_probs(tmp_path / "p.npz").seconds == 2.5
+
+
+# ------------------------------------------------------------ probabilities for others
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz"])
+@pytest.mark.parametrize("options", [(), ("--blend", "weights", "--decide", "bias", "--force-blend")])
+def test_saved_probabilities_are_a_member_with_the_same_score_and_classes(copy, suffix, options):  # noqa: F811
+    other, saved = theirs(copy, sure=1.0), copy / f"ours{suffix}"
+    assert main(arguments(copy, other, "--tta", "hflip", *options, "--save-probs", saved)) == 0
+    first, record = (copy / "s.csv").read_bytes(), json.loads((copy / "s.json").read_text())
+    assert (copy / f"ours.oof{suffix}").exists() == (suffix == ".csv")
+    shutil.rmtree(copy / "data" / "train")  # files need neither photos nor train.csv
+    shutil.rmtree(copy / "data" / "eval" / "images")
+    line = [str(a) for a in (saved, "--data", copy / "data", "--plan", copy / "runs" / "folds.csv", "--out", copy / "again.csv")]
+    assert main(line) == 0 and (copy / "again.csv").read_bytes() == first
+    again = json.loads((copy / "again.json").read_text())
+    for key in ("f1", "accuracy", "folds", "predicted_counts"):
+        assert again["oof"][key] == record["oof"][key]
+    assert main([*line, "--force"]) == 0
+    # To the last bit: what is read is what was written.
+    table = read_foreign_probs(saved)
+    assert np.abs(table.probs.sum(axis=1) - 1).max() < 1e-6
+    assert main(["--from", str(copy / "again.json"), *line[1:-1], str(copy / "third.csv")]) == 0
+    # Without a score no plan is needed either.
+    assert main([*line[:3], "--no-score", "--plan", str(copy / "none.csv"), "--out", str(copy / "unscored.csv")]) == 0
+    assert (copy / "unscored.csv").read_bytes() == first
+    (copy / "data" / "eval" / "info.csv").unlink()
+    assert main([*line, "--force"]) == 2
+
+
+def test_saved_probabilities_are_calibrated(copy):  # noqa: F811
+    other, saved = theirs(copy, sure=6.0), copy / "ours.csv"  # far surer than right: the temperature is not 1
+    assert main(arguments(copy, other, "--save-probs", saved, "--blend", "weights", "--force-blend")) == 0
+    record = json.loads((copy / "s.json").read_text())
+    plan = read_plan(copy / "runs" / "folds.csv").photos.set_index("image")
+    oof = read_foreign_probs(copy / "ours.oof.csv")
+    own = oof.probs[np.arange(len(oof.ids)), plan.loc[oof.ids, "label"]]
+    assert -np.log(own).mean() == pytest.approx(record["oof"]["log_loss"], abs=1e-4)
+    assert record["temperature"] != pytest.approx(1, abs=0.02)
+
+
+def test_saved_probabilities_say_what_they_are_without(copy, fails, capsys):  # noqa: F811
+    saved = copy / "ours.csv"
+    fold = [str(copy / "runs" / "small" / "fold0"), *map(str, arguments(copy)[1:])]
+    assert main([*fold, "--save-probs", str(saved)]) == 0
+    assert "without out-of-fold probabilities, for 42 of 126 training photos have some" in capsys.readouterr().err
+    assert not (copy / "ours.oof.csv").exists()
+    assert "ours.csv: exists already" in fails(main, *fold, "--out", copy / "b.csv", "--save-probs", saved)
+    assert "let --save-probs end in .csv or .npz" in fails(main, *fold, "--out", copy / "b.csv", "--save-probs", copy / "ours")
+    assert "leave --fast and --agree out" in fails(main, *fold, "--out", copy / "b.csv", "--fast", "--save-probs",
+                                                   copy / "b2.csv")
+    assert "takes no --save-probs" in fails(main, "--from", copy / "s.json", "--save-probs", copy / "b2.csv")
+
+
+# ------------------------------------------------------------ versions
+
+def test_other_versions_are_told_and_other_pixels_refused(copy, capsys, fails):  # noqa: F811
+    best = Fold(copy / "runs" / "small" / "fold0").best
+    card = read_card(best)
+    assert card.versions == dict(versions()) and set(card.versions) == {"torch", "torchvision", "timm", "opencv", "pillow",
+                                                                        "albumentations", "pixels"}
+    assert all(card.versions.values())
+    loose = copy / "loose.safetensors"
+    line = [loose, *arguments(copy)[1:], "--no-score"]
+    save(loose, load(best), dataclasses.replace(card, versions=card.versions | {"torch": "2.0.1", "torchvision": "0.1"}))
+    assert main([str(a) for a in line]) == 0
+    err = capsys.readouterr().err
+    assert err.count("was made with torch 2.0.1 (here ") == 1 and "torchvision" not in err
+    own = card.versions["torch"].split("+")[0].split(".")
+    save(loose, load(best), dataclasses.replace(card, versions=card.versions | {"torch": f"{own[0]}.{own[1]}.99"}))
+    assert main([str(a) for a in [*line, "--force"]]) == 0 and "was made with" not in capsys.readouterr().err
+    save(loose, load(best), dataclasses.replace(card, versions=card.versions | {"pixels": "1"}))
+    assert "decoded or resized otherwise (pixels 1, here 2)" in fails(main, *line, "--force")
+
+
+def test_kept_probabilities_of_other_versions_are_computed_again(copy, monkeypatch):  # noqa: F811
+    assert main(arguments(copy)) == 0 and main(arguments(copy, "--force")) == 0
+    assert json.loads((copy / "s.json").read_text())["passes_computed"] == 0
+    import kit.members
+    monkeypatch.setattr(kit.members, "inference_versions", lambda: {"torch": "77"})
+    assert main(arguments(copy, "--force")) == 0
+    assert json.loads((copy / "s.json").read_text())["passes_computed"] == 3
+
+
+def test_a_record_is_made_again_by_running_every_network(copy, capsys, fails):  # noqa: F811
+    assert main(arguments(copy)) == 0
+    line = ["--from", copy / "s.json", *arguments(copy)[1:5], "--out", copy / "again.csv"]
+    assert main([str(a) for a in line]) == 0
+    record = json.loads((copy / "again.json").read_text())
+    assert record["passes_computed"] == record["passes"] == 3 and record["versions"] == dict(versions())
+    capsys.readouterr()
+    (copy / "old.json").write_text(json.dumps(record | {"versions": record["versions"] | {"pillow": "1.1.7"}}))
+    assert main([str(a) for a in ["--from", copy / "old.json", *line[2:-1], copy / "new.csv"]]) == 0
+    assert "old.json: was made with pillow 1.1.7 (here " in capsys.readouterr().err
+    (copy / "bad.json").write_text(json.dumps(record | {"versions": {}}))
+    assert "decoded or resized otherwise" in fails(main, "--from", copy / "bad.json", *line[2:-1], copy / "new2.csv")
+
+
+def test_exact_asks_for_out_of_fold_probabilities_of_fp32(copy):  # noqa: F811
+    for fold in range(3):
+        files, plan = Fold(copy / "runs" / "small" / f"fold{fold}"), read_plan(copy / "runs" / "folds.csv")
+        table = read_probs(files.oof)
+        wrong = np.roll(table.probs, 1, axis=1)
+        write_probs(files.oof, Probs(table.ids, wrong, oof_key(files.best, plan, fold, "float16")), force=True)
+    scores = []
+    for option in ([], ["--exact"]):
+        assert main(arguments(copy, *option, "--force")) == 0
+        scores.append(json.loads((copy / "s.json").read_text())["oof"]["f1"])
+    assert scores[0] != scores[1]

@@ -14,6 +14,7 @@ from kit.fast import folded
 from kit.metrics import macro_f1, score
 from kit.models import Network, build, cost
 from kit.pixels import Geometry
+from kit.versions import versions
 from kit.views import make_views
 
 MEAN, STD = (0.1, 0.2, 0.3), (1.0, 1.0, 2.0)
@@ -95,9 +96,13 @@ def test_bad_checkpoints_are_one_line(tmp_path):
 
 def test_the_state_is_plain_and_runs_nothing(tmp_path):
     state = {"recipe": "{}", "plan": "abc", "fold": 0, "rows": [{"epoch": 1, "f1": 0.5}], "step": 3, "loss": 0.5,
-             "seconds": 1.0, "waited": 0.1, "learner": {"network": {"w": torch.arange(3)}, "optimizer": {}}}
+             "seconds": 1.0, "waited": 0.1, "versions": dict(versions()), "threads": 1,
+             "learner": {"network": {"w": torch.arange(3)}, "optimizer": {}}}
     save_state(tmp_path / "last.pt", state)
     assert load_state(tmp_path / "last.pt")["rows"] == [{"epoch": 1, "f1": 0.5}]
+    save_state(tmp_path / "other.pt", state | {"versions": dict(versions()) | {"pixels": "0"}})
+    with pytest.raises(KitError, match="decoded or resized otherwise"):
+        load_state(tmp_path / "other.pt")
     for bad in ({"f": print}, [], 3, {"rows": []}, state | {"recipe": "no JSON"}):
         save_state(tmp_path / "bad.pt", bad)
         with pytest.raises(KitError, match="cannot be continued from"):
@@ -168,6 +173,8 @@ def test_views_always_hold_the_plain_one_first():
     assert torch.equal(make_views("hflip")["plain"](photos), photos)
     assert torch.equal(make_views("hflip")["hflip"](photos), photos.flip(3))
     assert torch.allclose(make_views("bright")["bright0.9"](photos), photos * 0.9)
+    brighter = make_views("bright")["bright1.1"](photos)
+    assert torch.allclose(brighter, (photos * 1.1).clamp(0, 1)) and brighter.max() == 1 < (photos * 1.1).max()
 
 
 @pytest.mark.parametrize("choice, said", [("hflp", "did you mean hflip?"), ("hflip+hflip", "named twice"), ("", "no view")])

@@ -33,6 +33,39 @@ def test_sixteen_bits_are_scaled_and_unknown_scales_refused(tmp_path):
         decode(tmp_path / "a.tiff")
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_what_is_transparent_is_laid_on_white(tmp_path, mode):
+    photo = Image.new("RGBA", (8, 6), (0, 0, 0, 0))
+    photo.paste((200, 200, 200, 255), (0, 0, 4, 6))
+    photo.paste((100, 100, 100, 51), (4, 0, 6, 6))  # a fifth of 100 on four fifths of 255
+    photo.convert("LA").convert(mode if mode != "PA" else "LA").save(tmp_path / "a.png")
+    shown = decode(tmp_path / "a.png")[0][0, :, 0].astype(int)
+    assert np.abs(shown - np.array([200] * 4 + [224] * 2 + [255] * 2)).max() <= 1
+
+
+def test_a_colour_that_stands_for_transparent_is_white(tmp_path):
+    photo = Image.new("RGB", (8, 6), (10, 20, 30))
+    photo.paste((200, 200, 200), (0, 0, 4, 6))
+    photo.save(tmp_path / "a.png", transparency=(10, 20, 30))
+    assert decode(tmp_path / "a.png")[0][0, :, 2].tolist() == [200] * 4 + [255] * 4
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "bmp"])
+def test_formats_of_photos_are_read(tmp_path, suffix):
+    Image.new("RGB", (96, 128), (200, 100, 50)).save(tmp_path / f"a.{suffix}")
+    assert np.abs(decode(tmp_path / f"a.{suffix}")[0].astype(int) - (200, 100, 50)).max() <= 3
+
+
+@pytest.mark.parametrize("suffix", ["eps", "gif", "ppm", "pdf", "ico"])
+def test_other_formats_are_not_opened_whatever_their_name(tmp_path, suffix, monkeypatch):
+    Image.new("RGB", (96, 128)).save(tmp_path / f"a.{suffix}")
+    (tmp_path / f"a.{suffix}").rename(tmp_path / "a.jpg")
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("Ghostscript"))
+    monkeypatch.setattr(subprocess, "check_call", lambda *_, **__: pytest.fail("Ghostscript"))
+    with pytest.raises(KitError, match="is no image"):
+        decode(tmp_path / "a.jpg")
+
+
 def test_photos_are_turned_upright(tmp_path):
     photo = Image.new("RGB", (96, 128))
     exif = Image.Exif()
@@ -221,4 +254,4 @@ def test_a_damaged_photo_is_one_line_from_a_worker_too(tmp_path, workers):
     (tmp_path / "a.jpg").write_bytes(b"no image")
     with pytest.raises(KitError) as error:
         list(one_pass(make_loader(Photos(tmp_path, ["a.jpg"], [Geometry((512, 384), (8, 6))]), [[0]], workers, CPU)))
-    assert str(error.value) == f"{tmp_path / 'a.jpg'}: is no image; unpack the data again"
+    assert str(error.value) == f"{tmp_path / 'a.jpg'}: is no image (JPEG, PNG, WEBP, TIFF, BMP); unpack the data again"

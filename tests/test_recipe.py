@@ -3,6 +3,7 @@ import json
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,3 +143,23 @@ def test_augmentation_follows_the_seed_alone_and_survives_a_spawned_process(tmp_
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "photos.pickle")], capture_output=True, text=True,
                           check=True)
     assert done.stdout == "".join(image.tobytes().hex() for image in first)
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({}, ""), ({"mix": "half", "mix_alpha": 0.4}, "mix_alpha=0.4 changes nothing with mix='half', which draws no share"),
+    ({"mix": "mixup", "mix_alpha": 0.4}, ""), ({"mix_prob": 0.4}, "mix_prob=0.4 changes nothing with mix='none'"),
+    ({"schedule": "onecycle", "warmup": 2.0}, "warmup=2.0 changes nothing with schedule='onecycle', which has its own"),
+    ({"warmup": 2.0}, ""), ({"lr_step": 3}, "lr_step=3 changes nothing with schedule='cosine'"),
+    ({"schedule": "step", "lr_step": 3}, ""), ({"focal_gamma": 3.0}, "focal_gamma=3.0 changes nothing with loss='ce'"),
+    ({"monitor": "loss"}, "monitor='loss' changes nothing with select='last' without patience"),
+    ({"monitor": "loss", "patience": 2}, ""), ({"sampler": "sqrt"}, ""),
+    ({"sampler": "balanced", "class_weights": "inverse"}, "both favour rare classes, whose weight is doubled")])
+def test_settings_that_change_nothing_or_twice_are_told(changes, said):
+    found = Recipe(name="a", model="resnet18", **changes).idle
+    assert len(found) == bool(said) and all(said in line for line in found)
+
+
+def test_the_kits_own_recipes_set_nothing_in_vain_and_choose_on_no_fold():
+    for path in Path("recipes").glob("*.py"):
+        recipe = load_recipe(path)
+        assert not recipe.idle and recipe.select == "last"

@@ -25,6 +25,7 @@ from kit.recipe import load_recipe, shipped_recipe
 from kit.sample import draw_sample
 from kit.tables import Fold, locked, oof_key, read_metrics, read_plan, read_probs
 from kit.train import chosen_folds, main, train, train_fold
+from kit.versions import versions
 from kit.views import make_views
 
 RECIPE = """from dataclasses import replace
@@ -60,7 +61,7 @@ def test_oof_covers_every_photo_once_and_belongs_to_its_checkpoint(world):
             ".lock", "best.safetensors", "metrics.csv", "oof.npz"]
         card, oof, rows = read_card(files.best), read_probs(files.oof), read_metrics(files.metrics)
         assert card.fold == fold and card.plan == world.plan.hash and card.recipe == small().describe()
-        assert oof.key == oof_key(files.best, world.plan, fold)
+        assert oof.key == oof_key(files.best, world.plan, fold, "float32")
         held = world.plan.photos[world.plan.photos["fold"] == fold]
         assert oof.ids.tolist() == held["image"].tolist()
         scores = score(held["label"].to_numpy(), oof.probs.argmax(axis=1))
@@ -440,6 +441,60 @@ def test_force_deletes_nothing_before_all_is_well(world, tmp_path, monkeypatch, 
     assert files.best.read_bytes() != before["best.safetensors"] and not list(files.folder.glob("probs-*"))
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_before(world, tmp_path, monkeypatch, after):
+    import kit.checkpoint
+
+    class Killed(BaseException):
+        pass
+
+    def dies(path, state, save=kit.checkpoint.save_state):
+        if after:
+            save(path, state)
+        raise Killed
+    old, new = small(lr=0.1), small()
+    train(old, world.plan, world.data, [0], tmp_path, "cpu", 0, keep_epochs=2)
+    train(new, world.plan, world.data, [0], tmp_path / "undisturbed", "cpu", 0, keep_epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(kit.checkpoint, "save_state", dies)
+        with pytest.raises(Killed):
+            train(new, world.plan, world.data, [0], tmp_path, "cpu", 0, force=True, keep_epochs=2)
+    train(new, world.plan, world.data, [0], tmp_path, "cpu", 0, keep_epochs=2)
+    files, same = (Fold(root / "small" / "fold0") for root in (tmp_path, tmp_path / "undisturbed"))
+    kept, undisturbed = ([path.read_bytes() for path in (own.best, *own.epochs)] for own in (files, same))
+    assert kept == undisturbed and len(kept) == 3
+
+
+def test_idle_settings_and_the_weight_decay_are_said(world, tmp_path, capsys):
+    train(small(epochs=1, optimizer="sgd", mix_prob=0.3), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    out, err = capsys.readouterr()
+    assert "recipe small: mix_prob=0.3 changes nothing with mix='none'" in err
+    assert ", sgd with weight decay 0.0001" in out and f", {torch.get_num_threads()} thread" in out
+
+
+def test_what_goes_on_keeps_its_threads_and_says_other_versions(world, tmp_path, monkeypatch, capsys):
+    import kit.checkpoint
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    plain, before = kit.checkpoint.save_state, torch.get_num_threads()
+
+    def saved(path, state):
+        plain(path, state | {"threads": 3, "versions": state["versions"] | {"timm": "0.1.2", "albumentations": ""}})
+        raise KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        patch.setattr(kit.checkpoint, "save_state", saved)
+        with pytest.raises(KeyboardInterrupt):
+            train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    capsys.readouterr()
+    try:
+        train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+        out, err = capsys.readouterr()
+        assert torch.get_num_threads() == 3 and ", 3 threads, " in out
+    finally:
+        torch.set_num_threads(before)
+    assert "last.pt: was made with timm 0.1.2 (here " in err and "albumentations none (here " in err
+    assert read_card(Fold(tmp_path / "small" / "fold0").best).versions == dict(versions())
+
+
 def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(data, tmp_path, capsys, fails):
     plan_path = tmp_path / "runs" / "folds.csv"
     plan_folds(data, plan_path, folds=3, audit=False)
@@ -462,6 +517,9 @@ def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(data, tmp
 
 # ------------------------------------------------------------ selection
 
+BEST = {"select": "best"}
+
+
 def scripted(monkeypatch, scores, losses=None):
     """Let the epochs score so, whatever they predict."""
     import kit.train
@@ -471,11 +529,11 @@ def scripted(monkeypatch, scores, losses=None):
 
 
 @pytest.mark.parametrize("changes, scores, losses, epochs, kept", [
-    ({}, [.1, .3, .2, .3], None, 4, 2), ({"monitor": "loss"}, [.1, .3, .2, .1], [4, 3, 1, 2], 4, 3),
-    ({"select": "last"}, [.1, .3, .2, .1], None, 4, 4), ({"select": "ema", "ema": 0.9}, [.1, .3, .2, .1], None, 4, 4),
-    ({"patience": 1}, [.1, .3, .2, .5], None, 3, 2), ({"patience": 2}, [.3, .1, .2, .5], None, 3, 1),
-    ({"patience": 2}, [.3, .1, .4, .1], None, 4, 3), ({"patience": 1, "monitor": "loss"}, [.1, .2, .3, .4], [1, 2, 3, 4], 2, 1),
-    ({"patience": 1, "select": "last"}, [.3, .2, .1, .4], None, 2, 2)])
+    ({}, [.1, .3, .2, .1], None, 4, 4), ({"ema": 0.9}, [.1, .3, .2, .1], None, 4, 4), (BEST, [.1, .3, .2, .3], None, 4, 2),
+    (BEST | {"monitor": "loss"}, [.1, .3, .2, .1], [4, 3, 1, 2], 4, 3), (BEST | {"patience": 1}, [.1, .3, .2, .5], None, 3, 2),
+    (BEST | {"patience": 2}, [.3, .1, .2, .5], None, 3, 1), (BEST | {"patience": 2}, [.3, .1, .4, .1], None, 4, 3),
+    (BEST | {"patience": 1, "monitor": "loss"}, [.1, .2, .3, .4], [1, 2, 3, 4], 2, 1),
+    ({"patience": 1}, [.3, .2, .1, .4], None, 2, 2)])
 def test_which_epoch_is_kept_and_when_training_ends(world, tmp_path, monkeypatch, capsys, changes, scores, losses, epochs, kept):
     scripted(monkeypatch, scores, losses)
     recipe = small(name="chosen", epochs=4, **changes)
@@ -483,8 +541,9 @@ def test_which_epoch_is_kept_and_when_training_ends(world, tmp_path, monkeypatch
     files = Fold(tmp_path / "chosen" / "fold0")
     card, rows = read_card(files.best), read_metrics(files.metrics)
     assert (len(rows), card.epoch, card.select, card.averaged) == (epochs, kept, recipe.select, recipe.ema > 0)
+    assert card.chosen_on_fold == recipe.chosen_on_fold == (recipe.select == "best" or "patience" in changes)
     assert card.score == scores[kept - 1] == done.f1 and [row["val_f1_macro"] for row in rows] == scores[:epochs]
-    assert read_probs(files.oof).key == oof_key(files.best, world.plan, 0) and not files.last.exists()
+    assert read_probs(files.oof).key == oof_key(files.best, world.plan, 0, "float32") and not files.last.exists()
     out = capsys.readouterr().out
     assert ("ended early" in out) == (epochs < 4)
     assert train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)[0].f1 == done.f1
@@ -493,20 +552,19 @@ def test_which_epoch_is_kept_and_when_training_ends(world, tmp_path, monkeypatch
 
 def test_select_overrides_the_recipe(killable, tmp_path, fails, capsys):
     arguments = [str(a) for a in [*killable.command[3:], "--runs", tmp_path]]
-    assert main([*arguments, "--select", "ema"]) == 0
+    assert main([*arguments, "--select", "best"]) == 0
     card = read_card(Fold(tmp_path / "mine" / "fold0").best)
-    assert (card.select, card.averaged, card.epoch) == ("ema", True, 4)
-    assert "its last epoch" in capsys.readouterr().out
-    assert "select was 'ema', is 'best'" in fails(main, *arguments)
+    assert (card.select, card.averaged) == ("best", True)
+    assert "its best epoch, chosen on the fold" in capsys.readouterr().out
+    assert "select was 'best', is 'last'" in fails(main, *arguments)
 
 
 def test_the_moving_average_is_what_is_kept(world, tmp_path):
     recipe = small(name="ema", ema=0.9)
     train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
     assert read_card(Fold(tmp_path / "ema" / "fold0").best).averaged
-    for name in ("ema", "last"):
-        train(dataclasses.replace(recipe, name=name, select=name), world.plan, world.data, [0], tmp_path / name, "cpu", 0)
-    averaged, plain = (load(Fold(tmp_path / name / name / "fold0").best).body.conv_stem.weight for name in ("ema", "last"))
+    train(dataclasses.replace(recipe, name="plain", ema=0.0), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    averaged, plain = (load(Fold(tmp_path / name / "fold0").best).body.conv_stem.weight for name in ("ema", "plain"))
     assert not torch.equal(averaged, plain) and torch.allclose(averaged, plain, atol=0.1)
 
 
