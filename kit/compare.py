@@ -33,7 +33,7 @@ from kit.data import eval_images, find_data, info_csv, train_images
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES, TASKS, decode
 from kit.metrics import People, score
-from kit.submission import check_place, distribution_p, expected_of, record_of
+from kit.submission import check_place, distribution_p, expected_of, paired_draws, record_of
 from kit.tables import (Plan, file_hash, read_answers, read_board, read_info, read_plan, refuse_existing, refuse_input,
                         write_submission, writing)
 
@@ -385,8 +385,10 @@ def show_board(summary: dict[str, Any]) -> None:
         say(f"outside of what the others say: {', '.join(summary['outside'])}")
     if "picked_from" in summary:
         say(f"the best of {summary['picked_from']} public scores is {summary['best_above']:.4f} above their mean"
-            + (f"; picking the best of so many alike ones would make {summary['by_chance']:.4f} of noise"
-               if "by_chance" in summary else ""))
+            + (f"; picking the best of so many equally good ones would make {summary['by_chance']:.4f} of noise"
+               if "by_chance" in summary else
+               "; what picking the best makes of noise is left out, for not all of them have a record beside the log with paired "
+               "draws: of the same photos out of fold, by one plan"))
 
 
 @command
@@ -420,11 +422,14 @@ def main(argv: Sequence[str] | None = None) -> None:
                 raise KitError("--record: say what the site said, with --public or --private")
             row = board.record(args.log, args.record, entered)
             say(f"{row['submission']}: " + ", ".join(f"{what} {value:g}" for what, value in entered.items()))
-        summary = board.summary(read_board(args.log)) if args.board else {}
-        if args.board and args.json:
-            print(json.dumps(summary, indent=1, ensure_ascii=False))
-        elif args.board:
-            show_board(summary)
+        if args.board:
+            rows = read_board(args.log)
+            draws = paired_draws([row for row in rows if row["public"] != ""], args.log.parent)
+            summary = board.summary(rows, draws)
+            if args.json:
+                print(json.dumps(summary, indent=1, ensure_ascii=False))
+            else:
+                show_board(summary)
         return
     if entered:
         raise KitError("--public and --private: are of --record NAME")

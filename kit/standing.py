@@ -15,6 +15,7 @@ from kit.submission import design
 
 _FULL_TABLE: Final = 8
 _PARTS: Final = 5
+_KEPT_DRAWS: Final = 500
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
         "tasks": {task: {"f1": f1, "interval": bounds} for task, (f1, bounds) in people.by_task(classes).items()},
         "true_counts": np.bincount(truth, minlength=NUM_CLASSES).tolist(),
         "predicted_counts": np.bincount(classes, minlength=NUM_CLASSES).tolist(),
-        "design": design(classes, person)}
+        "design": design(classes, person),
+        # One text, for a list would be a line each: with them kit.compare --board tells what picking the best makes of noise.
+        "draws": " ".join(f"{draw:.5f}" for draw in people.macro(classes)[:_KEPT_DRAWS])}
     singles = [member.argmax(axis=1) for member in probs]
     strengths = [plain_f1(single, truth) for single in singles]
     near = correlations(probs, truth)

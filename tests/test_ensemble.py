@@ -11,12 +11,13 @@ import kit.predict
 from kit import __version__
 from kit.blend import uniform
 from kit.checkpoint import load, make_card, read_card, save
+from kit.compare import main as compare
 from kit.data import eval_images, read_eval
 from kit.device import to_device
 from kit.ensemble import Settings, blend_in_full, ensemble, main
 from kit.members import Engine, Passes, find_members, oof_probs, predict_passes, read_oof
 from kit.errors import KitError
-from kit.metrics import score
+from kit.metrics import People, score
 from kit.models import Network
 from kit.pixels import Photos, batches_of, make_loader
 from kit.predict import predict
@@ -224,6 +225,21 @@ def test_the_record_and_the_printed_score(copy, capsys):
     assert sum(record["counts"]) == 10 and record["command"].startswith("python -m kit.ensemble ")
     assert f"macro-F1 {record['oof']['f1']:.3f}" in out and "by fold: " in out and "views: plain, hflip" in out
     assert str(copy) not in json.dumps({k: v for k, v in record.items() if k != "command"})
+
+
+def test_the_board_tells_what_picking_among_submissions_makes_of_noise(copy, world, capsys):
+    for name, options in (("plain", ()), ("bright", ("--tta", "bright", "--score-tta"))):
+        assert main(arguments(copy, *options, "--out", copy / f"{name}.csv")) == 0
+        assert compare(["--record", name, "--public", ".1", "--log", str(copy / "leaderboard.csv")]) == 0
+    capsys.readouterr()
+    assert compare(["--board", "--json", "--log", str(copy / "leaderboard.csv")]) == 0
+    members = find_members([copy / "runs" / "small"], world.plan, read_eval(copy / "data"))
+    oof = oof_probs(members, world.plan, copy / "data", "bright", ENGINE)
+    people = People(oof.photos["person"].to_numpy(), oof.photos["label"].to_numpy())
+    draws = np.stack([people.macro(probs[0].argmax(axis=1))[:500] for probs in (oof.views["plain"], oof.probs)])
+    noise = draws - draws.mean(axis=1, keepdims=True)
+    found = json.loads(capsys.readouterr().out)["by_chance"]
+    assert found == pytest.approx(np.mean(noise.max(axis=0) - noise.mean(axis=0)), abs=2e-5) and found > 0
 
 
 def test_a_missing_fold_is_an_error_unless_allowed(copy, fails, capsys):

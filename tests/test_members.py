@@ -16,7 +16,7 @@ from kit.ensemble import Settings, ensemble, main
 from kit.errors import KitError
 from kit.labels import CLASS_NAMES, NUM_CLASSES
 from kit.members import Oof, find_members, named_apart, oof_probs, predict_passes
-from kit.metrics import macro_f1
+from kit.metrics import People, macro_f1
 from kit.standing import correlations, judge
 from kit.submission import Expected, check_submission, design, distribution_p, expected_of
 from kit.tables import Fold, Probs, read_answers, read_foreign_probs, read_plan, read_probs, write_probs
@@ -245,6 +245,8 @@ def test_the_standing_by_hand():
     errors = oof.probs.reshape(2, -1) - np.eye(18)[truth].ravel()
     assert correlations(oof.probs, truth)[0, 1] == pytest.approx(np.corrcoef(*errors)[0, 1], abs=1e-5)
     assert json.loads(json.dumps(standing.record))["people"] == 150
+    draws = People(oof.photos["person"].to_numpy(), truth).macro(mean)[:500]
+    np.testing.assert_allclose([float(draw) for draw in standing.record["draws"].split()], draws, atol=6e-6)
 
 
 def test_no_gain_is_claimed_of_noise():
