@@ -5,7 +5,7 @@
 shows how often each pair agrees, beyond chance (kappa), with similar files side by side; in which classes and in which of
 mask, gender and age they differ; and the class counts, beside those out of fold. `--answers FILE` adds macro-F1; `--show 40`
 draws the photos that they differ on; `--vote FILE` writes the hard vote of them all as a submission; `--json` prints all of it
-for a program. Runs' folders instead of files are compared out of fold.
+for a program, with every flip if `--all-flips`. Runs' folders instead of files are compared out of fold.
 
     python -m kit.compare --record effb4_5fold-hflip --public .7631
     python -m kit.compare --board
@@ -37,7 +37,7 @@ from kit.submission import check_place, distribution_p, expected_of, paired_draw
 from kit.tables import (Plan, file_hash, read_answers, read_board, read_info, read_plan, refuse_existing, refuse_input,
                         write_submission, writing)
 
-_SHOWN = 5  # flips printed for a pair; --json has all
+_SHOWN = 5  # flips told of a pair, but for --all-flips
 # The pairs of classes that differ in a task.
 _DIFFER = {task: np.not_equal.outer(part, part) for task, part in zip(TASKS, decode(np.arange(NUM_CLASSES)))}
 _TESTED = 10  # files of which every pair is tested
@@ -80,18 +80,18 @@ def read_runs(runs: Sequence[Path], plan: Plan) -> Predictions:
                        oof.photos["label"].to_numpy(), oof.photos["person"].to_numpy())
 
 
-def compare(files: Sequence[Path], answers: Path | None = None) -> dict[str, Any]:
+def compare(files: Sequence[Path], answers: Path | None = None, all_flips: bool = False) -> dict[str, Any]:
     """Compare submission files, any order of rows, with each other and with answers: see `compare_files`."""
-    return compare_files(files, read_files(files, answers))
+    return compare_files(files, read_files(files, answers), all_flips)
 
 
-def compare_files(files: Sequence[Path], read: Predictions) -> dict[str, Any]:
+def compare_files(files: Sequence[Path], read: Predictions, all_flips: bool = False) -> dict[str, Any]:
     """What `compare_classes` tells of files that were `read`, and what the records beside them do.
 
     A file with a record has `oof_counts` (18,), what was predicted out of fold, and `oof_p`, how likely counts that differ as
     much are by chance. Without answers `apart` is by the records' out-of-fold scores.
     """
-    result = compare_classes(read.names, read.classes, read.truth, read.person)
+    result = compare_classes(read.names, read.classes, read.truth, read.person, all_flips)
     for name, path in zip(read.names, files):
         expected = expected_of(path, None)
         if expected is not None:
@@ -104,15 +104,16 @@ def compare_files(files: Sequence[Path], read: Predictions) -> dict[str, Any]:
 
 
 def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray | None = None,
-                    person: np.ndarray | None = None) -> dict[str, Any]:
+                    person: np.ndarray | None = None, all_flips: bool = False) -> dict[str, Any]:
     """Compare predicted classes (files, N) as plain values; `truth` and `person` are (N,).
 
     `files`: by name, `counts` (18,). `order`: the names, similar ones side by side. `pairs`: `a`, `b`, `photos`, `agreement`
     (0..1), `kappa` (Cohen's: agreement beyond that of chance, 1 at most), `differ`, how many of these differ in `mask`,
-    `gender` and `age`, and `flips`: `from`, `to`, `photos`, the most frequent first. With `truth`, `true_counts` are its own,
-    `by` says whether intervals are by people or, where those are not known, by photos, which makes them too narrow; files have
-    `scores` and `interval`, and pairs of ten files or fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a paired
-    permutation test; `apart` are the files that are strong and least alike (`least_alike`).
+    `gender` and `age`, `flips`: `from`, `to`, `photos`, the most frequent first, five of them unless `all_flips`, and
+    `other_flips`, how many more there are. With `truth`, `true_counts` are its own, `by` says whether intervals are by people
+    or, where those are not known, by photos, which makes them too narrow; files have `scores` and `interval`, and pairs of ten
+    files or fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a paired permutation test; `apart` are the files
+    that are strong and least alike (`least_alike`).
     """
     result: dict[str, Any] = {"files": {}, "order": [names[i] for i in alike_first(classes)], "pairs": []}
     people, draws = None, []
@@ -129,7 +130,8 @@ def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray
         a, b = classes[i], classes[j]
         table = np.bincount(a * NUM_CLASSES + b, minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES)
         flips = np.where(np.eye(NUM_CLASSES, dtype=bool), 0, table).ravel()
-        order = np.argsort(-flips, kind="stable")[:np.count_nonzero(flips)].tolist()
+        kinds = int(np.count_nonzero(flips))
+        order = np.argsort(-flips, kind="stable")[:kinds if all_flips else min(kinds, _SHOWN)].tolist()
         pair: dict[str, Any] = {"a": names[i], "b": names[j], "photos": len(a), "agreement": float(np.trace(table) / len(a)),
                                 "kappa": kappa(table), "differ": int(flips.sum())}
         pair |= {task: int(table[differ].sum()) for task, differ in _DIFFER.items()}
@@ -138,6 +140,7 @@ def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray
             pair |= {"gain": scores[1] - scores[0], "gain_interval": list(people.interval(draws[j] - draws[i])),
                      "p": people.paired_p(a, b)}
         pair["flips"] = [{"from": f // NUM_CLASSES, "to": f % NUM_CLASSES, "photos": int(flips[f])} for f in order]
+        pair["other_flips"] = kinds - len(order)
         result["pairs"].append(pair)
     scored = {name: (file["scores"]["f1"], file["interval"][0]) for name, file in result["files"].items() if "scores" in file}
     return result | {"apart": least_alike(result, scored)}
@@ -282,7 +285,9 @@ def write_flips(files: Sequence[Path], read: Predictions, data: Path, root: Path
 
 def _names(files: Sequence[Path]) -> list[str]:
     """The files' stems; whole paths where two stems are the same."""
-    twice = [str(f) for i, f in enumerate(files) if f.resolve() in {o.resolve() for o in files[:i]}]
+    places = [path.resolve() for path in files]
+    first = {place: i for i, place in reversed(list(enumerate(places)))}
+    twice = [str(path) for i, (path, place) in enumerate(zip(files, places)) if first[place] < i]
     if twice:
         raise problem(twice[0], "the same file twice", twice, "name each file once")
     stems = [path.stem for path in files]
@@ -291,12 +296,12 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 def _joined(path: Path, table: pd.DataFrame, first: Path, ids: pd.Index) -> np.ndarray:
     """A file's classes in the order of `ids`, the ids of the file `first`."""
-    where = pd.Index(table["ImageID"]).get_indexer(ids)
-    missing = ids[where < 0]
-    extra = table["ImageID"][~table["ImageID"].isin(ids)]
-    for what, found in (("lacks ids of", missing), ("has ids that are not in", extra)):
-        if len(found):
-            raise problem(path, f"{what} {first}", list(found), "compare submissions to one competition")
+    own = pd.Index(table["ImageID"])
+    where = np.arange(len(ids)) if own.equals(ids) else own.get_indexer(ids)
+    if (where < 0).any() or len(own) != len(ids):  # ids are unique
+        missing, extra = ids[where < 0], own[~own.isin(ids)]
+        what, found = ("lacks ids of", missing) if len(missing) else ("has ids that are not in", extra)
+        raise problem(path, f"{what} {first}", list(found), "compare submissions to one competition")
     classes: np.ndarray = table["ans"].to_numpy()[where]
     return classes
 
@@ -341,8 +346,8 @@ def show(result: dict[str, Any]) -> None:
     for pair in few:
         if pair["flips"]:
             say(f"{pair['a']} -> {pair['b']}: " + ", ".join(
-                f"{f['photos']} {CLASS_NAMES[f['from']]} -> {CLASS_NAMES[f['to']]}" for f in pair["flips"][:_SHOWN])
-                + (f", {len(pair['flips']) - _SHOWN} other flips" if len(pair["flips"]) > _SHOWN else ""))
+                f"{f['photos']} {CLASS_NAMES[f['from']]} -> {CLASS_NAMES[f['to']]}" for f in pair["flips"])
+                + (f", {pair['other_flips']} other flips" if pair["other_flips"] else ""))
     say()
     _show_counts(result)
 
@@ -412,7 +417,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--log", type=Path, default=Path("submissions") / board.NAME, metavar="FILE",
                         help=f"the leaderboard log (default: submissions/{board.NAME})")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--all-flips", action="store_true",
+                        help=f"for --json: every flip of each pair, not the {_SHOWN} most frequent ones alone")
     args = parser.parse_intermixed_args(argv)
+    if args.all_flips and (not args.json or args.board or args.record is not None):
+        raise KitError("--all-flips: is for --json of a comparison; leave it out")
     entered = {what: value for what in ("public", "private") if (value := getattr(args, what)) is not None}
     if args.record is not None or args.board:
         if args.files or args.vote or args.answers:
@@ -454,10 +463,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         read = read_runs(runs, read_plan(args.plan))
         if len(read.names) < 2:
             raise KitError(f"{runs[0]}: is one run with the others; name another run to compare it with")
-        result = compare_classes(read.names, read.classes, read.truth, read.person)
+        result = compare_classes(read.names, read.classes, read.truth, read.person, args.all_flips)
     else:
         read = read_files(args.files, args.answers)
-        result = compare_files(args.files, read)
+        result = compare_files(args.files, read, args.all_flips)
     words = shlex.join(["python", "-m", "kit.compare", *map(str, sys.argv[1:] if argv is None else argv)])
     if args.show is not None:
         check_sheet(args.sheet or Path("flips.jpg"), find_data(args.data), args.files, args.force)  # before the vote is written

@@ -50,6 +50,22 @@ def test_what_a_person_sees(tmp_path, capsys):
     assert "1 mask male 30-59 -> mask female 30-59" in out
 
 
+def test_the_most_frequent_flips_alone_unless_all_are_asked_for(tmp_path, capsys, fails):
+    flips = [(0, 1)] * 4 + [(2, 3)] * 3 + [(c, c - 1) for c in range(3, 12)] + [(5, 5)] * 3
+    a, b = (write(tmp_path / f"{name}.csv", [flip[n] for flip in flips]) for n, name in enumerate("ab"))
+    assert main([str(a), str(b), "--json"]) == 0
+    pair, = json.loads(capsys.readouterr().out)["pairs"]
+    assert [(f["from"], f["to"], f["photos"]) for f in pair["flips"]] == [(0, 1, 4), (2, 3, 3), (3, 2, 1), (4, 3, 1), (5, 4, 1)]
+    assert (pair["other_flips"], pair["differ"]) == (6, 16)
+    assert main([str(a), str(b), "--json", "--all-flips"]) == 0
+    whole, = json.loads(capsys.readouterr().out)["pairs"]
+    assert whole["flips"][:5] == pair["flips"] and len(whole["flips"]) == 11 and whole["other_flips"] == 0
+    assert sum(f["photos"] for f in whole["flips"]) == 16
+    assert main([str(a), str(b)]) == 0 and "6 other flips" in capsys.readouterr().out
+    assert "--all-flips: is for --json" in fails(main, a, b, "--all-flips")
+    assert "--all-flips: is for --json" in fails(main, "--board", "--json", "--all-flips")
+
+
 def test_bad_input_is_one_line(tmp_path, fails, world):
     a, b = write(tmp_path / "a.csv", A), write(tmp_path / "b.csv", B[:4])
     assert "lacks ids of" in fails(main, a, b) and "has ids that are not in" in fails(main, b, a)
