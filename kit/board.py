@@ -39,7 +39,7 @@ def add(submission: Path, record: dict[str, Any]) -> None:
 
 def _add(path: Path, submission: Path, record: dict[str, Any]) -> None:
     oof = record.get("oof") or {}
-    low, high = oof.get("interval", ("", ""))
+    low, high = oof.get("interval") or ("", "")
     row = {"submission": submission.name, "sha256": record["sha256"],
            "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"),
            "members": " ".join(member["name"] for member in record["members"]), "oof": oof.get("f1", ""), "low": low,

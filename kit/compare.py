@@ -32,7 +32,7 @@ from kit.console import Parser, command, say, show_table
 from kit.data import eval_images, find_data, info_csv, train_images
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES, TASKS, decode
-from kit.metrics import People, score
+from kit.metrics import Interval, People, say_interval, score, show_interval
 from kit.submission import check_place, distribution_p, expected_of, paired_draws, record_of
 from kit.tables import (Plan, file_hash, read_answers, read_board, read_info, read_plan, refuse_existing, refuse_input,
                         write_submission, writing)
@@ -111,21 +111,22 @@ def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray
     (0..1), `kappa` (Cohen's: agreement beyond that of chance, 1 at most), `differ`, how many of these differ in `mask`,
     `gender` and `age`, `flips`: `from`, `to`, `photos`, the most frequent first, five of them unless `all_flips`, and
     `other_flips`, how many more there are. With `truth`, `true_counts` are its own, `by` says whether intervals are by people
-    or, where those are not known, by photos, which makes them too narrow; files have `scores` and `interval`, and pairs of ten
-    files or fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a paired permutation test; `apart` are the files
-    that are strong and least alike (`least_alike`).
+    or, where those are not known, by photos, which makes them too narrow, and `effective` how many of these they rest on; files
+    have `scores` and `interval`, and pairs of ten files or fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a
+    paired permutation test; `apart` are the files that are strong and least alike (`least_alike`). Intervals are None where
+    they would rest on too few.
     """
     result: dict[str, Any] = {"files": {}, "order": [names[i] for i in alike_first(classes)], "pairs": []}
     people, draws = None, []
     if truth is not None:
         people = People(np.arange(len(truth)) if person is None else person, truth)
-        result["by"] = "photos" if person is None else "people"
+        result |= {"by": "photos" if person is None else "people", "effective": people.effective}
         result["true_counts"] = np.bincount(truth, minlength=NUM_CLASSES).tolist()
         draws = [people.macro(own) for own in classes]
     for n, (name, own) in enumerate(zip(names, classes)):
         result["files"][name] = {"counts": np.bincount(own, minlength=NUM_CLASSES).tolist()}
         if truth is not None and people is not None:
-            result["files"][name] |= {"scores": asdict(score(truth, own)), "interval": list(people.interval(draws[n]))}
+            result["files"][name] |= {"scores": asdict(score(truth, own)), "interval": _plain(people.interval(draws[n]))}
     for i, j in itertools.combinations(range(len(names)), 2):
         a, b = classes[i], classes[j]
         table = np.bincount(a * NUM_CLASSES + b, minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES)
@@ -137,34 +138,41 @@ def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray
         pair |= {task: int(table[differ].sum()) for task, differ in _DIFFER.items()}
         if people is not None and len(names) <= _TESTED:
             scores = [result["files"][names[k]]["scores"]["f1"] for k in (i, j)]
-            pair |= {"gain": scores[1] - scores[0], "gain_interval": list(people.interval(draws[j] - draws[i])),
+            pair |= {"gain": scores[1] - scores[0], "gain_interval": _plain(people.interval(draws[j] - draws[i])),
                      "p": people.paired_p(a, b)}
         pair["flips"] = [{"from": f // NUM_CLASSES, "to": f % NUM_CLASSES, "photos": int(flips[f])} for f in order]
         pair["other_flips"] = kinds - len(order)
         result["pairs"].append(pair)
-    scored = {name: (file["scores"]["f1"], file["interval"][0]) for name, file in result["files"].items() if "scores" in file}
+    scored = {name: (file["scores"]["f1"], (file["interval"] or [None])[0])
+              for name, file in result["files"].items() if "scores" in file}
     return result | {"apart": least_alike(result, scored)}
 
 
-def _out_of_fold(path: Path) -> tuple[float, float] | None:
+def _plain(interval: Interval | None) -> list[float] | None:
+    return list(interval) if interval else None
+
+
+def _out_of_fold(path: Path) -> tuple[float, float | None] | None:
     """The out-of-fold macro-F1 of a submission, and the lower end of its interval, by the record beside it."""
     try:
         oof = (record_of(path) or {})["oof"]
-        return float(oof["f1"]), float(oof["interval"][0])
+        return float(oof["f1"]), float(oof["interval"][0]) if oof["interval"] is not None else None
     except (KeyError, TypeError, ValueError, IndexError):
         return None
 
 
-def least_alike(result: dict[str, Any], scored: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
+def least_alike(result: dict[str, Any], scored: dict[str, tuple[float, float | None]]) -> list[dict[str, Any]] | None:
     """The two and the three files that are strong and least alike, by `kappa`, the mean of their pairs: worth a blend.
 
     Strong is what is not clearly worse than the best: its score, the first of `scored`, lies within the best one's interval,
-    whose lower end is the second. Of more than 20 such files the 20 best are looked at.
+    whose lower end is the second; None where the best one has no interval. Of more than 20 such files the 20 best are looked at.
     """
     if len(scored) < 3:
         return []
-    best = max(scored.values())
-    strong = sorted((name for name, (f1, _) in scored.items() if f1 >= best[1]), key=lambda name: -scored[name][0])[:20]
+    low = max(scored.values(), key=lambda own: own[0])[1]
+    if low is None:
+        return None
+    strong = sorted((name for name, (f1, _) in scored.items() if f1 >= low), key=lambda name: -scored[name][0])[:20]
     of = {frozenset((pair["a"], pair["b"])): pair["kappa"] for pair in result["pairs"]}
     found = []
     for size in (2, 3):
@@ -313,15 +321,17 @@ def show(result: dict[str, Any]) -> None:
         show_table(f"Against the truth (95 % interval by {result['by']}"
                    + (", too narrow: a column `person` in the answers tells better)" if result["by"] == "photos" else ")"),
                    ["file", "macro-F1", "95 %", "accuracy", *TASKS],
-                   [[name, f"{file['scores']['f1']:.3f}", "{:.3f} {:.3f}".format(*file["interval"]),
+                   [[name, f"{file['scores']['f1']:.3f}", show_interval(file["interval"]),
                      *(f"{file['scores'][key]:.3f}" for key in ("accuracy", *TASKS))] for name, file in files.items()])
+        if not all(file["interval"] for file in files.values()):
+            say(say_interval(None, result["effective"], of=result["by"]))
         say()
     tested = [pair for pair in pairs if "p" in pair]
     if tested:
         show_table("Macro-F1 of the second over the first, and p of a paired permutation test",
                    ["pair", "gain", "95 %", "p"],
-                   [[f"{p['a']} | {p['b']}", f"{p['gain']:+.4f}", "{:+.4f} {:+.4f}".format(*p["gain_interval"]), f"{p['p']:.3f}"]
-                    for p in tested])
+                   [[f"{p['a']} | {p['b']}", f"{p['gain']:+.4f}", show_interval(p["gain_interval"], "+.4f"),
+                     f"{p['p']:.3f}"] for p in tested])
         say()
     if len(pairs) > 1:
         order = result["order"]
@@ -332,9 +342,11 @@ def show(result: dict[str, Any]) -> None:
                                        else f"{of[frozenset((a, b))]['kappa']:.3f}" for m, b in enumerate(order))]
                     for n, a in enumerate(order)])
         say()
-    for apart in result["apart"]:
+    for apart in result["apart"] or []:
         say(f"strong and least alike: {', '.join(apart['files'])} (kappa {apart['kappa']:.3f})")
-    if result["apart"]:
+    if result["apart"] is None:
+        say("strong and least alike: cannot be told, for the best score has no interval that others could lie in")
+    if result["apart"] != []:
         say()
     few = pairs if len(pairs) <= _PAIRS else []
     if few:
@@ -377,7 +389,7 @@ def show_board(summary: dict[str, Any]) -> None:
     show_table("The leaderboard log, the best out-of-fold score first",
                ["submission", "made", "OOF", "95 %", "public", "private"],
                [[row["submission"], row["made"], number(row["oof"]),
-                 f"{number(row['low'], '.3f')} {number(row['high'], '.3f')}" if row["low"] != "" else "-",
+                 show_interval((row["low"], row["high"]) if row["low"] != "" else None) if row["oof"] != "" else "-",
                  number(row["public"]), number(row["private"])] for row in summary["rows"]])
     say()
     if "correlation" in summary:
@@ -448,6 +460,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise KitError("kit.compare: name submissions, or --board, or --record NAME")
     if len(args.files) == 1 and args.answers is None:
         raise KitError(f"{args.files[0]}: there is nothing to compare it with; name a second submission or --answers FILE")
+    if args.plan != parser.get_default("plan") and not any(path.is_dir() for path in args.files):
+        raise KitError("--plan: is for runs, which are compared out of fold; leave it out")
     for option, of in (("data", "--vote or --show"), ("force", "--vote or --show"), ("sheet", "--show")):
         if getattr(args, option) and not (args.show is not None or args.vote and of != "--show"):
             raise KitError(f"--{option}: is for {of}; leave it out")

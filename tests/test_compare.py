@@ -209,6 +209,26 @@ def test_answers_with_people_give_intervals_by_people(tmp_path, capsys):
     assert np.ptp(plain["files"]["a"]["interval"]) < np.ptp(result["files"]["a"]["interval"])
 
 
+def test_of_few_people_there_is_no_interval_and_it_is_said(tmp_path, capsys, fails):
+    truth, person, a, b = predictions(0, people=12, better=.2)
+    files = [write(tmp_path / f"{name}.csv", classes) for name, classes in (("a", a), ("b", b), ("c", truth))]
+    answers = tmp_path / "answers.csv"
+    answers.write_text("ImageID,ans,person\n" + "".join(f"{i}.jpg,{t},p{p}\n" for i, (t, p) in enumerate(zip(truth, person))))
+    few = int(People(person, truth).effective)
+    assert few < 8 and main([*map(str, files), "--answers", str(answers)]) == 0
+    out = capsys.readouterr().out
+    assert f"no interval: it would rest on {few} people of the rarest classes, and 8 are needed" in out
+    assert out.count("  none  ") == 6 and "strong and least alike: cannot be told" in out
+    assert main([*map(str, files), "--answers", str(answers), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["apart"] is None and int(result["effective"]) == few
+    assert [file["interval"] for file in result["files"].values()] == [None] * 3
+    assert [pair["gain_interval"] for pair in result["pairs"]] == [None] * 3 and 0 < result["pairs"][0]["p"] <= 1
+    assert main([*map(str, files), "--answers", str(write(tmp_path / "plain.csv", truth))]) == 0
+    assert " photos of the rarest classes" in capsys.readouterr().out
+    assert "--plan: is for runs" in fails(main, *files, "--plan", tmp_path / "folds.csv")
+
+
 def test_runs_are_compared_out_of_fold(world, tmp_path, fails, capsys):
     shutil.copytree(world.runs, tmp_path / "runs", ignore=shutil.ignore_patterns("pixels"))
     other = tmp_path / "runs" / "other"
@@ -238,6 +258,8 @@ def test_strong_files_that_are_least_alike(tmp_path, capsys):
     assert set(two["files"]) == {"b", "c"} and two["kappa"] == .5
     assert set(three["files"]) == {"a", "b", "c"} and three["kappa"] == pytest.approx(2 / 3)
     assert least_alike(result, {"a": (.6, .5), "b": (.5, .4)}) == []
+    # Where the best has no interval, it cannot be told what is clearly worse.
+    assert least_alike(result, scored | {"a": (.6, None)}) is None and least_alike(result, scored | {"d": (.4, None)})
     files = [write(tmp_path / f"{name}.csv", classes) for name, classes in (("a", A), ("b", B), ("c", A[::-1]))]
     assert compare(files)["apart"] == []
     for path, f1 in zip(files, (.6, .58, .59)):
@@ -245,6 +267,10 @@ def test_strong_files_that_are_least_alike(tmp_path, capsys):
         path.with_suffix(".json").write_text(json.dumps(record))
     assert main([str(path) for path in files]) == 0
     assert "strong and least alike: a, c, b (kappa " in capsys.readouterr().out.replace("a, b, c", "a, c, b")
+    record = {"sha256": file_hash(files[0]), "oof": {"f1": .6, "interval": None}}
+    files[0].with_suffix(".json").write_text(json.dumps(record))
+    assert main([str(path) for path in files]) == 0
+    assert "strong and least alike: cannot be told" in capsys.readouterr().out and compare(files)["apart"] is None
     files[0].with_suffix(".json").write_text('{"sha256": "of another"}')
     assert compare(files)["apart"] == []
 

@@ -21,7 +21,7 @@ from kit.metrics import People, score
 from kit.models import Network
 from kit.pixels import Photos, batches_of, make_loader
 from kit.predict import predict
-from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_probs, write_probs
+from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_board, read_probs, write_probs
 from kit.views import make_views
 
 CPU = torch.device("cpu")
@@ -225,6 +225,17 @@ def test_the_record_and_the_printed_score(copy, capsys):
     assert sum(record["counts"]) == 10 and record["command"].startswith("python -m kit.ensemble ")
     assert f"macro-F1 {record['oof']['f1']:.3f}" in out and "by fold: " in out and "views: plain, hflip" in out
     assert str(copy) not in json.dumps({k: v for k, v in record.items() if k != "command"})
+
+
+def test_eight_people_of_each_class_are_enough(crowd, tmp_path, capsys):
+    place = ["--data", crowd.data, "--plan", crowd.plan_path, "--out", tmp_path / "s.csv"]
+    assert main(list(map(str, [*crowd.files, "--blend", "greedy", *place]))) == 0
+    oof, out = json.loads((tmp_path / "s.json").read_text())["oof"], capsys.readouterr().out
+    low, high = oof["interval"]
+    assert low < oof["f1"] < high and f"95 % interval {low:.3f} {high:.3f}, from 54 people; by fold: " in out
+    assert "  none" not in out and oof["tested"]["interval"] is not None
+    row, = read_board(tmp_path / "leaderboard.csv")
+    assert (row["low"], row["high"]) == (low, high)
 
 
 def test_the_board_tells_what_picking_among_submissions_makes_of_noise(copy, world, capsys):
