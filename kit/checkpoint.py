@@ -53,6 +53,11 @@ class Card:
         """The crop and size of the photos the network was trained on."""
         return Geometry(self.crop, self.size)
 
+    @property
+    def chosen_on_fold(self) -> bool:
+        """True if the kept epoch was chosen on the photos it is scored on, by its score or by when training ended."""
+        return self.select == "best" or bool(self.recipe["patience"])
+
 
 def make_card(recipe: Recipe, network: Network, fold: int, plan: str, epoch: int, score: float, limit: int = 0) -> Card:
     """The card of a network that a recipe has trained."""

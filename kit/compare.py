@@ -46,13 +46,17 @@ _PAIRS = 10  # pairs told one by one; of more the matrix alone is shown
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted `classes` (files, N) of the photos `ids`, by files' `names`; `truth` and `person` are (N,) where known."""
+    """Predicted `classes` (files, N) of the photos `ids`, by files' `names`; `truth` and `person` are (N,) where known.
+
+    `chosen` are the names of runs whose epochs were chosen on the fold that they are scored on; None of files.
+    """
 
     names: list[str]
     ids: list[str]
     classes: np.ndarray
     truth: np.ndarray | None = None
     person: np.ndarray | None = None
+    chosen: list[str] | None = None
 
 
 def read_files(files: Sequence[Path], answers: Path | None = None) -> Predictions:
@@ -76,8 +80,10 @@ def read_runs(runs: Sequence[Path], plan: Plan) -> Predictions:
     from kit.members import Engine, find_members, named_apart, oof_probs
     members = find_members(runs, plan, [], allow_missing=True)
     oof = oof_probs(members, plan, Path(), "none", Engine())
-    return Predictions(named_apart(members), oof.photos["image"].tolist(), oof.probs.argmax(axis=2),
-                       oof.photos["label"].to_numpy(), oof.photos["person"].to_numpy())
+    names = named_apart(members)
+    return Predictions(names, oof.photos["image"].tolist(), oof.probs.argmax(axis=2),
+                       oof.photos["label"].to_numpy(), oof.photos["person"].to_numpy(),
+                       [name for name, m in zip(names, members) if any(c.card.chosen_on_fold for c in m.checkpoints)])
 
 
 def compare(files: Sequence[Path], answers: Path | None = None, all_flips: bool = False) -> dict[str, Any]:
@@ -333,6 +339,11 @@ def show(result: dict[str, Any]) -> None:
                    [[f"{p['a']} | {p['b']}", f"{p['gain']:+.4f}", show_interval(p["gain_interval"], "+.4f"),
                      f"{p['p']:.3f}"] for p in tested])
         say()
+    if result.get("chosen_on_fold"):
+        others = len(files) > len(result["chosen_on_fold"])
+        say(f"epochs chosen on the fold they are scored on: {', '.join(result['chosen_on_fold'])}; such scores are a little too "
+            "good" + (", and p of a gain over a run whose epochs were not is too small" if others and tested else ""))
+        say()
     if len(pairs) > 1:
         order = result["order"]
         of = {frozenset((p["a"], p["b"])): p for p in pairs}
@@ -478,6 +489,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if len(read.names) < 2:
             raise KitError(f"{runs[0]}: is one run with the others; name another run to compare it with")
         result = compare_classes(read.names, read.classes, read.truth, read.person, args.all_flips)
+        result["chosen_on_fold"] = read.chosen
     else:
         read = read_files(args.files, args.answers)
         result = compare_files(args.files, read, args.all_flips)

@@ -376,7 +376,8 @@ def _describe(members: Sequence[Member], rule: Rule, standing: Standing | None, 
     rows: list[dict[str, Any]] = []
     for name, member, weight in zip(named_apart(members), members, rule.weights.tolist()):
         files = [{"path": _seen_from(c.path, out), "sha256": c.hash, "fold": c.card.fold, "epoch": c.card.epoch,
-                  "select": c.card.select, "score": c.card.score} for c in member.checkpoints]
+                  "select": c.card.select, "chosen_on_fold": c.card.chosen_on_fold, "score": c.card.score}
+                 for c in member.checkpoints]
         files += [{"path": _seen_from(file, out), "sha256": file_hash(file)} for file in member.files]
         costs = [cost(c.card.model, c.card.geometry, c.card.head, c.card.cosine) for c in member.checkpoints]
         rows.append({"name": name, "weight": weight, "files": files, "parameters": sum(p for p, _ in costs),
@@ -471,8 +472,8 @@ def show_record(record: dict[str, Any]) -> None:
         + ("" if oof["interval"] else " in all")
         + (f"; by fold: {' '.join(f'{f:.3f}' for f in folds)} (spread {max(folds) - min(folds):.3f}, standard deviation "
            f"{np.std(folds, ddof=1):.3f})" if len(folds) > 1 else ""))
-    chosen = "each fold's best epoch was chosen on it, so this is a little too good, while " if any(
-        file["select"] == "best" for file in files) else ""
+    chosen = "each fold's kept epoch was chosen on it, so this is a little too good, while " if any(
+        file.get("chosen_on_fold", file["select"] == "best") for file in files) else ""
     unscored = "" if settings["score_tta"] or settings["tta"] == "none" else ", nor any view but the plain one"
     say(f"(each photo by the checkpoint that did not train on it; {chosen}the folds' mean is not in it{unscored})")
 

@@ -80,7 +80,9 @@ def interval(values: np.ndarray, people: float) -> Interval | None:
     """The 95 % interval of bootstrap draws (draws,) that rest on so many people, by expanded percentiles; None below 8 people.
 
     Plain percentiles are too narrow for few (Hesterberg, What teachers should know about the bootstrap, 2015, 4.6): with 57
-    people of the oldest class, 92 of 100 hold the true macro-F1.
+    people of the oldest class, 92 of 100 hold the true macro-F1. Expanded they are rather too wide than too narrow: of simulated
+    people, as many of each class, 99 of 100 hold it at 4 effective people, 98 at 6, 8 and 16, and 96 at 57 (1,000 samples each,
+    500 of 57; plain percentiles: 93 to 96). They are .39, .29, .22, .14 and .07 wide: below 8, too wide to decide anything.
     """
     from scipy.stats import norm, t
     if people < LEAST_PEOPLE:

@@ -152,7 +152,7 @@ def report(runs: Sequence[Path], plan: Plan, data: Path | None, out: Path, tta: 
                      for s in shown],
         "lines": [s.line for s in suspects if (s.correction.path, s.correction.field) not in corrected],
         "every_suspect": len(suspects), "foreign": any(member.files for member in members),
-        "flattered": any(c.card.select == "best" for member in members for c in member.checkpoints),
+        "flattered": any(c.card.chosen_on_fold for member in members for c in member.checkpoints),
         "svg": {
             "folds": figures.intervals("macro-F1 by fold", scores),
             "members": figures.intervals("macro-F1 of each run", own_f1) if len(names) > 1 else "",

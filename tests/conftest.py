@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 
 import kit.fast
+from kit.checkpoint import load, read_card, save
 from kit.data import read_eval
 from kit.folds import plan_folds
 from kit.labels import SHOTS
 from kit.recipe import Recipe, load_recipe, shipped_recipe
-from kit.tables import Plan
+from kit.tables import Fold, Plan, Probs, oof_key, read_probs, write_probs
 from kit.train import train
 
 PEOPLE = [(f"{i:06d}", gender, age) for i, (gender, age) in enumerate(
@@ -87,6 +88,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     plan, _ = plan_folds(data, root / "runs" / "folds.csv", folds=3)
     train(small(), plan, data, range(3), root / "runs", "cpu", workers=0)
     return World(data, plan, root / "runs" / "folds.csv", root / "runs")
+
+
+def chosen_otherwise(run: Path, out: Path, plan: Plan, select: str, patience: int) -> Path:
+    """A copy of a run of three folds whose checkpoints say that their epochs were chosen otherwise."""
+    for fold in range(plan.k):
+        source, files = Fold(run / f"fold{fold}"), Fold(out / f"fold{fold}")
+        card = read_card(source.best)
+        changed = dataclasses.replace(card, epoch=9, select=select, recipe=card.recipe | {"patience": patience})
+        save(files.best, load(source.best), changed)
+        table = read_probs(source.oof)
+        write_probs(files.oof, Probs(table.ids, table.probs[:, ::-1], oof_key(files.best, plan, fold)))
+    return out
 
 
 @dataclasses.dataclass(frozen=True)

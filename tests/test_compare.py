@@ -5,14 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import make_data
+from conftest import chosen_otherwise, make_data
 
-from kit.checkpoint import load, read_card, save
+from kit.checkpoint import read_card
 from kit.compare import alike_first, compare, kappa, least_alike, main, most_differing, vote
 from kit.data import read_eval
 from kit.metrics import People, macro_f1
 from kit.pixels import size_of
-from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_probs, write_probs
+from kit.tables import Fold, file_hash, read_answers, read_probs
 
 A, B = [0, 1, 2, 3, 17], [0, 4, 2, 9, 16]
 
@@ -231,13 +231,7 @@ def test_of_few_people_there_is_no_interval_and_it_is_said(tmp_path, capsys, fai
 
 def test_runs_are_compared_out_of_fold(world, tmp_path, fails, capsys):
     shutil.copytree(world.runs, tmp_path / "runs", ignore=shutil.ignore_patterns("pixels"))
-    other = tmp_path / "runs" / "other"
-    for fold in range(3):
-        source, files = Fold(world.runs / "small" / f"fold{fold}"), Fold(other / f"fold{fold}")
-        files.folder.mkdir(parents=True)
-        save(files.best, load(source.best), dataclasses.replace(read_card(source.best), epoch=9))
-        table = read_probs(source.oof)
-        write_probs(files.oof, Probs(table.ids, table.probs[:, ::-1], oof_key(files.best, world.plan, fold)))
+    other = chosen_otherwise(world.runs / "small", tmp_path / "runs" / "other", world.plan, "last", 0)
     place = ["--plan", str(tmp_path / "runs" / "folds.csv")]
     assert main([str(tmp_path / "runs" / "small"), str(other), "--json", *place]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -246,8 +240,25 @@ def test_runs_are_compared_out_of_fold(world, tmp_path, fails, capsys):
     assert result["by"] == "people" and result["files"]["small"]["scores"]["f1"] == pytest.approx(
         macro_f1(truth, np.concatenate([t.probs for t in tables]).argmax(axis=1)))
     assert main([str(tmp_path / "runs" / "small"), str(other), *place]) == 0
-    assert "p of a paired permutation test" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "p of a paired permutation test" in out and result["chosen_on_fold"] == ["small"]
+    assert "epochs chosen on the fold they are scored on: small; such scores are a little too good, and p of a gain over" in out
+    early = chosen_otherwise(world.runs / "small", tmp_path / "runs" / "early", world.plan, "last", 3)  # by when it ended
+    assert main([str(tmp_path / "runs" / "small"), str(early), *place]) == 0
+    out = capsys.readouterr().out
+    assert "scored on: small, early; such scores are a little too good\n" in out
+    assert main([str(other), str(early / "fold0"), *place, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["chosen_on_fold"] == ["early"]
+    more = chosen_otherwise(world.runs / "small", tmp_path / "runs" / "more", world.plan, "soup", 0)
+    assert main([str(other / "fold1"), str(more), *place]) == 0 and "epochs chosen" not in capsys.readouterr().out
     assert "with other runs alone" in fails(main, other, tmp_path / "a.csv", *place)
+
+
+@pytest.mark.parametrize("select, patience, chosen", [("best", 0, True), ("last", 0, False), ("soup", 0, False),
+                                                      ("last", 4, True), ("best", 4, True)])
+def test_an_epoch_is_chosen_on_its_fold_by_its_score_or_by_when_training_ended(world, select, patience, chosen):
+    card = read_card(Fold(world.runs / "small" / "fold0").best)
+    assert dataclasses.replace(card, select=select, recipe=card.recipe | {"patience": patience}).chosen_on_fold is chosen
 
 
 def test_strong_files_that_are_least_alike(tmp_path, capsys):

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import small
+from conftest import chosen_otherwise, small
 
 import kit.predict
 from kit import __version__
@@ -225,6 +225,15 @@ def test_the_record_and_the_printed_score(copy, capsys):
     assert sum(record["counts"]) == 10 and record["command"].startswith("python -m kit.ensemble ")
     assert f"macro-F1 {record['oof']['f1']:.3f}" in out and "by fold: " in out and "views: plain, hflip" in out
     assert str(copy) not in json.dumps({k: v for k, v in record.items() if k != "command"})
+
+
+@pytest.mark.parametrize("select, patience, chosen", [("last", 0, False), ("last", 3, True), ("best", 0, True)])
+def test_the_record_says_if_epochs_were_chosen_on_their_folds(world, tmp_path, capsys, select, patience, chosen):
+    run = chosen_otherwise(world.runs / "small", tmp_path / "run", world.plan, select, patience)
+    assert main([str(run), *arguments(world.plan_path.parents[1], "--out", tmp_path / "s.csv")[1:]]) == 0
+    files = json.loads((tmp_path / "s.json").read_text())["members"][0]["files"]
+    assert [(file["select"], file["chosen_on_fold"]) for file in files] == [(select, chosen)] * 3
+    assert ("each fold's kept epoch was chosen on it" in capsys.readouterr().out) == chosen
 
 
 def test_eight_people_of_each_class_are_enough(crowd, tmp_path, capsys):

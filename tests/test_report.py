@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_photo, make_data, small
+from conftest import chosen_otherwise, draw_photo, make_data, small
 
 from kit import figures
 from kit.data import read_eval
@@ -127,6 +127,15 @@ def test_below_eight_people_the_page_says_that_there_is_no_interval(world, page,
     assert "with its 95 % interval where people are enough" in text
     for name, at in (("Runs", 2), ("Blends and decisions", 3), ("Blends and decisions", 5)):
         assert all(re.fullmatch(r"[+-]?\d\.\d{3} [+-]?\d\.\d{3}", row[at]) for row in tables_of(text)[name][1:])
+
+
+def test_the_page_says_if_the_epochs_were_chosen_on_their_folds(world, page, tmp_path):
+    said = "Each fold's kept epoch was chosen on that fold"
+    assert said in page[0].read_text(encoding="utf-8")
+    for patience in (0, 3):
+        run = chosen_otherwise(world.runs / "small", tmp_path / f"run{patience}", world.plan, "last", patience)
+        report([run], world.plan, None, tmp_path / f"{patience}.html", photos=False)
+        assert (said in (tmp_path / f"{patience}.html").read_text(encoding="utf-8")) == bool(patience)
 
 
 def test_calibration_by_hand():
