@@ -39,7 +39,7 @@ def add(submission: Path, record: dict[str, Any]) -> None:
 
 def _add(path: Path, submission: Path, record: dict[str, Any]) -> None:
     oof = record.get("oof") or {}
-    low, high = oof.get("interval", ("", ""))
+    low, high = oof.get("interval") or ("", "")
     row = {"submission": submission.name, "sha256": record["sha256"],
            "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"),
            "members": " ".join(member["name"] for member in record["members"]), "oof": oof.get("f1", ""), "low": low,
@@ -76,16 +76,16 @@ def record(path: Path, name: str, scores: dict[str, float]) -> dict[str, Any]:
     return row
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(rows: list[dict[str, Any]], draws: np.ndarray | None = None) -> dict[str, Any]:
     """What the log tells of trusting the out-of-fold score, as plain values.
 
     `rows`: best out-of-fold score first. With four submissions or more that have both scores: `correlation` of the two,
     with its 95 % `interval` (Fisher's z), and `outside`, the submissions whose public score is more than 2.5 standard
     deviations (studentised residuals) off the line of the others. With two public scores or more: `picked_from`, their number;
-    `best_above`, what the best is over their mean; and `by_chance`, what picking the best of so many alike ones comes to: the
-    expected maximum of as many normal errors of the size that the out-of-fold intervals tell.
+    `best_above`, what the best is over their mean; and, with `draws` (`submission.paired_draws` of those with a public score),
+    `by_chance`, what the best would be over the mean if all were equally good (`picking`).
     """
-    from scipy.stats import norm, pearsonr
+    from scipy.stats import pearsonr
     ordered = sorted(rows, key=lambda row: -row["oof"] if row["oof"] != "" else 1.0)
     result: dict[str, Any] = {"rows": ordered}
     public = [row for row in ordered if row["public"] != ""]
@@ -99,10 +99,19 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if len(public) >= 2:
         scores = np.array([row["public"] for row in public], dtype=np.float64)
         result |= {"picked_from": len(public), "best_above": float(scores.max() - scores.mean())}
-        widths = [(row["high"] - row["low"]) / (2 * norm.ppf(0.975)) for row in both if row["low"] != ""]
-        if widths:
-            result["by_chance"] = float(np.median(widths) * _expected_maximum(len(public)))
+        if draws is not None:
+            result["by_chance"] = picking(draws)
     return result
+
+
+def picking(draws: np.ndarray) -> float:
+    """What the best of submissions is expected to score above their mean if all are equally good, so by noise alone.
+
+    `draws` (submissions, draws) are paired bootstrap draws of their scores, so that the noise that they share, which moves none
+    above another, counts nothing. It is the noise of the out-of-fold photos; a smaller public test set makes more.
+    """
+    noise = draws - draws.mean(axis=1, keepdims=True)
+    return float((noise.max(axis=0) - noise.mean(axis=0)).mean())
 
 
 def _residuals(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -116,10 +125,3 @@ def _residuals(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         error = spread * np.sqrt(1 + 1 / rest.sum() + ((x[i] - centre) ** 2 / width if width else 0.0))
         off[i] = (y[i] - slope * x[i] - level) / max(error, 1e-12)
     return off
-
-
-def _expected_maximum(n: int) -> float:
-    """The expected maximum of n standard normal numbers, by its integral."""
-    from scipy.integrate import quad
-    from scipy.stats import norm
-    return float(quad(lambda z: z * n * norm.pdf(z) * norm.cdf(z) ** (n - 1), -8, 8)[0])

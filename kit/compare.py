@@ -5,7 +5,7 @@
 shows how often each pair agrees, beyond chance (kappa), with similar files side by side; in which classes and in which of
 mask, gender and age they differ; and the class counts, beside those out of fold. `--answers FILE` adds macro-F1; `--show 40`
 draws the photos that they differ on; `--vote FILE` writes the hard vote of them all as a submission; `--json` prints all of it
-for a program. Runs' folders instead of files are compared out of fold.
+for a program, with every flip if `--all-flips`. Runs' folders instead of files are compared out of fold.
 
     python -m kit.compare --record effb4_5fold-hflip --public .7631
     python -m kit.compare --board
@@ -32,12 +32,12 @@ from kit.console import Parser, command, say, show_table
 from kit.data import eval_images, find_data, info_csv, train_images
 from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES, TASKS, decode
-from kit.metrics import People, score
-from kit.submission import check_place, distribution_p, expected_of, record_of
+from kit.metrics import Interval, People, say_interval, score, show_interval
+from kit.submission import check_place, distribution_p, expected_of, paired_draws, record_of
 from kit.tables import (Plan, file_hash, read_answers, read_board, read_info, read_plan, refuse_existing, refuse_input,
                         write_submission, writing)
 
-_SHOWN = 5  # flips printed for a pair; --json has all
+_SHOWN = 5  # flips told of a pair, but for --all-flips
 # The pairs of classes that differ in a task.
 _DIFFER = {task: np.not_equal.outer(part, part) for task, part in zip(TASKS, decode(np.arange(NUM_CLASSES)))}
 _TESTED = 10  # files of which every pair is tested
@@ -46,13 +46,17 @@ _PAIRS = 10  # pairs told one by one; of more the matrix alone is shown
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted `classes` (files, N) of the photos `ids`, by files' `names`; `truth` and `person` are (N,) where known."""
+    """Predicted `classes` (files, N) of the photos `ids`, by files' `names`; `truth` and `person` are (N,) where known.
+
+    `chosen` are the names of runs whose epochs were chosen on the fold that they are scored on; None of files.
+    """
 
     names: list[str]
     ids: list[str]
     classes: np.ndarray
     truth: np.ndarray | None = None
     person: np.ndarray | None = None
+    chosen: list[str] | None = None
 
 
 def read_files(files: Sequence[Path], answers: Path | None = None) -> Predictions:
@@ -76,22 +80,24 @@ def read_runs(runs: Sequence[Path], plan: Plan) -> Predictions:
     from kit.members import Engine, find_members, named_apart, oof_probs
     members = find_members(runs, plan, [], allow_missing=True)
     oof = oof_probs(members, plan, Path(), "none", Engine())
-    return Predictions(named_apart(members), oof.photos["image"].tolist(), oof.probs.argmax(axis=2),
-                       oof.photos["label"].to_numpy(), oof.photos["person"].to_numpy())
+    names = named_apart(members)
+    return Predictions(names, oof.photos["image"].tolist(), oof.probs.argmax(axis=2),
+                       oof.photos["label"].to_numpy(), oof.photos["person"].to_numpy(),
+                       [name for name, m in zip(names, members) if any(c.card.chosen_on_fold for c in m.checkpoints)])
 
 
-def compare(files: Sequence[Path], answers: Path | None = None) -> dict[str, Any]:
+def compare(files: Sequence[Path], answers: Path | None = None, all_flips: bool = False) -> dict[str, Any]:
     """Compare submission files, any order of rows, with each other and with answers: see `compare_files`."""
-    return compare_files(files, read_files(files, answers))
+    return compare_files(files, read_files(files, answers), all_flips)
 
 
-def compare_files(files: Sequence[Path], read: Predictions) -> dict[str, Any]:
+def compare_files(files: Sequence[Path], read: Predictions, all_flips: bool = False) -> dict[str, Any]:
     """What `compare_classes` tells of files that were `read`, and what the records beside them do.
 
     A file with a record has `oof_counts` (18,), what was predicted out of fold, and `oof_p`, how likely counts that differ as
     much are by chance. Without answers `apart` is by the records' out-of-fold scores.
     """
-    result = compare_classes(read.names, read.classes, read.truth, read.person)
+    result = compare_classes(read.names, read.classes, read.truth, read.person, all_flips)
     for name, path in zip(read.names, files):
         expected = expected_of(path, None)
         if expected is not None:
@@ -104,64 +110,75 @@ def compare_files(files: Sequence[Path], read: Predictions) -> dict[str, Any]:
 
 
 def compare_classes(names: Sequence[str], classes: np.ndarray, truth: np.ndarray | None = None,
-                    person: np.ndarray | None = None) -> dict[str, Any]:
+                    person: np.ndarray | None = None, all_flips: bool = False) -> dict[str, Any]:
     """Compare predicted classes (files, N) as plain values; `truth` and `person` are (N,).
 
     `files`: by name, `counts` (18,). `order`: the names, similar ones side by side. `pairs`: `a`, `b`, `photos`, `agreement`
     (0..1), `kappa` (Cohen's: agreement beyond that of chance, 1 at most), `differ`, how many of these differ in `mask`,
-    `gender` and `age`, and `flips`: `from`, `to`, `photos`, the most frequent first. With `truth`, `true_counts` are its own,
-    `by` says whether intervals are by people or, where those are not known, by photos, which makes them too narrow; files have
-    `scores` and `interval`, and pairs of ten files or fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a paired
-    permutation test; `apart` are the files that are strong and least alike (`least_alike`).
+    `gender` and `age`, `flips`: `from`, `to`, `photos`, the most frequent first, five of them unless `all_flips`, and
+    `other_flips`, how many more there are. With `truth`, `true_counts` are its own, `by` says whether intervals are by people
+    or, where those are not known, by photos, which makes them too narrow, and `effective` how many of these they rest on; files
+    have `scores` and `interval`, and pairs of ten files or fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a
+    paired permutation test; `apart` are the files that are strong and least alike (`least_alike`). Intervals are None where
+    they would rest on too few.
     """
     result: dict[str, Any] = {"files": {}, "order": [names[i] for i in alike_first(classes)], "pairs": []}
     people, draws = None, []
     if truth is not None:
         people = People(np.arange(len(truth)) if person is None else person, truth)
-        result["by"] = "photos" if person is None else "people"
+        result |= {"by": "photos" if person is None else "people", "effective": people.effective}
         result["true_counts"] = np.bincount(truth, minlength=NUM_CLASSES).tolist()
         draws = [people.macro(own) for own in classes]
     for n, (name, own) in enumerate(zip(names, classes)):
         result["files"][name] = {"counts": np.bincount(own, minlength=NUM_CLASSES).tolist()}
         if truth is not None and people is not None:
-            result["files"][name] |= {"scores": asdict(score(truth, own)), "interval": list(people.interval(draws[n]))}
+            result["files"][name] |= {"scores": asdict(score(truth, own)), "interval": _plain(people.interval(draws[n]))}
     for i, j in itertools.combinations(range(len(names)), 2):
         a, b = classes[i], classes[j]
         table = np.bincount(a * NUM_CLASSES + b, minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES)
         flips = np.where(np.eye(NUM_CLASSES, dtype=bool), 0, table).ravel()
-        order = np.argsort(-flips, kind="stable")[:np.count_nonzero(flips)].tolist()
+        kinds = int(np.count_nonzero(flips))
+        order = np.argsort(-flips, kind="stable")[:kinds if all_flips else min(kinds, _SHOWN)].tolist()
         pair: dict[str, Any] = {"a": names[i], "b": names[j], "photos": len(a), "agreement": float(np.trace(table) / len(a)),
                                 "kappa": kappa(table), "differ": int(flips.sum())}
         pair |= {task: int(table[differ].sum()) for task, differ in _DIFFER.items()}
         if people is not None and len(names) <= _TESTED:
             scores = [result["files"][names[k]]["scores"]["f1"] for k in (i, j)]
-            pair |= {"gain": scores[1] - scores[0], "gain_interval": list(people.interval(draws[j] - draws[i])),
+            pair |= {"gain": scores[1] - scores[0], "gain_interval": _plain(people.interval(draws[j] - draws[i])),
                      "p": people.paired_p(a, b)}
         pair["flips"] = [{"from": f // NUM_CLASSES, "to": f % NUM_CLASSES, "photos": int(flips[f])} for f in order]
+        pair["other_flips"] = kinds - len(order)
         result["pairs"].append(pair)
-    scored = {name: (file["scores"]["f1"], file["interval"][0]) for name, file in result["files"].items() if "scores" in file}
+    scored = {name: (file["scores"]["f1"], (file["interval"] or [None])[0])
+              for name, file in result["files"].items() if "scores" in file}
     return result | {"apart": least_alike(result, scored)}
 
 
-def _out_of_fold(path: Path) -> tuple[float, float] | None:
+def _plain(interval: Interval | None) -> list[float] | None:
+    return list(interval) if interval else None
+
+
+def _out_of_fold(path: Path) -> tuple[float, float | None] | None:
     """The out-of-fold macro-F1 of a submission, and the lower end of its interval, by the record beside it."""
     try:
         oof = (record_of(path) or {})["oof"]
-        return float(oof["f1"]), float(oof["interval"][0])
+        return float(oof["f1"]), float(oof["interval"][0]) if oof["interval"] is not None else None
     except (KeyError, TypeError, ValueError, IndexError):
         return None
 
 
-def least_alike(result: dict[str, Any], scored: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
+def least_alike(result: dict[str, Any], scored: dict[str, tuple[float, float | None]]) -> list[dict[str, Any]] | None:
     """The two and the three files that are strong and least alike, by `kappa`, the mean of their pairs: worth a blend.
 
     Strong is what is not clearly worse than the best: its score, the first of `scored`, lies within the best one's interval,
-    whose lower end is the second. Of more than 20 such files the 20 best are looked at.
+    whose lower end is the second; None where the best one has no interval. Of more than 20 such files the 20 best are looked at.
     """
     if len(scored) < 3:
         return []
-    best = max(scored.values())
-    strong = sorted((name for name, (f1, _) in scored.items() if f1 >= best[1]), key=lambda name: -scored[name][0])[:20]
+    low = max(scored.values(), key=lambda own: own[0])[1]
+    if low is None:
+        return None
+    strong = sorted((name for name, (f1, _) in scored.items() if f1 >= low), key=lambda name: -scored[name][0])[:20]
     of = {frozenset((pair["a"], pair["b"])): pair["kappa"] for pair in result["pairs"]}
     found = []
     for size in (2, 3):
@@ -282,7 +299,9 @@ def write_flips(files: Sequence[Path], read: Predictions, data: Path, root: Path
 
 def _names(files: Sequence[Path]) -> list[str]:
     """The files' stems; whole paths where two stems are the same."""
-    twice = [str(f) for i, f in enumerate(files) if f.resolve() in {o.resolve() for o in files[:i]}]
+    places = [path.resolve() for path in files]
+    first = {place: i for i, place in reversed(list(enumerate(places)))}
+    twice = [str(path) for i, (path, place) in enumerate(zip(files, places)) if first[place] < i]
     if twice:
         raise problem(twice[0], "the same file twice", twice, "name each file once")
     stems = [path.stem for path in files]
@@ -291,12 +310,12 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 def _joined(path: Path, table: pd.DataFrame, first: Path, ids: pd.Index) -> np.ndarray:
     """A file's classes in the order of `ids`, the ids of the file `first`."""
-    where = pd.Index(table["ImageID"]).get_indexer(ids)
-    missing = ids[where < 0]
-    extra = table["ImageID"][~table["ImageID"].isin(ids)]
-    for what, found in (("lacks ids of", missing), ("has ids that are not in", extra)):
-        if len(found):
-            raise problem(path, f"{what} {first}", list(found), "compare submissions to one competition")
+    own = pd.Index(table["ImageID"])
+    where = np.arange(len(ids)) if own.equals(ids) else own.get_indexer(ids)
+    if (where < 0).any() or len(own) != len(ids):  # ids are unique
+        missing, extra = ids[where < 0], own[~own.isin(ids)]
+        what, found = ("lacks ids of", missing) if len(missing) else ("has ids that are not in", extra)
+        raise problem(path, f"{what} {first}", list(found), "compare submissions to one competition")
     classes: np.ndarray = table["ans"].to_numpy()[where]
     return classes
 
@@ -308,15 +327,22 @@ def show(result: dict[str, Any]) -> None:
         show_table(f"Against the truth (95 % interval by {result['by']}"
                    + (", too narrow: a column `person` in the answers tells better)" if result["by"] == "photos" else ")"),
                    ["file", "macro-F1", "95 %", "accuracy", *TASKS],
-                   [[name, f"{file['scores']['f1']:.3f}", "{:.3f} {:.3f}".format(*file["interval"]),
+                   [[name, f"{file['scores']['f1']:.3f}", show_interval(file["interval"]),
                      *(f"{file['scores'][key]:.3f}" for key in ("accuracy", *TASKS))] for name, file in files.items()])
+        if not all(file["interval"] for file in files.values()):
+            say(say_interval(None, result["effective"], of=result["by"]))
         say()
     tested = [pair for pair in pairs if "p" in pair]
     if tested:
         show_table("Macro-F1 of the second over the first, and p of a paired permutation test",
                    ["pair", "gain", "95 %", "p"],
-                   [[f"{p['a']} | {p['b']}", f"{p['gain']:+.4f}", "{:+.4f} {:+.4f}".format(*p["gain_interval"]), f"{p['p']:.3f}"]
-                    for p in tested])
+                   [[f"{p['a']} | {p['b']}", f"{p['gain']:+.4f}", show_interval(p["gain_interval"], "+.4f"),
+                     f"{p['p']:.3f}"] for p in tested])
+        say()
+    if result.get("chosen_on_fold"):
+        others = len(files) > len(result["chosen_on_fold"])
+        say(f"epochs chosen on the fold they are scored on: {', '.join(result['chosen_on_fold'])}; such scores are a little too "
+            "good" + (", and p of a gain over a run whose epochs were not is too small" if others and tested else ""))
         say()
     if len(pairs) > 1:
         order = result["order"]
@@ -327,9 +353,11 @@ def show(result: dict[str, Any]) -> None:
                                        else f"{of[frozenset((a, b))]['kappa']:.3f}" for m, b in enumerate(order))]
                     for n, a in enumerate(order)])
         say()
-    for apart in result["apart"]:
+    for apart in result["apart"] or []:
         say(f"strong and least alike: {', '.join(apart['files'])} (kappa {apart['kappa']:.3f})")
-    if result["apart"]:
+    if result["apart"] is None:
+        say("strong and least alike: cannot be told, for the best score has no interval that others could lie in")
+    if result["apart"] != []:
         say()
     few = pairs if len(pairs) <= _PAIRS else []
     if few:
@@ -341,8 +369,8 @@ def show(result: dict[str, Any]) -> None:
     for pair in few:
         if pair["flips"]:
             say(f"{pair['a']} -> {pair['b']}: " + ", ".join(
-                f"{f['photos']} {CLASS_NAMES[f['from']]} -> {CLASS_NAMES[f['to']]}" for f in pair["flips"][:_SHOWN])
-                + (f", {len(pair['flips']) - _SHOWN} other flips" if len(pair["flips"]) > _SHOWN else ""))
+                f"{f['photos']} {CLASS_NAMES[f['from']]} -> {CLASS_NAMES[f['to']]}" for f in pair["flips"])
+                + (f", {pair['other_flips']} other flips" if pair["other_flips"] else ""))
     say()
     _show_counts(result)
 
@@ -372,7 +400,7 @@ def show_board(summary: dict[str, Any]) -> None:
     show_table("The leaderboard log, the best out-of-fold score first",
                ["submission", "made", "OOF", "95 %", "public", "private"],
                [[row["submission"], row["made"], number(row["oof"]),
-                 f"{number(row['low'], '.3f')} {number(row['high'], '.3f')}" if row["low"] != "" else "-",
+                 show_interval((row["low"], row["high"]) if row["low"] != "" else None) if row["oof"] != "" else "-",
                  number(row["public"]), number(row["private"])] for row in summary["rows"]])
     say()
     if "correlation" in summary:
@@ -385,8 +413,10 @@ def show_board(summary: dict[str, Any]) -> None:
         say(f"outside of what the others say: {', '.join(summary['outside'])}")
     if "picked_from" in summary:
         say(f"the best of {summary['picked_from']} public scores is {summary['best_above']:.4f} above their mean"
-            + (f"; picking the best of so many alike ones would make {summary['by_chance']:.4f} of noise"
-               if "by_chance" in summary else ""))
+            + (f"; picking the best of so many equally good ones would make {summary['by_chance']:.4f} of noise"
+               if "by_chance" in summary else
+               "; what picking the best makes of noise is left out, for not all of them have a record beside the log with paired "
+               "draws: of the same photos out of fold, by one plan"))
 
 
 @command
@@ -410,7 +440,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--log", type=Path, default=Path("submissions") / board.NAME, metavar="FILE",
                         help=f"the leaderboard log (default: submissions/{board.NAME})")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--all-flips", action="store_true",
+                        help=f"for --json: every flip of each pair, not the {_SHOWN} most frequent ones alone")
     args = parser.parse_intermixed_args(argv)
+    if args.all_flips and (not args.json or args.board or args.record is not None):
+        raise KitError("--all-flips: is for --json of a comparison; leave it out")
     entered = {what: value for what in ("public", "private") if (value := getattr(args, what)) is not None}
     if args.record is not None or args.board:
         if args.files or args.vote or args.answers:
@@ -420,11 +454,14 @@ def main(argv: Sequence[str] | None = None) -> None:
                 raise KitError("--record: say what the site said, with --public or --private")
             row = board.record(args.log, args.record, entered)
             say(f"{row['submission']}: " + ", ".join(f"{what} {value:g}" for what, value in entered.items()))
-        summary = board.summary(read_board(args.log)) if args.board else {}
-        if args.board and args.json:
-            print(json.dumps(summary, indent=1, ensure_ascii=False))
-        elif args.board:
-            show_board(summary)
+        if args.board:
+            rows = read_board(args.log)
+            draws = paired_draws([row for row in rows if row["public"] != ""], args.log.parent)
+            summary = board.summary(rows, draws)
+            if args.json:
+                print(json.dumps(summary, indent=1, ensure_ascii=False))
+            else:
+                show_board(summary)
         return
     if entered:
         raise KitError("--public and --private: are of --record NAME")
@@ -434,6 +471,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise KitError("kit.compare: name submissions, or --board, or --record NAME")
     if len(args.files) == 1 and args.answers is None:
         raise KitError(f"{args.files[0]}: there is nothing to compare it with; name a second submission or --answers FILE")
+    if args.plan != parser.get_default("plan") and not any(path.is_dir() for path in args.files):
+        raise KitError("--plan: is for runs, which are compared out of fold; leave it out")
     for option, of in (("data", "--vote or --show"), ("force", "--vote or --show"), ("sheet", "--show")):
         if getattr(args, option) and not (args.show is not None or args.vote and of != "--show"):
             raise KitError(f"--{option}: is for {of}; leave it out")
@@ -449,10 +488,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         read = read_runs(runs, read_plan(args.plan))
         if len(read.names) < 2:
             raise KitError(f"{runs[0]}: is one run with the others; name another run to compare it with")
-        result = compare_classes(read.names, read.classes, read.truth, read.person)
+        result = compare_classes(read.names, read.classes, read.truth, read.person, args.all_flips)
+        result["chosen_on_fold"] = read.chosen
     else:
         read = read_files(args.files, args.answers)
-        result = compare_files(args.files, read)
+        result = compare_files(args.files, read, args.all_flips)
     words = shlex.join(["python", "-m", "kit.compare", *map(str, sys.argv[1:] if argv is None else argv)])
     if args.show is not None:
         check_sheet(args.sheet or Path("flips.jpg"), find_data(args.data), args.files, args.force)  # before the vote is written

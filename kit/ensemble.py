@@ -35,7 +35,7 @@ from kit.errors import KitError, problem
 from kit.labels import CLASS_NAMES, NUM_CLASSES
 from kit.members import (FOLD_FOLDER, PROBABILITY_FILES, Checkpoint, Engine, Member, Passes, find_members, named_apart, near,
                          only_files, oof_beside, oof_probs, predict_passes, read_members, ways_of)
-from kit.metrics import Scores
+from kit.metrics import Scores, say_interval, show_interval
 from kit.profile import profiled, stage
 from kit.standing import Standing, judge
 from kit.submission import check_place, check_submission, expected_of
@@ -45,7 +45,7 @@ from kit.versions import check_pixels, versions, warn_versions
 
 LINEAR: Final = ("mean", *FITTED)
 # What is shown of a record's out-of-fold score.
-_SHOWN: Final = {"f1", "accuracy", "mask", "gender", "age", "interval", "folds", "photos", "people", "candidates", "used",
+_SHOWN: Final = {"f1", "accuracy", "mask", "gender", "age", "interval", "folds", "photos", "people", "effective", "candidates", "used",
                  "classes", "tasks", "true_counts", "predicted_counts", "log_loss", "mean_log_loss", "members"}
 
 
@@ -431,7 +431,8 @@ def _describe(members: Sequence[Member], rule: Rule, standing: Standing | None, 
     rows: list[dict[str, Any]] = []
     for name, member, weight in zip(named_apart(members), members, rule.weights.tolist()):
         files = [{"path": _seen_from(c.path, out), "sha256": c.hash, "fold": c.card.fold, "epoch": c.card.epoch,
-                  "select": c.card.select, "score": c.card.score} for c in member.checkpoints]
+                  "select": c.card.select, "chosen_on_fold": c.card.chosen_on_fold, "score": c.card.score}
+                 for c in member.checkpoints]
         files += [{"path": _seen_from(file, out), "sha256": file_hash(file)} for file in member.files]
         costs = [cost(c.card.model, c.card.geometry, c.card.head, c.card.cosine) for c in member.checkpoints]
         rows.append({"name": name, "weight": weight, "files": files, "parameters": sum(p for p, _ in costs),
@@ -442,9 +443,9 @@ def _describe(members: Sequence[Member], rule: Rule, standing: Standing | None, 
 def _kept_mean(standing: Standing) -> str:
     oof = standing.record
     tested = oof["tested"]
-    low, high = tested["interval"]
-    return (f"{' + '.join(oof['asked'])} is not used, but {tested['over']}: its nested gain over that, {tested['gain']:+.4f}, is "
-            f"not above chance (95 % interval {low:+.4f} to {high:+.4f}); --force-blend uses it all the same")
+    return (f"{' + '.join(oof['asked'])} is not used, but {tested['over']}: its nested gain over that, {tested['gain']:+.4f}, "
+            f"{'is not above chance' if tested['interval'] else 'cannot be told from chance'} "
+            f"({say_interval(tested['interval'], oof['effective'], '+.4f', ' to ')}); --force-blend uses it all the same")
 
 
 def default_name(members: Sequence[Member], settings: Settings) -> str:
@@ -462,10 +463,6 @@ def default_name(members: Sequence[Member], settings: Settings) -> str:
 
 # ---------------------------------------------------------------- what a person sees
 
-def _bounds(interval: Sequence[float], sign: str = "") -> str:
-    return f"{interval[0]:{sign}.3f} {interval[1]:{sign}.3f}"
-
-
 def show_record(record: dict[str, Any]) -> None:
     """Print an ensemble: members, blends, views, classes, and the out-of-fold score with its interval and the folds' spread."""
     oof, settings = record["oof"], record["settings"]
@@ -475,7 +472,7 @@ def show_record(record: dict[str, Any]) -> None:
                ["member", "folds", "macro-F1", "95 %", "log-loss", "M weights", "GFLOP",
                 *([str(m + 1) for m in range(len(scored))] if full else ["correlation"]), "weight"],
                [[f"{n + 1} {row['name']}", sum("fold" in file for file in row["files"]) or "-",
-                 *([f"{s['f1']:.3f}", _bounds(s["interval"]), f"{s['log_loss']:.3f}"] if s else ["-"] * 3),
+                 *([f"{s['f1']:.3f}", show_interval(s["interval"]), f"{s['log_loss']:.3f}"] if s else ["-"] * 3),
                  f"{row['parameters'] / 1e6:.1f}" if row["parameters"] else "-", f"{row['gflop']:.2f}" if row["gflop"] else "-",
                  *([f"{r:.2f}" for r in s["correlations"]] if full
                    else [f"{s['correlation']:.2f}" if s and len(scored) > 1 else "-"]),
@@ -485,7 +482,7 @@ def show_record(record: dict[str, Any]) -> None:
         show_table("Blend and decision: macro-F1 in-sample and nested (fitted without the fold's people), and over the mean",
                    ["", "in-sample", "nested", "gap", "95 %", "over the mean", "95 %", ""],
                    [[c["name"], f"{c['in_sample']:.3f}", f"{c['nested']:.3f}", f"{c['in_sample'] - c['nested']:+.3f}",
-                     _bounds(c["interval"]), f"{c['gain']:+.3f}", _bounds(c["gain_interval"], "+"),
+                     show_interval(c["interval"]), f"{c['gain']:+.3f}", show_interval(c["gain_interval"], "+.3f"),
                      "used" if c["name"] == " + ".join(oof["used"]) else ""] for c in oof["candidates"]])
         say()
     if len(record["views"]) > 1:
@@ -494,8 +491,8 @@ def show_record(record: dict[str, Any]) -> None:
                               if gains else ": seconds for the submission; --score-tta tells what each is worth"),
                    ["view", "seconds", *(["alone", "adds", "95 %"] if gains else [])],
                    [[view, f"{record['views'][view]:.1f}" if record["views"].get(view) else "-",
-                     *([f"{gains[view]['alone']:.3f}", f"{gains[view]['adds']:+.4f}", _bounds(gains[view]["interval"], "+")]
-                       if gains else [])] for view in record["views"]])
+                     *([f"{gains[view]['alone']:.3f}", f"{gains[view]['adds']:+.4f}",
+                        show_interval(gains[view]["interval"], "+.3f")] if gains else [])] for view in record["views"]])
         say()
     _show_classes(record)
     files = [file for member in record["members"] for file in member["files"] if "fold" in file]
@@ -529,11 +526,12 @@ def show_record(record: dict[str, Any]) -> None:
     scores = Scores(*(oof[name] for name in ("f1", "accuracy", "mask", "gender", "age")))
     say(f"temperature {record['temperature']:.2f}: log-loss {oof['log_loss']:.3f} nested, the mean's {oof['mean_log_loss']:.3f}")
     say(f"out of fold, pooled over {oof['photos']:,} photos: {scores.line()}", style="bold")
-    say(f"95 % interval {_bounds(oof['interval'])}, from {oof['people']:,} people"
+    say(f"{say_interval(oof['interval'], oof['effective'])}, from {oof['people']:,} people"
+        + ("" if oof["interval"] else " in all")
         + (f"; by fold: {' '.join(f'{f:.3f}' for f in folds)} (spread {max(folds) - min(folds):.3f}, standard deviation "
            f"{np.std(folds, ddof=1):.3f})" if len(folds) > 1 else ""))
-    chosen = "each fold's best epoch was chosen on it, so this is a little too good, while " if any(
-        file["select"] == "best" for file in files) else ""
+    chosen = "each fold's kept epoch was chosen on it, so this is a little too good, while " if any(
+        file["chosen_on_fold"] for file in files) else ""
     unscored = "" if settings["score_tta"] or settings["tta"] == "none" else ", nor any view but the plain one"
     say(f"(each photo by the checkpoint that did not train on it; {chosen}the folds' mean is not in it{unscored})")
 
@@ -546,10 +544,11 @@ def _show_classes(record: dict[str, Any]) -> None:
     share = record["photos"] / oof["photos"]
     show_table("Classes (out of fold: people, F1, 95 % interval, photos true and predicted; submission: predicted, and scaled)",
                ["class", "people", "F1", "95 %", "true", "predicted", "submission", "scaled"],
-               [[f"{c:2d} {CLASS_NAMES[c]}", own["people"], f"{own['f1']:.3f}", _bounds(own["interval"]), oof["true_counts"][c],
-                 oof["predicted_counts"][c], count, f"{count / share:.0f}"]
+               [[f"{c:2d} {CLASS_NAMES[c]}", own["people"], f"{own['f1']:.3f}", show_interval(own["interval"]),
+                 oof["true_counts"][c], oof["predicted_counts"][c], count, f"{count / share:.0f}"]
                 for c, (count, own) in enumerate(zip(record["counts"], oof["classes"]))]
-               + [[task, "", f"{own['f1']:.3f}", _bounds(own["interval"]), "", "", "", ""] for task, own in oof["tasks"].items()],
+               + [[task, "", f"{own['f1']:.3f}", show_interval(own["interval"]), "", "", "", ""]
+                  for task, own in oof["tasks"].items()],
                ["photos", "", "", "", oof["photos"], oof["photos"], record["photos"], oof["photos"]])
     say()
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec
 import numpy as np
 
 from kit.labels import AGE_BOUNDARIES, AGES, CLASS_NAMES, GENDERS, MASKS, NUM_CLASSES
+from kit.metrics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,18 +100,21 @@ def _page_colours(style: str) -> str:
 # ---------------------------------------------------------------- of runs
 
 @_drawing
-def intervals(name: str, values: Mapping[str, tuple[float, tuple[float, float]]]) -> "Figure":
-    """Scores with their intervals, a row each, the first one stressed."""
+def intervals(name: str, values: Mapping[str, tuple[float, Interval | None]]) -> "Figure":
+    """Scores with their intervals, where they have one, a row each, the first one stressed."""
     figure, axis = _figure(0.5 + 0.3 * len(values))
-    for row, (value, (low, high)) in enumerate(values.values()):
+    for row, (value, bounds) in enumerate(values.values()):
         colour = MUTED if row else ACCENT
-        axis.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
+        if bounds:
+            axis.plot(bounds, [row, row], color=colour, linewidth=2, solid_capstyle="butt")
         axis.plot([value], [row], "o", color=colour, markersize=6)
         axis.annotate(f"{value:.3f}", (value, row), (0, 5), textcoords="offset points", ha="center", fontsize=8, color=INK)
     axis.set_yticks(range(len(values)), list(values))
     axis.set_ylim(len(values) - 0.5, -0.7)
     axis.grid(axis="x", color=GRID, linewidth=0.8)
-    _names(axis, "macro-F1, with its 95 % interval")
+    lacking = sum(bounds is None for _, bounds in values.values())
+    _names(axis, "macro-F1, " + ("with its 95 % interval" if not lacking else "no interval: too few people" if
+                                 lacking == len(values) else "with its 95 % interval where people are enough"))
     return figure
 
 
@@ -142,18 +146,19 @@ def curves(name: str, folds: Mapping[int, Sequence[Mapping[str, float]]], chosen
 
 
 @_drawing
-def class_scores(name: str, f1: Sequence[float], bounds: Sequence[tuple[float, float]], people: Sequence[int]) -> "Figure":
-    """F1 of the 18 classes with intervals and the number of people that each rests on."""
+def class_scores(name: str, f1: Sequence[float], bounds: Sequence[Interval | None], people: Sequence[int]) -> "Figure":
+    """F1 of the 18 classes with intervals, where they have one, and the number of people that each rests on."""
     figure, axis = _figure(5.2)
-    for c, (value, (low, high)) in enumerate(zip(f1, bounds)):
+    for c, (value, own) in enumerate(zip(f1, bounds)):
         colour = series(c // (NUM_CLASSES // len(MASKS)))
         axis.barh(c, value, color=colour, alpha=0.55, height=0.72)
-        axis.plot([low, high], [c, c], color=INK, linewidth=1.4)
+        if own:
+            axis.plot(own, [c, c], color=INK, linewidth=1.4)
     axis.set_yticks(range(NUM_CLASSES), [f"{name} ({n})" for name, n in zip(CLASS_NAMES, people)])
     axis.set_ylim(NUM_CLASSES - 0.4, -0.6)
     axis.set_xlim(0, 1)
     axis.grid(axis="x", color=GRID, linewidth=0.8)
-    _names(axis, "F1, with its 95 % interval (people of the class)")
+    _names(axis, "F1, with its 95 % interval from 8 people on (people of the class)")
     return figure
 
 

@@ -28,7 +28,7 @@ from kit.data import apply_corrections, check_data, eval_images, find_data, info
 from kit.errors import KitError, problem
 from kit.labels import AGE_BOUNDARIES, AGES, CLASS_NAMES, GENDERS, NUM_CLASSES, TASK_NAMES, TASKS, age_class, decode
 from kit.members import PROBABILITY_FILES, Engine, Member, Oof, find_members, named_apart, oof_probs
-from kit.metrics import People, calibration, log_loss
+from kit.metrics import People, calibration, log_loss, say_interval, show_interval
 from kit.mislabel import Suspect, find_mislabelled
 from kit.pixels import decode as decode_photo
 from kit.pixels import for_each_photo, size_of
@@ -152,7 +152,7 @@ def report(runs: Sequence[Path], plan: Plan, data: Path | None, out: Path, tta: 
                      for s in shown],
         "lines": [s.line for s in suspects if (s.correction.path, s.correction.field) not in corrected],
         "every_suspect": len(suspects), "foreign": any(member.files for member in members),
-        "flattered": any(c.card.select == "best" for member in members for c in member.checkpoints),
+        "flattered": any(c.card.chosen_on_fold for member in members for c in member.checkpoints),
         "svg": {
             "folds": figures.intervals("macro-F1 by fold", scores),
             "members": figures.intervals("macro-F1 of each run", own_f1) if len(names) > 1 else "",
@@ -263,6 +263,8 @@ def _write_page(out: Path, force: bool, content: dict[str, Any]) -> None:
                               lstrip_blocks=True)
     environment.filters["number"] = lambda value, digits=3: f"{value:.{digits}f}"
     environment.filters["signed"] = lambda value, digits=3: f"{value:+.{digits}f}"
+    environment.filters["interval"] = show_interval
+    environment.globals["say_interval"] = say_interval
     environment.filters["whole"] = lambda value: f"{value:,}"
     made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     page = environment.get_template("report.html").render(version=__version__, made=made, **content)
@@ -280,19 +282,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="default: report.html, and data.html without a run")
     parser.add_argument("--tta", default="none", help="views as kit.ensemble has them, such as hflip (default: none)")
     parser.add_argument("--no-photos", action="store_true", help="leave photos out of the page; it still names people's folders")
-    parser.add_argument("--device", help="for --tta: cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
+    parser.add_argument("--device",
+                        help="for --tta and bare checkpoints: cpu, cuda or cuda:1 (default: the first GPU, else the CPU)")
     parser.add_argument("--force", action="store_true", help="overwrite an existing page")
     args = parser.parse_intermixed_args(argv)
     started = time.monotonic()
     if args.runs:
+        bare = any(run.suffix == ".safetensors" or Fold(run).best.exists() and not Fold(run).oof.exists() for run in args.runs)
+        if args.device and args.tta == "none" and not bare:
+            raise KitError("--device: is for --tta, for without views no network is run; leave it out")
         out = args.out or Path("report.html")
         alone = args.no_photos and args.tta == "none" and not any(run.suffix in PROBABILITY_FILES for run in args.runs)
         data = None if alone else find_data(args.data)
         numbers = report(args.runs, read_plan(args.plan), data, out, args.tta, Engine(args.device), not args.no_photos,
                          args.force)
-        low, high = numbers["interval"]
-        say(f"macro-F1 {numbers['f1']:.3f} out of fold (95 % interval {low:.3f} {high:.3f}), of {numbers['photos']:,} photos of "
-            f"{numbers['people']:,} people; the networks are at odds with {len(numbers['suspects'])} labels")
+        say(f"macro-F1 {numbers['f1']:.3f} out of fold ({say_interval(numbers['interval'], numbers['effective'])}), of "
+            f"{numbers['photos']:,} photos of {numbers['people']:,} people; the networks are at odds with "
+            f"{len(numbers['suspects'])} labels")
     else:
         idle = [name for name in ("plan", "tta", "no_photos", "device") if getattr(args, name) != parser.get_default(name)]
         if idle:

@@ -107,7 +107,8 @@ def soup(paths: Sequence[Path], plan: Plan, data: Path, out: Path, engine: Engin
     truth = plan.photos.set_index("image").loc[ids, "label"].to_numpy()
     scores = score(truth, probs[0, 0].argmax(axis=1))
     # What was chosen on the fold, by its best epoch or by when training ended, flatters the mean's score as well.
-    chosen = card.recipe["patience"] or any(p.name == "best.safetensors" and c.select == "best" for p, c in zip(paths, cards))
+    # Other kept epochs than the best were chosen by that alone.
+    chosen = any(c.chosen_on_fold if p.name == "best.safetensors" else c.recipe["patience"] for p, c in zip(paths, cards))
     save(files.best, mixed, dataclasses.replace(card, select="best" if chosen else "soup", averaged=True, score=scores.f1))
     key = oof_key(files.best, plan, card.fold, network.way.name)
     write_probs(files.oof, Probs(np.array(ids, dtype=np.str_), probs[0, 0], key), force=True)

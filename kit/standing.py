@@ -15,6 +15,7 @@ from kit.submission import design
 
 _FULL_TABLE: Final = 8
 _PARTS: Final = 5
+_KEPT_DRAWS: Final = 500
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class Candidate:
     name: str
     in_sample: float
     nested: float
-    interval: Interval
+    interval: Interval | None
     gain: float
-    gain_interval: Interval
+    gain_interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
     """Fit the blend and decision that are asked for, score them nested, and take them if their gain is above chance.
 
     The gain is nested macro-F1 over that of the uniform mean (or geometric mean or vote, if that is asked for) and plain
-    argmax; it must have a 95 % interval above zero, by a bootstrap over people, unless `force`.
+    argmax; it must have a 95 % interval above zero, by a bootstrap over people, unless `force`. Of too few people there is no
+    interval, and the mean is kept.
     """
     probs, truth = oof.probs, oof.photos["label"].to_numpy()
     person, fold = oof.photos["person"].to_numpy(), oof.photos["fold"].to_numpy()
@@ -78,12 +80,12 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
     asked, over = outcomes[blend, decision][1], outcomes[plain, "argmax"][1]
     tested: dict[str, Any] = {"over": f"{plain} + argmax", "gain": plain_f1(asked, truth) - plain_f1(over, truth),
                               "interval": people.interval(people.macro(asked) - people.macro(over))}
-    pays = tested["interval"][0] > 0
+    pays = tested["interval"] is not None and tested["interval"][0] > 0
     used = (blend, decision) if pays or force or not fitted else (plain, "argmax")
     rule, classes, calibrated, decided = outcomes[used]
     scores, chosen = score(truth, classes), candidates[used]
     record: dict[str, Any] = {
-        "photos": len(truth), "people": people.number, **vars(scores), "interval": chosen.interval,
+        "photos": len(truth), "people": people.number, "effective": people.effective, **vars(scores), "interval": chosen.interval,
         "in_sample": chosen.in_sample, "folds": {int(k): plain_f1(classes[fold == k], truth[fold == k]) for k in np.unique(fold)},
         "asked": list((blend, decision)), "used": list(used), "tested": tested if fitted else None,
         "forced": bool(force and fitted and not pays),
@@ -94,7 +96,9 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
         "tasks": {task: {"f1": f1, "interval": bounds} for task, (f1, bounds) in people.by_task(classes).items()},
         "true_counts": np.bincount(truth, minlength=NUM_CLASSES).tolist(),
         "predicted_counts": np.bincount(classes, minlength=NUM_CLASSES).tolist(),
-        "design": design(classes, person)}
+        "design": design(classes, person),
+        # One text, for a list would be a line each: with them kit.compare --board tells what picking the best makes of noise.
+        "draws": " ".join(f"{draw:.5f}" for draw in people.macro(classes)[:_KEPT_DRAWS])}
     singles = [member.argmax(axis=1) for member in probs]
     strengths = [plain_f1(single, truth) for single in singles]
     near = correlations(probs, truth)

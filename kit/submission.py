@@ -87,6 +87,26 @@ def record_of(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def paired_draws(rows: Sequence[dict[str, Any]], folder: Path) -> np.ndarray | None:
+    """The bootstrap draws (submissions, draws) of out-of-fold macro-F1 that the records of submissions, `rows` of a log, hold.
+
+    None unless all are paired, that is, of the same photos of one fold plan, so that each draw takes the same people.
+    """
+    found, of = [], []
+    for row in rows:
+        try:
+            record = record_of(folder / row["submission"]) or {}
+            oof = record["oof"]
+            of.append((row["sha256"] == record["sha256"], record["plan"], oof["photos"], oof["people"], sorted(oof["folds"])))
+            found.append([float(value) for value in oof["draws"].split()])
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return None
+    if not of or not of[0][0] or any(other != of[0] for other in of) or len({len(draws) for draws in found}) > 1:
+        return None
+    draws = np.array(found)
+    return draws if draws.size and np.isfinite(draws).all() else None
+
+
 def expected_of(path: Path, plan: Plan | None) -> Expected | None:
     """What a submission's class counts are held against: its record's out-of-fold counts, or the plan's labels without one."""
     try:

@@ -11,10 +11,12 @@ from PIL import Image
 
 import kit.device
 import kit.fast
+from kit.checkpoint import load, read_card, save
+from kit.data import read_eval
 from kit.folds import plan_folds
 from kit.labels import SHOTS
 from kit.recipe import Recipe, load_recipe, shipped_recipe
-from kit.tables import Plan
+from kit.tables import Fold, Plan, Probs, oof_key, read_probs, write_probs
 from kit.train import train
 
 PEOPLE = [(f"{i:06d}", gender, age) for i, (gender, age) in enumerate(
@@ -88,6 +90,49 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     plan, _ = plan_folds(data, root / "runs" / "folds.csv", folds=3)
     train(small(), plan, data, range(3), root / "runs", "cpu", workers=0)
     return World(data, plan, root / "runs" / "folds.csv", root / "runs")
+
+
+def chosen_otherwise(run: Path, out: Path, plan: Plan, select: str, patience: int) -> Path:
+    """A copy of a run of three folds whose checkpoints say that their epochs were chosen otherwise."""
+    for fold in range(plan.k):
+        source, files = Fold(run / f"fold{fold}"), Fold(out / f"fold{fold}")
+        card = read_card(source.best)
+        changed = dataclasses.replace(card, epoch=9, select=select, recipe=card.recipe | {"patience": patience})
+        save(files.best, load(source.best), changed)
+        table = read_probs(source.oof)
+        write_probs(files.oof, Probs(table.ids, table.probs[:, ::-1], oof_key(files.best, plan, fold, "float32")))
+    return out
+
+
+@dataclasses.dataclass(frozen=True)
+class Crowd:
+    """Enough people for intervals, without a network: a data folder, its plan, and other teams' probabilities of it."""
+
+    data: Path
+    plan: Plan
+    plan_path: Path
+    files: list[Path]
+
+
+@pytest.fixture(scope="session")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Crowd:
+    """54 people, nine of each gender and age class, three of them in each fold, and two members, `good.csv` and `poor.csv`."""
+    root = tmp_path_factory.mktemp("crowd")
+    people = [(f"{i:06d}", gender, age) for i, (gender, age) in enumerate(
+        (gender, age) for gender in ("male", "female") for age in (20, 40, 60) for _ in range(9))]
+    data = make_data(root / "data", people)
+    plan, _ = plan_folds(data, root / "runs" / "folds.csv", folds=3, audit=False)
+    files, rng = [], np.random.default_rng(0)
+    for name, skill in (("good", 4.0), ("poor", 2.0)):
+        for path, ids in ((f"{name}.csv", read_eval(data)), (f"{name}.oof.csv", plan.photos["image"].tolist())):
+            logits = rng.normal(size=(len(ids), 18))
+            if path.endswith(".oof.csv"):
+                logits[np.arange(len(ids)), plan.photos["label"]] += skill
+            probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            (root / path).write_text("ImageID," + ",".join(map(str, range(18))) + "\n" + "".join(
+                f"{i}," + ",".join(f"{p:.6f}" for p in row) + "\n" for i, row in zip(ids, probs)))
+        files.append(root / f"{name}.csv")
+    return Crowd(data, plan, root / "runs" / "folds.csv", files)
 
 
 @pytest.fixture

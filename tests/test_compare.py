@@ -5,14 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import make_data
+from conftest import chosen_otherwise, make_data
 
-from kit.checkpoint import load, read_card, save
+from kit.checkpoint import read_card
 from kit.compare import alike_first, compare, kappa, least_alike, main, most_differing, vote
 from kit.data import read_eval
 from kit.metrics import People, macro_f1
 from kit.pixels import size_of
-from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_probs, write_probs
+from kit.tables import Fold, file_hash, read_answers, read_probs
 
 A, B = [0, 1, 2, 3, 17], [0, 4, 2, 9, 16]
 
@@ -48,6 +48,22 @@ def test_what_a_person_sees(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "a | b" in out and "40.00%" in out and "a | c" in out and "100.00%" in out
     assert "1 mask male 30-59 -> mask female 30-59" in out
+
+
+def test_the_most_frequent_flips_alone_unless_all_are_asked_for(tmp_path, capsys, fails):
+    flips = [(0, 1)] * 4 + [(2, 3)] * 3 + [(c, c - 1) for c in range(3, 12)] + [(5, 5)] * 3
+    a, b = (write(tmp_path / f"{name}.csv", [flip[n] for flip in flips]) for n, name in enumerate("ab"))
+    assert main([str(a), str(b), "--json"]) == 0
+    pair, = json.loads(capsys.readouterr().out)["pairs"]
+    assert [(f["from"], f["to"], f["photos"]) for f in pair["flips"]] == [(0, 1, 4), (2, 3, 3), (3, 2, 1), (4, 3, 1), (5, 4, 1)]
+    assert (pair["other_flips"], pair["differ"]) == (6, 16)
+    assert main([str(a), str(b), "--json", "--all-flips"]) == 0
+    whole, = json.loads(capsys.readouterr().out)["pairs"]
+    assert whole["flips"][:5] == pair["flips"] and len(whole["flips"]) == 11 and whole["other_flips"] == 0
+    assert sum(f["photos"] for f in whole["flips"]) == 16
+    assert main([str(a), str(b)]) == 0 and "6 other flips" in capsys.readouterr().out
+    assert "--all-flips: is for --json" in fails(main, a, b, "--all-flips")
+    assert "--all-flips: is for --json" in fails(main, "--board", "--json", "--all-flips")
 
 
 def test_bad_input_is_one_line(tmp_path, fails, world):
@@ -193,15 +209,29 @@ def test_answers_with_people_give_intervals_by_people(tmp_path, capsys):
     assert np.ptp(plain["files"]["a"]["interval"]) < np.ptp(result["files"]["a"]["interval"])
 
 
+def test_of_few_people_there_is_no_interval_and_it_is_said(tmp_path, capsys, fails):
+    truth, person, a, b = predictions(0, people=12, better=.2)
+    files = [write(tmp_path / f"{name}.csv", classes) for name, classes in (("a", a), ("b", b), ("c", truth))]
+    answers = tmp_path / "answers.csv"
+    answers.write_text("ImageID,ans,person\n" + "".join(f"{i}.jpg,{t},p{p}\n" for i, (t, p) in enumerate(zip(truth, person))))
+    few = int(People(person, truth).effective)
+    assert few < 8 and main([*map(str, files), "--answers", str(answers)]) == 0
+    out = capsys.readouterr().out
+    assert f"no interval: it would rest on {few} people of the rarest classes, and 8 are needed" in out
+    assert out.count("  none  ") == 6 and "strong and least alike: cannot be told" in out
+    assert main([*map(str, files), "--answers", str(answers), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["apart"] is None and int(result["effective"]) == few
+    assert [file["interval"] for file in result["files"].values()] == [None] * 3
+    assert [pair["gain_interval"] for pair in result["pairs"]] == [None] * 3 and 0 < result["pairs"][0]["p"] <= 1
+    assert main([*map(str, files), "--answers", str(write(tmp_path / "plain.csv", truth))]) == 0
+    assert " photos of the rarest classes" in capsys.readouterr().out
+    assert "--plan: is for runs" in fails(main, *files, "--plan", tmp_path / "folds.csv")
+
+
 def test_runs_are_compared_out_of_fold(world, tmp_path, fails, capsys):
     shutil.copytree(world.runs, tmp_path / "runs", ignore=shutil.ignore_patterns("pixels"))
-    other = tmp_path / "runs" / "other"
-    for fold in range(3):
-        source, files = Fold(world.runs / "small" / f"fold{fold}"), Fold(other / f"fold{fold}")
-        files.folder.mkdir(parents=True)
-        save(files.best, load(source.best), dataclasses.replace(read_card(source.best), epoch=9))
-        table = read_probs(source.oof)
-        write_probs(files.oof, Probs(table.ids, table.probs[:, ::-1], oof_key(files.best, world.plan, fold, "float32")))
+    other = chosen_otherwise(world.runs / "small", tmp_path / "runs" / "other", world.plan, "last", 0)
     place = ["--plan", str(tmp_path / "runs" / "folds.csv")]
     assert main([str(tmp_path / "runs" / "small"), str(other), "--json", *place]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -210,8 +240,25 @@ def test_runs_are_compared_out_of_fold(world, tmp_path, fails, capsys):
     assert result["by"] == "people" and result["files"]["small"]["scores"]["f1"] == pytest.approx(
         macro_f1(truth, np.concatenate([t.probs for t in tables]).argmax(axis=1)))
     assert main([str(tmp_path / "runs" / "small"), str(other), *place]) == 0
-    assert "p of a paired permutation test" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "p of a paired permutation test" in out and result["chosen_on_fold"] == ["small"]
+    assert "epochs chosen on the fold they are scored on: small; such scores are a little too good, and p of a gain over" in out
+    early = chosen_otherwise(world.runs / "small", tmp_path / "runs" / "early", world.plan, "last", 3)  # by when it ended
+    assert main([str(tmp_path / "runs" / "small"), str(early), *place]) == 0
+    out = capsys.readouterr().out
+    assert "scored on: small, early; such scores are a little too good\n" in out
+    assert main([str(other), str(early / "fold0"), *place, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["chosen_on_fold"] == ["early"]
+    more = chosen_otherwise(world.runs / "small", tmp_path / "runs" / "more", world.plan, "soup", 0)
+    assert main([str(other / "fold1"), str(more), *place]) == 0 and "epochs chosen" not in capsys.readouterr().out
     assert "with other runs alone" in fails(main, other, tmp_path / "a.csv", *place)
+
+
+@pytest.mark.parametrize("select, patience, chosen", [("best", 0, True), ("last", 0, False), ("soup", 0, False),
+                                                      ("last", 4, True), ("best", 4, True)])
+def test_an_epoch_is_chosen_on_its_fold_by_its_score_or_by_when_training_ended(world, select, patience, chosen):
+    card = read_card(Fold(world.runs / "small" / "fold0").best)
+    assert dataclasses.replace(card, select=select, recipe=card.recipe | {"patience": patience}).chosen_on_fold is chosen
 
 
 def test_strong_files_that_are_least_alike(tmp_path, capsys):
@@ -222,6 +269,8 @@ def test_strong_files_that_are_least_alike(tmp_path, capsys):
     assert set(two["files"]) == {"b", "c"} and two["kappa"] == .5
     assert set(three["files"]) == {"a", "b", "c"} and three["kappa"] == pytest.approx(2 / 3)
     assert least_alike(result, {"a": (.6, .5), "b": (.5, .4)}) == []
+    # Where the best has no interval, it cannot be told what is clearly worse.
+    assert least_alike(result, scored | {"a": (.6, None)}) is None and least_alike(result, scored | {"d": (.4, None)})
     files = [write(tmp_path / f"{name}.csv", classes) for name, classes in (("a", A), ("b", B), ("c", A[::-1]))]
     assert compare(files)["apart"] == []
     for path, f1 in zip(files, (.6, .58, .59)):
@@ -229,6 +278,10 @@ def test_strong_files_that_are_least_alike(tmp_path, capsys):
         path.with_suffix(".json").write_text(json.dumps(record))
     assert main([str(path) for path in files]) == 0
     assert "strong and least alike: a, c, b (kappa " in capsys.readouterr().out.replace("a, b, c", "a, c, b")
+    record = {"sha256": file_hash(files[0]), "oof": {"f1": .6, "interval": None}}
+    files[0].with_suffix(".json").write_text(json.dumps(record))
+    assert main([str(path) for path in files]) == 0
+    assert "strong and least alike: cannot be told" in capsys.readouterr().out and compare(files)["apart"] is None
     files[0].with_suffix(".json").write_text('{"sha256": "of another"}')
     assert compare(files)["apart"] == []
 

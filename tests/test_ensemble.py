@@ -5,22 +5,23 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import small
+from conftest import chosen_otherwise, small
 
 import kit.predict
 from kit import __version__
 from kit.blend import uniform
 from kit.checkpoint import load, make_card, read_card, save
+from kit.compare import main as compare
 from kit.data import eval_images, read_eval
 from kit.device import to_device
 from kit.ensemble import Settings, blend_in_full, ensemble, main
 from kit.members import Engine, Passes, find_members, oof_probs, predict_passes, read_oof
 from kit.errors import KitError
-from kit.metrics import score
+from kit.metrics import People, score
 from kit.models import Network
 from kit.pixels import Photos, batches_of, make_loader
 from kit.predict import predict
-from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_probs, write_probs
+from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_board, read_probs, write_probs
 from kit.views import make_views
 
 CPU = torch.device("cpu")
@@ -224,6 +225,41 @@ def test_the_record_and_the_printed_score(copy, capsys):
     assert sum(record["counts"]) == 10 and record["command"].startswith("python -m kit.ensemble ")
     assert f"macro-F1 {record['oof']['f1']:.3f}" in out and "by fold: " in out and "views: plain, hflip" in out
     assert str(copy) not in json.dumps({k: v for k, v in record.items() if k != "command"})
+
+
+@pytest.mark.parametrize("select, patience, chosen", [("last", 0, False), ("last", 3, True), ("best", 0, True)])
+def test_the_record_says_if_epochs_were_chosen_on_their_folds(world, tmp_path, capsys, select, patience, chosen):
+    run = chosen_otherwise(world.runs / "small", tmp_path / "run", world.plan, select, patience)
+    assert main([str(run), *arguments(world.plan_path.parents[1], "--out", tmp_path / "s.csv")[1:]]) == 0
+    files = json.loads((tmp_path / "s.json").read_text())["members"][0]["files"]
+    assert [(file["select"], file["chosen_on_fold"]) for file in files] == [(select, chosen)] * 3
+    assert ("each fold's kept epoch was chosen on it" in capsys.readouterr().out) == chosen
+
+
+def test_eight_people_of_each_class_are_enough(crowd, tmp_path, capsys):
+    place = ["--data", crowd.data, "--plan", crowd.plan_path, "--out", tmp_path / "s.csv"]
+    assert main(list(map(str, [*crowd.files, "--blend", "greedy", *place]))) == 0
+    oof, out = json.loads((tmp_path / "s.json").read_text())["oof"], capsys.readouterr().out
+    low, high = oof["interval"]
+    assert low < oof["f1"] < high and f"95 % interval {low:.3f} {high:.3f}, from 54 people; by fold: " in out
+    assert "  none" not in out and oof["tested"]["interval"] is not None
+    row, = read_board(tmp_path / "leaderboard.csv")
+    assert (row["low"], row["high"]) == (low, high)
+
+
+def test_the_board_tells_what_picking_among_submissions_makes_of_noise(copy, world, capsys):
+    for name, options in (("plain", ()), ("bright", ("--tta", "bright", "--score-tta"))):
+        assert main(arguments(copy, *options, "--out", copy / f"{name}.csv")) == 0
+        assert compare(["--record", name, "--public", ".1", "--log", str(copy / "leaderboard.csv")]) == 0
+    capsys.readouterr()
+    assert compare(["--board", "--json", "--log", str(copy / "leaderboard.csv")]) == 0
+    members = find_members([copy / "runs" / "small"], world.plan, read_eval(copy / "data"))
+    oof = oof_probs(members, world.plan, copy / "data", "bright", ENGINE)
+    people = People(oof.photos["person"].to_numpy(), oof.photos["label"].to_numpy())
+    draws = np.stack([people.macro(probs[0].argmax(axis=1))[:500] for probs in (oof.views["plain"], oof.probs)])
+    noise = draws - draws.mean(axis=1, keepdims=True)
+    found = json.loads(capsys.readouterr().out)["by_chance"]
+    assert found == pytest.approx(np.mean(noise.max(axis=0) - noise.mean(axis=0)), abs=2e-5) and found > 0
 
 
 def test_a_missing_fold_is_an_error_unless_allowed(copy, fails, capsys):

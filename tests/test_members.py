@@ -11,15 +11,17 @@ from test_ensemble import ENGINE, arguments, copy  # noqa: F401
 
 from kit.blend import BLENDS
 from kit.checkpoint import load, read_card, save
+from kit.compare import main as compare_main
 from kit.data import eval_images, info_csv, read_eval
 from kit.ensemble import Settings, ensemble, main
 from kit.errors import KitError
 from kit.labels import CLASS_NAMES, NUM_CLASSES
 from kit.members import Oof, find_members, named_apart, oof_probs, predict_passes
-from kit.metrics import macro_f1
+from kit.metrics import People, macro_f1
 from kit.standing import correlations, judge
 from kit.submission import Expected, check_submission, design, distribution_p, expected_of
-from kit.tables import Fold, Probs, oof_key, read_answers, read_foreign_probs, read_plan, read_probs, write_probs
+from kit.tables import (Fold, Probs, oof_key, read_answers, read_board, read_foreign_probs, read_plan, read_probs,
+                        write_probs)
 from kit.versions import versions
 
 
@@ -246,6 +248,8 @@ def test_the_standing_by_hand():
     errors = oof.probs.reshape(2, -1) - np.eye(18)[truth].ravel()
     assert correlations(oof.probs, truth)[0, 1] == pytest.approx(np.corrcoef(*errors)[0, 1], abs=1e-5)
     assert json.loads(json.dumps(standing.record))["people"] == 150
+    draws = People(oof.photos["person"].to_numpy(), truth).macro(mean)[:500]
+    np.testing.assert_allclose([float(draw) for draw in standing.record["draws"].split()], draws, atol=6e-6)
 
 
 def test_no_gain_is_claimed_of_noise():
@@ -267,6 +271,25 @@ def test_what_is_kept_instead_is_what_the_gain_is_over(blend):
     tested = standing.record["tested"]
     assert tested["over"] == f"{blend} + argmax" and standing.kept_mean == (tested["interval"][0] <= 0)
     assert standing.record["used"] == [blend, "argmax" if standing.kept_mean else "bias"]
+
+
+def test_below_eight_people_of_a_class_there_is_no_interval_and_it_is_said(copy, capsys):  # noqa: F811
+    assert main(arguments(copy, theirs(copy), "--blend", "weights", "--decide", "bias", "--tta", "hflip", "--score-tta")) == 0
+    said = capsys.readouterr()
+    oof = json.loads((copy / "s.json").read_text())["oof"]
+    assert oof["interval"] is None and oof["effective"] == 3 and oof["tested"]["interval"] is None
+    assert "no interval: it would rest on 3 people of the rarest classes, and 8 are needed, from 18 people in all; by" in said.out
+    # Members, blends with their gains, views, classes and tasks.
+    assert "95 % interval 0" not in said.out and said.out.count("  none") == 2 + 2 * 4 + 2 + 18 + 3
+    # A gain without an interval is not above chance.
+    assert oof["used"] == ["mean", "argmax"] and "cannot be told from chance (no interval: it would rest on 3 people" in said.err
+    row, = read_board(copy / "leaderboard.csv")
+    assert (row["oof"], row["low"], row["high"]) == (oof["f1"], "", "")
+    assert compare_main(["--board", "--log", str(copy / "leaderboard.csv")]) == 0
+    assert f"{oof['f1']:.4f}  none" in capsys.readouterr().out
+    assert main(["--from", str(copy / "s.json"), *arguments(copy, "--out", copy / "t.csv")[1:]]) == 0
+    assert "no interval: it would rest on 3 people" in capsys.readouterr().out
+    assert (copy / "t.csv").read_bytes() == (copy / "s.csv").read_bytes()
 
 
 # ------------------------------------------------------------ deciding early, by the command

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_photo, make_data, small
+from conftest import chosen_otherwise, draw_photo, make_data, small
 
 from kit import figures
 from kit.data import read_eval
@@ -91,7 +91,7 @@ def test_the_numbers_are_those_of_scikit_learn(world, page):
         own = by_class[str(c)]
         assert row[0] == f"{c} {CLASS_NAMES[c]}" and int(row[2]) == own["support"]
         assert row[4:7] == [f"{own[key]:.3f}" for key in ("precision", "recall", "f1-score")]
-        assert float(row[7].split()[0]) <= float(row[6]) + .0011 and float(row[6]) <= float(row[7].split()[1]) + .0011
+        assert row[1] == "3" and row[7] == "none"
     right = (truth == predicted).astype(int)
     accuracy, confidence = calibration_curve(right, probs.max(axis=1), n_bins=15)
     there = [row for row in numbers["bins"] if row["photos"]]
@@ -102,6 +102,40 @@ def test_the_numbers_are_those_of_scikit_learn(world, page):
         own = np.array([label[i] for i in table.ids])
         f1 = f1_score(own, table.probs.argmax(1), labels=range(18), average="macro", zero_division=0)
         assert folds[k + 1][:2] == [str(k), f"{f1:.3f}"] and folds[k + 1][4] == str(len(own))
+
+
+def test_below_eight_people_the_page_says_that_there_is_no_interval(world, page, crowd, tmp_path, capsys):
+    text = page[0].read_text(encoding="utf-8")
+    assert page[1]["interval"] is None and page[1]["effective"] == 3
+    assert "There is no interval: it would rest on 3 people of the rarest classes, and 8 are needed." in text
+    assert text.count("<span>no interval</span>") == 4 and "macro-F1, no interval: too few people" in text
+    assert {row[2] for row in tables_of(text)["Folds"][1:]} == {"none"}
+    assert {(row[3], row[5]) for row in tables_of(text)["Blends and decisions"][1:]} == {("none", "none")}
+    place = ["--plan", str(world.plan_path), "--no-photos", "--out", str(tmp_path / "r.html")]
+    assert main([str(world.runs / "small"), *place]) == 0
+    assert "out of fold (no interval: it would rest on 3 people of the rarest classes, and 8" in capsys.readouterr().out
+    # Nine people a class are enough, and three of each in a fold are not.
+    numbers = report(crowd.files, crowd.plan, crowd.data, tmp_path / "crowd.html", photos=False)
+    text = (tmp_path / "crowd.html").read_text(encoding="utf-8")
+    low, high = numbers["interval"]
+    assert numbers["effective"] == 9 and low < numbers["f1"] < high and f"<span>{low:.3f} to {high:.3f}</span>" in text
+    assert "Below each score its 95 % interval" in text and "<span>no interval</span>" not in text
+    for row in tables_of(text)["Classes"][1:]:
+        low, high = map(float, row[7].split())
+        assert row[1] == "9" and low <= float(row[6]) + .0011 and float(row[6]) <= high + .0011
+    assert {row[2] for row in tables_of(text)["Folds"][1:]} == {"none"}
+    assert "with its 95 % interval where people are enough" in text
+    for name, at in (("Runs", 2), ("Blends and decisions", 3), ("Blends and decisions", 5)):
+        assert all(re.fullmatch(r"[+-]?\d\.\d{3} [+-]?\d\.\d{3}", row[at]) for row in tables_of(text)[name][1:])
+
+
+def test_the_page_says_if_the_epochs_were_chosen_on_their_folds(world, page, tmp_path):
+    said = "Each fold's kept epoch was chosen on that fold"
+    assert said in page[0].read_text(encoding="utf-8")
+    for patience in (0, 3):
+        run = chosen_otherwise(world.runs / "small", tmp_path / f"run{patience}", world.plan, "last", patience)
+        report([run], world.plan, None, tmp_path / f"{patience}.html", photos=False)
+        assert (said in (tmp_path / f"{patience}.html").read_text(encoding="utf-8")) == bool(patience)
 
 
 def test_calibration_by_hand():
@@ -243,6 +277,8 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, world, fails):
     assert "there is no such run" in fails(main, world.runs / "smal", *place, "--out", out)
     assert "let --out end in .html" in fails(main, run, *place, "--out", tmp_path / "r.pdf")
     assert "is of a report on runs" in fails(main, "--data", world.data, "--no-photos", "--out", out)
+    assert "--device: is for --tta" in fails(main, run, *place, "--device", "cpu", "--out", out)
+    assert "--device: is for --tta" in fails(main, run / "fold0", *place, "--device", "cpu", "--out", out)
     assert "there is no fold plan" in fails(main, run, "--plan", tmp_path / "f.csv", "--data", world.data, "--out", out)
     assert "is a place of input files" in fails(main, run, *place, "--out", world.data / "train" / "r.html")
     assert "there is no data folder" in fails(main, "--data", tmp_path / "none", "--out", out)
@@ -294,7 +330,8 @@ def test_figures_take_their_colours_from_the_page():
     bounds = [(.1, .9)] * 18
     drawn = [figures.class_scores("classes", [.5] * 18, bounds, [3] * 18),
              figures.confusion("confusion", np.eye(18, dtype=int) * 5, CLASS_NAMES),
-             figures.intervals("folds", {"all": (.5, (.4, .6))}),
+             figures.intervals("folds", {"all": (.5, (.4, .6)), "fold 0": (.5, None)}),
+             figures.class_scores("few", [.5] * 18, [None] * 18, [3] * 18),
              figures.curves("curves", {0: [{"epoch": 1.0, "train_loss": 1.0, "val_loss": 2.0, "val_f1_macro": .1}]}, {0: 1}),
              figures.ages("ages", np.array([20, 20, 60]), np.array([0, 1, 1])),
              figures.brightness("brightness", {"train": np.array([1.0, 2.0])})]

@@ -110,6 +110,18 @@ def test_a_soup_with_the_chosen_epoch_says_that_it_was_chosen(world, kept, tmp_p
     assert read_card(tmp_path / "soup" / "fold0" / "best.safetensors").select == "best"
 
 
+def test_a_soup_of_a_training_that_ended_early_says_so_too(world, kept, tmp_path):
+    for name, patience in (("early", 3), ("whole", 0)):
+        files = []
+        for path in Fold(kept / "kept" / "fold0").epochs:
+            card = read_card(path)
+            files.append(tmp_path / name / path.name)
+            save(files[-1], load(path), dataclasses.replace(card, select="last", recipe=card.recipe | {"patience": patience}))
+        assert main(arguments(world, kept, *files, "--out", tmp_path / f"{name}_soup")) == 0
+        card = read_card(tmp_path / f"{name}_soup" / "fold0" / "best.safetensors")
+        assert (card.select, card.chosen_on_fold) == (("best", True) if patience else ("soup", False))
+
+
 def test_an_existing_soup_is_not_written_over(world, kept, tmp_path, fails):
     files = arguments(world, kept, *Fold(kept / "kept" / "fold0").epochs, "--out", tmp_path / "soup")
     assert main(files) == 0
