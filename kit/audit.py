@@ -28,22 +28,23 @@ from kit.pixels import cores, decode, for_each_photo
 
 _SIDE = 96  # pixels of a photo's short side, as it is compared
 _FEATURES = 150  # the most of a photo; masked portraits have 90
-# Measured on 5,600 masked portraits of 800 people and 864 copies of them: 3 shared codes of 36 bits miss 13 copies, and hold
-# for 54 other pairs of people. Copies had 12 matching features or more.
-CODE_BITS = 36
-_SHARED = 3
+# Measured on 5,600 masked portraits of 800 people and 864 copies of them: to share 4 codes of 40 bits misses 3 copies, and 53
+# pairs of people do who are no copies. Copies had 12 matching features or more.
+CODE_BITS = 40
+_SHARED = 4
 _MATCHES = 8
-# The three pairs of people that are one portrait had correlations of .89, .92 and .96, and copies .86 or more; the best pair
-# of different portraits reached .72. Faces that kit.sample draws are of one mould: a few of those are reported too, which
+# The three pairs of people that are one portrait had correlations of .87 to .96, and copies .86 or more; the best pair of
+# different portraits reached .69. Faces that kit.sample draws are of one mould: a few of those are reported too, which
 # costs them nothing but a shared fold.
 _CORRELATION = 0.85
 _POPULAR = 100  # a code of more people is that of a mask or a wall
 _PARTNERS = 8  # candidates for a person
 _PAIRS = 4  # photos of two people that are compared
 _OWNER_BITS = 24  # beside a code in 64 bits
-_PARTS, _BLOCK = 16, 1024  # of codes and of owners, for less memory
+_PART_BITS, _BLOCK = 4, 1024  # codes are sorted in 2**4 parts and compared by so many owners, for less memory
 _ALIKE = 0.9  # the least cosine of two descriptors that match
 # A SIFT descriptor (4 rows x 4 columns x 8 orientations, in the feature's own frame) as the mirrored photo has it.
+_POWERS = 1 << np.arange(CODE_BITS, dtype=np.uint64)
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
@@ -87,7 +88,9 @@ def audit_photos(root: Path, images: Sequence[str], persons: Sequence[str], test
     best: dict[tuple[int, int], Link] = {}
     for a, b in _same_bytes(digests, owner, len(people)):
         best.setdefault((int(owner[a]), int(owner[b])), Link(names[a], names[b], "same bytes", 1.0))
-    found = [pair for pair in candidates(codes, owner, len(people)) if pair not in best]
+    every, of = np.concatenate([*codes, np.zeros(0, np.uint64)]), np.repeat(owner.astype(np.int32), [len(own) for own in codes])
+    codes = np.split(every, np.cumsum([len(own) for own in codes])[:-1])  # as views, for less memory
+    found = [pair for pair in candidates(every, of, len(people)) if pair not in best]
     photos = np.split(np.arange(len(names)), np.cumsum(np.bincount(owner))[:-1])
 
     def compare(pair: tuple[int, int]) -> tuple[float, int, int]:
@@ -141,7 +144,7 @@ def _grey(path: Path) -> tuple[np.ndarray, bytes]:
     import cv2
     photo, content = decode(path, least=128)
     scale = _SIDE / min(photo.shape[:2])
-    size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
+    size = [min(round(side * scale), 4 * _SIDE) for side in photo.shape[1::-1]]  # a strip of pixels stays small, too
     return cv2.resize(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA), content
 
 
@@ -160,7 +163,7 @@ def _features(grey: np.ndarray, most: int = _FEATURES) -> tuple[np.ndarray, np.n
 
 @functools.cache
 def _principal_components() -> tuple[np.ndarray, np.ndarray]:
-    """The mean (128,) and the leading components (128, `CODE_BITS`) of the mirror-symmetric part of descriptors.
+    """The mean (128,) of the mirror-symmetric part of descriptors, and its leading components (128, `CODE_BITS`), whitened.
 
     They are those of drawn pictures, noise with edges and about the spectrum of photos: so a photo's codes do not depend on
     the other photos. Those of 6,500 portraits were no better.
@@ -176,29 +179,37 @@ def _principal_components() -> tuple[np.ndarray, np.ndarray]:
         found.append(_features(np.clip(picture, 0, 255).astype(np.uint8), 300)[1])
     symmetric = np.concatenate(found).astype(np.float64)
     symmetric = (symmetric + symmetric[:, _MIRROR]) / 2
-    return symmetric.mean(axis=0), np.linalg.eigh(np.cov(symmetric.T))[1][:, :-CODE_BITS - 1:-1]
+    variance, components = np.linalg.eigh(np.cov(symmetric.T))
+    return symmetric.mean(axis=0), (components[:, :-CODE_BITS - 1:-1] / np.sqrt(variance[:-CODE_BITS - 1:-1]))
 
 
 def feature_codes(descriptors: np.ndarray) -> np.ndarray:
-    """The codes of a photo's descriptors (F, 128), sorted, each once: uint64 (up to F,), below 2**36."""
+    """The codes of a photo's descriptors (F, 128): uint64 (F,), above the bits of each the number of the least sure one."""
     mean, components = _principal_components()
-    bits = ((descriptors + descriptors[:, _MIRROR]) / 2 - mean) @ components > 0
-    return np.unique(bits @ (1 << np.arange(CODE_BITS, dtype=np.uint64)))
+    values = ((descriptors + descriptors[:, _MIRROR]) / 2 - mean) @ components
+    unsure = np.abs(values[:, _PART_BITS:]).argmin(axis=1) + _PART_BITS  # the lowest bits choose a part, and stay
+    return (values > 0) @ _POWERS | unsure.astype(np.uint64) << np.uint64(CODE_BITS)
+
+
+def _both(codes: np.ndarray) -> np.ndarray:
+    """Codes (F,) as they are and with the least sure bit turned, so that a small change of a feature is none: uint64 (2, F)."""
+    plain = codes % np.uint64(2**CODE_BITS)
+    return np.stack([plain, plain ^ np.uint64(1) << (codes >> np.uint64(CODE_BITS))])
 
 
 # ---------------------------------------------------------------- candidates
 
-def candidates(codes: Sequence[np.ndarray], owner: np.ndarray, people: int) -> list[tuple[int, int]]:
-    """Pairs (a, b), a < b, of owners whose photos share `_SHARED` codes, sorted; for each owner the `_PARTNERS` with the most.
+def candidates(codes: np.ndarray, owner: np.ndarray, people: int) -> list[tuple[int, int]]:
+    """Pairs (a, b), a < b, of owners who share `_SHARED` codes, sorted; for each owner the `_PARTNERS` with the most.
 
-    `codes` are those of N photos, `owner` (N,) the people 0..people-1 whose they are; owners from `people` on are test photos,
-    which are not paired with each other.
+    `codes` (F,) are those of all photos, `owner` (F,) the people 0..people-1 whose they are; owners from `people` on are test
+    photos, which are not paired with each other.
     """
     from scipy.sparse import csr_matrix
     owners = int(owner.max(initial=-1)) + 1
     starts = range(0, owners, _BLOCK)
     found = np.zeros((0, 2), np.int64)
-    with Progress("looking for look-alikes", _PARTS + len(starts), "steps") as progress:
+    with Progress("looking for look-alikes", 2**_PART_BITS + len(starts), "steps") as progress:
         row, column = _holders(codes, owner, progress)
         holders = csr_matrix((np.ones(len(row), np.int16), (row, column)), shape=(owners, column.max(initial=-1) + 1))
         transposed = holders.T.tocsr()
@@ -216,15 +227,13 @@ def candidates(codes: Sequence[np.ndarray], owner: np.ndarray, people: int) -> l
     return [(a, b) for a, b in np.unique(found, axis=0).tolist()]
 
 
-def _holders(codes: Sequence[np.ndarray], owner: np.ndarray, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+def _holders(codes: np.ndarray, owner: np.ndarray, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
     """Who has which code, each once, as owners and the codes' numbers 0..: of codes that 2 to `_POPULAR` owners have."""
-    every = np.concatenate([np.zeros(0, np.uint64), *codes])
-    of = np.repeat(owner.astype(np.uint32), [len(own) for own in codes])
-    part_of = (every % np.uint64(_PARTS)).astype(np.uint8)
+    part_of = codes.astype(np.uint8) % 2**_PART_BITS
     rows, columns, count = [], [], 0
-    for part in range(_PARTS):  # one after another, for less memory
+    for part in range(2**_PART_BITS):
         own = part_of == part
-        keys = np.unique(every[own] << np.uint64(_OWNER_BITS) | of[own])
+        keys = np.unique(_both(codes[own]) << np.uint64(_OWNER_BITS) | owner[own].astype(np.uint64))
         code = keys >> np.uint64(_OWNER_BITS)
         column = np.cumsum(np.diff(code, prepend=code[:1]) != 0)
         size = np.bincount(column)
@@ -241,7 +250,8 @@ def _holders(codes: Sequence[np.ndarray], owner: np.ndarray, progress: Progress)
 def _best_pair(paths: Sequence[Path], codes: Sequence[np.ndarray], mine: np.ndarray,
                theirs: np.ndarray) -> tuple[float, int, int]:
     """The first of two people's photos that are one, else the most alike, as (correlation, a, b): those with most codes first."""
-    pairs = sorted((-len(np.intersect1d(codes[a], codes[b], assume_unique=True)), a, b)
+    both = {i: np.unique(_both(codes[i])) for i in [*mine.tolist(), *theirs.tolist()]}
+    pairs = sorted((-len(np.intersect1d(both[a], both[b], assume_unique=True)), a, b)
                    for a in mine.tolist() for b in theirs.tolist())[:_PAIRS]
     best = (0.0, -1, -1)
     for _, a, b in pairs:

@@ -163,7 +163,7 @@ def plan_folds(data: Path, out: Path, folds: int = 5, seed: int = 42, correction
 
 
 def _audit(data: Path, photos: pd.DataFrame) -> tuple[Audit, list[str]]:
-    """The leak audit of training and test photos, and remarks on the test photos, which nobody but their owner can mend."""
+    """The leak audit of training and test photos, and remarks on the test photos, none of which stops a plan."""
     root, ids, remarks = eval_images(data), list[str](), list[str]()
     try:
         ids = read_eval(data)
@@ -171,7 +171,7 @@ def _audit(data: Path, photos: pd.DataFrame) -> tuple[Audit, list[str]]:
         remarks.append(f"the audit leaves the test photos out: {error}")
     found = audit_photos(train_images(data), photos["image"].tolist(), photos["person"].tolist(), root, ids)
     if found.damaged:
-        remarks.append(str(problem(root, "test photos that cannot be read, with which kit.ensemble will stop", found.damaged,
+        remarks.append(str(problem(root, "damaged test photos, at which kit.ensemble will stop", found.damaged,
                                    "unpack the data again before that")))
     if found.test:
         remarks.append(str(problem(root, "test photos that are training photos, too", [
