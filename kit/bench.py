@@ -196,7 +196,7 @@ def bench_audit(people: int) -> Table:
     with Progress("drawing codes", people, "people") as progress:
         for own in codes:
             bits = rng.random((8 * 45, CODE_BITS), np.float32) < 0.77
-            unsure = rng.integers(4, CODE_BITS, len(bits), np.uint64) << np.uint64(CODE_BITS)
+            unsure = rng.integers(6, CODE_BITS, len(bits), np.uint64) << np.uint64(CODE_BITS)
             drawn = bits @ (1 << np.arange(CODE_BITS, dtype=np.uint64)) | unsure
             own[:, :45], own[:, 45:] = drawn[:45], drawn[45:].reshape(7, 45)
             progress.advance()

@@ -107,7 +107,7 @@ def test_codes_are_those_of_the_mirrored_photo():
 def test_the_search_finds_what_comparing_all_with_all_finds(seed, monkeypatch):
     rng = np.random.default_rng(seed)
     owner = rng.integers(0, 60, 4000)
-    codes = rng.integers(0, 6000, len(owner), np.uint64) | rng.integers(4, 12, len(owner), np.uint64) << np.uint64(CODE_BITS)
+    codes = rng.integers(0, 6000, len(owner), np.uint64) | rng.integers(6, 13, len(owner), np.uint64) << np.uint64(CODE_BITS)
     monkeypatch.setattr(kit.audit, "_BLOCK", 7)
     monkeypatch.setattr(kit.audit, "_PARTNERS", 1000)
     of: list[set[int]] = [set() for _ in range(60)]
