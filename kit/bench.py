@@ -6,8 +6,9 @@
 
 `photos` times decoding, resizing and augmenting; `train` a recipe's training steps; `infer` five folds and their mirrored
 views, of a recipe with random weights, or of the checkpoints of a RUN or of one of its folds, with --fast, --agree and
---exact, too; `blend` fits blends and class biases to drawn probabilities; `folds` plans a table of a million photos. Without a
-name all but `folds` are measured, for effb4_5fold, and what follows is recommended: about a quarter of an hour on two cores.
+--exact, too; `blend` fits blends and class biases to drawn probabilities; `folds` plans a table of a million photos; `audit`
+looks for copies among the codes of 700,000. Without a name all but these two are measured, for effb4_5fold, and what follows
+is recommended: about a quarter of an hour on two cores.
 
 Ways are measured in turns, those that are not the kit's in a process of their own. A ratio is the median of the rounds'
 ratios; beside it are the least and the largest. Photos are drawn, unless --data or KIT_DATA names a competition's folder.
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from kit.audit import CODE_BITS, candidates
 from kit.blend import fit, nested, plain_f1, uniform
 from kit.console import Parser, Progress, command, say, show_table
 from kit.data import eval_images, find_data, read_eval, train_images
@@ -181,6 +183,34 @@ def bench_folds(people: int) -> Table:
     return Table(f"Planning {len(photos):,} photos of {people:,} people", ["stage", "seconds"],
                  [[name, f"{value:.2f}"] for name, value in (seconds | {"all": sum(seconds.values())}).items()],
                  f"peak memory {peak:,.0f} MB", {"seconds": seconds, "peak_MB": peak})
+
+
+def bench_audit(people: int) -> Table:
+    """Seconds and memory of the leak audit's search among drawn codes of seven photos a person, a tenth of them copies.
+
+    A bit of a code is 1 with a probability of .77: so two people share a code as often as two real portraits do. A person's
+    photos have half of their 90 codes in common; a copy keeps 8.
+    """
+    rng = np.random.default_rng(0)
+    codes = np.empty((people, 7, 90), np.uint64)
+    with Progress("drawing codes", people, "people") as progress:
+        for own in codes:
+            bits = rng.random((8 * 45, CODE_BITS), np.float32) < 0.77
+            unsure = rng.integers(6, CODE_BITS, len(bits), np.uint64) << np.uint64(CODE_BITS)
+            drawn = bits @ (1 << np.arange(CODE_BITS, dtype=np.uint64)) | unsure
+            own[:, :45], own[:, 45:] = drawn[:45], drawn[45:].reshape(7, 45)
+            progress.advance()
+    copies = [(a, a + people // 2) for a in range(people // 10)]
+    for a, b in copies:
+        codes[b, 0, :8] = codes[a, 0, -8:]
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.perf_counter()
+    found = candidates(codes.ravel(), np.repeat(np.arange(people, dtype=np.int32), 7 * 90), people)
+    seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    share = len(set(copies) & set(found)) / len(copies)
+    return Table(f"The leak audit's search among {7 * people:,} photos of {people:,} people", ["what", "found"],
+                 [["copies", f"{share:.1%}"], ["other pairs", str(len(set(found) - set(copies)))], ["seconds", f"{seconds:.1f}"]],
+                 f"peak memory {peak:,.0f} MB, {before:,.0f} of them before the search",
+                 {"seconds": seconds, "peak_MB": peak, "copies": share, "candidates": len(found)})
 
 
 # ---------------------------------------------------------------- photos
@@ -658,6 +688,8 @@ def bench_all(path: Path, args: Any, data: Path | None) -> list[Table]:
 def _measure(args: Any, path: Path, data: Path | None) -> list[Table]:
     if args.what == "folds":
         return [bench_folds(args.people or 142_858)]
+    if args.what == "audit":
+        return [bench_audit(args.people or 100_000)]
     if args.what == "blend":
         return [bench_blend(args.people or 2700, args.members)]
     from kit.device import choose_device
@@ -677,13 +709,13 @@ def _measure(args: Any, path: Path, data: Path | None) -> list[Table]:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(prog="kit.bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["all", "photos", "train", "infer", "blend", "folds"], default="all",
-                        help="what to measure (default: all but folds)")
+    parser.add_argument("what", nargs="?", choices=["all", "photos", "train", "infer", "blend", "folds", "audit"], default="all",
+                        help="what to measure (default: all but folds and audit)")
     parser.add_argument("recipe", type=Path, nargs="?", metavar="RECIPE|RUN",
                         help="a recipe's file (default: effb4_5fold), or for infer a trained run's folder")
     parser.add_argument("--data", help="for real photos, the competition's folder (default: $KIT_DATA, else drawn ones)")
     parser.add_argument("--people", type=int,
-                        help="people in the table (default: for folds 142858, a million photos; for blend 2700)")
+                        help="people in the table (default: for folds 142858, a million photos, audit 100000, blend 2700)")
     parser.add_argument("--members", type=int, default=100, help="for blend: members (default: 100)")
     parser.add_argument("--pairs", type=int, default=3, help="rounds of measurements (default: 3)")
     parser.add_argument("--steps", type=int, help="for train: steps in each one (default: 2, on a GPU 60)")
@@ -699,7 +731,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise KitError(f"--members {args.members}: take 2 to 1000")
     if args.workers is not None and args.workers < 0:
         raise KitError(f"--workers {args.workers}: take 0 or more")
-    if args.what == "folds":
+    if args.what in ("folds", "audit"):
         if not 1000 <= (args.people or 142_858) <= 2_000_000:
             raise KitError(f"--people {args.people}: take 1000, so that every class has enough people, to 2000000")
     elif not 50 <= (args.people or 2700) <= 20_000:

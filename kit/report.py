@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from kit import __version__, figures
-from kit.audit import find_links
+from kit.audit import audit_photos
 from kit.console import Parser, command, duration, say, warn
 from kit.data import apply_corrections, check_data, eval_images, find_data, info_csv, read_eval, read_layout, train_images
 from kit.errors import KitError, problem
@@ -197,7 +197,8 @@ def report_data(data: Path, out: Path, force: bool = False) -> dict[str, Any]:
     """Write the page of a competition's folder and return its numbers.
 
     `counts` (18,) of the training photos; `people`; `sizes` and `brightness` (mean, standard deviation) of the `train` and `eval`
-    photos, sizes as width, height and number of photos, the most frequent first; and the audit's `links`.
+    photos, sizes as width, height and number of photos, the most frequent first; and the audit's `links`, those of `test`
+    photos apart.
     """
     _check_place(out, data, force)
     layout = read_layout(data)
@@ -207,17 +208,17 @@ def report_data(data: Path, out: Path, force: bool = False) -> dict[str, Any]:
         warn(remark)
     root, ids = train_images(data), read_eval(data)
     images, labels = photos["image"].tolist(), photos["label"].to_numpy()
-    links = find_links(root, images, photos["person"].tolist())
+    found = audit_photos(root, images, photos["person"].tolist(), eval_images(data), ids)
     looks = {"train": _look(root, images, "training photos"), "eval": _look(eval_images(data), ids, "photos to predict")}
     people = photos.drop_duplicates("person")
     gender, counts = decode(people["label"].to_numpy())[1], np.bincount(labels, minlength=NUM_CLASSES)
     table = np.bincount(gender * len(AGES) + age_class(people["age"].to_numpy()), minlength=6).reshape(2, 3)
     numbers = {"photos": len(images), "people": len(people), "eval": len(ids), "counts": counts.tolist(),
                "groups": table.tolist(),
-               "links": [link.record() for link in links],
+               "links": [link.record() for link in found.links], "test": [link.record() for link in found.test],
                "sizes": {name: _sizes(size) for name, (size, _) in looks.items()},
                "brightness": {name: (float(own.mean()), float(own.std())) for name, (_, own) in looks.items()}}
-    linked = links[:_ERRORS]
+    linked = found.links[:_ERRORS]
     uris = _photos(root, list(dict.fromkeys(image for link in linked for image in (link.a, link.b))))
     _write_page(out, force, {
         "title": data.resolve().name, "data": numbers, "class_names": CLASS_NAMES, "genders": GENDERS, "age_names": AGES,

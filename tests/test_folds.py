@@ -6,7 +6,6 @@ import pytest
 from conftest import PEOPLE, draw_photo
 from PIL import Image
 
-from kit.audit import find_links
 from kit.bench import drawn_photos
 from kit.data import read_layout
 from kit.errors import KitError
@@ -89,26 +88,6 @@ def test_more_folds_than_people_in_a_class():
     alone = pd.DataFrame({"person": ["a", "b", "c"], "age": [20, 20, 60], "label": [0, 0, 2]})
     with pytest.raises(KitError, match="only 1 person is male and >=60"):
         assign_folds(alone, 2, 0)
-
-
-# ------------------------------------------------------------ the leak audit
-
-def test_the_audit_finds_copies_and_near_copies_and_nothing_else(data, tmp_path):
-    images = data / "train" / "images"
-    a, b, c, d = (images / f"{i}_{g}_Asian_{age}" for i, g, age in (PEOPLE[0], PEOPLE[5], PEOPLE[9], PEOPLE[12]))
-    shutil.copy(a / "mask1.jpg", b / "mask3.jpg")
-    with Image.open(c / "normal.jpg") as photo:
-        photo.resize((192, 256)).save(d / "normal.jpg", quality=60)
-    layout = read_layout(data)
-    links = find_links(images, layout.photos["image"].tolist(), layout.photos["person"].tolist())
-    assert [(link.kind, {link.a.split("/")[0], link.b.split("/")[0]}) for link in links] == [
-        ("same bytes", {a.name, b.name}), ("near-identical", {c.name, d.name})]
-    plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3)
-    fold = plan.photos.drop_duplicates("person").set_index("person")["fold"]
-    assert fold[a.name] == fold[b.name] and fold[c.name] == fold[d.name]
-    assert len(plan.meta["audit"]["links"]) == 2
-    assert main(["--data", str(data), "--folds", "3", "--out", str(tmp_path / "again.csv")]) == 0
-    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "folds.csv").read_bytes()
 
 
 # ------------------------------------------------------------ corrections
