@@ -45,8 +45,8 @@ from kit.versions import check_pixels, versions, warn_versions
 
 LINEAR: Final = ("mean", *FITTED)
 # What is shown of a record's out-of-fold score.
-_SHOWN: Final = {"f1", "accuracy", "mask", "gender", "age", "interval", "folds", "photos", "people", "effective", "candidates", "used",
-                 "classes", "tasks", "true_counts", "predicted_counts", "log_loss", "mean_log_loss", "members"}
+_SHOWN: Final = {"f1", "accuracy", "mask", "gender", "age", "interval", "effective", "folds", "photos", "people", "candidates",
+                 "used", "classes", "tasks", "true_counts", "predicted_counts", "log_loss", "mean_log_loss", "members"}
 
 
 @dataclass(frozen=True, kw_only=True)
