@@ -28,8 +28,8 @@ from kit.pixels import cores, decode, for_each_photo
 
 _SIDE = 96  # pixels of a photo's short side, as it is compared
 _FEATURES = 150  # the most of a photo; masked portraits have 90
-# Measured on 5,600 masked portraits of 800 people and 864 copies of them: to share 4 codes of 40 bits misses 3 copies, and 53
-# pairs of people share so many who are no copies. Copies had 12 matching features or more.
+# Measured on 5,600 masked portraits of 800 people and 912 copies of them, 19 kinds: 907 were found, and 69 pairs of people
+# who are no copies were compared. Copies had 12 matching features or more.
 CODE_BITS = 40
 _SHARED = 4
 _MATCHES = 8
