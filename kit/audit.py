@@ -42,9 +42,9 @@ _PARTNERS = 8  # candidates for a person
 _PAIRS = 4  # photos of two people that are compared
 _OWNER_BITS = 24  # beside a code in 64 bits
 _PART_BITS, _BLOCK = 6, 1024  # codes are sorted in 2**6 parts and compared by so many owners, for less memory
+_POWERS = 1 << np.arange(CODE_BITS, dtype=np.uint64)
 _ALIKE = 0.9  # the least cosine of two descriptors that match
 # A SIFT descriptor (4 rows x 4 columns x 8 orientations, in the feature's own frame) as the mirrored photo has it.
-_POWERS = 1 << np.arange(CODE_BITS, dtype=np.uint64)
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
