@@ -28,8 +28,8 @@ from kit.pixels import cores, decode, for_each_photo
 
 _SIDE = 96  # pixels of a photo's short side, as it is compared
 _FEATURES = 150  # the most of a photo; masked portraits have 90
-# Measured on 5,600 masked portraits of 800 people and 864 copies of them: to share 4 codes of 40 bits misses 3 copies, and 53
-# pairs of people share so many who are no copies. Copies had 12 matching features or more.
+# Measured on 5,600 masked portraits of 800 people and 912 copies of them, 19 kinds: 907 were found, and 69 pairs of people
+# who are no copies were compared. Copies had 12 matching features or more.
 CODE_BITS = 40
 _SHARED = 4
 _MATCHES = 8
@@ -42,9 +42,9 @@ _PARTNERS = 8  # candidates for a person
 _PAIRS = 4  # photos of two people that are compared
 _OWNER_BITS = 24  # beside a code in 64 bits
 _PART_BITS, _BLOCK = 6, 1024  # codes are sorted in 2**6 parts and compared by so many owners, for less memory
+_POWERS = 1 << np.arange(CODE_BITS, dtype=np.uint64)
 _ALIKE = 0.9  # the least cosine of two descriptors that match
 # A SIFT descriptor (4 rows x 4 columns x 8 orientations, in the feature's own frame) as the mirrored photo has it.
-_POWERS = 1 << np.arange(CODE_BITS, dtype=np.uint64)
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
