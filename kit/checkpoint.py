@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from kit.errors import problem
 from kit.labels import CLASS_NAMES
 from kit.models import Network, count_parameters
 from kit.pixels import Geometry
-from kit.recipe import Recipe
+from kit.recipe import Recipe, chosen_on_fold
 from kit.tables import writing
 from kit.versions import check_pixels, versions
 
@@ -53,8 +54,8 @@ class Card:
 
     @property
     def chosen_on_fold(self) -> bool:
-        """True if the kept epoch was chosen on the photos it is scored on, by its score or by when training ended."""
-        return self.select == "best" or bool(self.recipe["patience"])
+        """As `kit.recipe.chosen_on_fold` says, for this epoch."""
+        return chosen_on_fold(self.select, self.recipe["patience"])
 
     @property
     def geometry(self) -> Geometry:
@@ -118,13 +119,19 @@ def load(path: Path, device: str | torch.device = "cpu") -> Network:
 _STATE = ("recipe", "plan", "fold", "rows", "step", "loss", "seconds", "waited", "learner", "versions", "threads")
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write `last.pt`: nested plain types and tensors, in place of the file before it, and the SHA-256 of it all at its end."""
+def save_state(path: Path, state: dict[str, Any], before: Callable[[], None] | None = None) -> None:
+    """Write `last.pt`: nested plain types and tensors, in place of the file before it, and the SHA-256 of it all at its end.
+
+    `before` is called when all is written and not yet in place.
+    """
     content = io.BytesIO()  # torch's own writer hides a full disk in a RuntimeError
     torch.save(state, content)
     with writing(path, force=True) as temporary, open(temporary, "wb") as file:
         file.write(content.getbuffer())
         file.write(hashlib.sha256(content.getbuffer()).digest())
+        file.flush()
+        if before is not None:
+            before()
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -497,7 +497,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.show is not None:
         check_sheet(args.sheet or Path("flips.jpg"), find_data(args.data), args.files, args.force)  # before the vote is written
     if args.vote:
-        write_vote(args.files, read, find_data(args.data), args.vote, args.force, words)
+        write_vote(args.files, read, find_data(args.data, "eval/info.csv"), args.vote, args.force, words)
     told = []
     if args.show is not None:
         data, sheet = find_data(args.data), args.sheet or Path("flips.jpg")

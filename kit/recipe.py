@@ -173,8 +173,8 @@ class Recipe:
 
     @property
     def chosen_on_fold(self) -> bool:
-        """True if the fold that the kept epoch is scored on chose it, by its score or by when training ended."""
-        return self.select == "best" or self.patience > 0
+        """As `chosen_on_fold` says, for the epoch that this recipe keeps."""
+        return chosen_on_fold(self.select, self.patience)
 
     @property
     def idle(self) -> list[str]:
@@ -203,6 +203,11 @@ class Recipe:
         elif self.augment is not None:
             content["augment"] = inspect.getsource(self.augment)
         return json.loads(json.dumps(content))  # type: ignore[no-any-return]
+
+
+def chosen_on_fold(select: str, patience: int) -> bool:
+    """True if a kept epoch was chosen on the photos it is scored on, by its score or by when training ended: they flatter it."""
+    return select == "best" or patience > 0
 
 
 @dataclass(frozen=True)

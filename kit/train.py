@@ -333,19 +333,24 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
 
     saved, fresh = time.monotonic(), not resumed
 
+    def clear() -> None:
+        """Remove what another training left, as soon as this one can be saved.
+
+        Not sooner: a typo, a damaged photo, a batch too large or a full disk would have cost what was there. Not later: whatever
+        lies beside a last.pt is taken for its own, even if this process is killed in between.
+        """
+        kept = [path for prefix in ("probs", "part", "oof") for path in files.folder.glob(f"{prefix}-*.npz")]
+        for path in (files.last, files.best, files.oof, files.metrics, *files.epochs, *kept):
+            path.unlink(missing_ok=True)
+
     def save_now() -> None:
         nonlocal saved, fresh
         check()  # weights that have diverged are not worth keeping
-        if fresh:
-            # Only now: until here a typo, a damaged photo or a batch too large would have cost what was there. And before the
-            # first save: whatever is there beside a last.pt is taken for its own, even if this process is killed in between.
-            kept = [path for prefix in ("probs", "part", "oof") for path in files.folder.glob(f"{prefix}-*.npz")]
-            for path in (files.last, files.best, files.oof, files.metrics, *files.epochs, *kept):
-                path.unlink(missing_ok=True)
-            fresh = False
         save_state(files.last, {
             "recipe": json.dumps(recipe.describe()), "plan": plan.hash, "fold": fold, "versions": dict(versions()),
-            "threads": threads, "learner": learner.state(), **{f.name: getattr(now, f.name) for f in dataclasses.fields(now)}})
+            "threads": threads, "learner": learner.state(), **{f.name: getattr(now, f.name) for f in dataclasses.fields(now)}},
+            clear if fresh else None)
+        fresh = False
         saved = time.monotonic()
 
     def train_epoch(progress: Progress) -> None:

@@ -135,8 +135,8 @@ def test_kept_epochs_after_an_interruption_are_those_without(world, kept, tmp_pa
     runs, whole = tmp_path / "runs", [path.read_bytes() for path in Fold(kept / "kept" / "fold0").epochs]
     plain, saved = kit.checkpoint.save_state, []
 
-    def stop(path, state):
-        plain(path, state)
+    def stop(path, state, *more):
+        plain(path, state, *more)
         saved.append(len(state["rows"]))
         if saved.count(2) == 1 and len(saved) == 2:
             raise KeyboardInterrupt  # after last.pt of epoch 2, before its weights are kept

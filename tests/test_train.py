@@ -448,9 +448,14 @@ def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_b
     class Killed(BaseException):
         pass
 
-    def dies(path, state, save=kit.checkpoint.save_state):
-        if after:
-            save(path, state)
+    plain = kit.checkpoint.save_state
+
+    def dies(path, state, before):
+        def then():
+            before()
+            if not after:
+                raise Killed  # between the clearing and the move into place
+        plain(path, state, then)
         raise Killed
     old, new = small(lr=0.1), small()
     train(old, world.plan, world.data, [0], tmp_path, "cpu", 0, keep_epochs=2)
@@ -477,7 +482,7 @@ def test_what_goes_on_keeps_its_threads_and_says_other_versions(world, tmp_path,
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     plain, before = kit.checkpoint.save_state, torch.get_num_threads()
 
-    def saved(path, state):
+    def saved(path, state, *_):
         plain(path, state | {"threads": 3, "versions": state["versions"] | {"timm": "0.1.2", "albumentations": ""}})
         raise KeyboardInterrupt
     with monkeypatch.context() as patch:
