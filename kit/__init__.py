@@ -18,15 +18,16 @@ Commands, each `python -m kit.NAME`:
 - `demo`      the whole pipeline on that sample
 - `bench`     speed and memory, measured on this machine
 
-Nouns, which commands import and which never import a command: `labels` (the 18 classes), `tables` (the only
-reader and writer of CSV, JSON and probability files), `data` (a competition folder as tables), `pixels` (its photos
-as arrays: decoding, the pixel cache, loaders), `recipe`, `models` (networks and heads), `losses` (and mixes), `learn`
-(one training step and all that it changes), `track` (TensorBoard, W&B), `checkpoint`, `views` (test-time
-augmentation), `device` (its precisions and memory), `fast` (networks as inference runs them, and the probe of how), `predict`,
-`profile` (where the time goes), `members` (of an ensemble: their probabilities, joined by id), `blend` (and the class decision),
-`early` (deciding before all members have run), `standing` (the honest score of what was fitted), `submission` (its check),
-`board` (the leaderboard log), `metrics` (and the bootstrap over people), `mislabel` (probable label errors), `figures` (of a
-report, as SVG), `sheet` (thumbnails and contact sheets), `console` (what a person sees) and `errors`.
+Nouns, which commands import and which never import a command: `labels` (the 18 classes), `tables` (the only reader
+and writer of CSV, JSON and probability files), `data` (a competition folder as tables), `pixels` (its photos as
+arrays: decoding, the pixel cache, loaders), `recipe`, `models` (networks and heads), `losses` (and mixes), `learn`
+(one training step and all that it changes), `track` (TensorBoard, W&B), `versions` (of what makes pixels and
+networks), `checkpoint`, `views` (test-time augmentation), `device` (its precisions and memory), `fast` (networks as
+inference runs them, and the probe of how), `predict`, `profile` (where the time goes), `members` (of an ensemble:
+their probabilities, joined by id), `blend` (and the class decision), `early` (deciding before all members have run),
+`standing` (the honest score of what was fitted), `submission` (its check), `board` (the leaderboard log), `metrics`
+(and the bootstrap over people), `mislabel` (probable label errors), `figures` (of a report, as SVG), `sheet`
+(thumbnails and contact sheets), `console` (what a person sees) and `errors`.
 """
 
 __version__ = "0.1.0"
