@@ -89,8 +89,9 @@ def read_card(path: Path) -> Card:
             content = json.loads((file.metadata() or {})["kit"])
         content = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
         card = Card(**content)
-        if not isinstance(card.versions, dict):
-            raise ValueError("its versions are damaged")
+        _check_versions(card.versions)
+        if not {"name", "epochs", "patience"} <= card.recipe.keys():
+            raise ValueError("its recipe is damaged")
     except OSError as error:
         raise problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path") from error
     except Exception as error:  # damaged, or a safetensors file of something else
@@ -100,6 +101,11 @@ def read_card(path: Path) -> Card:
         raise problem(path, f"predicts other classes ({', '.join(card.classes)[:60]}...)", remedy="train it with this kit")
     check_pixels(path, card.versions)
     return card
+
+
+def _check_versions(versions: Any) -> None:
+    if not (isinstance(versions, dict) and all(isinstance(version, str) for version in versions.values())):
+        raise ValueError("its versions are damaged")
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> Network:
@@ -145,6 +151,7 @@ def load_state(path: Path) -> dict[str, Any]:
         if lacking:
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
         json.loads(state["recipe"])
+        _check_versions(state["versions"])
     except Exception as error:
         raise problem(path, f"cannot be continued from ({type(error).__name__}: {str(error)[:120]})",
                       remedy="train the fold again with --force") from error

@@ -45,12 +45,12 @@ def choose_device(name: str | None) -> torch.device:
 def has_kernels(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
     """True if a build of torch for `architectures`, such as sm_80 and compute_90, runs on a GPU of a compute capability.
 
-    Code for sm_XY runs on GPUs of the same X and the same or a higher Y, and compute_XY is compiled for any later one (CUDA C++
-    Programming Guide, compute capability and PTX compatibility).
+    Code for sm_XY runs on GPUs of the same X and the same or a higher Y, and compute_XY is compiled for any later one; with a
+    letter, as sm_90a, on those alone (CUDA C++ Programming Guide, compute capability and PTX compatibility).
     """
-    for kind, major, minor in re.findall(r"\b(sm|compute)_(\d+)(\d)", " ".join(architectures)):
+    for kind, major, minor, own in re.findall(r"\b(sm|compute)_(\d+)(\d)([a-z]?)", " ".join(architectures)):
         built = int(major), int(minor)
-        if built <= capability and (kind == "compute" or built[0] == capability[0]):
+        if built == capability or (built < capability and not own and (kind == "compute" or built[0] == capability[0])):
             return True
     return False
 
@@ -102,9 +102,19 @@ def _proc(name: str) -> str:
 
 # ---------------------------------------------------------------- threads
 
-# Where the trainings of a machine and user find each other: a locked file each, of which the kernel lets go when one ends.
-_TRAININGS = Path(tempfile.gettempdir()) / f"kfold-kit-{os.getuid()}"
 _THREADS = torch.get_num_threads()
+
+
+def _trainings() -> Path:
+    """Where the trainings of a machine and user find each other: a locked file each, which the kernel lets go of at its end.
+
+    Raises `OSError` where there is no such place that is the user's own.
+    """
+    folder = Path(tempfile.gettempdir()) / f"kfold-kit-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} is another user's")
+    return folder
 
 
 @contextlib.contextmanager
@@ -112,8 +122,7 @@ def counted() -> Iterator[None]:
     """Count this process among the machine's trainings as long as the block runs; where no file can be written, it is not."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            _TRAININGS.mkdir(mode=0o700, exist_ok=True)
-            path = _TRAININGS / f"{os.getpid()}.lock"
+            path = _trainings() / f"{os.getpid()}.lock"
             stack.callback(path.unlink, missing_ok=True)
             stack.enter_context(held(path))
         yield
@@ -122,8 +131,10 @@ def counted() -> Iterator[None]:
 def other_trainings() -> int:
     """How many other processes on this machine are training now, of this user."""
     import fcntl
-    number = 0
-    for path in _TRAININGS.glob("*.lock"):
+    number, paths = 0, list[Path]()
+    with contextlib.suppress(OSError):
+        paths = list(_trainings().glob("*.lock"))
+    for path in paths:
         if path.stem == str(os.getpid()):
             continue
         with contextlib.suppress(OSError), open(path, "a") as file:
@@ -136,14 +147,14 @@ def other_trainings() -> int:
 
 
 def share_threads(begun_with: int | None = None) -> int:
-    """Set how many threads compute on the CPU, and return it: the `begun_with` of a training that goes on, else its share.
+    """Set how many threads compute on the CPU, and return it: those that a training began with, else its share.
 
     Trainings side by side share the cores: with more threads than cores each one waits, spinning, for one that has no core, and
     all take several times as long. `OMP_NUM_THREADS` overrides both. The number changes how sums are rounded, so that a training
     keeps that which it began with.
     """
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(begun_with or max(1, _THREADS // (1 + other_trainings())))
+        torch.set_num_threads(min(begun_with, _THREADS) if begun_with else max(1, _THREADS // (1 + other_trainings())))
     return torch.get_num_threads()
 
 

@@ -116,8 +116,8 @@ def rounding_sample(photos: int) -> np.ndarray:
     """The photos to draw, sorted, of which the largest rounding error bounds that of the others; always the same.
 
     So many that, with 99 % confidence, at most 1 % of all photos have a larger one: were it more, a sample without any of these
-    would be a 1 in 100 surprise (hypergeometric; no form of the errors is assumed). 447 of 12,600 photos, and all but a few of a
-    hundred.
+    would be a 1 in 100 surprise (hypergeometric; no form of the errors is assumed). 447 of 12,600 photos, and 90 of
+    100.
     """
     from scipy.stats import hypergeom
     bad = int(photos * ROUNDING_SHARE) + 1

@@ -18,7 +18,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,9 +38,9 @@ from kit.members import (FOLD_FOLDER, PROBABILITY_FILES, Checkpoint, Engine, Mem
 from kit.metrics import Scores, say_interval, show_interval
 from kit.profile import profiled, stage
 from kit.standing import Standing, judge
-from kit.submission import check_place, check_submission, expected_of
-from kit.tables import (Plan, Probs, file_hash, read_info, read_json, read_plan, refuse_existing, refuse_input,
-                        write_foreign_probs, write_submission)
+from kit.submission import check_place, check_submission, check_writable, expected_of
+from kit.tables import (Plan, Probs, file_hash, plan_json, read_foreign_probs, read_info, read_json, read_plan, refuse_existing,
+                        refuse_input, write_foreign_probs, write_submission)
 from kit.versions import check_pixels, versions, warn_versions
 
 LINEAR: Final = ("mean", *FITTED)
@@ -259,7 +259,7 @@ def ensemble(paths: Sequence[Path], plan: Plan | None, data: Path, out: Path | N
     if out is not None:
         check_place(out, data, paths, force)
     if save_probs is not None:
-        _check_save(save_probs, settings, data, paths, force)
+        _check_save(save_probs, out, settings, data, paths, force)
     started = time.monotonic()
     ids = read_info(info_csv(data)) if only_files(paths) else read_eval(data)
     if settings.agree is not None:
@@ -285,39 +285,47 @@ def ensemble(paths: Sequence[Path], plan: Plan | None, data: Path, out: Path | N
     if out is None:
         out = Path("submissions") / f"{default_name(members, used)}.csv"
         check_place(out, data, _inputs(members), force)
+    if save_probs is not None:
+        _check_save(save_probs, out, settings, data, _inputs(members), force)
     record = {"kit": __version__, "command": command_line, "settings": vars(settings) | {"used": rule.blend},
               "plan": plan.hash if plan else "", "versions": dict(versions()), "batch_size": engine.batch_size,
               "ways": {name: way.describe() for name, way in ways_of(members, engine).items()},
               "temperature": rule.temperature, "biases": rule.biases.tolist(),
               "members": _describe(members, rule, standing, out), "oof": standing.record if standing else None}
-    record, outcome = _finish(members, rule, data, ids, out, settings, engine, record, started, force)
-    if save_probs is not None:
-        _save_probs(save_probs, Probs(np.array(ids, dtype=np.str_), rule.calibrated(outcome.blended)),
-                    Probs(oof.photos["image"].to_numpy().astype(np.str_), standing.probs) if standing else None, plan, force)
-    return out, record
+
+    def save(outcome: Outcome) -> None:
+        if save_probs is not None:
+            _save_probs(save_probs, Probs(np.array(ids, dtype=np.str_), rule.calibrated(outcome.blended)),
+                        Probs(oof.photos["image"].to_numpy().astype(np.str_), standing.probs) if standing else None, plan, force)
+    return out, _finish(members, rule, data, ids, out, settings, engine, record, started, force, before=save)
 
 
-def _check_save(path: Path, settings: Settings, data: Path, members: Sequence[Path], force: bool) -> None:
-    """Raise `KitError` unless probabilities may be written to `path`, and beside it."""
-    if path.suffix not in PROBABILITY_FILES:
+def _check_save(path: Path, out: Path | None, settings: Settings, data: Path, inputs: Sequence[Path], force: bool) -> None:
+    """Raise `KitError` unless probabilities may be written to `path`, and out-of-fold ones beside it."""
+    if path.suffix not in PROBABILITY_FILES or path.name == board.NAME:
         raise problem(path, "is no name for probabilities", remedy="let --save-probs end in .csv or .npz")
     if settings.fast:
         raise KitError("--save-probs: needs every pass of every photo; leave --fast and --agree out")
     for place in (path, oof_beside(path)):
-        refuse_input(place, data, *members)
+        refuse_input(place, data, *inputs)
+        if out is not None and place.resolve() in (out.resolve(), out.with_suffix(".json").resolve()):
+            raise problem(place, "is the submission's own name", remedy="choose another one for --save-probs")
         if not force:
             refuse_existing(place)
+        elif place.exists():
+            read_foreign_probs(place)  # raises for what is no file of probabilities, and would be replaced by one
+        check_writable(place)
 
 
 def _save_probs(path: Path, test: Probs, oof: Probs | None, plan: Plan | None, force: bool) -> None:
     """Write blended probabilities as a member for others: of the photos to predict, and out of fold.
 
-    A CSV has the latter in `<stem>.oof.csv` beside it, an `.npz` both. They are at the fitted temperature and with the fitted
+    A CSV has the latter in `<stem>.oof.csv` beside it, an `.npz` has both. They are at the fitted temperature and with the fitted
     biases, those out of fold nested, so that the score of such a member is that of the ensemble.
     """
     if oof is not None and plan is not None and len(oof.ids) < len(plan.photos):
-        warn(f"{path}: without out-of-fold probabilities, for {len(oof.ids):,} of {len(plan.photos):,} training photos have "
-             "some; a reader needs --no-score")
+        warn(f"{path}: only {len(oof.ids):,} of {len(plan.photos):,} training photos have out-of-fold probabilities, so that "
+             "none are written; ensembles with this file need --no-score")
         oof = None
     if oof is None or path.suffix == ".npz":
         oof_beside(path).unlink(missing_ok=True)  # of what --force replaces
@@ -357,8 +365,10 @@ def again(source: Path, plan: Plan | None, data: Path, out: Path | None, engine:
             raise ValueError("its batch size is damaged")
         if not whole or not all(files) or not re.fullmatch("[0-9a-f]{64}", wanted):
             raise ValueError("its rule is damaged")
-        if strengths is not None and (len(strengths) != len(files) or not _SHOWN <= record["oof"].keys()):
+        if strengths is not None and (len(strengths) != len(files) or not _can_be_shown(record["oof"])):
             raise ValueError("its out-of-fold score is damaged")
+        if not all(isinstance(file["chosen_on_fold"], bool) for m in record["members"] for file in m["files"] if "fold" in file):
+            raise ValueError("its members are damaged")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise problem(source, f"is no record of a submission ({type(error).__name__}: {error})", remedy=remedy) from error
     check_pixels(source, made_with)
@@ -377,7 +387,15 @@ def again(source: Path, plan: Plan | None, data: Path, out: Path | None, engine:
     described = [m | {"files": [{**file, "path": _seen_from(folder / file["path"], out)} for file in m["files"]]}
                  for m in record["members"]]
     new = record | {"kit": __version__, "versions": dict(versions()), "members": described, "remade_by": command_line}
-    return out, _finish(members, rule, data, ids, out, settings, engine, new, started, force, wanted)[0]
+    return out, _finish(members, rule, data, ids, out, settings, engine, new, started, force, wanted)
+
+
+def _can_be_shown(oof: dict[str, Any]) -> bool:
+    """True if a record's out-of-fold score has all that `show_record` shows of it."""
+    scored = [oof, *oof["members"], *oof["classes"], *oof["tasks"].values(), *oof["candidates"]]
+    intervals = [row["interval"] for row in scored if row["interval"] is not None]
+    return (_SHOWN <= oof.keys() and isinstance(oof["effective"], (int, float))
+            and all(len(pair) == 2 and all(isinstance(end, (int, float)) for end in pair) for pair in intervals))
 
 
 def _inputs(members: Sequence[Member]) -> list[Path]:
@@ -402,8 +420,8 @@ def _copies(members: Sequence[Member], probs: np.ndarray, ids: Sequence[str]) ->
 
 def _finish(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], out: Path, settings: Settings,
             engine: Engine, record: dict[str, Any], started: float, force: bool,
-            wanted: str = "") -> tuple[dict[str, Any], Outcome]:
-    """From members and rule to the written submission: its completed record, and how it came about."""
+            wanted: str = "", before: Callable[[Outcome], None] | None = None) -> dict[str, Any]:
+    """From members and rule to the written submission and its completed record; `before` is called before it is written."""
     strengths = [m["f1"] for m in record["oof"]["members"]] if record["oof"] else [0.0] * len(members)
     heard = np.flatnonzero(rule.weights > 0).tolist()  # the others change nothing, and are not run
     members, rule = [members[m] for m in heard], dataclasses.replace(rule, weights=rule.weights[heard])
@@ -415,9 +433,11 @@ def _finish(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str
                        "counts": np.bincount(outcome.classes, minlength=NUM_CLASSES).tolist(),
                        "seconds": round(time.monotonic() - started, 1)}
     with stage("write"):
+        if before is not None:
+            before(outcome)
         record = write_submission(out, ids, outcome.classes, info_csv(data), record, force, wanted)
         board.add(out, record)
-    return record, outcome
+    return record
 
 
 def _seen_from(path: Path, out: Path) -> str:
@@ -507,9 +527,11 @@ def show_record(record: dict[str, Any]) -> None:
         close = record["close"]
         say(f"close calls: {close['photos']:,} photos were run again in fp32 ({close['passes_computed']:g} passes), "
             f"{close['drawn']:,} drawn at random and the closest ones; 16 bits moved no lead of theirs by more than "
-            f"{close['error']:.3f}, and every lead below twice that is among them; {close['changed']} got another class")
-        say(f"(with {close['confidence']:.0%} confidence 16 bits move at most {close['share']:.0%} of all photos further than "
-            "those drawn; that no other class differs is likely, and not proven: --exact runs all in fp32)")
+            f"{close['error']:.3f}, and every photo with a lead below twice that is among them; {close['changed']} got another "
+            "class")
+        if close["photos"] < record["photos"]:
+            say(f"(with {close['confidence']:.0%} confidence at most {close['share']:.0%} of all leads are moved further than "
+                "any of those drawn; that no other class differs is likely, and not proven: --exact runs all in fp32)")
     if "saved" in record:
         say(f"decided early: {record['saved']:.1%} of the passes not known before saved; photos decided after each pass: "
             + " ".join(map(str, record["decided_after"])))
@@ -606,16 +628,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     idle = [name for name, value in vars(args).items() if which and name not in of_place and value != parser.get_default(name)]
     if idle:
         option = "--decide" if idle[0] == "decision" else "--" + idle[0].replace("_", "-")
-        raise KitError(f"{which}: takes no {option}{', for the record says it' * (which == '--from')}; leave it out")
+        said = which == "--from" and idle[0] not in ("save_probs", "profile")
+        raise KitError(f"{which}: takes no {option}{', for the record says it' * said}; leave it out")
     data = find_data(args.data, "eval/info.csv")
     if args.check is not None:
         return show_checks(args.check, info_csv(data), args.plan)
     words = shlex.join(["python", "-m", "kit.ensemble", *map(str, sys.argv[1:] if argv is None else argv)])
-    if args.out is not None:
-        refuse_input(args.out, data, args.plan)
+    for place in (args.out, *([args.save_probs, oof_beside(args.save_probs)] if args.save_probs is not None else [])):
+        if place is not None:
+            refuse_input(place, data, args.plan, plan_json(args.plan))
     engine = Engine(args.device, args.workers, args.batch_size, args.exact)
     # The labels are in the plan: without a score, files of probabilities need none.
-    needless = (args.no_score or args.source is not None) and only_files(args.members) and not args.plan.exists()
+    needless = ((args.no_score or args.source is not None) and only_files(args.members)
+                and args.plan == parser.get_default("plan") and not args.plan.exists())
     plan = None if needless else read_plan(args.plan)
     device = None
     if args.profile:

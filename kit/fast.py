@@ -19,7 +19,6 @@ from kit.models import Network, combine
 from kit.pixels import Geometry
 from kit.tables import read_json, text_hash, write_json
 
-
 try:
     from timm.models._efficientnet_blocks import SqueezeExcite
 except ImportError:  # timm's own affair: where it has moved, its networks run as they are, more slowly in bf16 on a CPU
@@ -198,13 +197,14 @@ class Ready(nn.Module):
     """A network as inference runs it: photos (N, 3, height, width) in 0..1 -> probabilities (N, 18) float32.
 
     Batch norms are folded. With 16 bits the features are computed in them throughout, and the head in fp32; an architecture
-    that does not come in those two parts, or comes out different, runs in mixed precision. `source` is the network itself, in
-    fp32, for photos that 16 bits are too narrow for.
+    that does not come in those two parts, or comes out different, runs in mixed precision. Of one in 16 bits, `source` is the
+    network itself, for photos that they are too narrow for.
     """
 
     def __init__(self, network: Network, way: Way) -> None:
         super().__init__()
-        self.source, self.geometry, self.way = network, network.geometry, way
+        self.geometry, self.way = network.geometry, way
+        self.source = network if way.precision != torch.float32 else None
         self.network, self.halved = folded(network), False
         if way.precision != torch.float32:
             half = _halved(self.network, way.precision)
@@ -258,7 +258,7 @@ _SHARE: Final = 0.4
 _GAIN_PRECISION, _GAIN_PHOTOS = 1.15, 1.1
 # Photos a second, in fp32 on a CPU, from which decoding them takes longer: 16 bits are not worth their rounding then.
 _FAST_ENOUGH = 5_000
-_PROBE_VERSION: Final = 1
+_PROBE_VERSION: Final = 2
 
 
 def exact_way(device: torch.device) -> Way:

@@ -61,8 +61,8 @@ class Loss:
     def goals(self, targets: Tensor) -> list[Tensor]:
         """What each task's log-probabilities are weighed by, (N, classes), of targets (N, 18): smoothed, times class weights.
 
-        A label's weight is that of its whole smoothed row. Were smoothing first and each class of the row weighed by its own
-        weight, a common label would be outweighed by the rare classes that its row is smoothed over.
+        A label's weight is that of its whole smoothed row. If each class of the row had its own weight, a common label would be
+        outweighed by the rare classes that its row is smoothed over.
         """
         smooth = self.recipe.label_smoothing
         weighted = [task * weight for task, weight in zip(self.tasks(targets), self.weights)]

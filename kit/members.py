@@ -64,7 +64,7 @@ class Engine:
     """Where and how networks run: the device's name (None: the first GPU, else the CPU), loader processes, batch size.
 
     Each architecture runs in the way that is in `ways`, or in the fastest one, by measurement; with `exact`, in fp32. With
-    `fresh` nothing that was kept from before is read.
+    `fresh` no probabilities that were kept are read.
     """
 
     device: str | None = None
@@ -135,7 +135,7 @@ def find_members(paths: Sequence[Path], plan: Plan | None, ids: Sequence[str], a
             order.append(path.resolve())
             continue
         if plan is None:
-            raise problem(path, "is not of probabilities, and checkpoints need their fold plan", remedy="name it with --plan")
+            raise problem(path, "needs the fold plan it was trained on", remedy="name it with --plan")
         for (place, recipe), checkpoint in _find_checkpoints(path, plan, allow_missing):
             # A second checkpoint of a fold is of a second member.
             own = [c for key, run in runs.items() if key[:2] == (place, recipe) for c in run]
@@ -212,7 +212,9 @@ def read_members(name: str, files: Sequence[Path], plan: Plan | None, ids: Seque
 
 
 def _check_card(path: Path, card: "Card", plan: Plan | None) -> None:
-    if plan is None or card.plan != plan.hash:
+    if plan is None:
+        raise problem(path, "needs the fold plan it was trained on", remedy="name it with --plan")
+    if card.plan != plan.hash:
         raise problem(path, "was trained on another fold plan", remedy="name its plan with --plan, or train it again on this one")
     if card.limit:
         raise problem(path, f"is of a trial on {card.limit} photos", remedy="train the recipe without --limit")
@@ -380,9 +382,8 @@ def _load(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> "Re
 
 
 def _bytes(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> int:
-    """What a network's weights take in memory: in 16 bits those of fp32 are there as well."""
-    size = engine.way(checkpoint.card, device).precision.itemsize
-    return checkpoint.card.parameters * (size if size == 4 else size + 4)
+    """What a network's weights take in memory: one in 16 bits holds those of fp32 as well, and in mixed precision twice."""
+    return checkpoint.card.parameters * (4 if engine.way(checkpoint.card, device).precision.itemsize == 4 else 8)
 
 
 def _groups(checkpoints: Sequence[Checkpoint], engine: Engine, device: "torch.device") -> list[list[int]]:

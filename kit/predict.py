@@ -69,10 +69,10 @@ def predict(networks: Iterable[Network | Ready], loader: Any, views: dict[str, V
             progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities, softmax per network and view, float32 (networks, views, photos, 18), and the seconds each view took.
 
-    `loader` gives every one of its photos once, without augmentation. The networks must be on `device`, in evaluation
-    mode, and each of one of the photos' geometries; those that are not `Ready` run by `fast.validation_way`. From a generator,
-    they are not in memory twice. Photos for which 16 bits give something not finite are run again in fp32, with a warning. Raises
-    `KitError` where that is not finite either, or a network does not take a view's size.
+    `loader` gives every one of its photos once, without augmentation. The networks must be on `device`, in evaluation mode,
+    and each of one of the photos' geometries; those that are not `Ready` run by `fast.validation_way`. From a generator, they
+    are not in memory beside what is made of them. Photos for which 16 bits give something not finite are run again in fp32,
+    with a warning. Raises `KitError` where that is not finite either, or a network does not take a view's size.
     """
     photos: Photos = loader.dataset
     run = [ready(network, device) for network in networks]
@@ -115,12 +115,13 @@ def _mend_overflow(network: Ready, photos: Photos, views: dict[str, View], devic
                    found: np.ndarray) -> None:
     """Replace probabilities `found` (views, photos, 18) that 16 bits made not finite by those of fp32."""
     rows = np.flatnonzero(~np.isfinite(found).all(axis=(0, 2)))
-    if network.way.precision == torch.float32 or not len(rows):
+    if network.source is None or not len(rows):
         return
     warn(f"{len(rows):,} of {len(photos):,} photos are beyond the range of {network.way.name} and are run again in fp32, the "
          f"first: {photos.images[rows[0]]}")
     g = photos.geometries.index(network.geometry)
-    for at in np.split(rows, range(network.way.photos, len(rows), network.way.photos)):
+    at_once = max(1, network.way.photos // 2)  # a photo takes twice the memory
+    for at in np.split(rows, range(at_once, len(rows), at_once)):
         plain = to_device(torch.from_numpy(np.stack([photos[int(i)][1][g] for i in at])), device)
         with torch.inference_mode():
             for v, view in enumerate(views.values()):

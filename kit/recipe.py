@@ -71,8 +71,7 @@ class Recipe:
     below 1 lowers the learning rate from layer to layer towards the input. `lr` is the peak, reached after `warmup` epochs;
     `schedule` is `cosine` (to zero over `epochs`), `onecycle` (torch's, its own warm-up), `step` (times `lr_factor` every
     `lr_step` epochs) or `constant`. Gradients of `accumulate` batches of `batch_size` make a step, clipped to the norm `clip`
-    (0: not). `ema` is the decay of an
-    exponential moving average of the weights (0: none).
+    (0: not). `ema` is the decay of an exponential moving average of the weights (0: none).
 
     Which weights are kept, the EMA's where there is one: `select` is `last` (of the last epoch) or `best` (of the epoch with the
     best `monitor`, `f1` or `loss`, on the fold, which flatters the fold's score). Training ends early after `patience` epochs

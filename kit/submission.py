@@ -73,9 +73,14 @@ def check_place(out: Path, data: Path, paths: Sequence[Path], force: bool) -> No
         refuse_existing(out, record)
     elif record.exists() and not {"kit", "sha256", "members"} <= read_json(record).keys():
         raise problem(record, "is no record of a submission, and would be replaced by one", remedy="choose another --out")
-    place = next(folder for folder in out.absolute().parents if folder.exists())
+    check_writable(out)
+
+
+def check_writable(path: Path) -> None:
+    """Raise `KitError` where a file could not be written for its folder."""
+    place = next(folder for folder in path.absolute().parents if folder.exists())
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        raise problem(out, f"cannot be written: {place} is read-only, or no folder", remedy="choose another --out")
+        raise problem(path, f"cannot be written: {place} is read-only, or no folder", remedy="choose another place")
 
 
 def record_of(path: Path) -> dict[str, Any] | None:

@@ -72,7 +72,7 @@ def refuse_input(out: Path, data: Path, *inputs: Path) -> None:
     place = out.resolve()
     within = [data / "train", data / "eval", data / "answers.csv", *inputs]
     if any(path.resolve() in (place, *place.parents) for path in within):
-        raise problem(out, "is a place of input files", remedy="choose another --out")
+        raise problem(out, "is a place of input files", remedy="choose another place")
 
 
 def file_hash(path: Path) -> str:
@@ -666,6 +666,8 @@ def read_board(path: Path) -> list[dict[str, Any]]:
                 wrong = True
             if wrong:
                 bad.append(f"{key} '{row[key]}' of {row['submission']}")
+        if (row["low"] == "") != (row["high"] == ""):
+            bad.append(f"half an interval of {row['submission']}")
     if bad:
         raise problem(path, "holds scores that are no numbers in 0..1", bad, "mend these rows")
     return rows

@@ -237,7 +237,7 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
 
     from kit.checkpoint import make_card, read_card, save, save_state
     from kit.device import choose_device, precision_name, share_threads
-    from kit.fast import validation_way
+    from kit.fast import measured_way
     from kit.learn import EpochBatches, Learner, learning_rate
     from kit.models import count_parameters
     from kit.predict import predict
@@ -255,13 +255,15 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
     check_augment(recipe)
-    for line in recipe.idle:
-        warn(f"recipe {recipe.name}: {line}")
     threads = share_threads(state["threads"] if state else None)
-    if state and state["threads"] != threads:
+    if state and state["threads"] != threads and device.type == "cpu":
         warn(f"{files.folder}: began with {state['threads']} threads and goes on with {threads}: its sums are rounded otherwise")
     parts, root = _split(recipe, plan, fold, limit), train_images(data)
     truth, labels, images = parts.valid["label"].to_numpy(), torch.from_numpy(parts.labels), parts.train["image"].to_numpy()
+    at_once = 0
+    if device.type == "cuda":  # before the learner takes memory; four times a batch of training, or less, fits without gradients
+        architecture = recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam"
+        at_once = min(measured_way(*architecture, device).photos, 4 * recipe.batch_size)
     learner = Learner(recipe, parts.counts, device)
 
     def kept(row: dict[str, Any]) -> bool:
@@ -294,7 +296,6 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     # Of all folds' photos, so that they share it; a trial does not build it.
     cache = cached(pixels, root, plan.photos["image"].tolist(), recipe.geometry, build=not limit) if pixels else None
     batches = EpochBatches(recipe, parts.labels, fold)
-    at_once = validation_way(learner.used, device).photos if device.type == "cuda" else 0
     loader, valid_loader = _loaders(recipe, parts, root, cache, batches, workers, device, at_once)
     tracker = open_tracker(track, files.folder, recipe.describe(), fold, now.rows, must_track)
 
@@ -458,6 +459,8 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
     check_data(data, plan)
     if limit:
         recipe = dataclasses.replace(recipe, name=f"{recipe.name}-limit{limit}")
+    for line in recipe.idle:
+        warn(f"recipe {recipe.name}: {line}")
     if not force:
         _check_folds(recipe, plan, folds, runs, resume)
     done = []

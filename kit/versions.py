@@ -42,7 +42,7 @@ def check_pixels(place: str | Path, theirs: Mapping[str, str]) -> None:
 
 
 def warn_versions(place: str | Path, theirs: Mapping[str, str], training: bool = False) -> None:
-    """Warn of packages whose major or minor version is not that of `theirs`; of those of `training` only where it goes on."""
+    """Warn of packages of another major or minor version than `theirs`; those of augmentation count in `training` alone."""
     def minor(version: str) -> str:
         return ".".join(re.split(r"[.+]", version)[:2])
     ours = versions() if training else inference_versions()

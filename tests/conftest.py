@@ -61,7 +61,8 @@ def networks_run_alike_on_every_machine(tmp_path_factory: pytest.TempPathFactory
     """fp32 where a probe would choose, but in the tests of it; what one has found on this machine is neither read nor changed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(kit.device, "_TRAININGS", tmp_path_factory.mktemp("trainings"))
+        trainings = tmp_path_factory.mktemp("trainings")
+        patch.setattr(kit.device, "_trainings", lambda: trainings)
         patch.setattr(kit.fast, "measured_way", lambda *_: kit.fast.Way(torch.float32, 16))
         yield
 

@@ -263,7 +263,7 @@ def test_the_default_gpu_has_a_number(monkeypatch):
     ((8, 0), "sm_75 sm_80", True), ((8, 6), "sm_75 sm_80", True), ((8, 0), "sm_86", False), ((9, 0), "sm_80 sm_86", False),
     ((9, 0), "sm_80 compute_80", True), ((7, 0), "sm_75 sm_80 sm_90 sm_120", False), ((7, 0), "sm_50 sm_60 sm_70", True),
     ((6, 1), "sm_60", True), ((12, 0), "sm_100 sm_120", True), ((12, 1), "sm_120", True), ((10, 0), "sm_120", False),
-    ((9, 0), "sm_90a", True), ((7, 5), "compute_90", False)])
+    ((9, 0), "sm_90a", True), ((12, 1), "sm_120a", False), ((7, 5), "compute_90", False)])
 def test_kernels_of_a_gpu(capability, architectures, runs):
     assert has_kernels(capability, architectures.split()) == runs
 
@@ -299,9 +299,9 @@ def test_trainings_side_by_side_share_the_threads(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = torch.get_num_threads()
     monkeypatch.setattr(kit.device, "_THREADS", 8)
-    hold = "import sys; from kit import device; from pathlib import Path; device._TRAININGS = Path(sys.argv[1])\n" \
+    hold = "import sys; from kit import device; from pathlib import Path; device._trainings = lambda: Path(sys.argv[1])\n" \
            "with device.counted(): print('in', flush=True); sys.stdin.read()"
-    other = subprocess.Popen([sys.executable, "-c", hold, str(kit.device._TRAININGS)], stdin=subprocess.PIPE,
+    other = subprocess.Popen([sys.executable, "-c", hold, str(kit.device._trainings())], stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE)
     try:
         assert kit.device.share_threads() == 8
@@ -312,7 +312,8 @@ def test_trainings_side_by_side_share_the_threads(monkeypatch):
             other.kill()
             other.wait()
             assert kit.device.other_trainings() == 0 and kit.device.share_threads() == 8
-        assert not list(kit.device._TRAININGS.iterdir())
+        assert not list(kit.device._trainings().iterdir())
+        assert kit.device.share_threads(begun_with=64) == 8  # but no more than there are
         monkeypatch.setenv("OMP_NUM_THREADS", "8")
         torch.set_num_threads(2)
         assert kit.device.share_threads(begun_with=3) == 2

@@ -547,7 +547,7 @@ def test_saved_probabilities_say_what_they_are_without(copy, fails, capsys):  # 
     saved = copy / "ours.csv"
     fold = [str(copy / "runs" / "small" / "fold0"), *map(str, arguments(copy)[1:])]
     assert main([*fold, "--save-probs", str(saved)]) == 0
-    assert "without out-of-fold probabilities, for 42 of 126 training photos have some" in capsys.readouterr().err
+    assert "only 42 of 126 training photos have out-of-fold probabilities, so that none are written" in capsys.readouterr().err
     assert not (copy / "ours.oof.csv").exists()
     assert "ours.csv: exists already" in fails(main, *fold, "--out", copy / "b.csv", "--save-probs", saved)
     assert "let --save-probs end in .csv or .npz" in fails(main, *fold, "--out", copy / "b.csv", "--save-probs", copy / "ours")

@@ -379,7 +379,7 @@ def test_lost_and_damaged_files_of_a_finished_fold(world, tmp_path, capsys):
 
 def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monkeypatch):
     import kit.train
-    recipe = small(epochs=4, name="going")
+    recipe = small(epochs=4, name="going", select="best")
     files = Fold(tmp_path / "going" / "fold0")
     real = kit.train.write_metrics
 
@@ -480,6 +480,7 @@ def test_idle_settings_and_the_weight_decay_are_said(world, tmp_path, capsys):
 def test_what_goes_on_keeps_its_threads_and_says_other_versions(world, tmp_path, monkeypatch, capsys):
     import kit.checkpoint
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(kit.device, "_THREADS", 4)
     plain, before = kit.checkpoint.save_state, torch.get_num_threads()
 
     def saved(path, state, *_):
