@@ -182,3 +182,9 @@ def test_files_of_a_glob_leave_the_log_out(tmp_path, capsys):
     write_board(tmp_path / "leaderboard.csv", [row()])
     assert main([str(path) for path in sorted(tmp_path.glob("*.csv"))]) == 0
     assert "a | b" in capsys.readouterr().out
+
+
+def test_half_an_interval_is_told(tmp_path, fails):
+    (tmp_path / "leaderboard.csv").write_text("submission,sha256,made,members,oof,low,high,public,private\n"
+                                              "a.csv,00,2026-01-01 10:00,m,0.5,0.4,,0.6,\n")
+    assert "half an interval of a.csv" in fails(main, "--board", "--log", tmp_path / "leaderboard.csv")

@@ -556,7 +556,53 @@ def test_saved_probabilities_say_what_they_are_without(copy, fails, capsys):  # 
     assert "takes no --save-probs" in fails(main, "--from", copy / "s.json", "--save-probs", copy / "b2.csv")
 
 
+def test_saved_probabilities_replace_nothing_but_probabilities(copy, fails, monkeypatch):  # noqa: F811
+    other, plan, run = theirs(copy), copy / "runs" / "folds.csv", copy / "runs" / "small"
+    assert main(arguments(copy, other)) == 0
+
+    def files():
+        return {path: path.read_bytes() for path in copy.rglob("*") if path.is_file() and path.suffix != ".lock"}
+    before, line = files(), [other, "--data", copy / "data", "--plan", plan, "--force"]
+    own, inputs, name = "the submission's own name", "is a place of input files", "is no name for probabilities"
+    for place, said in ((plan, inputs), (plan.with_suffix(".json"), name), (other, inputs), (copy / "theirs.oof.csv", inputs),
+                        (copy / "leaderboard.csv", name), (copy / "s.csv", "is a submission"), (copy / "new.csv", own),
+                        (copy / "data" / "train" / "p.csv", inputs), ("/proc/nowhere/p.csv", "cannot be written")):
+        assert said in fails(main, *line, "--out", copy / "new.csv", "--save-probs", place)
+    assert inputs in fails(main, run, *line[1:], "--out", copy / "new.csv", "--save-probs", run / "fold0" / "p.npz")
+    monkeypatch.chdir(copy)  # the submission's name is known only once its members are
+    assert own in fails(main, *line, "--save-probs", "submissions/theirs-none.csv")
+    assert files() == before
+
+
+def test_a_record_whose_score_cannot_be_shown_makes_no_file(copy, fails):  # noqa: F811
+    assert main(arguments(copy)) == 0
+    record = json.loads((copy / "s.json").read_text())
+    oof, members = record["oof"], record["members"]
+    for damage in ({"oof": oof | {"interval": "x"}}, {"oof": oof | {"interval": [0.1]}}, {"oof": oof | {"effective": "x"}},
+                   {"oof": oof | {"classes": [oof["classes"][0] | {"interval": 3}, *oof["classes"][1:]]}},
+                   {"members": [members[0] | {"files": [members[0]["files"][0] | {"chosen_on_fold": None}]}]}):
+        (copy / "bad.json").write_text(json.dumps(record | damage))
+        line = ["--from", copy / "bad.json", *arguments(copy)[1:5], "--out", copy / "new.csv"]
+        assert "is no record of a submission" in fails(main, *line)
+    assert not (copy / "new.csv").exists()
+
+
+def test_without_a_plan_checkpoints_and_a_mistyped_one_are_told(copy, fails):  # noqa: F811
+    other = theirs(copy)
+    assert main(arguments(copy)) == 0
+    assert "there is no fold plan" in fails(main, other, *arguments(copy)[1:3], "--no-score", "--plan", copy / "typo.csv")
+    assert "there is no fold plan" in fails(main, "--from", copy / "s.json", "--plan", copy / "typo.csv", *arguments(copy)[1:3])
+
+
 # ------------------------------------------------------------ versions
+
+@pytest.mark.parametrize("damage", [{"versions": None}, {"versions": []}, {"versions": {"torch": 2}}, {"recipe": {}},
+                                    {"versions": {"torch": None}}, {"recipe": {"name": "a", "epochs": 2}}])
+def test_a_checkpoint_that_says_odd_things_of_itself_is_one_line(copy, damage, fails):  # noqa: F811
+    best = Fold(copy / "runs" / "small" / "fold0").best
+    save(copy / "loose.safetensors", load(best), dataclasses.replace(read_card(best), **damage))
+    assert "is no checkpoint of the kit" in fails(main, copy / "loose.safetensors", *arguments(copy)[1:], "--no-score")
+
 
 def test_other_versions_are_told_and_other_pixels_refused(copy, capsys, fails):  # noqa: F811
     best = Fold(copy / "runs" / "small" / "fold0").best
