@@ -418,7 +418,8 @@ def test_a_submission_of_16_bits_has_the_classes_of_fp32(copy, world, halved, ca
     assert (copy / "s.csv").read_text() == exact
     assert record["ways"] == {"test_efficientnet 32 x 24": {"precision": "bfloat16", "photos": 4}}
     assert record["close"]["photos"] == record["close"]["drawn"] == 10 and 0 < record["close"]["error"] < 0.1  # all of so few
-    assert (record["close"]["confidence"], record["close"]["share"]) == (0.99, 0.01) and "99% confidence" in out
+    # What is proven of the others is said where there are some.
+    assert (record["close"]["confidence"], record["close"]["share"]) == (0.99, 0.01) and "99% confidence" not in out
     assert 0 < record["close"]["passes_computed"] <= record["passes"]
     assert "networks run in bfloat16, 4 photos at once" in out and "run again in fp32" in out
     # A second one runs no network: what was run again is kept, too.

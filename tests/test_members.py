@@ -508,7 +508,7 @@ def test_probabilities_keep_their_seconds(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".csv", ".npz"])
 @pytest.mark.parametrize("options", [(), ("--blend", "weights", "--decide", "bias", "--force-blend")])
-def test_saved_probabilities_are_a_member_with_the_same_score_and_classes(copy, suffix, options):  # noqa: F811
+def test_saved_probabilities_are_a_member_with_the_same_score_and_classes(copy, suffix, options, monkeypatch):  # noqa: F811
     other, saved = theirs(copy, sure=1.0), copy / f"ours{suffix}"
     assert main(arguments(copy, other, "--tta", "hflip", *options, "--save-probs", saved)) == 0
     first, record = (copy / "s.csv").read_bytes(), json.loads((copy / "s.json").read_text())
@@ -526,7 +526,8 @@ def test_saved_probabilities_are_a_member_with_the_same_score_and_classes(copy, 
     assert np.abs(table.probs.sum(axis=1) - 1).max() < 1e-6
     assert main(["--from", str(copy / "again.json"), *line[1:-1], str(copy / "third.csv")]) == 0
     # Without a score no plan is needed either.
-    assert main([*line[:3], "--no-score", "--plan", str(copy / "none.csv"), "--out", str(copy / "unscored.csv")]) == 0
+    monkeypatch.chdir(copy / "data")
+    assert main([*line[:3], "--no-score", "--out", str(copy / "unscored.csv")]) == 0
     assert (copy / "unscored.csv").read_bytes() == first
     (copy / "data" / "eval" / "info.csv").unlink()
     assert main([*line, "--force"]) == 2
@@ -556,15 +557,16 @@ def test_saved_probabilities_say_what_they_are_without(copy, fails, capsys):  # 
     assert "takes no --save-probs" in fails(main, "--from", copy / "s.json", "--save-probs", copy / "b2.csv")
 
 
-def test_saved_probabilities_replace_nothing_but_probabilities(copy, fails, monkeypatch):  # noqa: F811
+def test_saved_probabilities_replace_nothing_but_probabilities(copy, fails, monkeypatch, capsys):  # noqa: F811
     other, plan, run = theirs(copy), copy / "runs" / "folds.csv", copy / "runs" / "small"
     assert main(arguments(copy, other)) == 0
+    capsys.readouterr()
 
     def files():
         return {path: path.read_bytes() for path in copy.rglob("*") if path.is_file() and path.suffix != ".lock"}
     before, line = files(), [other, "--data", copy / "data", "--plan", plan, "--force"]
     own, inputs, name = "the submission's own name", "is a place of input files", "is no name for probabilities"
-    for place, said in ((plan, inputs), (plan.with_suffix(".json"), name), (other, inputs), (copy / "theirs.oof.csv", inputs),
+    for place, said in ((plan, inputs), (plan.with_suffix(".json"), inputs), (other, inputs), (copy / "theirs.oof.csv", inputs),
                         (copy / "leaderboard.csv", name), (copy / "s.csv", "is a submission"), (copy / "new.csv", own),
                         (copy / "data" / "train" / "p.csv", inputs), ("/proc/nowhere/p.csv", "cannot be written")):
         assert said in fails(main, *line, "--out", copy / "new.csv", "--save-probs", place)
@@ -574,8 +576,9 @@ def test_saved_probabilities_replace_nothing_but_probabilities(copy, fails, monk
     assert files() == before
 
 
-def test_a_record_whose_score_cannot_be_shown_makes_no_file(copy, fails):  # noqa: F811
+def test_a_record_whose_score_cannot_be_shown_makes_no_file(copy, fails, capsys):  # noqa: F811
     assert main(arguments(copy)) == 0
+    capsys.readouterr()
     record = json.loads((copy / "s.json").read_text())
     oof, members = record["oof"], record["members"]
     for damage in ({"oof": oof | {"interval": "x"}}, {"oof": oof | {"interval": [0.1]}}, {"oof": oof | {"effective": "x"}},
@@ -587,9 +590,10 @@ def test_a_record_whose_score_cannot_be_shown_makes_no_file(copy, fails):  # noq
     assert not (copy / "new.csv").exists()
 
 
-def test_without_a_plan_checkpoints_and_a_mistyped_one_are_told(copy, fails):  # noqa: F811
+def test_without_a_plan_checkpoints_and_a_mistyped_one_are_told(copy, fails, capsys):  # noqa: F811
     other = theirs(copy)
     assert main(arguments(copy)) == 0
+    capsys.readouterr()
     assert "there is no fold plan" in fails(main, other, *arguments(copy)[1:3], "--no-score", "--plan", copy / "typo.csv")
     assert "there is no fold plan" in fails(main, "--from", copy / "s.json", "--plan", copy / "typo.csv", *arguments(copy)[1:3])
 

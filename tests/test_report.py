@@ -131,11 +131,11 @@ def test_below_eight_people_the_page_says_that_there_is_no_interval(world, page,
 
 def test_the_page_says_if_the_epochs_were_chosen_on_their_folds(world, page, tmp_path):
     said = "Each fold's kept epoch was chosen on that fold"
-    assert said in page[0].read_text(encoding="utf-8")
-    for patience in (0, 3):
-        run = chosen_otherwise(world.runs / "small", tmp_path / f"run{patience}", world.plan, "last", patience)
-        report([run], world.plan, None, tmp_path / f"{patience}.html", photos=False)
-        assert (said in (tmp_path / f"{patience}.html").read_text(encoding="utf-8")) == bool(patience)
+    assert said not in page[0].read_text(encoding="utf-8")
+    for select, patience, chosen in (("last", 0, False), ("last", 3, True), ("best", 0, True)):
+        run = chosen_otherwise(world.runs / "small", tmp_path / f"{select}{patience}", world.plan, select, patience)
+        report([run], world.plan, None, tmp_path / f"{select}{patience}.html", photos=False)
+        assert (said in (tmp_path / f"{select}{patience}.html").read_text(encoding="utf-8")) == chosen
 
 
 def test_calibration_by_hand():

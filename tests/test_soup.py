@@ -105,9 +105,12 @@ def test_no_soup_replaces_a_training_or_lies_among_photos(world, kept, tmp_path,
 
 def test_a_soup_with_the_chosen_epoch_says_that_it_was_chosen(world, kept, tmp_path):
     files = Fold(kept / "kept" / "fold0")
-    other = next(path for path in files.epochs if path.read_bytes() != files.best.read_bytes())
-    assert main(arguments(world, kept, files.best, other, "--out", tmp_path / "soup")) == 0
-    assert read_card(tmp_path / "soup" / "fold0" / "best.safetensors").select == "best"
+    best = tmp_path / "best.safetensors"
+    save(best, load(files.epochs[0]), dataclasses.replace(read_card(files.epochs[0]), select="best"))
+    for chosen, select in ((best, "best"), (files.epochs[0], "soup")):
+        out = tmp_path / select
+        assert main(arguments(world, kept, chosen, files.epochs[1], "--out", out)) == 0
+        assert read_card(out / "fold0" / "best.safetensors").select == select
 
 
 def test_a_soup_of_a_training_that_ended_early_says_so_too(world, kept, tmp_path):
