@@ -10,7 +10,7 @@ import numpy as np
 
 from kit.console import warn
 from kit.errors import KitError, nearest, problem
-from kit.tables import file_hash, read_board, write_board
+from kit.tables import file_hash, held, read_board, write_board
 
 NAME: Final = "leaderboard.csv"
 _OUTSIDE: Final = 2.5
@@ -19,10 +19,8 @@ _OUTSIDE: Final = 2.5
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold the log against other processes, which wait: no row is lost."""
-    import fcntl
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f".{path.name}.lock"), "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with held(path.with_name(f".{path.name}.lock"), lambda: None):
         yield
 
 

@@ -117,9 +117,8 @@ def find_members(paths: Sequence[Path], plan: Plan | None, ids: Sequence[str], a
     """The members that paths name, in order: folders of runs, of single folds, checkpoints, and probability files.
 
     Single folds of one run are one member. `ids` are the photos to predict, which a file must have, all and only. Without a
-    plan there can be files alone, whose out-of-fold probabilities are not read. Raises
-    `KitError` for a folder without a checkpoint, one of another plan, one named twice, and, unless allowed, a run without a
-    checkpoint for each fold.
+    plan there can be files alone, whose out-of-fold probabilities are not read. Raises `KitError` for a folder without a
+    checkpoint, one of another plan, one named twice, and, unless allowed, a run without a checkpoint for each fold.
     """
     runs: dict[tuple[Path, str, int], list[Checkpoint]] = {}
     files: dict[Path, Member] = {}
