@@ -11,18 +11,27 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.compare import compare, show
-from kit.console import Parser, command, duration, say
-from kit.ensemble import Settings, ensemble, show_record
-from kit.errors import KitError, problem
-from kit.folds import plan_folds, show_plan
+from kit.blending.settings import Settings
+from kit.blending.submit import ensemble
+from kit.competitions.mask_sample import draw_sample
+from kit.data.planning import plan_folds
+from kit.folds import show_plan
 from kit.recipe import load_recipe, shipped_recipe
-from kit.report import report
-from kit.sample import draw_sample
-from kit.train import train
+from kit.reporting.comparison import compare
+from kit.reporting.comparison_tables import show
+from kit.reporting.page import report
+from kit.reporting.record import show_record
+from kit.system.cli import Parser, command
+from kit.system.console import duration, say
+from kit.system.errors import KitError, problem
+from kit.training.run import train
 
 _PARTS = ("data", "runs", "submissions")
+
+
 _PAGE = "report.html"
+
+
 _MARK = ".kit-demo"  # tells a folder that --force may empty from one with the same names in it
 
 

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from kit.errors import KitError, problem
-from kit.pixels import FRAME, Geometry, augmented
-from kit.tables import text_hash
+from kit.data.photos import FRAME, Geometry, augmented
+from kit.system.disk import text_hash
+from kit.system.errors import KitError, problem
 
 # albumentations asks the network for a newer release whenever it is imported; a run should not.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -41,6 +41,8 @@ CHOICES = {
     "select": ("last", "best"),
     "monitor": ("f1", "loss"),
 }
+
+
 # AdamW's decay shrinks the weights by themselves; Adam's and SGD's is added to the gradient, where .05 would drown it. Those of
 # timm's and torchvision's own recipes.
 WEIGHT_DECAY = {"adamw": 0.05, "adam": 0.0, "sgd": 1e-4}

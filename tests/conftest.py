@@ -1,23 +1,43 @@
 """Small competition folders, plans and runs that the tests share."""
 
 import dataclasses
+import importlib
+import pkgutil
+import sys
 import zlib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-import kit.device
-import kit.fast
-from kit.checkpoint import load, read_card, save
-from kit.data import read_eval
-from kit.folds import plan_folds
-from kit.labels import SHOTS
+import kit
+import kit.inference.autotune
+import kit.inference.runtime
+import kit.system.threads
+from kit.competitions.mask import SHOTS
+from kit.data.folder import read_eval
+from kit.data.plan import Plan
+from kit.data.planning import plan_folds
+from kit.models.checkpoint import load, read_card, save
 from kit.recipe import Recipe, load_recipe, shipped_recipe
-from kit.tables import Fold, Plan, Probs, oof_key, read_probs, write_probs
-from kit.train import train
+from kit.results.probs import Probs, read_probs, write_probs
+from kit.results.run import Fold, oof_key
+from kit.training.run import train
+
+for module in pkgutil.walk_packages(kit.__path__, "kit."):
+    importlib.import_module(module.name)  # now, so that no module keeps what a test has put in a function's place
+
+
+def everywhere(patch: pytest.MonkeyPatch, module: ModuleType, name: str, value: object) -> None:
+    """Put a value in the place of a module's own, there and wherever the kit has imported it."""
+    original = getattr(module, name)
+    for other in list(sys.modules.values()):
+        if other.__name__.startswith("kit.") and getattr(other, name, None) is original:
+            patch.setattr(other, name, value)
+
 
 PEOPLE = [(f"{i:06d}", gender, age) for i, (gender, age) in enumerate(
     (gender, age) for gender in ("male", "female") for age in (20, 25, 28, 35, 45, 59, 60, 60, 60))]
@@ -62,8 +82,8 @@ def networks_run_alike_on_every_machine(tmp_path_factory: pytest.TempPathFactory
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         trainings = tmp_path_factory.mktemp("trainings")
-        patch.setattr(kit.device, "_trainings", lambda: trainings)
-        patch.setattr(kit.fast, "measured_way", lambda *_: kit.fast.Way(torch.float32, 16))
+        everywhere(patch, kit.system.threads, "_trainings", lambda: trainings)
+        everywhere(patch, kit.inference.autotune, "measured_way", lambda *_: kit.inference.runtime.Way(torch.float32, 16))
         yield
 
 

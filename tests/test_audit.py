@@ -6,16 +6,21 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from conftest import everywhere
 from PIL import Image
 
-import kit.audit
-from kit.audit import CODE_BITS, audit_photos, candidates, feature_codes
-from kit.bench import bench_audit
-from kit.data import read_eval
-from kit.errors import KitError
-from kit.folds import main, plan_folds
-from kit.report import report_data
-from kit.tables import read_plan
+import kit.data.alignment
+import kit.data.features
+import kit.data.leaks
+from kit.benchmarks.planning import bench_audit
+from kit.data.features import CODE_BITS, feature_codes
+from kit.data.folder import read_eval
+from kit.data.leaks import audit_photos, candidates
+from kit.data.plan import read_plan
+from kit.data.planning import plan_folds
+from kit.folds import main
+from kit.reporting.data_page import report_data
+from kit.system.errors import KitError
 
 
 def texture(seed: int, height: int = 256, width: int = 192) -> np.ndarray:
@@ -80,10 +85,10 @@ def test_a_person_may_have_copies_and_the_same_mask_is_no_link(tmp_path):
     images = [f"p{i}/{name}.jpg" for i in range(4) for name in "ab"]
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        aligned = kit.audit._aligned
-        patch.setattr(kit.audit, "_aligned", lambda *photos: seen.append(aligned(*photos)) or seen[-1])
+        aligned = kit.data.alignment._aligned
+        everywhere(patch, kit.data.alignment, "_aligned", lambda *photos: seen.append(aligned(*photos)) or seen[-1])
         assert audit_photos(tmp_path, images, [image[:2] for image in images]).links == []
-    assert len(seen) == 6 * kit.audit._PAIRS and max(seen) < 0.8  # each pair of people was compared
+    assert len(seen) == 6 * kit.data.leaks._PAIRS and max(seen) < 0.8  # each pair of people was compared
 
 
 def test_flat_tiny_and_no_photos_are_no_trouble(tmp_path):
@@ -96,10 +101,10 @@ def test_flat_tiny_and_no_photos_are_no_trouble(tmp_path):
 # ------------------------------------------------------------ the search
 
 def test_codes_are_those_of_the_mirrored_photo():
-    descriptors = kit.audit._features(cv2.cvtColor(texture(0), cv2.COLOR_RGB2GRAY))[1]
+    descriptors = kit.data.features._features(cv2.cvtColor(texture(0), cv2.COLOR_RGB2GRAY))[1]
     codes = feature_codes(descriptors)
     assert len(codes) == len(descriptors) > 50
-    assert (feature_codes(descriptors[:, kit.audit._MIRROR]) == codes).all()
+    assert (feature_codes(descriptors[:, kit.data.features._MIRROR]) == codes).all()
     assert len(feature_codes(np.zeros((0, 128), np.float32))) == 0
 
 
@@ -108,16 +113,16 @@ def test_the_search_finds_what_comparing_all_with_all_finds(seed, monkeypatch):
     rng = np.random.default_rng(seed)
     owner = rng.integers(0, 60, 4000)
     codes = rng.integers(0, 6000, len(owner), np.uint64) | rng.integers(6, 13, len(owner), np.uint64) << np.uint64(CODE_BITS)
-    monkeypatch.setattr(kit.audit, "_BLOCK", 7)
-    monkeypatch.setattr(kit.audit, "_PARTNERS", 1000)
+    everywhere(monkeypatch, kit.data.features, "_BLOCK", 7)
+    everywhere(monkeypatch, kit.data.leaks, "_PARTNERS", 1000)
     of: list[set[int]] = [set() for _ in range(60)]
     for code, i in zip(codes.tolist(), owner.tolist()):
         plain = code % 2**CODE_BITS
         of[i] |= {plain, plain ^ 1 << (code >> CODE_BITS)}
-    alike = [(a, b) for a in range(50) for b in range(a + 1, 60) if len(of[a] & of[b]) >= kit.audit._SHARED]
+    alike = [(a, b) for a in range(50) for b in range(a + 1, 60) if len(of[a] & of[b]) >= kit.data.leaks._SHARED]
     assert 100 < len(alike) < 1600
     assert candidates(codes, owner, 50) == alike  # owners 50..59 are test photos: not among each other
-    monkeypatch.setattr(kit.audit, "_POPULAR", 1)
+    everywhere(monkeypatch, kit.data.leaks, "_POPULAR", 1)
     assert candidates(codes, owner, 50) == []
 
 
@@ -126,11 +131,11 @@ def test_candidates_are_bounded_and_the_most_alike_come_first():
     owner = np.repeat(np.arange(60), [4 + i % 40 for i in range(60)])
     codes = np.concatenate([np.arange(4 + i % 40, dtype=np.uint64) for i in range(60)]) | unsure
     found = candidates(codes, owner, 60)
-    assert 60 <= len(found) <= 60 * kit.audit._PARTNERS
+    assert 60 <= len(found) <= 60 * kit.data.leaks._PARTNERS
     assert (38, 39) in found and (0, 1) in found
     # What all share is no sign of a copy.
-    many = np.repeat(np.arange(kit.audit._POPULAR + 1), 10)
-    assert candidates(np.tile(np.arange(10, dtype=np.uint64), kit.audit._POPULAR + 1) | unsure, many, many[-1] + 1) == []
+    many = np.repeat(np.arange(kit.data.leaks._POPULAR + 1), 10)
+    assert candidates(np.tile(np.arange(10, dtype=np.uint64), kit.data.leaks._POPULAR + 1) | unsure, many, many[-1] + 1) == []
 
 
 def test_the_bench_finds_drawn_copies():

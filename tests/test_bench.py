@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-import kit.bench
-from kit.bench import Apart, Table, augment_on_device, bench_infer, in_turns, main, recommended
-from kit.errors import KitError
+import kit.benchmarks.timing
+import kit.system.threads
+from kit.bench import main, recommended
+from kit.benchmarks.decoding import augment_on_device
+from kit.benchmarks.inference import bench_infer
+from kit.benchmarks.timing import Apart, Table, in_turns
+from kit.system.errors import KitError
 
 
 def test_ways_are_measured_in_turns():
@@ -21,7 +25,7 @@ def test_ways_are_measured_in_turns():
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios():
-    assert kit.bench._ratio(np.array([2.0, 9.0, 4.0]), np.array([1.0, 3.0, 4.0])) == "2.00 (1.00 3.00)"
+    assert kit.benchmarks.timing._ratio(np.array([2.0, 9.0, 4.0]), np.array([1.0, 3.0, 4.0])) == "2.00 (1.00 3.00)"
 
 
 def test_augmenting_on_the_device_moves_and_colours_each_photo_by_itself():
@@ -105,7 +109,7 @@ def test_what_is_recommended_follows_from_the_numbers():
     inference = table(way={"precision": "bfloat16", "photos": 128})
     line = recommended(photos, training, inference, "cpu")
     assert "--workers 0" in line and "batches of 32" in line and "128 photos at once" in line
-    assert f"--workers {min(kit.bench.cores() - 1, 3)}" in recommended(photos, training, inference, "cuda")
+    assert f"--workers {min(kit.system.threads.cores() - 1, 3)}" in recommended(photos, training, inference, "cuda")
 
 
 def test_bad_arguments(fails, tmp_path, world, monkeypatch):

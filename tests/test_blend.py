@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from kit.blend import (BLENDS, Rule, convex_weights, decide, distinct, fit, fit_biases, fit_temperature, greedy, line_search,
-                       nested, plain_f1, tempered, uniform, weighted)
-from kit.labels import NUM_CLASSES
-from kit.metrics import People, f1_of_counts, interval, log_loss, macro_f1, say_interval, show_interval
+from kit.blending.biases import fit_biases, line_search
+from kit.blending.fit import convex_weights, fit, fit_temperature, nested
+from kit.blending.greedy import greedy
+from kit.blending.rule import BLENDS, Rule, decide, distinct, tempered, uniform, weighted
+from kit.competitions.mask import NUM_CLASSES
+from kit.scoring.bootstrap import People, interval, say_interval, show_interval
+from kit.scoring.metrics import f1_of_counts, log_loss, macro_f1, plain_f1
 
 
 def softmax(logits):
@@ -91,10 +94,10 @@ def test_a_copy_of_a_member_changes_no_greedy_result():
 
 def test_greedy_is_caruanas_where_everything_can_be_tried():
     """One bag of all members and people, two steps: the best single one, and the best one to add to it."""
-    import kit.blend
+    import kit.blending.greedy
     for seed in range(20):
         members, truth, _, _ = simulated(seed, members=4, people=20)
-        weights = kit.blend._climb(kit.blend._fixed_point(members), truth, 2)
+        weights = kit.blending.greedy._climb(kit.blending.greedy._fixed_point(members), truth, 2)
         f1 = [macro_f1(truth, m.argmax(axis=1)) for m in members]
         first = int(np.argmax(f1))
         pairs = [macro_f1(truth, (members[first].astype(float) + m).argmax(axis=1)) for m in members]
@@ -106,11 +109,11 @@ def test_greedy_is_caruanas_where_everything_can_be_tried():
 
 
 def test_greedy_breaks_ties_of_macro_f1_by_log_loss():
-    import kit.blend
+    import kit.blending.greedy
     truth = np.array([0, 1, 2, 0])
     unsure, sure = np.full((4, 18), .03), np.full((4, 18), .005)
     unsure[np.arange(4), truth], sure[np.arange(4), truth] = .49, .915
-    weights = kit.blend._climb(kit.blend._fixed_point(np.stack([unsure, sure])), truth, 5)
+    weights = kit.blending.greedy._climb(kit.blending.greedy._fixed_point(np.stack([unsure, sure])), truth, 5)
     assert weights.tolist() == [0, 1]
 
 

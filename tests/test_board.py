@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit import board
 from kit.compare import main
-from kit.tables import BOARD_COLUMNS, file_hash, read_board, write_board
+from kit.results import leaderboard as board
+from kit.results.leaderboard import BOARD_COLUMNS, read_board, write_board
+from kit.system.disk import file_hash
 
 
 def row(name="a.csv", oof=.5, public="", **more):

@@ -12,12 +12,14 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import make_data
+from conftest import everywhere, make_data
 
 import kit.demo
-from kit.console import Progress, duration
+import kit.recipe
+import kit.system.console
+from kit.competitions.mask_sample import draw_sample
 from kit.recipe import load_recipe, shipped_recipe
-from kit.sample import draw_sample
+from kit.system.console import Progress, duration
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("folds", "train", "ensemble", "soup", "compare", "report", "sample", "demo", "bench")
@@ -53,7 +55,7 @@ def test_every_command_is_in_the_readme_and_in_the_package_docstring():
 
 def test_the_demo_from_photos_to_a_scored_submission(tmp_path, monkeypatch, capsys):
     small = load_recipe(shipped_recipe("tiny"))
-    monkeypatch.setattr(kit.demo, "load_recipe", lambda path: type(small)(**{
+    everywhere(monkeypatch, kit.recipe, "load_recipe", lambda path: type(small)(**{
         **{f: getattr(small, f) for f in small.__dataclass_fields__}, "epochs": 2, "size": (48, 36)}))
     assert kit.demo.main(["--out", str(tmp_path / "demo"), "--people", "60", "--eval-people", "6"]) == 0
     out = capsys.readouterr().out
@@ -167,7 +169,7 @@ def test_a_stop_is_one_line_and_leaves_no_half_written_file(tmp_path, how):
 
 
 def test_progress_without_a_terminal_is_plain_lines(capsys, monkeypatch):
-    monkeypatch.setattr("kit.console._LOG_SECONDS", 0.0)
+    everywhere(monkeypatch, kit.system.console, "_LOG_SECONDS", 0.0)
     with Progress("reading", 10) as progress:
         progress.advance(5, "note")
     line = capsys.readouterr().err

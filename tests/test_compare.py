@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 from conftest import chosen_otherwise, make_data
 
-from kit.checkpoint import read_card
-from kit.compare import alike_first, compare, kappa, least_alike, main, most_differing, vote
-from kit.data import read_eval
-from kit.metrics import People, macro_f1
-from kit.pixels import size_of
-from kit.tables import Fold, file_hash, read_answers, read_probs
+from kit.compare import main
+from kit.data.folder import read_eval
+from kit.data.photos import size_of
+from kit.models.checkpoint import read_card
+from kit.reporting.comparison import compare
+from kit.results.probs import read_probs
+from kit.results.run import Fold
+from kit.results.submission import read_answers
+from kit.scoring.agreement import alike_first, kappa, least_alike, most_differing, vote
+from kit.scoring.bootstrap import People
+from kit.scoring.metrics import macro_f1
+from kit.system.disk import file_hash
 
 A, B = [0, 1, 2, 3, 17], [0, 4, 2, 9, 16]
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from kit.blend import decide, weighted
-from kit.early import (allowed_to_differ, exact_margins, fit_margins, headroom, leads, most_that_differ, remaining_weights,
-                       run, sample_size)
-from kit.errors import KitError
+from kit.blending.early import exact_margins, headroom, leads, remaining_weights, run
+from kit.blending.margins import allowed_to_differ, fit_margins, most_that_differ, sample_size
+from kit.blending.rule import decide, weighted
+from kit.system.errors import KitError
 
 
 def passes(rng, count, photos, correlation, sharpness):

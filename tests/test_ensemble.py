@@ -5,24 +5,38 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import chosen_otherwise, small
+from conftest import chosen_otherwise, everywhere, small
 
-import kit.predict
+import kit.data.photos
+import kit.inference.predict
+import kit.models.checkpoint
+import kit.results.probs
 from kit import __version__
-from kit.blend import uniform
-from kit.checkpoint import load, make_card, read_card, save
+from kit.blending.classify import blend_in_full
+from kit.blending.rule import uniform
+from kit.blending.settings import Settings
+from kit.blending.submit import ensemble
 from kit.compare import main as compare
-from kit.data import eval_images, read_eval
-from kit.device import to_device
-from kit.ensemble import Settings, blend_in_full, ensemble, main
-from kit.members import Engine, Passes, find_members, oof_probs, predict_passes, read_oof
-from kit.errors import KitError
-from kit.metrics import People, score
-from kit.models import Network
-from kit.pixels import Photos, batches_of, make_loader
-from kit.predict import predict
-from kit.tables import Fold, Probs, file_hash, oof_key, read_answers, read_board, read_probs, write_probs
-from kit.views import make_views
+from kit.data.folder import eval_images, read_eval
+from kit.data.loader import Photos, batches_of, make_loader
+from kit.ensemble import main
+from kit.inference.engine import Engine
+from kit.inference.members import find_members
+from kit.inference.oof import oof_probs, read_oof
+from kit.inference.passes import Passes, predict_passes
+from kit.inference.predict import predict
+from kit.inference.views import make_views
+from kit.models.checkpoint import load, make_card, read_card, save
+from kit.models.network import Network
+from kit.results.leaderboard import read_board
+from kit.results.probs import Probs, read_probs, write_probs
+from kit.results.run import Fold, oof_key
+from kit.results.submission import read_answers
+from kit.scoring.bootstrap import People
+from kit.scoring.metrics import score
+from kit.system.device import to_device
+from kit.system.disk import file_hash
+from kit.system.errors import KitError
 
 CPU = torch.device("cpu")
 ENGINE = Engine("cpu", 0)
@@ -110,21 +124,20 @@ def test_too_little_gpu_memory_is_one_line(world, monkeypatch):
     class Greedy(Symmetric):
         def forward(self, photos):
             raise torch.OutOfMemoryError("CUDA out of memory")
-    monkeypatch.setattr("kit.checkpoint.load", lambda path, device: Greedy())
+    everywhere(monkeypatch, kit.models.checkpoint, "load", lambda path, device: Greedy())
     checkpoints = checkpoints_of(world.runs / "small", world)
     with pytest.raises(KitError, match="too small for 7 photos a batch; take a smaller --batch-size"):
         predict_passes(checkpoints, eval_images(world.data), read_eval(world.data), "bright", Engine("cpu", 0, 7))
 
 
 def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(world, monkeypatch):
-    import kit.pixels
-    count, plain = [0], kit.pixels.decode
+    count, plain = [0], kit.data.photos.decode
 
     def counting(*args, **options):
         count[0] += 1
         return plain(*args, **options)
-    monkeypatch.setattr(kit.pixels, "decode", counting)
-    geometry = kit.pixels.Geometry((512, 384), (48, 36))
+    everywhere(monkeypatch, kit.data.photos, "decode", counting)
+    geometry = kit.data.photos.Geometry((512, 384), (48, 36))
     other = Network("test_efficientnet", geometry).eval()
     networks = [load(world.runs / "small" / f"fold{k}" / "best.safetensors") for k in range(3)] + [other]
     ids = read_eval(world.data)
@@ -145,7 +158,7 @@ def test_a_second_ensemble_runs_no_network_and_a_stale_file_is_never_used(copy, 
     def never(*args, **options):
         raise AssertionError("a network ran")
     with monkeypatch.context() as patch:
-        patch.setattr(kit.predict, "predict", never)
+        everywhere(patch, kit.inference.predict, "predict", never)
         assert main(arguments(copy, "--tta", "hflip", "--force")) == 0
         assert main(arguments(copy, "--tta", "none", "--force")) == 0
     assert "0 of 3 passes computed" in capsys.readouterr().out
@@ -164,11 +177,10 @@ def test_a_second_ensemble_runs_no_network_and_a_stale_file_is_never_used(copy, 
 
 
 def test_a_place_that_cannot_be_written_costs_a_warning_not_the_submission(copy, monkeypatch, capsys):
-    import kit.members
 
     def full(path, *args, **options):
         raise KitError(f"{path}: cannot be written: No space left on device")
-    monkeypatch.setattr(kit.members, "write_probs", full)
+    everywhere(monkeypatch, kit.results.probs, "write_probs", full)
     assert main(arguments(copy)) == 0
     assert "probabilities are not kept" in capsys.readouterr().err and (copy / "s.csv").exists()
 
@@ -294,7 +306,7 @@ def test_bad_input_is_one_line_and_writes_nothing(copy, fails):
 
 
 def test_a_checkpoint_of_another_plan(copy, fails):
-    from kit.folds import plan_folds
+    from kit.data.planning import plan_folds
     plan_folds(copy / "data", copy / "runs" / "folds.csv", folds=3, seed=1, audit=False, force=True)
     assert "was trained on another fold plan" in fails(main, *arguments(copy))
 

@@ -11,35 +11,49 @@ import sys
 import numpy as np
 import pytest
 import torch
+from conftest import everywhere
 from test_models import settled
 from torch import nn
 
-import kit.device
-import kit.fast
-import kit.members
-from kit.data import eval_images, read_eval
-from kit.device import autocast, choose_device, free_memory, has_kernels
-from kit.early import leads, rounding_sample, settle
+import kit.blending.margins
+import kit.data.photos
+import kit.inference.autotune
+import kit.inference.fusion
+import kit.inference.predict
+import kit.inference.runtime
+import kit.system.device
+import kit.system.precision
+import kit.system.threads
+from kit.blending.close_calls import rounding_sample, settle
+from kit.blending.early import leads
+from kit.data.folder import eval_images, read_eval
+from kit.data.loader import Photos, make_loader
+from kit.data.photos import Geometry
 from kit.ensemble import main
-from kit.errors import KitError
-from kit.fast import Ready, Way, ease_training, exact_way, probe, read_way, ready
-from kit.members import Engine, find_members, predict_passes
-from kit.models import Network
-from kit.pixels import Geometry, Photos, make_loader
-from kit.predict import predict
-from kit.profile import profiled, stage, staged, step
+from kit.inference.autotune import exact_way, probe, ready
+from kit.inference.engine import Engine
+from kit.inference.members import find_members
+from kit.inference.passes import predict_passes
+from kit.inference.predict import predict
+from kit.inference.runtime import Ready, Way, read_way
+from kit.inference.views import make_views
+from kit.models.cpu_bf16 import ease_training
+from kit.models.network import Network
+from kit.system.device import choose_device, free_memory, has_kernels
+from kit.system.errors import KitError
+from kit.system.precision import autocast
+from kit.system.profiler import profiled, stage, staged, step
 from kit.train import main as train_main
-from kit.views import make_views
 
 CPU = torch.device("cpu")
 HALF, FULL = Way(torch.bfloat16, 4), Way(torch.float32, 4)
-measured_way = kit.fast.measured_way  # before the tests' own is in its place
+measured_way = kit.inference.autotune.measured_way  # before the tests' own is in its place
 
 
 @pytest.fixture
 def halved(monkeypatch):
     """Networks run in bf16, as on a machine where it pays."""
-    monkeypatch.setattr(kit.fast, "measured_way", lambda *_: HALF)
+    everywhere(monkeypatch, kit.inference.autotune, "measured_way", lambda *_: HALF)
 
 
 @pytest.fixture
@@ -93,7 +107,7 @@ def test_features_that_are_a_list_run_in_mixed_precision():
 def test_memory_that_runs_out_while_one_is_made_ready_is_told(monkeypatch, error):
     def full(*args):
         raise error
-    monkeypatch.setattr(kit.fast, "_alike", full)
+    everywhere(monkeypatch, kit.inference.fusion, "_alike", full)
     with pytest.raises(type(error), match=re.escape(str(error))):
         Ready(settled("test_convnext", (64, 64)), HALF)
 
@@ -101,10 +115,10 @@ def test_memory_that_runs_out_while_one_is_made_ready_is_told(monkeypatch, error
 def test_what_cannot_be_parted_or_says_something_else_runs_in_mixed_precision(monkeypatch):
     network = settled("test_resnet", (64, 48))
     broken = settled("test_resnet", (64, 48), seed=5)
-    monkeypatch.setattr(kit.fast, "_halved", lambda *_: broken.to(torch.bfloat16))
+    everywhere(monkeypatch, kit.inference.runtime, "_halved", lambda *_: broken.to(torch.bfloat16))
     assert not Ready(network, HALF).halved  # of other weights, or of types that do not fit
     monkeypatch.undo()
-    monkeypatch.setattr(kit.fast, "_halved", lambda *_: None)
+    everywhere(monkeypatch, kit.inference.runtime, "_halved", lambda *_: None)
     own = Ready(network, HALF)
     with torch.inference_mode():
         assert not own.halved and own(torch.rand(1, 3, 64, 48)).sum() == pytest.approx(1, abs=1e-4)
@@ -185,7 +199,7 @@ def test_photos_that_overflow_are_run_again_in_fp32_and_said(tmp_path, capsys):
 
 def test_the_probe_takes_the_fastest_way_and_prefers_fp32_where_it_is_about_as_fast(monkeypatch):
     network = settled("test_resnet", (64, 48))
-    monkeypatch.setattr(kit.fast, "half_precision", lambda device: torch.bfloat16)
+    everywhere(monkeypatch, kit.system.precision, "half_precision", lambda device: torch.bfloat16)
 
     def chosen(rates):
         asked = []
@@ -193,7 +207,7 @@ def test_the_probe_takes_the_fastest_way_and_prefers_fp32_where_it_is_about_as_f
         def rate(own, device):
             asked.append((own.way.name, own.way.photos))
             return rates[own.way.name, own.way.photos]
-        monkeypatch.setattr(kit.fast, "photos_per_second", rate)
+        everywhere(monkeypatch, kit.inference.autotune, "photos_per_second", rate)
         best = next(iter(probe(network, CPU)))
         return best.name, best.photos, asked
     b, f = "bfloat16", "float32"
@@ -202,19 +216,19 @@ def test_the_probe_takes_the_fastest_way_and_prefers_fp32_where_it_is_about_as_f
     assert chosen({(f, 16): 10, (b, 16): 11, (f, 8): 10, (f, 32): 12})[:2] == (f, 32)
     way = chosen({(f, 16): 9000, (f, 8): 9000, (f, 32): 9000})
     assert way[:2] == (f, 16) and (b, 16) not in way[2]  # decoding takes longer than that
-    monkeypatch.setattr(kit.fast, "half_precision", lambda device: None)
+    everywhere(monkeypatch, kit.system.precision, "half_precision", lambda device: None)
     assert chosen({(f, 16): 10, (f, 8): 9, (f, 32): 9})[:2] == (f, 16)
 
     def greedy(own, device):
         if own.way.photos > 8:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return 5.0
-    monkeypatch.setattr(kit.fast, "photos_per_second", greedy)
+    everywhere(monkeypatch, kit.inference.autotune, "photos_per_second", greedy)
     assert next(iter(probe(network, CPU))).photos == 8
 
     def nothing_free(own, device):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-    monkeypatch.setattr(kit.fast, "photos_per_second", nothing_free)
+    everywhere(monkeypatch, kit.inference.autotune, "photos_per_second", nothing_free)
     assert set(probe(network, CPU).values()) == {0.0}
 
 
@@ -237,11 +251,11 @@ def test_the_probe_is_said_and_kept(monkeypatch, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # where nothing can be kept
     assert measured_way.__wrapped__(*of).photos > 3
-    monkeypatch.setattr(kit.fast.Path, "exists", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    monkeypatch.setattr(kit.inference.autotune.Path, "exists", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     assert measured_way.__wrapped__(*of).photos > 3  # or read
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "full"))
-    monkeypatch.setattr(kit.fast, "photos_per_second", lambda *_: 0.0)
+    everywhere(monkeypatch, kit.inference.autotune, "photos_per_second", lambda *_: 0.0)
     measured_way.__wrapped__(*of)
     assert not (tmp_path / "full").exists()  # another process may have had the memory
 
@@ -287,10 +301,10 @@ def test_a_gpu_without_kernels_is_told_with_the_build_that_has_them(monkeypatch)
 def test_a_gpu_is_validated_with_as_many_photos_as_the_probe_found(monkeypatch):
     network = settled("test_resnet", (64, 48))
     found = {network.architecture: Way(torch.float16, 128)}
-    monkeypatch.setattr(kit.fast, "measured_way", lambda *of: found[of[:-1]])
+    everywhere(monkeypatch, kit.inference.autotune, "measured_way", lambda *of: found[of[:-1]])
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
-    assert kit.fast.validation_way(network, torch.device("cuda:0")) == Way(torch.float16, 128)
-    assert kit.fast.validation_way(network, CPU) == Way(torch.float32, 16)
+    assert kit.inference.autotune.validation_way(network, torch.device("cuda:0")) == Way(torch.float16, 128)
+    assert kit.inference.autotune.validation_way(network, CPU) == Way(torch.float32, 16)
 
 
 # ------------------------------------------------------------ threads
@@ -298,25 +312,25 @@ def test_a_gpu_is_validated_with_as_many_photos_as_the_probe_found(monkeypatch):
 def test_trainings_side_by_side_share_the_threads(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = torch.get_num_threads()
-    monkeypatch.setattr(kit.device, "_THREADS", 8)
+    everywhere(monkeypatch, kit.system.threads, "_THREADS", 8)
     hold = "import sys; from kit import device; from pathlib import Path; device._trainings = lambda: Path(sys.argv[1])\n" \
            "with device.counted(): print('in', flush=True); sys.stdin.read()"
-    other = subprocess.Popen([sys.executable, "-c", hold, str(kit.device._trainings())], stdin=subprocess.PIPE,
+    other = subprocess.Popen([sys.executable, "-c", hold, str(kit.system.threads._trainings())], stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE)
     try:
-        assert kit.device.share_threads() == 8
-        with kit.device.counted():  # oneself counts once
-            assert kit.device.share_threads() == 8 and other.stdout.readline() == b"in\n"
-            assert kit.device.other_trainings() == 1 and kit.device.share_threads() == 4
-            assert kit.device.share_threads(begun_with=3) == 3  # what goes on keeps its own
+        assert kit.system.threads.share_threads() == 8
+        with kit.system.threads.counted():  # oneself counts once
+            assert kit.system.threads.share_threads() == 8 and other.stdout.readline() == b"in\n"
+            assert kit.system.threads.other_trainings() == 1 and kit.system.threads.share_threads() == 4
+            assert kit.system.threads.share_threads(begun_with=3) == 3  # what goes on keeps its own
             other.kill()
             other.wait()
-            assert kit.device.other_trainings() == 0 and kit.device.share_threads() == 8
-        assert not list(kit.device._trainings().iterdir())
-        assert kit.device.share_threads(begun_with=64) == 8  # but no more than there are
+            assert kit.system.threads.other_trainings() == 0 and kit.system.threads.share_threads() == 8
+        assert not list(kit.system.threads._trainings().iterdir())
+        assert kit.system.threads.share_threads(begun_with=64) == 8  # but no more than there are
         monkeypatch.setenv("OMP_NUM_THREADS", "8")
         torch.set_num_threads(2)
-        assert kit.device.share_threads(begun_with=3) == 2
+        assert kit.system.threads.share_threads(begun_with=3) == 2
     finally:
         other.kill()
         other.communicate()
@@ -429,14 +443,13 @@ def test_a_submission_of_16_bits_has_the_classes_of_fp32(copy, world, halved, ca
 
 
 def test_agree_is_held_against_the_classes_that_a_full_run_writes(copy, world, halved, monkeypatch):
-    import kit.ensemble
-    monkeypatch.setattr(kit.ensemble, "sample_size", lambda photos, agree: (2, 5))
-    plain, given = kit.ensemble.fit_margins, []
+    everywhere(monkeypatch, kit.blending.margins, "sample_size", lambda photos, agree: (2, 5))
+    plain, given = kit.blending.margins.fit_margins, []
 
     def fitting(*args):
         given.append(args)
         return plain(*args)
-    monkeypatch.setattr(kit.ensemble, "fit_margins", fitting)
+    everywhere(monkeypatch, kit.blending.margins, "fit_margins", fitting)
     assert main(arguments(copy, world, "--exact")) == 0
     classes = [int(line.split(",")[1]) for line in (copy / "s.csv").read_text().splitlines()[1:]]
     for kept in (copy / "runs").glob("small/*/p*-*.npz"):
@@ -458,7 +471,7 @@ def test_a_record_of_16_bits_is_made_again_to_the_byte_where_the_probe_says_anot
     first = (copy / "s.csv").read_bytes()
     for kept in (copy / "runs").glob("small/*/p*-*.npz"):
         kept.unlink()
-    monkeypatch.setattr(kit.fast, "measured_way", lambda *_: pytest.fail("the record says it"))
+    everywhere(monkeypatch, kit.inference.autotune, "measured_way", lambda *_: pytest.fail("the record says it"))
     line = ["--from", str(copy / "s.json"), "--data", str(world.data), "--plan", str(world.plan_path), "--out",
             str(copy / "again.csv")]
     assert main(line) == 0 and (copy / "again.csv").read_bytes() == first
@@ -474,13 +487,12 @@ def test_a_record_of_16_bits_is_made_again_to_the_byte_where_the_probe_says_anot
 # ------------------------------------------------------------ memory
 
 def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_once(copy, world, monkeypatch):
-    import kit.pixels
     checkpoints = find_members([copy / "runs" / "small"], world.plan, read_eval(world.data))[0].checkpoints
     root, ids = eval_images(world.data), read_eval(world.data)
     whole, _ = predict_passes(checkpoints, root, ids, "hflip", Engine("cpu", 0))
     for kept in (copy / "runs").glob("small/*/p*-*.npz"):
         kept.unlink()
-    count, plain, groups = [0], kit.pixels.decode, []
+    count, plain, groups = [0], kit.data.photos.decode, []
 
     def counting(*args, **options):
         count[0] += 1
@@ -490,10 +502,10 @@ def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_on
         networks = list(networks)
         groups.append(len(networks))
         return predict(networks, *rest)
-    monkeypatch.setattr(kit.pixels, "decode", counting)
-    monkeypatch.setattr("kit.predict.predict", grouped)
+    everywhere(monkeypatch, kit.data.photos, "decode", counting)
+    everywhere(monkeypatch, kit.inference.predict, "predict", grouped)
     need = checkpoints[0].card.parameters * 4
-    monkeypatch.setattr(kit.device, "free_memory", lambda device: 2 * 2 * need + 10)
+    everywhere(monkeypatch, kit.system.device, "free_memory", lambda device: 2 * 2 * need + 10)
     parted, computed = predict_passes(checkpoints, root, ids, "hflip", Engine("cpu", 0))
     assert groups == [2, 1] and count[0] == len(ids) and computed == 6
     for key, table in whole.items():
@@ -503,7 +515,7 @@ def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_on
 
 def test_memory_that_is_free(monkeypatch, tmp_path):
     assert 2**20 < free_memory(CPU) < 2**50
-    monkeypatch.setattr(kit.device, "_proc", lambda name: "MemAvailable:    2048 kB\n")
+    everywhere(monkeypatch, kit.system.device, "_proc", lambda name: "MemAvailable:    2048 kB\n")
     assert free_memory(CPU) <= 2048 * 1024
     assert choose_device("cpu") == CPU
 

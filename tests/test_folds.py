@@ -6,11 +6,13 @@ import pytest
 from conftest import PEOPLE, draw_photo
 from PIL import Image
 
-from kit.bench import drawn_photos
-from kit.data import read_layout
-from kit.errors import KitError
-from kit.folds import assign_folds, class_counts, imbalance, main, plan_folds
-from kit.tables import read_plan
+from kit.benchmarks.synthetic import drawn_photos
+from kit.competitions.mask_data import read_layout
+from kit.data.plan import read_plan
+from kit.data.planning import plan_folds
+from kit.data.split import assign_folds, class_counts, imbalance
+from kit.folds import main
+from kit.system.errors import KitError
 
 
 def check_plan(photos: pd.DataFrame, folds: int) -> None:

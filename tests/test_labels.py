@@ -1,6 +1,6 @@
 import numpy as np
 
-from kit.labels import CLASS_NAMES, NUM_CLASSES, SHOTS, age_class, decode, encode
+from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES, SHOTS, age_class, decode, encode
 
 
 def test_encode_and_decode_are_inverse():

@@ -8,12 +8,18 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from conftest import small
+from conftest import everywhere, small
 
-import kit.learn
-from kit.errors import KitError
-from kit.labels import age_class, encode
-from kit.learn import EpochBatches, Learner, enough_memory, fitting_batch, learning_rate, training_labels
+import kit.models.network
+import kit.system.device
+import kit.system.precision
+import kit.training.memory
+from kit.competitions.mask import age_class, encode
+from kit.system.errors import KitError
+from kit.training.batches import EpochBatches, training_labels
+from kit.training.learner import Learner
+from kit.training.memory import enough_memory, fitting_batch
+from kit.training.schedule import learning_rate
 
 CPU = torch.device("cpu")
 COUNTS = np.arange(18) * 5
@@ -371,7 +377,7 @@ def test_what_did_not_fit_is_freed_before_another_size_is_tried(monkeypatch):
     def fitting(recipe, device):
         assert held[0]() is None
         return 4
-    monkeypatch.setattr(kit.learn, "fitting_batch", fitting)
+    everywhere(monkeypatch, kit.training.memory, "fitting_batch", fitting)
     with pytest.raises(KitError, match="4 fits: set batch_size=4, accumulate=3"):
         with enough_memory(small(batch_size=12), CPU):
             too_large()
@@ -399,7 +405,7 @@ def test_adams_weights_do_not_shrink():
 
 
 def test_the_average_leaves_out_steps_whose_gradients_overflow(monkeypatch):
-    monkeypatch.setattr(kit.learn, "choose_precision", lambda device, parameters: torch.float16)
+    everywhere(monkeypatch, kit.system.precision, "choose_precision", lambda device, parameters: torch.float16)
     learner = Learner(small(ema=0.9), COUNTS, CPU)
     assert learner.scaler.is_enabled()
     train(learner, [0, 1])
@@ -417,7 +423,7 @@ def test_the_average_leaves_out_steps_whose_gradients_overflow(monkeypatch):
 
 def test_batches_of_a_step_become_floats_one_at_a_time(monkeypatch):
     waiting, most = [0], [0]
-    plain_copy, plain_network = kit.learn.to_device, kit.learn.Network.forward
+    plain_copy, plain_network = kit.system.device.to_device, kit.models.network.Network.forward
 
     def copy(photos, device):
         waiting[0] += 1
@@ -428,7 +434,7 @@ def test_batches_of_a_step_become_floats_one_at_a_time(monkeypatch):
         waiting[0] -= 1
         return plain_network(network, photos)
     learner = Learner(small(accumulate=4), COUNTS, CPU)
-    monkeypatch.setattr(kit.learn, "to_device", copy)
-    monkeypatch.setattr(kit.learn.Network, "forward", forward)
+    everywhere(monkeypatch, kit.system.device, "to_device", copy)
+    monkeypatch.setattr(kit.models.network.Network, "forward", forward)
     learner.step([(torch.zeros(3, 32, 24, 3, dtype=torch.uint8), torch.tensor([0, 1, 2]))] * 4, 1e-3, 0)
     assert most[0] == 1 and waiting[0] == 0

@@ -4,9 +4,9 @@ import torch
 from conftest import small
 from torch.nn import functional
 
-from kit.labels import decode
-from kit.losses import class_weights, make_loss, marginals, mix, one_hot
-from kit.models import COSINE_SCALE, combine
+from kit.competitions.mask import decode
+from kit.models.heads import COSINE_SCALE, combine
+from kit.training.losses import class_weights, make_loss, marginals, mix, one_hot
 
 COUNTS = np.arange(18) ** 2  # one class without a photo
 

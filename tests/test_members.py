@@ -7,22 +7,37 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import everywhere
 from test_ensemble import ENGINE, arguments, copy  # noqa: F401
 
-from kit.blend import BLENDS
-from kit.checkpoint import load, read_card, save
+import kit.blending.margins
+import kit.inference.predict
+import kit.system.versions
+from kit.blending.rule import BLENDS
+from kit.blending.select import judge
+from kit.blending.settings import Settings
+from kit.blending.submit import ensemble
 from kit.compare import main as compare_main
-from kit.data import eval_images, info_csv, read_eval
-from kit.ensemble import Settings, ensemble, main
-from kit.errors import KitError
-from kit.labels import CLASS_NAMES, NUM_CLASSES
-from kit.members import Oof, find_members, named_apart, oof_probs, predict_passes
-from kit.metrics import People, macro_f1
-from kit.standing import correlations, judge
-from kit.submission import Expected, check_submission, design, distribution_p, expected_of
-from kit.tables import (Fold, Probs, oof_key, read_answers, read_board, read_foreign_probs, read_plan, read_probs,
-                        write_probs)
-from kit.versions import versions
+from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES
+from kit.data.folder import eval_images, info_csv, read_eval
+from kit.data.plan import read_plan
+from kit.ensemble import main
+from kit.inference.member import named_apart
+from kit.inference.members import find_members
+from kit.inference.oof import Oof, oof_probs
+from kit.inference.passes import predict_passes
+from kit.models.checkpoint import load, read_card, save
+from kit.results.check import check_submission, expected_of
+from kit.results.leaderboard import read_board
+from kit.results.probs import Probs, read_foreign_probs, read_probs, write_probs
+from kit.results.run import Fold, oof_key
+from kit.results.submission import read_answers
+from kit.scoring.agreement import correlations
+from kit.scoring.bootstrap import People
+from kit.scoring.class_counts import Expected, design, distribution_p
+from kit.scoring.metrics import macro_f1
+from kit.system.errors import KitError
+from kit.system.versions import versions
 
 
 def theirs(root, name="theirs.csv", seed=0, sure=3.0, order=None, columns=None, both=False, digits=6):
@@ -311,13 +326,12 @@ def test_fast_writes_the_same_file_and_tells_what_it_saved(copy, capsys):  # noq
 
 
 def test_fast_runs_each_pass_on_the_undecided_photos_alone(copy, monkeypatch):  # noqa: F811
-    import kit.predict
-    plain, seen = kit.predict.predict, []
+    plain, seen = kit.inference.predict.predict, []
 
     def counting(networks, loader, views, *rest):
         seen.append(len(loader.dataset))
         return plain(networks, loader, views, *rest)
-    monkeypatch.setattr(kit.predict, "predict", counting)
+    everywhere(monkeypatch, kit.inference.predict, "predict", counting)
     assert main(arguments(copy, theirs(copy, sure=6.0), "--fast", "--tta", "hflip+shift", "--batch-size", "4")) == 0
     record = json.loads((copy / "s.json").read_text())
     assert record["passes_computed"] == pytest.approx(sum(seen) / 10, abs=.01) and len(seen) <= 30
@@ -340,7 +354,7 @@ def test_fast_and_agree_say_what_they_cannot_do(copy, fails):  # noqa: F811
     ("--fast",), ("--agree", ".7", "--tta", "shift"), ("COPY",), ("BARE", "--batch-size", "3"),
     ("SINGLE", "--blend", "greedy", "--force-blend")])
 def test_from_makes_the_same_bytes_again(copy, options, capsys, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("kit.ensemble.sample_size", lambda photos, agree: (2, 5))
+    everywhere(monkeypatch, kit.blending.margins, "sample_size", lambda photos, agree: (2, 5))
     path = theirs(copy)
     more = {"COPY": [theirs(copy, "again.csv", digits=4)], "BARE": [copy / "b.safetensors"], "SINGLE": []}.get(options[0], [])
     first = arguments(copy, path, *more, *[o for o in options if not o.isupper()])
@@ -369,7 +383,7 @@ def test_from_makes_the_same_bytes_again(copy, options, capsys, monkeypatch):  #
 
 
 def test_agree_saves_nothing_where_everything_is_kept_and_says_so(copy, capsys, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("kit.ensemble.sample_size", lambda photos, agree: (2, 5))
+    everywhere(monkeypatch, kit.blending.margins, "sample_size", lambda photos, agree: (2, 5))
     assert main(arguments(copy, "--tta", "shift", "--agree", ".7")) == 0
     assert "with 95 % confidence at most 3 of 10 classes differ" in capsys.readouterr().out
     assert main(arguments(copy, "--tta", "shift", "--out", copy / "full.csv")) == 0
@@ -630,8 +644,7 @@ def test_other_versions_are_told_and_other_pixels_refused(copy, capsys, fails): 
 def test_kept_probabilities_of_other_versions_are_computed_again(copy, monkeypatch):  # noqa: F811
     assert main(arguments(copy)) == 0 and main(arguments(copy, "--force")) == 0
     assert json.loads((copy / "s.json").read_text())["passes_computed"] == 0
-    import kit.members
-    monkeypatch.setattr(kit.members, "inference_versions", lambda: {"torch": "77"})
+    everywhere(monkeypatch, kit.system.versions, "inference_versions", lambda: {"torch": "77"})
     assert main(arguments(copy, "--force")) == 0
     assert json.loads((copy / "s.json").read_text())["passes_computed"] == 3
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.labels import NUM_CLASSES, SHOTS, TASKS, age_class, decode, encode, task_probs
-from kit.mislabel import confident_classes, find_mislabelled
-from kit.tables import read_corrections
+from kit.competitions.mask import NUM_CLASSES, SHOTS, TASKS, age_class, decode, encode, task_probs
+from kit.competitions.mask_data import read_corrections
+from kit.scoring.mislabel import confident_classes, find_mislabelled
 
 
 def by_definition(probs, labels):

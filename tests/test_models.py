@@ -3,19 +3,22 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from conftest import small
+from conftest import everywhere, small
 from safetensors.torch import save_file
 from torch import nn
 
-from kit.checkpoint import load, load_state, make_card, read_card, save, save_state
-from kit.device import choose_device, choose_precision
-from kit.errors import KitError
-from kit.fast import folded
-from kit.metrics import macro_f1, score
-from kit.models import Network, build, cost
-from kit.pixels import Geometry
-from kit.versions import versions
-from kit.views import make_views
+import kit.system.precision
+from kit.data.photos import Geometry
+from kit.inference.fusion import folded
+from kit.inference.views import make_views
+from kit.models.checkpoint import load, make_card, read_card, save
+from kit.models.network import Network, build, cost
+from kit.scoring.metrics import macro_f1, score
+from kit.system.device import choose_device
+from kit.system.errors import KitError
+from kit.system.precision import choose_precision
+from kit.system.versions import versions
+from kit.training.resume import load_state, save_state
 
 MEAN, STD = (0.1, 0.2, 0.3), (1.0, 1.0, 2.0)
 
@@ -67,10 +70,9 @@ def test_the_cost_of_a_network():
 
 
 def test_precision_follows_the_device_and_the_network(monkeypatch):
-    import kit.device
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     for has, small_one, large_one in ((True, torch.float32, torch.bfloat16), (False, torch.float32, torch.float32)):
-        monkeypatch.setattr(kit.device, "cpu_has_bf16", lambda has=has: has)
+        everywhere(monkeypatch, kit.system.precision, "cpu_has_bf16", lambda has=has: has)
         assert (choose_precision(cpu, 5_000_000), choose_precision(cpu, 18_000_000)) == (small_one, large_one)
     for generation, precision in ((6, torch.float32), (7, torch.float16), (8, torch.bfloat16), (9, torch.bfloat16)):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, g=generation: (g, 0))

@@ -7,11 +7,15 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import draw_photo
+from conftest import draw_photo, everywhere
 from PIL import Image
 
-from kit.errors import KitError
-from kit.pixels import Geometry, Photos, batches_of, cached, decode, default_workers, fit, make_loader, one_pass
+import kit.data.cache
+import kit.data.loader
+from kit.data.cache import cached
+from kit.data.loader import Photos, batches_of, default_workers, make_loader, one_pass
+from kit.data.photos import Geometry, decode, fit
+from kit.system.errors import KitError
 
 CPU = torch.device("cpu")
 
@@ -153,9 +157,8 @@ def test_augmentation_does_not_change_the_cache(place):
 
 def test_the_cache_is_made_once_and_anew_for_every_change(place, monkeypatch):
     root, built = place / "photos", []
-    import kit.pixels
-    real = kit.pixels._build
-    monkeypatch.setattr(kit.pixels, "_build", lambda *args: (built.append(1), real(*args)))
+    real = kit.data.cache._build
+    everywhere(monkeypatch, kit.data.cache, "_build", lambda *args: (built.append(1), real(*args)))
 
     def again(names=NAMES, geometry=GEOMETRY):
         cache = cached(place / "pixels", root, names, geometry)
@@ -180,7 +183,7 @@ def test_the_cache_is_made_once_and_anew_for_every_change(place, monkeypatch):
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(place, monkeypatch, capsys):
-    monkeypatch.setattr("kit.pixels._FREE_BYTES", 2**62)
+    everywhere(monkeypatch, kit.data.cache, "_FREE_BYTES", 2**62)
     assert cached(place / "pixels", place / "photos", NAMES, GEOMETRY) is None
     assert "too little free disk" in capsys.readouterr().err
     monkeypatch.undo()
@@ -208,13 +211,12 @@ def test_a_photo_that_cannot_be_cached_is_one_line(place):
 
 
 def test_photos_that_change_while_they_are_cached_are_refused(place, monkeypatch):
-    import kit.pixels
-    real = kit.pixels._build
+    real = kit.data.cache._build
 
     def slow(*args):
         real(*args)
         draw_photo(place / "photos" / "0.jpg", "new", (100, 130))
-    monkeypatch.setattr(kit.pixels, "_build", slow)
+    everywhere(monkeypatch, kit.data.cache, "_build", slow)
     with pytest.raises(KitError, match="were changed while they were read"):
         cached(place / "pixels", place / "photos", NAMES, GEOMETRY)
     assert not list((place / "pixels").glob("*.npy"))
@@ -237,7 +239,7 @@ def test_processes_that_want_the_same_cache_build_it_once(place):
 
 
 def test_loader_processes_that_give_nothing_are_not_waited_for_for_ever(place, monkeypatch):
-    monkeypatch.setattr("kit.pixels._WAIT_SECONDS", 1)
+    everywhere(monkeypatch, kit.data.loader, "_WAIT_SECONDS", 1)
     monkeypatch.setattr(Photos, "__getitem__", lambda *_: time.sleep(4))
     loader = make_loader(Photos(place / "photos", NAMES, [GEOMETRY]), [[0]], 1, CPU)
     with pytest.raises(KitError, match="no photos came from the loader processes for 1 seconds: .*take --workers 0"):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from conftest import make_data, small
 
-from kit.errors import KitError
-from kit.pixels import Photos
+from kit.data.loader import Photos
 from kit.recipe import Recipe, check_augment, load_recipe, shipped_recipe
+from kit.system.errors import KitError
 
 GOOD = 'from kit.recipe import Recipe\n\nrecipe = Recipe(name="good", model="test_efficientnet", pretrained=False)\n'
 

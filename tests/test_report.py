@@ -12,16 +12,19 @@ import numpy as np
 import pytest
 from conftest import chosen_otherwise, draw_photo, make_data, small
 
-from kit import figures
-from kit.data import read_eval
-from kit.errors import KitError
-from kit.folds import plan_folds
-from kit.labels import CLASS_NAMES, GENDERS, NUM_CLASSES
-from kit.metrics import calibration
-from kit.report import boundary, main, report, report_data, worst_errors, years
-from kit.sample import draw_sample
-from kit.tables import read_probs
-from kit.train import train
+from kit.competitions.mask import CLASS_NAMES, GENDERS, NUM_CLASSES
+from kit.competitions.mask_sample import draw_sample
+from kit.data.folder import read_eval
+from kit.data.planning import plan_folds
+from kit.report import main
+from kit.reporting import figures as figures
+from kit.reporting.data_page import report_data
+from kit.reporting.numbers import boundary, worst_errors, years
+from kit.reporting.page import report
+from kit.results.probs import read_probs
+from kit.scoring.metrics import calibration
+from kit.system.errors import KitError
+from kit.training.run import train
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Run within a page: what it shows, told to the page around it.
@@ -69,7 +72,13 @@ def page(world, tmp_path_factory):
 
 def test_the_numbers_are_those_of_scikit_learn(world, page):
     from sklearn.calibration import calibration_curve
-    from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score, log_loss
+    from sklearn.metrics import (
+        accuracy_score,
+        classification_report,
+        confusion_matrix,
+        f1_score,
+        log_loss,
+    )
     out, numbers = page
     tables = [read_probs(world.runs / "small" / f"fold{k}" / "oof.npz") for k in range(3)]
     label = dict(zip(world.plan.photos["image"], world.plan.photos["label"]))

@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 from kit import sample
-from kit.errors import KitError
-from kit.labels import SHOTS, age_class, decode
-from kit.sample import draw_sample, main, plan_people
+from kit.competitions.mask import SHOTS, age_class, decode
+from kit.competitions.mask_faces import plan_people
+from kit.competitions.mask_sample import draw_sample
+from kit.sample import main
+from kit.system.errors import KitError
 
 IMAGES = (".jpg", ".jpeg", ".png")
 

@@ -3,18 +3,20 @@ import shutil
 
 import pytest
 import torch
-from conftest import small
+from conftest import everywhere, small
 
-import kit.checkpoint
-from kit.checkpoint import load, read_card, save
-from kit.data import read_eval
+import kit.training.resume
+from kit.data.folder import read_eval
+from kit.data.plan import read_plan
 from kit.ensemble import main as ensemble
-from kit.members import find_members, read_oof
-from kit.metrics import score
+from kit.inference.members import find_members
+from kit.inference.oof import read_oof
+from kit.models.checkpoint import load, read_card, save
+from kit.results.run import Fold
+from kit.scoring.metrics import score
 from kit.soup import main
-from kit.tables import Fold, read_plan
 from kit.train import main as train_main
-from kit.train import train
+from kit.training.run import train
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +138,14 @@ def test_an_existing_soup_is_not_written_over(world, kept, tmp_path, fails):
 
 def test_kept_epochs_after_an_interruption_are_those_without(world, kept, tmp_path, monkeypatch):
     runs, whole = tmp_path / "runs", [path.read_bytes() for path in Fold(kept / "kept" / "fold0").epochs]
-    plain, saved = kit.checkpoint.save_state, []
+    plain, saved = kit.training.resume.save_state, []
 
     def stop(path, state, *more):
         plain(path, state, *more)
         saved.append(len(state["rows"]))
         if saved.count(2) == 1 and len(saved) == 2:
             raise KeyboardInterrupt  # after last.pt of epoch 2, before its weights are kept
-    monkeypatch.setattr(kit.checkpoint, "save_state", stop)
+    everywhere(monkeypatch, kit.training.resume, "save_state", stop)
     with pytest.raises(KeyboardInterrupt):
         train(small("kept", epochs=3), world.plan, world.data, [0], runs, "cpu", 0, keep_epochs=2)
     monkeypatch.undo()

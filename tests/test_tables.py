@@ -6,10 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.errors import KitError, problem
-from kit.tables import (METRIC_COLUMNS, Probs, read_answers, read_corrections, read_info, read_metrics, read_people,
-                        read_plan, read_probs, read_submission, write_json, write_metrics, write_plan, write_probs,
-                        write_submission, writing)
+from kit.competitions.mask_data import read_corrections, read_people
+from kit.data.folder import read_info
+from kit.data.plan import read_plan, write_plan
+from kit.results.probs import Probs, read_probs, write_probs
+from kit.results.run import METRIC_COLUMNS, read_metrics, write_metrics
+from kit.results.submission import read_answers, read_submission, write_submission
+from kit.system.disk import write_json, writing
+from kit.system.errors import KitError, problem
 
 
 def text(path: Path, content: str) -> Path:

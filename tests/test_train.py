@@ -12,21 +12,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_photo, make_data, small
+from conftest import draw_photo, everywhere, make_data, small
 
-from kit.checkpoint import load, load_state, read_card
-from kit.data import train_images
-from kit.errors import KitError
-from kit.folds import plan_folds
-from kit.metrics import score
-from kit.pixels import Photos, batches_of, make_loader
-from kit.predict import predict
+import kit.data.photos
+import kit.models.checkpoint
+import kit.results.probs
+import kit.results.run
+import kit.scoring.metrics
+import kit.system.profiler
+import kit.system.threads
+import kit.training.resume
+import kit.training.trackers
+from kit.competitions.mask_sample import draw_sample
+from kit.data.folder import train_images
+from kit.data.loader import Photos, batches_of, make_loader
+from kit.data.plan import read_plan
+from kit.data.planning import plan_folds
+from kit.inference.predict import predict
+from kit.inference.views import make_views
+from kit.models.checkpoint import load, read_card
 from kit.recipe import load_recipe, shipped_recipe
-from kit.sample import draw_sample
-from kit.tables import Fold, locked, oof_key, read_metrics, read_plan, read_probs
-from kit.train import chosen_folds, main, train, train_fold
-from kit.versions import versions
-from kit.views import make_views
+from kit.results.probs import read_probs
+from kit.results.run import Fold, oof_key, read_metrics
+from kit.scoring.metrics import score
+from kit.system.errors import KitError
+from kit.system.locks import locked
+from kit.system.versions import versions
+from kit.train import main
+from kit.training.fold import train_fold
+from kit.training.resume import load_state
+from kit.training.run import chosen_folds, train
 
 RECIPE = """from dataclasses import replace
 
@@ -82,7 +97,7 @@ def test_training_learns(tmp_path):
     """Photos whose class stands in their colours are learned: the loop does what it should."""
     from PIL import Image
 
-    from kit.labels import SHOTS
+    from kit.competitions.mask import SHOTS
     people = [(f"{i:06d}", ("male", "female")[i % 2], (20, 40, 60)[i // 2 % 3]) for i in range(24)]
     data = make_data(tmp_path / "data", people)
     for ident, gender, age in people:
@@ -242,7 +257,7 @@ def test_a_stop_ends_the_waiting_for_photos(killable, tmp_path):
 
 
 def test_a_second_stop_ends_at_once(world, tmp_path, monkeypatch):
-    from kit.learn import Learner
+    from kit.training.learner import Learner
     monkeypatch.setattr(Learner, "step", lambda *_: [signal.raise_signal(signal.SIGTERM) for _ in range(2)])
     with pytest.raises(KeyboardInterrupt):
         train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
@@ -263,14 +278,13 @@ def test_a_run_whose_process_alone_was_killed_goes_on_at_once(killable, tmp_path
 
 
 def test_a_cache_that_is_deleted_meanwhile_ends_no_training(world, tmp_path, monkeypatch, capsys):
-    import kit.learn
-    real = kit.learn.Learner.step
+    real = kit.training.learner.Learner.step
 
     def step(*args):
         for path in (tmp_path / "pixels").glob("*.npy"):
             path.unlink()
         return real(*args)
-    monkeypatch.setattr(kit.learn.Learner, "step", step)
+    everywhere(monkeypatch, kit.system.profiler, "step", step)
     train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
     assert "photos are decoded instead" in capsys.readouterr().err
     assert_same_run(*(Fold(runs / "small" / "fold0") for runs in (tmp_path, world.runs)))
@@ -285,8 +299,6 @@ def test_resume_asks_for_something_to_resume(killable, tmp_path, fails):
 @pytest.mark.parametrize("stop", range(1, 13))
 def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path, monkeypatch, stop):
     """The n-th file is not written and the process ends there; the next start makes the same run of it."""
-    import kit.checkpoint
-    import kit.train
     count = [0]
 
     class Killed(BaseException):
@@ -301,9 +313,9 @@ def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path,
         return write
     recipe = small(epochs=3)
     with monkeypatch.context() as patch:
-        for module, name in ((kit.checkpoint, "save"), (kit.checkpoint, "save_state"), (kit.train, "write_probs"),
-                             (kit.train, "write_metrics")):
-            patch.setattr(module, name, dying(getattr(module, name)))
+        for module, name in ((kit.models.checkpoint, "save"), (kit.training.resume, "save_state"),
+                             (kit.results.probs, "write_probs"), (kit.results.run, "write_metrics")):
+            everywhere(patch, module, name, dying(getattr(module, name)))
         try:
             train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
         except Killed:
@@ -378,10 +390,9 @@ def test_lost_and_damaged_files_of_a_finished_fold(world, tmp_path, capsys):
 
 
 def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monkeypatch):
-    import kit.train
     recipe = small(epochs=4, name="going", select="best")
     files = Fold(tmp_path / "going" / "fold0")
-    real = kit.train.write_metrics
+    real = kit.results.run.write_metrics
 
     def stop_after_three(path, rows):
         real(path, rows)
@@ -390,8 +401,8 @@ def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monk
     with monkeypatch.context() as patch:
         # The first epoch is the best.
         scores = iter([0.9, 0.1, 0.1, 0.1])
-        patch.setattr(kit.train, "score", lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(scores)))
-        patch.setattr(kit.train, "write_metrics", stop_after_three)
+        everywhere(patch, kit.scoring.metrics, "score", lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(scores)))
+        everywhere(patch, kit.results.run, "write_metrics", stop_after_three)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
     content = files.best.read_bytes()
@@ -443,12 +454,11 @@ def test_force_deletes_nothing_before_all_is_well(world, tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_before(world, tmp_path, monkeypatch, after):
-    import kit.checkpoint
 
     class Killed(BaseException):
         pass
 
-    plain = kit.checkpoint.save_state
+    plain = kit.training.resume.save_state
 
     def dies(path, state, before):
         def then():
@@ -461,7 +471,7 @@ def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_b
     train(old, world.plan, world.data, [0], tmp_path, "cpu", 0, keep_epochs=2)
     train(new, world.plan, world.data, [0], tmp_path / "undisturbed", "cpu", 0, keep_epochs=2)
     with monkeypatch.context() as patch:
-        patch.setattr(kit.checkpoint, "save_state", dies)
+        everywhere(patch, kit.training.resume, "save_state", dies)
         with pytest.raises(Killed):
             train(new, world.plan, world.data, [0], tmp_path, "cpu", 0, force=True, keep_epochs=2)
     train(new, world.plan, world.data, [0], tmp_path, "cpu", 0, keep_epochs=2)
@@ -478,16 +488,15 @@ def test_idle_settings_and_the_weight_decay_are_said(world, tmp_path, capsys):
 
 
 def test_what_goes_on_keeps_its_threads_and_says_other_versions(world, tmp_path, monkeypatch, capsys):
-    import kit.checkpoint
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(kit.device, "_THREADS", 4)
-    plain, before = kit.checkpoint.save_state, torch.get_num_threads()
+    everywhere(monkeypatch, kit.system.threads, "_THREADS", 4)
+    plain, before = kit.training.resume.save_state, torch.get_num_threads()
 
     def saved(path, state, *_):
         plain(path, state | {"threads": 3, "versions": state["versions"] | {"timm": "0.1.2", "albumentations": ""}})
         raise KeyboardInterrupt
     with monkeypatch.context() as patch:
-        patch.setattr(kit.checkpoint, "save_state", saved)
+        everywhere(patch, kit.training.resume, "save_state", saved)
         with pytest.raises(KeyboardInterrupt):
             train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
     capsys.readouterr()
@@ -528,10 +537,9 @@ BEST = {"select": "best"}
 
 def scripted(monkeypatch, scores, losses=None):
     """Let the epochs score so, whatever they predict."""
-    import kit.train
     f1, loss = iter(scores), iter(losses or [1.0] * 99)
-    monkeypatch.setattr(kit.train, "score", lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(f1)))
-    monkeypatch.setattr(kit.train, "log_loss", lambda probs, truth: next(loss))
+    everywhere(monkeypatch, kit.scoring.metrics, "score", lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(f1)))
+    everywhere(monkeypatch, kit.scoring.metrics, "log_loss", lambda probs, truth: next(loss))
 
 
 @pytest.mark.parametrize("changes, scores, losses, epochs, kept", [
@@ -590,7 +598,6 @@ def test_training_labels_and_dropped_ages_leave_validation_alone(world, tmp_path
 # ------------------------------------------------------------ a first try
 
 def test_a_trial_is_a_run_of_its_own(killable, tmp_path, capsys, fails):
-    import kit.ensemble
     arguments = [str(a) for a in [*killable.command[3:], "--runs", tmp_path]]
     assert main([*arguments, "--limit", "10", "--fold", "all"]) == 0
     out = capsys.readouterr().out
@@ -648,17 +655,16 @@ def drawn(tmp_path_factory):
 
 @pytest.mark.parametrize("path", sorted(shipped_recipe("tiny").parent.glob("*.py")), ids=lambda p: p.stem)
 def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeypatch, path):
-    import kit.train
     data, plan = drawn
     recipe = dataclasses.replace(load_recipe(path), pretrained=False, size=(64, 48), epochs=2, warmup=0.0, batch_size=3)
-    name, real = f"{recipe.name}-limit6", kit.train.write_metrics
+    name, real = f"{recipe.name}-limit6", kit.results.run.write_metrics
     files = Fold(tmp_path / name / "fold0")
 
     def stop_after_one(path, rows):
         real(path, rows)
         raise KeyboardInterrupt
     with monkeypatch.context() as patch:
-        patch.setattr(kit.train, "write_metrics", stop_after_one)
+        everywhere(patch, kit.results.run, "write_metrics", stop_after_one)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, plan, data, [0], tmp_path, "cpu", 0, limit=6)
     assert len(load_state(files.last)["rows"]) == 1
@@ -675,10 +681,9 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
 # ------------------------------------------------------------ the cache
 
 def test_a_run_with_the_cache_equals_one_without(data, tmp_path, monkeypatch):
-    import kit.pixels
     plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3, audit=False)
-    count, real = [0], kit.pixels.decode
-    monkeypatch.setattr(kit.pixels, "decode", lambda *a, **o: (count.__setitem__(0, count[0] + 1), real(*a, **o))[1])
+    count, real = [0], kit.data.photos.decode
+    everywhere(monkeypatch, kit.data.photos, "decode", lambda *a, **o: (count.__setitem__(0, count[0] + 1), real(*a, **o))[1])
     train(small(), plan, data, [0, 1], tmp_path / "with", "cpu", 0)
     assert count[0] == len(plan.photos)  # every photo once, for both folds and all epochs
     train(small(), plan, data, [0, 1], tmp_path / "without", "cpu", 0, cache=False)
@@ -732,8 +737,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_its_photos(world, tmp_path)
 
 
 def test_a_batch_too_large_for_the_memory_names_one_that_fits(world, tmp_path, monkeypatch):
-    import kit.train
-    from kit.learn import Learner
+    from kit.training.learner import Learner
     real = Learner.step
 
     def step(learner, batches, rate, seed):
@@ -746,9 +750,9 @@ def test_a_batch_too_large_for_the_memory_names_one_that_fits(world, tmp_path, m
     with pytest.raises(KitError, match="no smaller one fits"):
         train(small(batch_size=5), world.plan, world.data, [0], tmp_path, "cpu", 0)
     with pytest.raises(KitError, match="3 fits: set batch_size=3, accumulate=5, for steps of about as many photos"):
-        kit.train.dry_run(small(batch_size=13), world.plan, world.data, [0], tmp_path, "cpu")
+        kit.training.estimate.dry_run(small(batch_size=13), world.plan, world.data, [0], tmp_path, "cpu")
     with pytest.raises(KitError, match="3 fits: set batch_size=3$"):
-        kit.train.dry_run(small(batch_size=12, loss="f1"), world.plan, world.data, [0], tmp_path, "cpu")
+        kit.training.estimate.dry_run(small(batch_size=12, loss="f1"), world.plan, world.data, [0], tmp_path, "cpu")
 
 
 def test_a_loader_process_that_is_killed_is_one_line(killable, tmp_path):
@@ -769,15 +773,14 @@ def test_a_loader_process_that_is_killed_is_one_line(killable, tmp_path):
 
 def test_tensorboard_has_every_epoch_once_whatever_interrupted_it(world, tmp_path, monkeypatch):
     pytest.importorskip("tensorboard")
-    import kit.train
-    recipe, real = small(epochs=3), kit.train.write_metrics
+    recipe, real = small(epochs=3), kit.results.run.write_metrics
 
     def stop_after_two(path, rows):
         real(path, rows)
         if len(rows) == 2:
             raise KeyboardInterrupt
     with monkeypatch.context() as patch:
-        patch.setattr(kit.train, "write_metrics", stop_after_two)
+        everywhere(patch, kit.results.run, "write_metrics", stop_after_two)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
     train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
@@ -808,7 +811,6 @@ def test_wandb_offline(killable, tmp_path):
 
 
 def test_a_tracker_that_fails_costs_no_training(world, tmp_path, monkeypatch, capsys):
-    import kit.track
 
     class Broken:
         def __init__(self, *args):
@@ -818,7 +820,7 @@ def test_a_tracker_that_fails_costs_no_training(world, tmp_path, monkeypatch, ca
             raise OSError("no space left")
 
         close = None
-    monkeypatch.setattr(kit.track, "_TensorBoard", Broken)
+    everywhere(monkeypatch, kit.training.trackers, "_TensorBoard", Broken)
     train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
     err = capsys.readouterr().err
     assert err.count("gave up (OSError: no space left); the training goes on") == 1

@@ -1,0 +1,70 @@
+"""The speed of planning folds, and of the leak audit's search."""
+
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kit.benchmarks.synthetic import drawn_photos
+from kit.benchmarks.timing import Result, Table
+from kit.data.features import CODE_BITS
+from kit.data.leaks import candidates
+from kit.data.plan import write_plan
+from kit.data.split import assign_folds, imbalance
+from kit.system.console import Progress
+from kit.system.errors import KitError
+
+
+def bench_folds(people: int) -> Table:
+    """Seconds of each stage of planning 5 folds for a drawn table, without photos, and the process's peak memory."""
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, work: Callable[[], Result]) -> Result:
+        started = time.perf_counter()
+        result = work()
+        seconds[name] = time.perf_counter() - started
+        return result
+
+    photos = drawn_photos(people)
+    photos["fold"] = timed("assign folds", lambda: assign_folds(photos, 5, 42))
+    unbalanced = timed("check the balance", lambda: imbalance(photos))
+    with tempfile.TemporaryDirectory() as folder:
+        ordered = timed("sort", lambda: photos.sort_values("image", ignore_index=True))
+        timed("write and read back", lambda: write_plan(Path(folder) / "folds.csv", ordered, {}))
+    if unbalanced:
+        raise KitError(f"the plan is not balanced: {unbalanced[0]}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Table(f"Planning {len(photos):,} photos of {people:,} people", ["stage", "seconds"],
+                 [[name, f"{value:.2f}"] for name, value in (seconds | {"all": sum(seconds.values())}).items()],
+                 f"peak memory {peak:,.0f} MB", {"seconds": seconds, "peak_MB": peak})
+
+
+def bench_audit(people: int) -> Table:
+    """Seconds and memory of the leak audit's search among drawn codes of seven photos a person, a tenth of them copies.
+
+    A bit of a code is 1 with a probability of .77: so two people share a code as often as two real portraits do. A person's
+    photos have half of their 90 codes in common; a copy keeps 8.
+    """
+    rng = np.random.default_rng(0)
+    codes = np.empty((people, 7, 90), np.uint64)
+    with Progress("drawing codes", people, "people") as progress:
+        for own in codes:
+            bits = rng.random((8 * 45, CODE_BITS), np.float32) < 0.77
+            unsure = rng.integers(6, CODE_BITS, len(bits), np.uint64) << np.uint64(CODE_BITS)
+            drawn = bits @ (1 << np.arange(CODE_BITS, dtype=np.uint64)) | unsure
+            own[:, :45], own[:, 45:] = drawn[:45], drawn[45:].reshape(7, 45)
+            progress.advance()
+    copies = [(a, a + people // 2) for a in range(people // 10)]
+    for a, b in copies:
+        codes[b, 0, :8] = codes[a, 0, -8:]
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.perf_counter()
+    found = candidates(codes.ravel(), np.repeat(np.arange(people, dtype=np.int32), 7 * 90), people)
+    seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    share = len(set(copies) & set(found)) / len(copies)
+    return Table(f"The leak audit's search among {7 * people:,} photos of {people:,} people", ["what", "found"],
+                 [["copies", f"{share:.1%}"], ["other pairs", str(len(set(found) - set(copies)))], ["seconds", f"{seconds:.1f}"]],
+                 f"peak memory {peak:,.0f} MB, {before:,.0f} of them before the search",
+                 {"seconds": seconds, "peak_MB": peak, "copies": share, "candidates": len(found)})

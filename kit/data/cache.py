@@ -1,0 +1,133 @@
+"""The pixel cache: one memory-mapped uint8 file per data and geometry.
+
+Photos are decoded, cropped and resized once, for all folds, recipes, workers and processes. Augmentation starts from it.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kit.data.photos import Geometry, decode, fit
+from kit.system.console import Progress, say, warn
+from kit.system.disk import text_hash, writing
+from kit.system.errors import KitError, problem
+from kit.system.locks import locked
+from kit.system.threads import cores
+from kit.system.versions import PIXELS_VERSION
+
+# What the disk keeps free beside the cache: room for checkpoints.
+_FREE_BYTES = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A file of photos after `fit` to `size`: uint8 (photos, height, width, 3) in .npy format, row r the photo `images[r]`."""
+
+    path: Path
+    images: tuple[str, ...]
+    size: tuple[int, int]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the file is there with all its rows."""
+        try:
+            return self.path.exists() and self.open() is not None
+        except (KitError, OSError):
+            return False
+
+    def rows(self, images: Sequence[str]) -> np.ndarray:
+        """The row of each of `images`, which must be in the cache."""
+        return pd.Index(self.images).get_indexer(pd.Index(images))
+
+    def open(self) -> np.ndarray:
+        """The rows, mapped into memory and read-only; processes that open it share its pages."""
+        try:
+            array: np.ndarray = np.load(self.path, mmap_mode="r")
+            if array.shape != (len(self.images), *self.size, 3) or array.dtype != np.uint8:
+                raise ValueError(f"it holds {array.dtype} {array.shape}")
+        except Exception as error:  # numpy has its own for each kind of damage
+            raise problem(self.path, f"the pixel cache cannot be read ({type(error).__name__})") from error
+        return array
+
+
+def cached(folder: Path, root: Path, images: Sequence[str], geometry: Geometry, build: bool = True) -> Cache | None:
+    """The pixel cache of photos under a geometry, in `folder`; it is built where it is not there.
+
+    Its name holds a hash over each photo's name, size and times, so that a changed photo makes another cache, and never a
+    stale one. Caches of the same geometry and other photos are removed. None if the disk has no room, which is said, or if
+    it is not there and `build` is false. Raises `KitError` for a photo that cannot be read, or that changes meanwhile.
+    """
+    height, width = geometry.size
+    stamp = _stamp(root, images)
+    prefix = f"{geometry.crop[0]}x{geometry.crop[1]}-{height}x{width}-"
+    path = folder / f"{prefix}{stamp[:16]}.npy"
+    cache = Cache(path, tuple(images), geometry.size)
+    if cache.whole:
+        return cache
+    if not build:
+        return None
+    need = len(images) * height * width * 3
+    try:
+        with locked(folder, "another process is building the pixel cache; waiting for it"):
+            if cache.whole:
+                return cache
+            if path.exists():
+                warn(f"{path} is damaged; making it again")
+            for stale in folder.glob(f"{prefix}*.npy"):
+                stale.unlink()  # a process that has it open keeps its pages
+            if shutil.disk_usage(folder).free < need + _FREE_BYTES:
+                warn(f"{folder}: too little free disk for the pixel cache ({need / 1e9:.1f} GB, and 2 GB for checkpoints): "
+                     "photos are decoded in every epoch")
+                return None
+            _build(path, root, images, geometry)
+            if _stamp(root, images) != stamp:
+                path.unlink()
+                raise problem(root, "photos were changed while they were read", remedy="start again when nothing writes there")
+    except OSError as error:
+        warn(f"{path}: the pixel cache cannot be written ({error.strerror or error}): photos are decoded in every epoch")
+        return None
+    say(f"{path}: pixel cache of {len(images):,} photos, {need / 1e9:.2f} GB, shared by all folds and recipes of this geometry")
+    return cache
+
+
+def _stamp(root: Path, images: Sequence[str]) -> str:
+    """A hash over photos' names, sizes and times: the time of change, too, which a copy back with old dates cannot keep."""
+    def line(image: str) -> str:
+        try:
+            stat = os.stat(root / image)
+        except OSError as error:
+            raise problem(root / image, f"cannot be read: {error.strerror or error}", remedy="unpack the data again") from error
+        return f"{image}\t{stat.st_size}\t{stat.st_mtime_ns}\t{stat.st_ctime_ns}\n"
+    return text_hash(f"{PIXELS_VERSION}\n" + "".join(map(line, images)))
+
+
+def _build(path: Path, root: Path, images: Sequence[str], geometry: Geometry) -> None:
+    """Write the cache file; an `OSError` is one of writing."""
+    def load(image: str) -> bytes:
+        return fit(decode(root / image)[0], geometry).tobytes()
+
+    unreadable = False
+    try:
+        with writing(path, force=True) as temporary, ThreadPoolExecutor(cores()) as pool, \
+                Progress("pixel cache", len(images)) as progress, open(temporary, "wb") as file:
+            # Plain writes and not a map: on a full disk, writing to mapped memory would kill the process.
+            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False,
+                                                        "shape": (len(images), *geometry.size, 3)})
+            for start in range(0, len(images), 256):  # not all at once: results wait in memory
+                try:
+                    pixels = list(pool.map(load, images[start:start + 256]))
+                except KitError:
+                    unreadable = True
+                    raise
+                file.write(b"".join(pixels))
+                progress.advance(len(pixels))
+    except KitError as error:
+        if not unreadable and isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None
+        raise

@@ -1,0 +1,127 @@
+"""Photos as arrays: decoding, cropping and resizing, augmenting."""
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from kit.system.console import Progress
+from kit.system.errors import KitError, problem
+
+Result = TypeVar("Result")
+
+
+# What PIL may open: its other formats are none of photos, and some, such as EPS, start a program.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+
+
+# The size of the competition's photos, (height, width): the frame in which a recipe's crop is given.
+FRAME = (512, 384)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What a network sees of a photo: the centre `crop` (height, width) in the frame of 512 x 384, then `size`.
+
+    A photo of another size is cropped in proportion, so that the field of view is the same.
+    """
+
+    crop: tuple[int, int]
+    size: tuple[int, int]
+
+
+def read_bytes(path: Path) -> bytes:
+    """A photo's file; raises `KitError` where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise problem(path, f"cannot be read: {error.strerror or error}", remedy="unpack the data again") from error
+
+
+def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
+    """A photo as RGB uint8 (height, width, 3), upright, and the file's bytes; grey and CMYK photos are converted.
+
+    What is transparent is laid on white, as a page shows it: the colours beneath may be anything.
+    PIL and not OpenCV: OpenCV returns a truncated JPEG half grey with no error. With `least`, a JPEG may come
+    at a fraction of its size, no side under `least` pixels, in a third of the time.
+    """
+    content = read_bytes(path)
+    if not content:
+        raise problem(path, "is an empty file", remedy="unpack the data again")
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as file:
+            if least is not None:
+                file.draft(None, (least, least))
+            image = ImageOps.exif_transpose(file)
+            if image.mode in ("I", "F"):
+                raise ValueError(f"pixels of mode {image.mode} have no known white")
+            if image.mode.startswith("I;16"):  # PIL itself would clip 16 bits at 255
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            return np.asarray(image.convert("RGB")), content
+    except UnidentifiedImageError as error:
+        raise problem(path, f"is no image ({', '.join(FORMATS)})", remedy="unpack the data again") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise problem(path, f"is a damaged image ({error})", remedy="unpack the data again") from error
+
+
+def for_each_photo(root: Path, images: Sequence[str], read: Callable[[Path], Result], what: str,
+                   remedy: str = "unpack the data again") -> list[Result]:
+    """What `read` makes of each photo below `root`, in order, in threads; `what` is said of the progress.
+
+    Raises `KitError` for photos that it raises one for, once all have been read: with their number and the first of them.
+    """
+    def one(image: str) -> Result | KitError:
+        try:
+            return read(root / image)
+        except KitError as error:
+            return error
+
+    found: list[Result] = []
+    bad = []
+    with Progress(what, len(images)) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for result in pool.map(one, images):
+            progress.advance()
+            if isinstance(result, KitError):
+                bad.append(str(result).removeprefix(f"{root}{os.sep}").partition(";")[0])
+            else:
+                found.append(result)
+    if bad:
+        raise problem(root, "photos that cannot be used", bad, remedy)
+    return found
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """The width and height of a photo as its file's header says it, upright, without decoding it; `path` can be decoded."""
+    with Image.open(path) as file:
+        turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        return (file.height, file.width) if turned else file.size
+
+
+def fit(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Crop and resize an RGB uint8 photo (H, W, 3) to `geometry.size`: uint8 (height, width, 3)."""
+    height, width = photo.shape[:2]
+    h = max(1, round(geometry.crop[0] * height / FRAME[0]))
+    w = max(1, round(geometry.crop[1] * width / FRAME[1]))
+    top, left = (height - h) // 2, (width - w) // 2
+    crop = photo[top:top + h, left:left + w]
+    shrink = geometry.size[0] <= h and geometry.size[1] <= w
+    return cv2.resize(crop, geometry.size[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+
+
+def augmented(transform: Any, photo: np.ndarray) -> np.ndarray:
+    """A photo (height, width, 3) uint8 after an albumentations transform, which must give the same size and type."""
+    changed = transform(image=photo.copy())["image"]  # a copy: a transform may write into its input, which may be kept
+    if not isinstance(changed, np.ndarray) or changed.dtype != np.uint8 or changed.shape != photo.shape:
+        raise KitError("augment must give a uint8 photo of the size it gets: cropping, resizing, normalising and making tensors "
+                       "are the kit's, so that training and inference cannot differ")
+    return changed  # type: ignore[no-any-return]

@@ -1,0 +1,118 @@
+"""Checkpoints: pickle-free, atomic, and self-describing, so that inference needs nothing else."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
+
+from kit import __version__
+from kit.competitions.mask import CLASS_NAMES
+from kit.data.photos import Geometry
+from kit.models.network import Network, count_parameters
+from kit.recipe import Recipe, chosen_on_fold
+from kit.system.disk import writing
+from kit.system.errors import problem
+from kit.system.versions import check_pixels, versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a checkpoint says of itself, in its metadata.
+
+    `crop` and `size` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is the hash of `folds.csv`;
+    `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch` (from 1) on the whole fold. `select` says how the
+    epoch was chosen (`best`: on that same fold, which flatters the score), `averaged` whether the weights are an EMA's.
+    `parameters` is the number of weights. `limit` is the number of photos of a trial, 0 for a true run. `versions` are those of
+    `kit.versions` that it was trained with.
+    """
+
+    model: str
+    crop: tuple[int, int]
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    recipe: dict[str, Any]
+    fold: int
+    plan: str
+    epoch: int
+    score: float
+    kit: str
+    head: str
+    cosine: bool
+    parameters: int
+    select: str
+    averaged: bool
+    limit: int
+    versions: dict[str, str]
+
+    @property
+    def chosen_on_fold(self) -> bool:
+        """As `kit.recipe.chosen_on_fold` says, for this epoch."""
+        return chosen_on_fold(self.select, self.recipe["patience"])
+
+    @property
+    def geometry(self) -> Geometry:
+        """The crop and size of the photos the network was trained on."""
+        return Geometry(self.crop, self.size)
+
+
+def make_card(recipe: Recipe, network: Network, fold: int, plan: str, epoch: int, score: float, limit: int = 0) -> Card:
+    """The card of a network that a recipe has trained."""
+    return Card(model=recipe.model, crop=recipe.crop, size=recipe.size, mean=network.statistics[0], std=network.statistics[1],
+                classes=CLASS_NAMES, recipe=recipe.describe(), fold=fold, plan=plan, epoch=epoch, score=score, kit=__version__,
+                head=recipe.head, cosine=recipe.loss == "ldam", parameters=count_parameters(network), select=recipe.select,
+                averaged=recipe.ema > 0, limit=limit, versions=dict(versions()))
+
+
+def save(path: Path, network: Network, card: Card) -> None:
+    """Write a network's weights with their card, in place of the file before it."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.body.state_dict().items()}
+    with writing(path, force=True) as temporary:
+        # One key: safetensors writes several in a random order, and equal checkpoints should be equal bytes.
+        # As bytes, and not by its own writer, so that a full disk is an OSError with a reason.
+        temporary.write_bytes(serialize(weights, metadata={"kit": json.dumps(dataclasses.asdict(card))}))
+
+
+def read_card(path: Path) -> Card:
+    """Read what a checkpoint says of itself; raises `KitError` for a file that is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            content = json.loads((file.metadata() or {})["kit"])
+        content = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+        card = Card(**content)
+        _check_versions(card.versions)
+        if not {"name", "epochs", "patience"} <= card.recipe.keys():
+            raise ValueError("its recipe is damaged")
+    except OSError as error:
+        raise problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path") from error
+    except Exception as error:  # damaged, or a safetensors file of something else
+        raise problem(path, f"is no checkpoint of the kit ({type(error).__name__}: {str(error)[:120]})",
+                      remedy="train the fold again with --force") from error
+    if card.classes != CLASS_NAMES:
+        raise problem(path, f"predicts other classes ({', '.join(card.classes)[:60]}...)", remedy="train it with this kit")
+    check_pixels(path, card.versions)
+    return card
+
+
+def _check_versions(versions: Any) -> None:
+    if not (isinstance(versions, dict) and all(isinstance(version, str) for version in versions.values())):
+        raise ValueError("its versions are damaged")
+
+
+def load(path: Path, device: str | torch.device = "cpu") -> Network:
+    """The network of a checkpoint, in evaluation mode."""
+    card = read_card(path)
+    network = Network(card.model, card.geometry, card.head, card.cosine, card.mean, card.std)
+    try:
+        network.body.load_state_dict(load_file(path))
+    except Exception as error:
+        raise problem(path, f"holds weights that do not fit {card.model} ({str(error)[:120]})",
+                      remedy="train the fold again with --force") from error
+    return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,53 @@
+"""What a CPU is slow at in bf16, and how a network goes round it."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kit.models.network import Network
+
+try:
+    from timm.models._efficientnet_blocks import SqueezeExcite
+except ImportError:  # timm's own affair: where it has moved, its networks run as they are, more slowly in bf16 on a CPU
+    class SqueezeExcite(nn.Module):  # type: ignore[no-redef]
+        """None of a network's modules."""
+
+
+class _Squeeze(SqueezeExcite):  # type: ignore[misc]
+    """timm's squeeze and excitation, whose mean over a photo torch takes at a tenth of the speed in bf16 on a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, height, width) -> the same, each channel scaled."""
+        mean = functional.avg_pool2d(x, x.shape[2:])
+        return x * self.gate(self.conv_expand(self.act1(self.conv_reduce(mean))))
+
+
+class _Depthwise(nn.Conv2d):
+    """A depthwise convolution in fp32 within mixed precision: in bf16 a CPU takes 3 to 10 times as long for its backward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What it does to (N, C, height, width), in the type of its input."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float()).to(x.dtype)
+
+
+def ease_training(network: nn.Module) -> None:
+    """Have a network that is trained in bf16 on a CPU go round what is slow there; its weights and their names stay."""
+    for module in network.modules():
+        if type(module) is nn.Conv2d and module.groups == module.in_channels > 1:
+            module.__class__ = _Depthwise
+        elif type(module) is SqueezeExcite:
+            module.__class__ = _Squeeze
+
+
+def _copied(network: Network) -> Network:
+    """A copy of a network for inference, as it was before `ease_training`."""
+    copied = copy.deepcopy(network)
+    for module in copied.modules():
+        if type(module) is _Depthwise:
+            module.__class__ = nn.Conv2d  # type: ignore[assignment]
+        elif type(module) is _Squeeze:
+            module.__class__ = SqueezeExcite  # type: ignore[assignment]
+    return copied

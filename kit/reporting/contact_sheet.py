@@ -1,0 +1,55 @@
+"""Photos for a person to look at: thumbnails, and contact sheets with captions."""
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from kit.data.photos import decode, for_each_photo
+
+WIDTH: Final = 150
+
+
+_GAP, _LINE = 6, 13
+
+
+_WHITE, _DARK = (255, 255, 255), (40, 40, 40)
+
+
+def thumbnail(path: Path, width: int = WIDTH) -> "Image.Image":
+    """A photo at `width` pixels and the height of the competition's frame; one of another shape has its middle cut out."""
+    photo = Image.fromarray(decode(path, least=2 * width)[0])
+    return ImageOps.fit(photo, (width, width * 4 // 3), Image.Resampling.LANCZOS)
+
+
+def thumbnails(root: Path, images: Sequence[str], width: int = WIDTH) -> "list[Image.Image]":
+    """The thumbnails of photos below `root`, in order."""
+    return for_each_photo(root, images, lambda path: thumbnail(path, width), "photos to look at")
+
+
+def contact_sheet(photos: "Sequence[Image.Image]", captions: Sequence[Sequence[str]], columns: int) -> "Image.Image":
+    """Thumbnails of one size in rows of so many `columns`, each above the lines of its caption, cut at its width."""
+    columns = min(columns, len(photos))
+    width, height = photos[0].size
+    lines = max((len(caption) for caption in captions), default=0)
+    across, down = width + _GAP, height + _GAP + lines * _LINE
+    sheet = Image.new("RGB", (columns * across + _GAP, -(-len(photos) // columns) * down + _GAP), _WHITE)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=11)
+    for i, (photo, caption) in enumerate(zip(photos, captions)):
+        x, y = _GAP + i % columns * across, _GAP + i // columns * down
+        sheet.paste(photo, (x, y))
+        for n, text in enumerate(caption):
+            while text and draw.textlength(text, font) > width:
+                text = text[:-2] + "…" if len(text) > 2 else ""
+            draw.text((x, y + height + 1 + n * _LINE), text, _DARK, font)
+    return sheet
+
+
+def data_uri(image: "Image.Image") -> str:
+    """An image as a `data:` address, which a page holds within itself."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=82, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,93 @@
+"""A fold of a run: which files it has, and what its probabilities are keyed by."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from kit.data.plan import Plan
+from kit.system.disk import file_hash, writing
+from kit.system.errors import problem
+from kit.system.table import _read_csv
+
+METRIC_COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_acc", "val_f1_macro", "val_f1_mask", "val_f1_gender",
+                  "val_f1_age", "time_data", "time_step")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a run: where it lies and which files it has."""
+
+    folder: Path
+
+    @property
+    def best(self) -> Path:
+        """The best epoch's checkpoint."""
+        return self.folder / "best.safetensors"
+
+    @property
+    def oof(self) -> Path:
+        """The out-of-fold probabilities of `best`."""
+        return self.folder / "oof.npz"
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics, a row an epoch."""
+        return self.folder / "metrics.csv"
+
+    def epoch(self, number: int) -> Path:
+        """The checkpoint of one epoch, where the last ones are kept."""
+        return self.folder / f"epoch{number:04d}.safetensors"
+
+    @property
+    def epochs(self) -> list[Path]:
+        """The checkpoints of epochs that are there."""
+        return sorted(self.folder.glob("epoch*.safetensors"))
+
+    @property
+    def last(self) -> Path:
+        """What training continues from; gone once the fold is finished."""
+        return self.folder / "last.pt"
+
+    @property
+    def bad_batch(self) -> Path:
+        """The photos of a batch whose loss was not finite."""
+        return self.folder / "bad_batch.txt"
+
+
+def oof_key(best: Path, plan: Plan, fold: int, precision: str) -> str:
+    """What out-of-fold probabilities are keyed by: their checkpoint, the fold of the plan, and the precision they ran in."""
+    return json.dumps({"checkpoint": file_hash(best), "plan": plan.hash, "fold": fold, "view": "plain", "precision": precision})
+
+
+def oof_precision(key: str, best: Path, plan: Plan, fold: int) -> str | None:
+    """The precision that out-of-fold probabilities of a `key` ran in; None if they are of another checkpoint, plan or fold."""
+    try:
+        precision = str(json.loads(key)["precision"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return precision if key == oof_key(best, plan, fold, precision) else None
+
+
+def write_metrics(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write a run's `metrics.csv`, a row an epoch, in place of the one before it."""
+    with writing(path, force=True) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a run's `metrics.csv` as numbers; none where there is no file."""
+    if not path.exists():
+        return []
+    table = _read_csv(path, METRIC_COLUMNS)
+    try:
+        return [{str(k): float(v) for k, v in row.items()} for row in table.to_dict(orient="records")]
+    except ValueError as error:
+        raise problem(path, f"is no metrics file ({error})", remedy="train the fold again with --force") from error
+
+
+FOLD_FOLDER: Final = re.compile(r"fold\d+")  # a fold's folder in a run

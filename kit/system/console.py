@@ -1,0 +1,135 @@
+"""What a person sees: plain lines, tables, and progress with an ETA."""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+# Piped output has no width of its own; 120 columns keep the widest table whole.
+_PIPED_WIDTH = 120
+
+
+_LOG_SECONDS = 20.0
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """The reader (head, a pager) has left: go on in silence. rich would exit, and end a training with it."""
+        _silence()
+
+
+def _reader_left() -> bool:
+    """Whether it is standard output whose reader has gone, and not some other pipe of the program."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _silence() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _console(stderr: bool = False) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    # A stream may be closed (None). No emoji: a path may hold `:star:`.
+    return _Console(stderr=stderr, highlight=False, emoji=False, width=None if stream and stream.isatty() else _PIPED_WIDTH)
+
+
+def say(text: str = "", style: str | None = None) -> None:
+    """Print one line to standard output, as it is (no markup, no wrapping)."""
+    _console().print(text, style=style, markup=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Print one `warning:` line to standard error."""
+    _console(stderr=True).print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], total: Sequence[object] = ()) -> None:
+    """Print a table at its full width: the first column to the left, the others (numbers) to the right, `total` as a last row."""
+    texts = [list(columns), *([str(cell) for cell in row] for row in rows), *([[str(cell) for cell in total]] if total else [])]
+    cells = [[cell_len(cell) for cell in row] for row in texts]  # a Korean letter is two wide
+    widths = [max(column) for column in zip(*cells)]
+    lines = []
+    for row, own in zip(texts, cells):
+        spaces = [" " * (width - used) for width, used in zip(widths, own)]
+        lines.append("  ".join([row[0] + spaces[0], *(space + cell for space, cell in zip(spaces[1:], row[1:]))]).rstrip())
+    say(title, style="bold")
+    say(lines[0], style="dim")
+    if len(lines) > 1 + bool(total):
+        say("\n".join(lines[1:len(lines) - bool(total)]))
+    if total:
+        say(lines[-1], style="bold")
+
+
+class Progress:
+    """Progress over `total` units: a rich bar with its ETA on a terminal, else a log line now and then.
+
+    It writes to standard error, so that standard output stays what a program may read.
+    """
+
+    def __init__(self, what: str, total: int, unit: str = "photos") -> None:
+        self.what, self.total, self.unit, self.done = what, total, unit, 0
+        self._note = ""
+        self._bar: Any = None
+
+    def __enter__(self) -> "Progress":
+        self._start = self._logged = time.monotonic()
+        console = _console(stderr=True)
+        if console.is_terminal:
+            self._bar = RichProgress(TextColumn("{task.description}"), BarColumn(bar_width=16), MofNCompleteColumn(),
+                                     TextColumn("{task.fields[rate]}"), TextColumn("ETA"), TimeRemainingColumn(compact=True),
+                                     TextColumn("{task.fields[note]}"), console=console, transient=True,
+                                     redirect_stdout=bool(sys.stdout) and sys.stdout.isatty())
+            self._bar.start()
+            self._task = self._bar.add_task(self.what, total=self.total, rate="", note="")
+        return self
+
+    def expect(self, total: int) -> None:
+        """Take another number of units as all there is to do."""
+        self.total = total
+        if self._bar is not None:
+            self._bar.update(self._task, total=total)
+
+    def advance(self, n: int = 1, note: str | None = None) -> None:
+        """Count `n` more units as done; `note` is shown behind the bar until the next one."""
+        self.done += n
+        self._note = self._note if note is None else note
+        now = time.monotonic()
+        rate = self.done / max(now - self._start, 1e-9)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, rate=f"{rate:,.0f} {self.unit}/s", note=self._note)
+        elif now - self._logged >= _LOG_SECONDS:
+            self._logged = now
+            eta = (self.total - self.done) / max(rate, 1e-9)
+            _console(stderr=True).print(f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {rate:,.0f}/s, ETA "
+                                        f"{duration(eta)} {self._note}".rstrip(), markup=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print one line to standard output, above the bar."""
+        if self._bar is None or not sys.stdout or not sys.stdout.isatty():
+            say(text)  # standard output is no terminal: a log, and the bar is elsewhere
+        else:
+            self._bar.console.print(text, markup=False, soft_wrap=True)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
