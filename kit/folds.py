@@ -2,8 +2,9 @@
 
     python -m kit.folds --data DIR
 
-writes `runs/folds.csv`, the one authority on training labels and split, which all recipes share, and `runs/folds.json`
-with what made it. The same data, seed and corrections give the same file on any machine.
+writes `runs/folds.csv`, the one authority on training labels and split, which all recipes share,
+and `runs/folds.json` with what made it. The same data, seed and corrections give the same file on
+any machine.
 """
 
 import shlex
@@ -24,19 +25,33 @@ _SHOWN = 10  # links and corrections printed; folds.json has all
 
 
 def show_plan(plan: Plan) -> None:
-    """Print a plan: photos per class and fold, people, and what the audit and the corrections did."""
+    """Print a plan: photos per class and fold, people, and what the audit and the
+    corrections did.
+    """
     counts = class_counts(plan.photos)
     people = plan.photos.drop_duplicates("person").groupby("fold").size()
-    show_table(f"Photos per class and fold, seed {plan.meta['seed']}", ["class", *(f"fold {f}" for f in range(plan.k)), "all"],
-               [[f"{c:2d} {CLASS_NAMES[c]}", *counts[:, c], counts[:, c].sum()] for c in range(NUM_CLASSES)],
-               ["people", *(people[f] for f in range(plan.k)), people.sum()])
+    show_table(
+        f"Photos per class and fold, seed {plan.meta['seed']}",
+        ["class", *(f"fold {f}" for f in range(plan.k)), "all"],
+        [
+            [f"{c:2d} {CLASS_NAMES[c]}", *counts[:, c], counts[:, c].sum()]
+            for c in range(NUM_CLASSES)
+        ],
+        ["people", *(people[f] for f in range(plan.k)), people.sum()],
+    )
     links = plan.meta["audit"]["links"]
     if not plan.meta["audit"]["done"]:
         say("leak audit: left out (--no-audit), so look-alike people may lie in different folds")
     elif not links:
-        say(f"leak audit: {len(plan.photos):,} photos read, none the same or near-identical under two people")
+        say(
+            f"leak audit: {len(plan.photos):,} photos read, none the same or near-identical under "
+            "two people"
+        )
     else:
-        say(f"leak audit: {len(links)} pairs of people share a photo or a near-identical one; each pair is kept in one fold")
+        say(
+            f"leak audit: {len(links)} pairs of people share a photo or a near-identical one; "
+            "each pair is kept in one fold"
+        )
         for link in links[:_SHOWN]:
             say(f"  {link['a']}  {link['b']}  {link['kind']} ({link['score']:.2f})")
     for fix in plan.meta["corrections"][:_SHOWN]:
@@ -53,20 +68,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", help="the competition's folder (default: $KIT_DATA, then data/)")
     parser.add_argument("--folds", type=int, default=5, help="number of folds (default: 5)")
     parser.add_argument("--seed", type=int, default=42, help="seed of the split (default: 42)")
-    parser.add_argument("--corrections", type=Path, metavar="FILE", help="label fixes: a CSV path,field,value")
-    parser.add_argument("--out", type=Path, default=Path("runs/folds.csv"), help="default: runs/folds.csv")
-    parser.add_argument("--no-audit", action="store_true", help="do not read the photos for the leak audit")
+    parser.add_argument(
+        "--corrections", type=Path, metavar="FILE", help="label fixes: a CSV path,field,value"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/folds.csv"), help="default: runs/folds.csv"
+    )
+    parser.add_argument(
+        "--no-audit", action="store_true", help="do not read the photos for the leak audit"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite an existing plan")
     args = parser.parse_args(argv)
     if args.out.suffix != ".csv":
         raise problem(args.out, "is no name for a plan", remedy="let --out end in .csv")
-    plan, remarks = plan_folds(find_data(args.data), args.out, args.folds, args.seed, args.corrections,
-                               not args.no_audit, args.force)
+    plan, remarks = plan_folds(
+        find_data(args.data),
+        args.out,
+        args.folds,
+        args.seed,
+        args.corrections,
+        not args.no_audit,
+        args.force,
+    )
     show_plan(plan)
     for remark in remarks:
         warn(remark)
     place = "" if args.out == Path("runs/folds.csv") else f" --plan {shlex.quote(str(args.out))}"
-    say(f"wrote {args.out} and {plan_json(args.out)}; next: python -m kit.train recipes/effb4_5fold.py --fold all{place}")
+    say(
+        f"wrote {args.out} and {plan_json(args.out)}; next: python -m kit.train "
+        f"recipes/effb4_5fold.py --fold all{place}"
+    )
 
 
 if __name__ == "__main__":

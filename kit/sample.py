@@ -2,10 +2,11 @@
 
     python -m kit.sample --out data/sample
 
-The drawing carries what the task asks for, with overlap, so that a small network learns it but not fully: masks
-by their place, gender by hair and jaw (one in twelve has the other's hair), age by grey hair and, weaker, by
-lines, both noisy functions of the years. The layout carries the competition's traps: ids with leading zeros and
-a `-1`, an id that stands twice, mixed extensions, junk files, and eval photos that do not say whose they are.
+The drawing carries what the task asks for, with overlap, so that a small network learns it but not
+fully: masks by their place, gender by hair and jaw (one in twelve has the other's hair), age by
+grey hair and, weaker, by lines, both noisy functions of the years. The layout carries the
+competition's traps: ids with leading zeros and a `-1`, an id that stands twice, mixed extensions,
+junk files, and eval photos that do not say whose they are.
 """
 
 import shlex
@@ -23,18 +24,27 @@ from kit.system.errors import problem
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser(prog="kit.sample", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to draw into")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the folder to draw into"
+    )
     parser.add_argument("--people", type=int, default=60, help="people with labels (default 60)")
-    parser.add_argument("--eval-people", type=int, default=20, help="people of the eval photos (default 20)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed draws other people (default 0)")
+    parser.add_argument(
+        "--eval-people", type=int, default=20, help="people of the eval photos (default 20)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another seed draws other people (default 0)"
+    )
     parser.add_argument("--force", action="store_true", help="replace a sample drawn earlier")
     args = parser.parse_args(argv)
     if args.out == Path():
         raise problem("--out", "names the folder you are in", remedy="name a new one")
     out = draw_sample(args.out, args.people, args.eval_people, args.seed, args.force)
     shots = len(SHOTS)
-    say(f"drew {args.people:,} people with labels ({args.people * shots:,} photos) and {args.eval_people:,} for eval "
-        f"({args.eval_people * shots:,} photos) in {out}")
+    say(
+        f"drew {args.people:,} people with labels ({args.people * shots:,} photos) and "
+        f"{args.eval_people:,} for eval "
+        f"({args.eval_people * shots:,} photos) in {out}"
+    )
     say(f"look   {out / 'contact_sheet.png'}")
     say(f"next   python -m kit.folds --data {shlex.quote(str(args.out))}")
 

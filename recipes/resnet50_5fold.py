@@ -1,4 +1,6 @@
-"""ResNet50: the teams' usual baseline (.54, and .72 with the age boundary at 58 and the centre crop)."""
+"""ResNet50: the teams' usual baseline (.54, and .72 with the age boundary at 58 and the centre
+crop).
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,8 @@ recipe = replace(
     load_recipe(Path(__file__).with_name("effb4_5fold.py")),
     name="resnet50_5fold",
     model="resnet50",
-    age_boundary=58,  # ">=60" is exactly 60 in the training photos: 58 and 59 look alike and are as rare
+    # ">=60" is exactly 60 in the training photos: 58 and 59 look alike and are as rare
+    age_boundary=58,
     drop_rate=0.2,
     drop_path_rate=0.05,
 )

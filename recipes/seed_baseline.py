@@ -1,4 +1,6 @@
-"""The settings of the project that the kit grew from, but for inference, which cropped and resized otherwise than training."""
+"""The settings of the project that the kit grew from, but for inference, which cropped and resized
+otherwise than training.
+"""
 
 import albumentations as A
 
@@ -6,12 +8,14 @@ from kit.recipe import Recipe
 
 
 def augment():
-    return A.Compose([
-        A.HorizontalFlip(p=0.5),
-        A.ColorJitter(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1, p=0.5),
-        A.RandomBrightnessContrast(0.2, 0, p=0.5),
-        A.GaussNoise(std_range=(0.01, 0.03), p=0.5),
-    ])
+    return A.Compose(
+        [
+            A.HorizontalFlip(p=0.5),
+            A.ColorJitter(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1, p=0.5),
+            A.RandomBrightnessContrast(0.2, 0, p=0.5),
+            A.GaussNoise(std_range=(0.01, 0.03), p=0.5),
+        ]
+    )
 
 
 recipe = Recipe(

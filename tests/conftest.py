@@ -28,7 +28,9 @@ from kit.results.run import Fold, oof_key
 from kit.training.run import train
 
 for module in pkgutil.walk_packages(kit.__path__, "kit."):
-    importlib.import_module(module.name)  # now, so that no module keeps what a test has put in a function's place
+    importlib.import_module(
+        module.name
+    )  # now, so that no module keeps what a test has put in a function's place
 
 
 def everywhere(patch: pytest.MonkeyPatch, module: ModuleType, name: str, value: object) -> None:
@@ -39,18 +41,28 @@ def everywhere(patch: pytest.MonkeyPatch, module: ModuleType, name: str, value: 
             patch.setattr(other, name, value)
 
 
-PEOPLE = [(f"{i:06d}", gender, age) for i, (gender, age) in enumerate(
-    (gender, age) for gender in ("male", "female") for age in (20, 25, 28, 35, 45, 59, 60, 60, 60))]
+PEOPLE = [
+    (f"{i:06d}", gender, age)
+    for i, (gender, age) in enumerate(
+        (gender, age)
+        for gender in ("male", "female")
+        for age in (20, 25, 28, 35, 45, 59, 60, 60, 60)
+    )
+]
 
 
-def draw_photo(path: Path, seed: object, size: tuple[int, int] = (96, 128), **options: object) -> None:
+def draw_photo(
+    path: Path, seed: object, size: tuple[int, int] = (96, 128), **options: object
+) -> None:
     """A photo of coarse noise that no other seed gives, small so that tests are fast."""
     rng = np.random.default_rng(zlib.crc32(str(seed).encode()))
     noise = Image.fromarray(rng.integers(0, 255, (8, 6, 3), dtype=np.uint8))
     noise.resize(size, Image.Resampling.BICUBIC).save(path, **options)
 
 
-def make_data(root: Path, people: list[tuple[str, str, int]] = PEOPLE, eval_photos: int = 10) -> Path:
+def make_data(
+    root: Path, people: list[tuple[str, str, int]] = PEOPLE, eval_photos: int = 10
+) -> Path:
     """A competition folder of coarse noise in the true layout."""
     rows = ["id,gender,race,age,path"]
     for ident, gender, age in people:
@@ -66,24 +78,36 @@ def make_data(root: Path, people: list[tuple[str, str, int]] = PEOPLE, eval_phot
     ids = [f"{i * 7919 % 10007:040x}.jpg" for i in range(eval_photos)]
     for name in ids:
         draw_photo(images / name, name)
-    (root / "eval" / "info.csv").write_text("ImageID,ans\n" + "".join(f"{i},0\n" for i in ids), encoding="utf-8")
+    (root / "eval" / "info.csv").write_text(
+        "ImageID,ans\n" + "".join(f"{i},0\n" for i in ids), encoding="utf-8"
+    )
     return root
 
 
 def small(name: str = "small", **changes: object) -> Recipe:
     """The tiny recipe at a size and length for tests."""
-    return dataclasses.replace(load_recipe(shipped_recipe("tiny")), name=name, **{
-        "size": (32, 24), "epochs": 2, "batch_size": 8, **changes})
+    return dataclasses.replace(
+        load_recipe(shipped_recipe("tiny")),
+        name=name,
+        **{"size": (32, 24), "epochs": 2, "batch_size": 8, **changes},
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def networks_run_alike_on_every_machine(tmp_path_factory: pytest.TempPathFactory):
-    """fp32 where a probe would choose, but in the tests of it; what one has found on this machine is neither read nor changed."""
+    """fp32 where a probe would choose, but in the tests of it; what one has found on this machine
+    is neither read nor changed.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         trainings = tmp_path_factory.mktemp("trainings")
         everywhere(patch, kit.system.threads, "_trainings", lambda: trainings)
-        everywhere(patch, kit.inference.autotune, "measured_way", lambda *_: kit.inference.runtime.Way(torch.float32, 16))
+        everywhere(
+            patch,
+            kit.inference.autotune,
+            "measured_way",
+            lambda *_: kit.inference.runtime.Way(torch.float32, 16),
+        )
         yield
 
 
@@ -114,20 +138,29 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def chosen_otherwise(run: Path, out: Path, plan: Plan, select: str, patience: int) -> Path:
-    """A copy of a run of three folds whose checkpoints say that their epochs were chosen otherwise."""
+    """A copy of a run of three folds whose checkpoints say that their epochs were chosen
+    otherwise.
+    """
     for fold in range(plan.k):
         source, files = Fold(run / f"fold{fold}"), Fold(out / f"fold{fold}")
         card = read_card(source.best)
-        changed = dataclasses.replace(card, epoch=9, select=select, recipe=card.recipe | {"patience": patience})
+        changed = dataclasses.replace(
+            card, epoch=9, select=select, recipe=card.recipe | {"patience": patience}
+        )
         save(files.best, load(source.best), changed)
         table = read_probs(source.oof)
-        write_probs(files.oof, Probs(table.ids, table.probs[:, ::-1], oof_key(files.best, plan, fold, "float32")))
+        write_probs(
+            files.oof,
+            Probs(table.ids, table.probs[:, ::-1], oof_key(files.best, plan, fold, "float32")),
+        )
     return out
 
 
 @dataclasses.dataclass(frozen=True)
 class Crowd:
-    """Enough people for intervals, without a network: a data folder, its plan, and other teams' probabilities of it."""
+    """Enough people for intervals, without a network: a data folder, its plan, and other teams'
+    probabilities of it.
+    """
 
     data: Path
     plan: Plan
@@ -137,31 +170,50 @@ class Crowd:
 
 @pytest.fixture(scope="session")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Crowd:
-    """54 people, nine of each gender and age class, three of them in each fold, and two members, `good.csv` and `poor.csv`."""
+    """54 people, nine of each gender and age class, three of them in each fold, and two members,
+    `good.csv` and `poor.csv`.
+    """
     root = tmp_path_factory.mktemp("crowd")
-    people = [(f"{i:06d}", gender, age) for i, (gender, age) in enumerate(
-        (gender, age) for gender in ("male", "female") for age in (20, 40, 60) for _ in range(9))]
+    people = [
+        (f"{i:06d}", gender, age)
+        for i, (gender, age) in enumerate(
+            (gender, age) for gender in ("male", "female") for age in (20, 40, 60) for _ in range(9)
+        )
+    ]
     data = make_data(root / "data", people)
     plan, _ = plan_folds(data, root / "runs" / "folds.csv", folds=3, audit=False)
     files, rng = [], np.random.default_rng(0)
     for name, skill in (("good", 4.0), ("poor", 2.0)):
-        for path, ids in ((f"{name}.csv", read_eval(data)), (f"{name}.oof.csv", plan.photos["image"].tolist())):
+        for path, ids in (
+            (f"{name}.csv", read_eval(data)),
+            (f"{name}.oof.csv", plan.photos["image"].tolist()),
+        ):
             logits = rng.normal(size=(len(ids), 18))
             if path.endswith(".oof.csv"):
                 logits[np.arange(len(ids)), plan.photos["label"]] += skill
             probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-            (root / path).write_text("ImageID," + ",".join(map(str, range(18))) + "\n" + "".join(
-                f"{i}," + ",".join(f"{p:.6f}" for p in row) + "\n" for i, row in zip(ids, probs)))
+            (root / path).write_text(
+                "ImageID,"
+                + ",".join(map(str, range(18)))
+                + "\n"
+                + "".join(
+                    f"{i}," + ",".join(f"{p:.6f}" for p in row) + "\n" for i, row in zip(ids, probs)
+                )
+            )
         files.append(root / f"{name}.csv")
     return Crowd(data, plan, root / "runs" / "folds.csv", files)
 
 
 @pytest.fixture
 def fails(capsys: pytest.CaptureFixture[str]):
-    """Run a command that must fail as a person's mistake does: code 2 and one line; the line is returned."""
+    """Run a command that must fail as a person's mistake does: code 2 and one line; the line is
+    returned.
+    """
+
     def run(main, *argv: object) -> str:
         assert main([str(a) for a in argv]) == 2
         lines = capsys.readouterr().err.strip().splitlines()
         assert len(lines) == 1 and lines[0].startswith("error: "), lines
         return lines[0]
+
     return run

@@ -1,4 +1,6 @@
-"""The leak audit: which copies are found, in what is no copy, in any order; its search; test photos."""
+"""The leak audit: which copies are found, in what is no copy, in any order; its search; test
+photos.
+"""
 
 import json
 import shutil
@@ -26,8 +28,15 @@ from kit.system.errors import KitError
 def texture(seed: int, height: int = 256, width: int = 192) -> np.ndarray:
     """Noise with details of all sizes, as photos have: uint8 (height, width, 3)."""
     rng = np.random.default_rng(seed)
-    layers = [cv2.resize(rng.normal(size=(height // k, width // k, 3)), (width, height), interpolation=cv2.INTER_CUBIC) * k
-              for k in (2, 4, 8, 16, 32)]
+    layers = [
+        cv2.resize(
+            rng.normal(size=(height // k, width // k, 3)),
+            (width, height),
+            interpolation=cv2.INTER_CUBIC,
+        )
+        * k
+        for k in (2, 4, 8, 16, 32)
+    ]
     return np.clip(128 + 4 * sum(layers), 0, 255).astype(np.uint8)
 
 
@@ -36,7 +45,9 @@ def warped(photo: np.ndarray, matrix: object) -> np.ndarray:
 
 
 COPIES = {
-    "recompressed": lambda p: cv2.imdecode(cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, 30])[1], 1),
+    "recompressed": lambda p: cv2.imdecode(
+        cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, 30])[1], 1
+    ),
     "resized": lambda p: cv2.resize(p, (144, 192), interpolation=cv2.INTER_AREA),
     "grey": lambda p: cv2.cvtColor(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB),
     "brighter": lambda p: cv2.convertScaleAbs(p, alpha=1.1, beta=20),
@@ -56,7 +67,9 @@ def save(path, photo: np.ndarray) -> None:
 
 @pytest.fixture(scope="module")
 def album(tmp_path_factory):
-    """A folder of 40 people with one photo each, `p00/a.jpg`, and of the first ones' copies, `copy of p00/a.jpg`."""
+    """A folder of 40 people with one photo each, `p00/a.jpg`, and of the first ones' copies, `copy
+    of p00/a.jpg`.
+    """
     root = tmp_path_factory.mktemp("album")
     for i in range(40):
         save(root / f"p{i:02d}" / "a.jpg", texture(i))
@@ -68,15 +81,18 @@ def album(tmp_path_factory):
 def test_each_kind_of_copy_is_found_and_nothing_else_in_any_order(album):
     images = sorted(f"{path.name}/a.jpg" for path in album.iterdir())
     found = audit_photos(album, images, [image[:-6] for image in images])
-    assert [(link.a, link.b) for link in found.links] == [(f"copy of p{i:02d}/a.jpg", f"p{i:02d}/a.jpg")
-                                                          for i in range(len(COPIES))]
+    assert [(link.a, link.b) for link in found.links] == [
+        (f"copy of p{i:02d}/a.jpg", f"p{i:02d}/a.jpg") for i in range(len(COPIES))
+    ]
     assert all(link.kind == "near-identical" and link.score >= 0.85 for link in found.links)
     mixed = np.random.default_rng(0).permutation(images).tolist()
     assert audit_photos(album, mixed, [image[:-6] for image in mixed]) == found
 
 
 def test_a_person_may_have_copies_and_the_same_mask_is_no_link(tmp_path):
-    """A third of each photo is the same picture, as a mask is: two faces stay two; one person's own copies are no leak."""
+    """A third of each photo is the same picture, as a mask is: two faces stay two; one person's own
+    copies are no leak.
+    """
     for i in range(4):
         photo = texture(i)
         photo[128:, 32:160] = texture(99)[128:, 32:160]
@@ -86,9 +102,16 @@ def test_a_person_may_have_copies_and_the_same_mask_is_no_link(tmp_path):
     seen = []
     with pytest.MonkeyPatch.context() as patch:
         aligned = kit.data.alignment._aligned
-        everywhere(patch, kit.data.alignment, "_aligned", lambda *photos: seen.append(aligned(*photos)) or seen[-1])
+        everywhere(
+            patch,
+            kit.data.alignment,
+            "_aligned",
+            lambda *photos: seen.append(aligned(*photos)) or seen[-1],
+        )
         assert audit_photos(tmp_path, images, [image[:2] for image in images]).links == []
-    assert len(seen) == 6 * kit.data.leaks._PAIRS and max(seen) < 0.8  # each pair of people was compared
+    assert (
+        len(seen) == 6 * kit.data.leaks._PAIRS and max(seen) < 0.8
+    )  # each pair of people was compared
 
 
 def test_flat_tiny_and_no_photos_are_no_trouble(tmp_path):
@@ -99,6 +122,7 @@ def test_flat_tiny_and_no_photos_are_no_trouble(tmp_path):
 
 
 # ------------------------------------------------------------ the search
+
 
 def test_codes_are_those_of_the_mirrored_photo():
     descriptors = kit.data.features._features(cv2.cvtColor(texture(0), cv2.COLOR_RGB2GRAY))[1]
@@ -112,16 +136,25 @@ def test_codes_are_those_of_the_mirrored_photo():
 def test_the_search_finds_what_comparing_all_with_all_finds(seed, monkeypatch):
     rng = np.random.default_rng(seed)
     owner = rng.integers(0, 60, 4000)
-    codes = rng.integers(0, 6000, len(owner), np.uint64) | rng.integers(6, 13, len(owner), np.uint64) << np.uint64(CODE_BITS)
+    codes = rng.integers(0, 6000, len(owner), np.uint64) | rng.integers(
+        6, 13, len(owner), np.uint64
+    ) << np.uint64(CODE_BITS)
     everywhere(monkeypatch, kit.data.features, "_BLOCK", 7)
     everywhere(monkeypatch, kit.data.leaks, "_PARTNERS", 1000)
     of: list[set[int]] = [set() for _ in range(60)]
     for code, i in zip(codes.tolist(), owner.tolist()):
         plain = code % 2**CODE_BITS
         of[i] |= {plain, plain ^ 1 << (code >> CODE_BITS)}
-    alike = [(a, b) for a in range(50) for b in range(a + 1, 60) if len(of[a] & of[b]) >= kit.data.leaks._SHARED]
+    alike = [
+        (a, b)
+        for a in range(50)
+        for b in range(a + 1, 60)
+        if len(of[a] & of[b]) >= kit.data.leaks._SHARED
+    ]
     assert 100 < len(alike) < 1600
-    assert candidates(codes, owner, 50) == alike  # owners 50..59 are test photos: not among each other
+    assert (
+        candidates(codes, owner, 50) == alike
+    )  # owners 50..59 are test photos: not among each other
     everywhere(monkeypatch, kit.data.leaks, "_POPULAR", 1)
     assert candidates(codes, owner, 50) == []
 
@@ -135,7 +168,14 @@ def test_candidates_are_bounded_and_the_most_alike_come_first():
     assert (38, 39) in found and (0, 1) in found
     # What all share is no sign of a copy.
     many = np.repeat(np.arange(kit.data.leaks._POPULAR + 1), 10)
-    assert candidates(np.tile(np.arange(10, dtype=np.uint64), kit.data.leaks._POPULAR + 1) | unsure, many, many[-1] + 1) == []
+    assert (
+        candidates(
+            np.tile(np.arange(10, dtype=np.uint64), kit.data.leaks._POPULAR + 1) | unsure,
+            many,
+            many[-1] + 1,
+        )
+        == []
+    )
 
 
 def test_the_bench_finds_drawn_copies():
@@ -144,6 +184,7 @@ def test_the_bench_finds_drawn_copies():
 
 
 # ------------------------------------------------------------ in a plan and on the data page
+
 
 def folders(data):
     return sorted((data / "train" / "images").iterdir())
@@ -157,7 +198,8 @@ def test_linked_people_share_a_fold(data, tmp_path):
     plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3)
     assert [(link["kind"], link["a"], link["b"]) for link in plan.meta["audit"]["links"]] == [
         ("same bytes", f"{a.name}/mask1.jpg", f"{b.name}/mask3.jpg"),
-        ("near-identical", f"{c.name}/normal.jpg", f"{d.name}/normal.jpg")]
+        ("near-identical", f"{c.name}/normal.jpg", f"{d.name}/normal.jpg"),
+    ]
     fold = plan.photos.drop_duplicates("person").set_index("person")["fold"]
     assert fold[a.name] == fold[b.name] and fold[c.name] == fold[d.name]
     assert main(["--data", str(data), "--folds", "3", "--out", str(tmp_path / "again.csv")]) == 0
@@ -176,8 +218,14 @@ def test_training_photos_in_the_test_set_are_told_and_recorded(data, tmp_path, c
     assert "test photos that are training photos, too (3 found, the first: " in error
     plan = read_plan(tmp_path / "f.csv")
     assert plan.meta["audit"]["links"] == [] and plan.meta["audit"]["damaged"] == []
-    assert sorted((link["kind"], link["a"], link["b"]) for link in plan.meta["audit"]["test"]) == sorted([
-        ("same bytes", f"{a.name}/mask1.jpg", ids[3]), *(("near-identical", f"{b.name}/normal.jpg", i) for i in ids[5:7])])
+    assert sorted(
+        (link["kind"], link["a"], link["b"]) for link in plan.meta["audit"]["test"]
+    ) == sorted(
+        [
+            ("same bytes", f"{a.name}/mask1.jpg", ids[3]),
+            *(("near-identical", f"{b.name}/normal.jpg", i) for i in ids[5:7]),
+        ]
+    )
     assert plan.photos.equals(before.photos)
     numbers = report_data(data, tmp_path / "data.html")
     assert numbers["test"] == plan.meta["audit"]["test"]
@@ -192,7 +240,10 @@ def test_damaged_and_absent_test_photos_are_told_and_do_not_stop_a_plan(data, tm
     assert main(command) == 0
     first = min(ids[1], ids[4])
     error = " ".join(capsys.readouterr().err.split())
-    assert f"damaged test photos, at which kit.ensemble will stop (2 found, the first: {first}: is" in error
+    assert (
+        f"damaged test photos, at which kit.ensemble will stop (2 found, the first: {first}: is"
+        in error
+    )
     assert len(json.loads((tmp_path / "f.json").read_text())["audit"]["damaged"]) == 2
     shutil.rmtree(images)
     assert main(command) == 0

@@ -1,4 +1,6 @@
-"""What `kit.bench` measures: in turns, the same classes by every way, errors of other processes, numbers for programs."""
+"""What `kit.bench` measures: in turns, the same classes by every way, errors of other processes,
+numbers for programs.
+"""
 
 import json
 import shutil
@@ -25,12 +27,17 @@ def test_ways_are_measured_in_turns():
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios():
-    assert kit.benchmarks.timing._ratio(np.array([2.0, 9.0, 4.0]), np.array([1.0, 3.0, 4.0])) == "2.00 (1.00 3.00)"
+    assert (
+        kit.benchmarks.timing._ratio(np.array([2.0, 9.0, 4.0]), np.array([1.0, 3.0, 4.0]))
+        == "2.00 (1.00 3.00)"
+    )
 
 
 def test_augmenting_on_the_device_moves_and_colours_each_photo_by_itself():
     torch.manual_seed(0)
-    photos = torch.rand(1, 3, 6, 4).repeat_interleave(8, 2).repeat_interleave(8, 3).repeat(6, 1, 1, 1)
+    photos = (
+        torch.rand(1, 3, 6, 4).repeat_interleave(8, 2).repeat_interleave(8, 3).repeat(6, 1, 1, 1)
+    )
     changed = augment_on_device(photos)
     assert changed.shape == photos.shape and 0 <= changed.min() and changed.max() <= 1
     apart = [(changed[i] - changed[j]).abs().mean() for i in range(6) for j in range(i)]
@@ -39,9 +46,16 @@ def test_augmenting_on_the_device_moves_and_colours_each_photo_by_itself():
 
 # ------------------------------------------------------------ the other process
 
+
 def make_ways(text):
     import os
-    return {"say": lambda: text, "pid": os.getpid, "fail": lambda: 1 / 0, "die": lambda: os._exit(3)}
+
+    return {
+        "say": lambda: text,
+        "pid": os.getpid,
+        "fail": lambda: 1 / 0,
+        "die": lambda: os._exit(3),
+    }
 
 
 def make_nothing():
@@ -50,6 +64,7 @@ def make_nothing():
 
 def test_other_ways_run_in_a_process_of_their_own():
     import os
+
     apart = Apart(make_ways, "hello")
     try:
         assert list(apart.ways) == ["say", "pid", "fail", "die"] and apart.ways["say"]() == "hello"
@@ -71,16 +86,28 @@ def test_other_ways_run_in_a_process_of_their_own():
 
 # ------------------------------------------------------------ the whole
 
+
 def test_a_runs_ensemble_by_every_way_gives_the_same_classes(world, tmp_path):
-    shutil.copytree(world.runs, tmp_path / "runs", ignore=shutil.ignore_patterns("probs-*", "part-*", "pixels"))
+    shutil.copytree(
+        world.runs, tmp_path / "runs", ignore=shutil.ignore_patterns("probs-*", "part-*", "pixels")
+    )
     before = sorted((tmp_path / "runs").rglob("*"))
     table = bench_infer(tmp_path / "runs" / "small", 1, 10, world.data, "cpu", 0)
-    assert list(table.found["times_the_loop"]) == ["kit.ensemble", "--fast", "--exact", "a loop over folds and views",
-                                                   "ttach's wrapper a fold", "timm's loader, a loop"]
+    assert list(table.found["times_the_loop"]) == [
+        "kit.ensemble",
+        "--fast",
+        "--exact",
+        "a loop over folds and views",
+        "ttach's wrapper a fold",
+        "timm's loader, a loop",
+    ]
     assert table.found["times_the_loop"]["a loop over folds and views"] == 1
     assert set(table.found["same_classes"].values()) == {1.0}
     assert sorted((tmp_path / "runs").rglob("*")) == before  # it measures copies
-    assert f"3 folds x 2 views of {tmp_path / 'runs' / 'small'} (" in table.title and table.found["gflops"] > 0
+    assert (
+        f"3 folds x 2 views of {tmp_path / 'runs' / 'small'} (" in table.title
+        and table.found["gflops"] > 0
+    )
     table = bench_infer(tmp_path / "runs" / "small" / "fold1", 1, 4, world.data, "cpu", 0)
     assert "1 fold x 2 views" in table.title and set(table.found["same_classes"].values()) == {1.0}
 
@@ -89,13 +116,40 @@ def test_a_runs_ensemble_by_every_way_gives_the_same_classes(world, tmp_path):
 def test_numbers_for_programs(what, tmp_path, capsys, world):
     recipe = tmp_path / "small.py"
     recipe.write_text("from conftest import small\n\nrecipe = small()\n")
-    assert main([what, str(recipe), "--json", "--pairs", "1", "--steps", "1", "--device", "cpu", "--data", str(world.data),
-                 "--members", "3", "--people", "60"]) == 0
-    found, = json.loads(capsys.readouterr().out).values()
+    assert (
+        main(
+            [
+                what,
+                str(recipe),
+                "--json",
+                "--pairs",
+                "1",
+                "--steps",
+                "1",
+                "--device",
+                "cpu",
+                "--data",
+                str(world.data),
+                "--members",
+                "3",
+                "--people",
+                "60",
+            ]
+        )
+        == 0
+    )
+    (found,) = json.loads(capsys.readouterr().out).values()
     if what == "photos":
-        assert all(rate > 0 for rate in found.values()) and "augment: albumentations, as the recipe" in found
+        assert (
+            all(rate > 0 for rate in found.values())
+            and "augment: albumentations, as the recipe" in found
+        )
     elif what == "train":
-        assert found["precision"] == "float32" and found["times_kit_train"]["kit.train"] == 1 and len(found["waiting"]) == 3
+        assert (
+            found["precision"] == "float32"
+            and found["times_kit_train"]["kit.train"] == 1
+            and len(found["waiting"]) == 3
+        )
     else:
         assert 0 <= found["saved"] < 1
 
@@ -103,13 +157,24 @@ def test_numbers_for_programs(what, tmp_path, capsys, world):
 def test_what_is_recommended_follows_from_the_numbers():
     def table(**found):
         return Table("", [], [], "", found)
-    photos = Table("", [], [], "", {"decode, crop, resize: from the kit's pixel cache": 100_000.0,
-                                    "augment: albumentations, as the recipe": 500.0})
+
+    photos = Table(
+        "",
+        [],
+        [],
+        "",
+        {
+            "decode, crop, resize: from the kit's pixel cache": 100_000.0,
+            "augment: albumentations, as the recipe": 500.0,
+        },
+    )
     training = table(photos_per_second={"kit.train": 1200.0}, precision="bfloat16", batch_size=32)
     inference = table(way={"precision": "bfloat16", "photos": 128})
     line = recommended(photos, training, inference, "cpu")
     assert "--workers 0" in line and "batches of 32" in line and "128 photos at once" in line
-    assert f"--workers {min(kit.system.threads.cores() - 1, 3)}" in recommended(photos, training, inference, "cuda")
+    assert f"--workers {min(kit.system.threads.cores() - 1, 3)}" in recommended(
+        photos, training, inference, "cuda"
+    )
 
 
 def test_bad_arguments(fails, tmp_path, world, monkeypatch):
@@ -129,4 +194,7 @@ def test_bad_arguments(fails, tmp_path, world, monkeypatch):
     assert "no-such" in fails(main, "train", tmp_path / "no-such.py")
     recipe = tmp_path / "small.py"
     recipe.write_text("from conftest import small\n\nrecipe = small()\n")
-    assert main(["train", str(recipe), "--data", str(world.data), "--steps", "999", "--device", "cpu"]) == 2
+    assert (
+        main(["train", str(recipe), "--data", str(world.data), "--steps", "999", "--device", "cpu"])
+        == 2
+    )

@@ -18,31 +18,41 @@ def softmax(logits):
 
 
 def simulated(seed, members=4, people=60, signal=2.0, noise=1.0):
-    """Members (M, N, 18) whose errors correlate, with seven photos a person: `(members, truth, person, fold)`."""
+    """Members (M, N, 18) whose errors correlate, with seven photos a person: `(members, truth,
+    person, fold)`.
+    """
     rng = np.random.default_rng(seed)
     person = np.repeat(np.arange(people), 7)
-    truth = (rng.integers(0, 6, people)[person] // 3 * 3 + np.tile([0, 0, 0, 0, 0, 6, 12], people)
-             + rng.choice(3, people, p=[.5, .4, .1])[person])
+    truth = (
+        rng.integers(0, 6, people)[person] // 3 * 3
+        + np.tile([0, 0, 0, 0, 0, 6, 12], people)
+        + rng.choice(3, people, p=[0.5, 0.4, 0.1])[person]
+    )
     shared = rng.normal(size=(people, NUM_CLASSES))[person]
-    logits = shared + noise * rng.normal(size=(members, len(person), NUM_CLASSES)) * rng.uniform(.5, 2, (members, 1, 1))
+    logits = shared + noise * rng.normal(size=(members, len(person), NUM_CLASSES)) * rng.uniform(
+        0.5, 2, (members, 1, 1)
+    )
     logits[:, np.arange(len(person)), truth] += signal
     return softmax(logits), truth, person, rng.permutation(people)[person] % 5
 
 
 # ------------------------------------------------------------ rules
 
+
 def test_blends_by_hand():
-    a, b = np.full(18, .01), np.full(18, .02)
-    a[:2], b[:2] = (.5, .34), (.3, .38)
+    a, b = np.full(18, 0.01), np.full(18, 0.02)
+    a[:2], b[:2] = (0.5, 0.34), (0.3, 0.38)
     members = np.stack([a, b])[:, None]
-    np.testing.assert_allclose(uniform("mean", 2).probs(members)[0, :3], [.4, .36, .015])
-    np.testing.assert_allclose(Rule("greedy", np.array([.25, .75])).probs(members)[0, :2], [.35, .37])
+    np.testing.assert_allclose(uniform("mean", 2).probs(members)[0, :3], [0.4, 0.36, 0.015])
+    np.testing.assert_allclose(
+        Rule("greedy", np.array([0.25, 0.75])).probs(members)[0, :2], [0.35, 0.37]
+    )
     geometric = np.sqrt(a * b)
     np.testing.assert_allclose(uniform("gmean", 2).probs(members)[0], geometric / geometric.sum())
-    third = np.full(18, .5 / 16)
-    third[:2] = .2, .3
+    third = np.full(18, 0.5 / 16)
+    third[:2] = 0.2, 0.3
     votes = uniform("vote", 3).probs(np.stack([a, b, third])[:, None])[0]
-    assert votes.argmax() == 1 and votes.sum() == pytest.approx(1) and np.sort(votes)[-2] < .4
+    assert votes.argmax() == 1 and votes.sum() == pytest.approx(1) and np.sort(votes)[-2] < 0.4
     tie = uniform("vote", 2).probs(members)[0]
     assert tie.argmax() == 0  # one vote each, and the mean is for class 0
     assert decide(members[0], np.ones(18)).tolist() == [0]
@@ -62,7 +72,7 @@ def test_every_blend_gives_probabilities_and_keeps_a_single_members_classes(blen
 
 def test_a_weighted_sum_is_the_same_whatever_rows_are_with_it():
     members = simulated(1)[0]
-    weights = np.array([.1, .2, .3, .4])
+    weights = np.array([0.1, 0.2, 0.3, 0.4])
     whole = weighted(members, weights)
     for rows in (slice(0, 1), slice(5, 100), np.array([7, 3])):
         assert (weighted(members[:, rows], weights) == whole[rows]).all()
@@ -70,9 +80,12 @@ def test_a_weighted_sum_is_the_same_whatever_rows_are_with_it():
 
 # ------------------------------------------------------------ greedy
 
+
 def test_greedy_is_never_below_its_best_single_member_in_sample():
     for seed in range(40):
-        members, truth, person, _ = simulated(seed, members=2 + seed % 6, people=20, noise=.5 + seed % 3)
+        members, truth, person, _ = simulated(
+            seed, members=2 + seed % 6, people=20, noise=0.5 + seed % 3
+        )
         weights = greedy(members, truth, person, bags=5, steps=8)
         best = max(macro_f1(truth, m.argmax(axis=1)) for m in members)
         assert weights.sum() == pytest.approx(1)
@@ -84,7 +97,9 @@ def test_a_copy_of_a_member_changes_no_greedy_result():
         members, truth, person, _ = simulated(seed, members=3 + seed % 3, people=20)
         rng = np.random.default_rng(seed)
         copied = rng.integers(len(members))
-        copy = members[copied] + rng.uniform(-4e-5, 4e-5, members[0].shape).astype(np.float32)  # as from a table of four decimals
+        copy = members[copied] + rng.uniform(-4e-5, 4e-5, members[0].shape).astype(
+            np.float32
+        )  # as from a table of four decimals
         plain = greedy(members, truth, person, bags=5, steps=8)
         more = greedy(np.concatenate([members, copy[None]]), truth, person, bags=5, steps=8)
         assert more[-1] == 0 and (more[:-1] == plain).all()
@@ -93,31 +108,42 @@ def test_a_copy_of_a_member_changes_no_greedy_result():
 
 
 def test_greedy_is_caruanas_where_everything_can_be_tried():
-    """One bag of all members and people, two steps: the best single one, and the best one to add to it."""
+    """One bag of all members and people, two steps: the best single one, and the best one to add to
+    it.
+    """
     import kit.blending.greedy
+
     for seed in range(20):
         members, truth, _, _ = simulated(seed, members=4, people=20)
         weights = kit.blending.greedy._climb(kit.blending.greedy._fixed_point(members), truth, 2)
         f1 = [macro_f1(truth, m.argmax(axis=1)) for m in members]
         first = int(np.argmax(f1))
-        pairs = [macro_f1(truth, (members[first].astype(float) + m).argmax(axis=1)) for m in members]
+        pairs = [
+            macro_f1(truth, (members[first].astype(float) + m).argmax(axis=1)) for m in members
+        ]
         expected = np.eye(4)[first] if f1[first] > max(pairs) else None
         if expected is None:
-            assert macro_f1(truth, weighted(members, weights).argmax(axis=1)) == pytest.approx(max(pairs))
+            assert macro_f1(truth, weighted(members, weights).argmax(axis=1)) == pytest.approx(
+                max(pairs)
+            )
         else:
             np.testing.assert_allclose(weights, expected)
 
 
 def test_greedy_breaks_ties_of_macro_f1_by_log_loss():
     import kit.blending.greedy
+
     truth = np.array([0, 1, 2, 0])
-    unsure, sure = np.full((4, 18), .03), np.full((4, 18), .005)
-    unsure[np.arange(4), truth], sure[np.arange(4), truth] = .49, .915
-    weights = kit.blending.greedy._climb(kit.blending.greedy._fixed_point(np.stack([unsure, sure])), truth, 5)
+    unsure, sure = np.full((4, 18), 0.03), np.full((4, 18), 0.005)
+    unsure[np.arange(4), truth], sure[np.arange(4), truth] = 0.49, 0.915
+    weights = kit.blending.greedy._climb(
+        kit.blending.greedy._fixed_point(np.stack([unsure, sure])), truth, 5
+    )
     assert weights.tolist() == [0, 1]
 
 
 # ------------------------------------------------------------ weights and temperature
+
 
 def test_convex_weights_are_at_the_optimum():
     for seed in range(10):
@@ -126,7 +152,12 @@ def test_convex_weights_are_at_the_optimum():
         assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
         reached = log_loss(weighted(members, weights), truth)
         rng = np.random.default_rng(seed)
-        for other in [*np.eye(5), np.full(5, .2), *rng.dirichlet(np.ones(5), 50), *(.95 * weights + .05 * np.eye(5))]:
+        for other in [
+            *np.eye(5),
+            np.full(5, 0.2),
+            *rng.dirichlet(np.ones(5), 50),
+            *(0.95 * weights + 0.05 * np.eye(5)),
+        ]:
             assert reached <= log_loss(weighted(members, other), truth) + 1e-7
 
 
@@ -134,25 +165,32 @@ def test_the_temperature_undoes_a_known_one():
     members, truth, _, _ = simulated(3, members=1, people=400)
     probs = members[0].astype(np.float64)
     own = fit_temperature(probs, truth)
-    for factor in (.5, 2.0, 3.0):
-        assert fit_temperature(tempered(probs, factor), truth) * factor == pytest.approx(own, rel=.02)
+    for factor in (0.5, 2.0, 3.0):
+        assert fit_temperature(tempered(probs, factor), truth) * factor == pytest.approx(
+            own, rel=0.02
+        )
     best = log_loss(tempered(probs, own), truth)
-    assert all(best <= log_loss(tempered(probs, own * f), truth) + 1e-9 for f in (.9, .99, 1.01, 1.1))
+    assert all(
+        best <= log_loss(tempered(probs, own * f), truth) + 1e-9 for f in (0.9, 0.99, 1.01, 1.1)
+    )
     assert (tempered(probs, 3.0).argmax(axis=1) == probs.argmax(axis=1)).all()
 
 
 # ------------------------------------------------------------ biases
 
+
 def test_the_line_search_finds_the_best_of_all_shifts():
     for seed in range(60):
         rng = np.random.default_rng(seed)
         logs, truth = np.log(rng.dirichlet(np.ones(18), 120)), rng.integers(0, 18, 120)
-        group = rng.random(18) < .3
+        group = rng.random(18) < 0.3
         group[0], group[1] = True, False
         shift, f1 = line_search(logs, truth, group)
         assert macro_f1(truth, (logs + shift * group).argmax(axis=1)) == pytest.approx(f1)
-        tried = [plain_f1((logs + s * group).argmax(axis=1), truth) for s in np.linspace(-8, 8, 400)]
-        assert f1 >= max(tried) - .001 - 1e-9
+        tried = [
+            plain_f1((logs + s * group).argmax(axis=1), truth) for s in np.linspace(-8, 8, 400)
+        ]
+        assert f1 >= max(tried) - 0.001 - 1e-9
 
 
 def test_biases_are_invariant_to_a_common_shift():
@@ -165,7 +203,9 @@ def test_biases_are_invariant_to_a_common_shift():
         np.testing.assert_allclose(fit_biases(logs + rows, truth, person), biases, atol=1e-9)
         assert biases.mean() == pytest.approx(0, abs=1e-12)
         shifted = Rule("mean", np.ones(1), 1.0, biases + 3)
-        assert (shifted.classes(members) == Rule("mean", np.ones(1), 1.0, biases).classes(members)).all()
+        assert (
+            shifted.classes(members) == Rule("mean", np.ones(1), 1.0, biases).classes(members)
+        ).all()
 
 
 def test_biases_undo_a_known_one_in_the_nested_score():
@@ -174,13 +214,16 @@ def test_biases_undo_a_known_one_in_the_nested_score():
     old[:, np.arange(18) % 3 == 2] -= 6  # as from a network that was trained with few of the oldest
     spoilt = softmax(old)[None]
     classes, _, _ = nested(spoilt, truth, person, fold, lambda *part: fit(*part, "mean", "bias"))
-    assert plain_f1(classes, truth) > plain_f1(spoilt[0].argmax(axis=1), truth) + .05
-    assert plain_f1(classes, truth) > .85 * plain_f1(members[0].argmax(axis=1), truth)
+    assert plain_f1(classes, truth) > plain_f1(spoilt[0].argmax(axis=1), truth) + 0.05
+    assert plain_f1(classes, truth) > 0.85 * plain_f1(members[0].argmax(axis=1), truth)
 
 
 # ------------------------------------------------------------ nested
 
-@pytest.mark.parametrize("blend, decision", [("greedy", "argmax"), ("weights", "bias"), ("mean", "bias")])
+
+@pytest.mark.parametrize(
+    "blend, decision", [("greedy", "argmax"), ("weights", "bias"), ("mean", "bias")]
+)
 def test_of_pure_noise_the_nested_score_is_chance_and_the_in_sample_one_is_above(blend, decision):
     inside, outside, chance = [], [], []
     for seed in range(8):
@@ -189,14 +232,16 @@ def test_of_pure_noise_the_nested_score_is_chance_and_the_in_sample_one_is_above
         members = softmax(rng.normal(size=members.shape))
         rule = fit(members, truth, person, blend, decision)
         inside.append(plain_f1(rule.classes(members), truth))
-        classes, _, _ = nested(members, truth, person, fold, lambda *part: fit(*part, blend, decision))
+        classes, _, _ = nested(
+            members, truth, person, fold, lambda *part: fit(*part, blend, decision)
+        )
         outside.append(plain_f1(classes, truth))
         # What guessing with the same class frequencies comes to: the predictions of other photos.
         chance.append(np.mean([plain_f1(rng.permutation(classes), truth) for _ in range(20)]))
     error = np.std(np.array(outside) - chance, ddof=1) / np.sqrt(8)
-    assert np.mean(inside) > np.mean(chance) + (.002 if blend == "mean" else .01)
-    assert abs(np.mean(outside) - np.mean(chance)) < 4 * error + .002
-    assert np.mean(outside) < np.mean(inside) - .002
+    assert np.mean(inside) > np.mean(chance) + (0.002 if blend == "mean" else 0.01)
+    assert abs(np.mean(outside) - np.mean(chance)) < 4 * error + 0.002
+    assert np.mean(outside) < np.mean(inside) - 0.002
 
 
 def test_nested_never_shows_a_rule_the_people_it_decides():
@@ -206,54 +251,82 @@ def test_nested_never_shows_a_rule_the_people_it_decides():
     def fitting(probs, labels, people):
         seen.append(set(people.tolist()))
         return uniform("mean", len(probs))
+
     classes, _, _ = nested(members, truth, person, fold, fitting)
     assert (classes == members.mean(axis=0, dtype=np.float64).argmax(axis=1)).all()
     for k, people in enumerate(seen):
-        assert not people & set(person[fold == k].tolist()) and people | set(person[fold == k].tolist()) == set(person.tolist())
+        assert not people & set(person[fold == k].tolist()) and people | set(
+            person[fold == k].tolist()
+        ) == set(person.tolist())
 
 
 # ------------------------------------------------------------ metrics and the bootstrap
+
 
 def test_f1_of_counts_is_sklearns():
     for seed in range(30):
         rng = np.random.default_rng(seed)
         truth, predicted = rng.integers(0, 18, 40), rng.integers(0, 12, 40)
-        counts = np.stack([np.bincount(x, minlength=18) for x in (truth[truth == predicted], truth, predicted)])
-        assert f1_of_counts(counts).mean() == pytest.approx(macro_f1(truth, predicted)) == plain_f1(predicted, truth)
+        counts = np.stack(
+            [np.bincount(x, minlength=18) for x in (truth[truth == predicted], truth, predicted)]
+        )
+        assert (
+            f1_of_counts(counts).mean()
+            == pytest.approx(macro_f1(truth, predicted))
+            == plain_f1(predicted, truth)
+        )
 
 
 def test_a_draw_of_the_bootstrap_is_the_score_of_its_people():
     _, truth, person, _ = simulated(0, people=20)
     predicted = np.random.default_rng(0).permutation(truth)
     people = People(person, truth, draws=30, seed=1)
-    rows = [np.concatenate([np.flatnonzero(person == p) for p in range(20) for _ in range(int(times[p]))])
-            for times in people._times]
+    rows = [
+        np.concatenate(
+            [np.flatnonzero(person == p) for p in range(20) for _ in range(int(times[p]))]
+        )
+        for times in people._times
+    ]
     draws, missing = people.macro(predicted), [18 - len(np.unique(truth[r])) for r in rows]
-    # Of a class that exists, but not in the draw, the draw tells nothing; the leaderboard's own would count it 0.
+    # Of a class that exists, but not in the draw, the draw tells nothing; the leaderboard's own
+    # would count it 0.
     absent = 18 - len(np.unique(truth))
-    expected = [macro_f1(truth[r], predicted[r]) * 18 / (18 - m + absent) for r, m in zip(rows, missing)]
+    expected = [
+        macro_f1(truth[r], predicted[r]) * 18 / (18 - m + absent) for r, m in zip(rows, missing)
+    ]
     np.testing.assert_allclose(draws, expected, atol=1e-6)
     assert max(missing) > absent
     by_class = people.by_class(predicted)
     assert np.mean([f1 for f1, _ in by_class]) == pytest.approx(macro_f1(truth, predicted))
-    assert people.by_task(predicted)["gender"][0] == pytest.approx(macro_f1(truth // 3 % 2, predicted // 3 % 2, 2))
+    assert people.by_task(predicted)["gender"][0] == pytest.approx(
+        macro_f1(truth // 3 % 2, predicted // 3 % 2, 2)
+    )
 
 
 def test_the_interval_by_people_is_wider_than_one_by_photos_where_photos_correlate():
     _, truth, person, _ = simulated(0, people=200)
-    wrong = np.random.default_rng(0).random(200)[person] < .3  # a person's photos all fail together
+    wrong = (
+        np.random.default_rng(0).random(200)[person] < 0.3
+    )  # a person's photos all fail together
     predicted = np.where(wrong, (truth + 1) % 18, truth)
-    by_people, by_photos = (People(names, truth).macro(predicted) for names in (person, np.arange(len(person))))
+    by_people, by_photos = (
+        People(names, truth).macro(predicted) for names in (person, np.arange(len(person)))
+    )
     assert by_people.std() > 1.7 * by_photos.std()
 
 
 def population(people, rng):
-    """People of three classes of age, the oldest rare, whose seven photos fail together: truth, predicted, person."""
-    gender, age = (rng.random(people) < .6).astype(int), rng.choice(3, people, p=[.475, .455, .07])
+    """People of three classes of age, the oldest rare, whose seven photos fail together: truth,
+    predicted, person.
+    """
+    gender, age = (
+        (rng.random(people) < 0.6).astype(int),
+        rng.choice(3, people, p=[0.475, 0.455, 0.07]),
+    )
     person, mask = np.repeat(np.arange(people), 7), np.tile([0, 0, 0, 0, 0, 1, 2], people)
-    skill = .8 * rng.normal(size=(2, people))[:, person] + .6 * rng.normal(size=(2, 7 * people))
+    skill = 0.8 * rng.normal(size=(2, people))[:, person] + 0.6 * rng.normal(size=(2, 7 * people))
     genders = np.where(skill[0] > 1.2, 1 - gender[person], gender[person])
-    ages = np.digitize(age[person] + .45 * skill[1], [.5, 1.5])
+    ages = np.digitize(age[person] + 0.45 * skill[1], [0.5, 1.5])
     return mask * 6 + gender[person] * 3 + age[person], mask * 6 + genders * 3 + ages, person
 
 
@@ -267,42 +340,64 @@ def test_the_95_percent_interval_holds_the_true_score_about_so_often():
         found = people.interval(people.macro(predicted))
         none += found is None  # where one or two people happened to be of the rarest classes
         held += found is not None and found[0] <= true <= found[1]
-    assert .92 <= held / (n - none) <= .98 and none < .03 * n
+    assert 0.92 <= held / (n - none) <= 0.98 and none < 0.03 * n
 
 
 def test_intervals_of_few_people_are_wider():
     draws = np.random.default_rng(0).normal(size=40_000)
     wide, narrow = interval(draws, 8), interval(draws, 1e6)
-    np.testing.assert_allclose(narrow, np.quantile(draws, [.025, .975]), atol=.01)
-    assert wide[0] < narrow[0] - .5 and wide[1] > narrow[1] + .5
+    np.testing.assert_allclose(narrow, np.quantile(draws, [0.025, 0.975]), atol=0.01)
+    assert wide[0] < narrow[0] - 0.5 and wide[1] > narrow[1] + 0.5
 
 
 def people_of(*counts):
-    """So many people of each class, two photos each: `People`, and predictions of which every third is wrong."""
+    """So many people of each class, two photos each: `People`, and predictions of which every third
+    is wrong.
+    """
     truth = np.repeat(np.arange(len(counts)), 2 * np.array(counts))
-    return People(np.arange(len(truth)) // 2, truth), np.where(np.arange(len(truth)) % 3, truth, (truth + 1) % len(counts))
+    return People(np.arange(len(truth)) // 2, truth), np.where(
+        np.arange(len(truth)) % 3, truth, (truth + 1) % len(counts)
+    )
 
 
 def test_below_eight_effective_people_there_is_no_interval():
-    assert interval(np.linspace(0, 1, 100), 7.99) is None and interval(np.linspace(0, 1, 100), 8) is not None
+    assert (
+        interval(np.linspace(0, 1, 100), 7.99) is None
+        and interval(np.linspace(0, 1, 100), 8) is not None
+    )
     people, predicted = people_of(8, 8, 8)
     assert people.effective == 8 and people.interval(people.macro(predicted)) is not None
     assert all(bounds is not None for _, bounds in people.by_class(predicted)[:3])
-    people, predicted = people_of(7, 10)  # their harmonic mean is 8.2, but one class has too few of its own
+    people, predicted = people_of(
+        7, 10
+    )  # their harmonic mean is 8.2, but one class has too few of its own
     assert people.interval(people.macro(predicted)) is not None
-    assert [bounds is None for _, bounds in people.by_class(predicted)[:3]] == [True, False, True]  # nobody is of class 2
+    assert [bounds is None for _, bounds in people.by_class(predicted)[:3]] == [
+        True,
+        False,
+        True,
+    ]  # nobody is of class 2
     people, predicted = people_of(100, 6, 11)  # 11.2
     assert people.interval(people.macro(predicted)) is not None
     people, predicted = people_of(6, 11)  # 7.8
-    assert people.effective == pytest.approx(7.76, abs=.01) and people.interval(people.macro(predicted)) is None
+    assert (
+        people.effective == pytest.approx(7.76, abs=0.01)
+        and people.interval(people.macro(predicted)) is None
+    )
     assert {bounds for _, bounds in people.by_task(predicted).values()} == {None}
 
 
 def test_an_interval_in_words():
-    assert show_interval((.5, .61234)) == "0.500 0.612" and show_interval(None) == show_interval(None, "+.4f") == "none"
-    assert show_interval([-.01, .02], "+.4f", " to ") == "-0.0100 to +0.0200"
-    assert say_interval((.5, .6), 9) == "95 % interval 0.500 0.600"
-    assert say_interval(None, 7.99) == "no interval: it would rest on 7 people of the rarest classes, and 8 are needed"
+    assert (
+        show_interval((0.5, 0.61234)) == "0.500 0.612"
+        and show_interval(None) == show_interval(None, "+.4f") == "none"
+    )
+    assert show_interval([-0.01, 0.02], "+.4f", " to ") == "-0.0100 to +0.0200"
+    assert say_interval((0.5, 0.6), 9) == "95 % interval 0.500 0.600"
+    assert (
+        say_interval(None, 7.99)
+        == "no interval: it would rest on 7 people of the rarest classes, and 8 are needed"
+    )
     assert "rest on 3 photos of" in say_interval(None, 3, of="photos")
 
 

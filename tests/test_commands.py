@@ -53,17 +53,43 @@ def test_every_command_is_in_the_readme_and_in_the_package_docstring():
 
 # ------------------------------------------------------------ the whole pipeline
 
+
 def test_the_demo_from_photos_to_a_scored_submission(tmp_path, monkeypatch, capsys):
     small = load_recipe(shipped_recipe("tiny"))
-    everywhere(monkeypatch, kit.recipe, "load_recipe", lambda path: type(small)(**{
-        **{f: getattr(small, f) for f in small.__dataclass_fields__}, "epochs": 2, "size": (48, 36)}))
-    assert kit.demo.main(["--out", str(tmp_path / "demo"), "--people", "60", "--eval-people", "6"]) == 0
+    everywhere(
+        monkeypatch,
+        kit.recipe,
+        "load_recipe",
+        lambda path: type(small)(
+            **{
+                **{f: getattr(small, f) for f in small.__dataclass_fields__},
+                "epochs": 2,
+                "size": (48, 36),
+            }
+        ),
+    )
+    assert (
+        kit.demo.main(["--out", str(tmp_path / "demo"), "--people", "60", "--eval-people", "6"])
+        == 0
+    )
     out = capsys.readouterr().out
-    assert "6. Compare the two" in out and "7. See it" in out and "macro-F1 on 42 photos of 6 unseen people" in out
-    for part in ("data/contact_sheet.png", "runs/folds.csv", "runs/tiny/fold4/best.safetensors", "submissions/tiny-hflip.json",
-                 "report.html"):
+    assert (
+        "6. Compare the two" in out
+        and "7. See it" in out
+        and "macro-F1 on 42 photos of 6 unseen people" in out
+    )
+    for part in (
+        "data/contact_sheet.png",
+        "runs/folds.csv",
+        "runs/tiny/fold4/best.safetensors",
+        "submissions/tiny-hflip.json",
+        "report.html",
+    ):
         assert (tmp_path / "demo" / part).is_file()
-    info, made = ((tmp_path / "demo" / p).read_text().splitlines() for p in ("data/eval/info.csv", "submissions/tiny-hflip.csv"))
+    info, made = (
+        (tmp_path / "demo" / p).read_text().splitlines()
+        for p in ("data/eval/info.csv", "submissions/tiny-hflip.csv")
+    )
     assert [line.split(",")[0] for line in info] == [line.split(",")[0] for line in made]
     assert kit.demo.main(["--out", str(tmp_path / "demo")]) == 2
     (tmp_path / "mine").mkdir()
@@ -75,7 +101,12 @@ def test_the_demo_from_photos_to_a_scored_submission(tmp_path, monkeypatch, caps
 def commands_of(text: str) -> list[str]:
     """The command lines of a Markdown text's `sh` blocks."""
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+    return [
+        line.partition("  #")[0].strip()
+        for block in blocks
+        for line in block.splitlines()
+        if line.strip()
+    ]
 
 
 def test_the_readmes_set_up_commands_are_what_ci_runs():
@@ -92,12 +123,19 @@ def test_every_command_line_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     draw_sample(tmp_path / "data", people=60, eval_people=2)
     (tmp_path / "recipes").mkdir()
     (tmp_path / "submissions").mkdir()
-    (tmp_path / "fixes.csv").write_text("path,field,value\n" + (
-        (tmp_path / "data" / "train" / "train.csv").read_text().splitlines()[1].split(",")[4] + ",swap,incorrect_mask:normal\n"))
+    (tmp_path / "fixes.csv").write_text(
+        "path,field,value\n"
+        + (
+            (tmp_path / "data" / "train" / "train.csv").read_text().splitlines()[1].split(",")[4]
+            + ",swap,incorrect_mask:normal\n"
+        )
+    )
     for path in (ROOT / "recipes").glob("*.py"):
         (tmp_path / "recipes" / path.name).write_text(
             "from dataclasses import replace\n\nfrom kit.recipe import load_recipe\n\n"
-            f"recipe = replace(load_recipe({str(shipped_recipe('tiny'))!r}), name={path.stem!r}, epochs=2, size=(32, 24))\n")
+            f"recipe = replace(load_recipe({str(shipped_recipe('tiny'))!r}), name={path.stem!r}, "
+            "epochs=2, size=(32, 24))\n"
+        )
     ran = set()
     for line in commands_of(README):
         words = shlex.split(line, comments=True)
@@ -106,10 +144,26 @@ def test_every_command_line_of_the_readme_runs(tmp_path, monkeypatch, capsys):
             monkeypatch.setenv(name, str(tmp_path / "data") if name == "KIT_DATA" else value)
         elif words[:2] == ["python", "-m"] and words[2].startswith("kit."):
             name = words[2].removeprefix("kit.")
-            arguments = [str(p) for w in words[3:] for p in (sorted(Path().glob(w)) if "*" in w else [w])]
+            arguments = [
+                str(p) for w in words[3:] for p in (sorted(Path().glob(w)) if "*" in w else [w])
+            ]
             if name == "bench":
-                arguments += ["--people", "1000", "--pairs", "1", "--steps", "1", "--members", "3", "--photos", "9"]
-            assert importlib.import_module(f"kit.{name}").main(arguments) == 0, (line, capsys.readouterr().err)
+                arguments += [
+                    "--people",
+                    "1000",
+                    "--pairs",
+                    "1",
+                    "--steps",
+                    "1",
+                    "--members",
+                    "3",
+                    "--photos",
+                    "9",
+                ]
+            assert importlib.import_module(f"kit.{name}").main(arguments) == 0, (
+                line,
+                capsys.readouterr().err,
+            )
             ran.add(name)
         else:
             assert "pip install" in line or words[:2] == ["git", "clone"] or words[0] == "cd", line
@@ -118,24 +172,35 @@ def test_every_command_line_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 
 # ------------------------------------------------------------ as a process
 
+
 def test_a_reader_that_leaves_early_is_no_error(tmp_path):
     data = make_data(tmp_path / "data")
-    line = (f"{shlex.quote(sys.executable)} -m kit.folds --data {shlex.quote(str(data))} --folds 3 --no-audit --out "
-            f"{shlex.quote(str(tmp_path / 'f.csv'))} | head -1; echo ${{PIPESTATUS[0]}}")
+    line = (
+        f"{shlex.quote(sys.executable)} -m kit.folds --data {shlex.quote(str(data))} --folds 3 "
+        "--no-audit --out "
+        f"{shlex.quote(str(tmp_path / 'f.csv'))} | head -1; echo ${{PIPESTATUS[0]}}"
+    )
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "0" and "Traceback" not in done.stderr
 
 
 def test_another_broken_pipe_is_no_success():
-    code = ("from kit.console import command\n@command\ndef main(argv=None):\n    raise BrokenPipeError(32, 'Broken pipe')\n"
-            "raise SystemExit(main())")
+    code = (
+        "from kit.console import command\n@command\ndef main(argv=None):\n    raise "
+        "BrokenPipeError(32, 'Broken pipe')\n"
+        "raise SystemExit(main())"
+    )
     done = python("-c", code)
     assert done.returncode == 1 and "BrokenPipeError" in done.stderr
 
 
 def test_exit_codes_and_streams(tmp_path):
     done = python("-m", "kit.folds", "--data", str(tmp_path / "nowhere"))
-    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert (
+        (done.returncode, done.stdout) == (2, "")
+        and done.stderr.startswith("error: ")
+        and done.stderr.count("\n") == 1
+    )
     files = []
     for name, ans in (("a", 1), ("b", 2)):
         files.append(tmp_path / f"{name}.csv")
@@ -153,10 +218,14 @@ def test_folds_and_compare_start_without_torch():
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_is_one_line_and_leaves_no_half_written_file(tmp_path, how):
-    process = subprocess.Popen([sys.executable, "-m", "kit.sample", "--out", str(tmp_path / "s"), "--people", "5000"],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               # Where the tests run in the background, SIGINT is ignored, and children inherit that.
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kit.sample", "--out", str(tmp_path / "s"), "--people", "5000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background, SIGINT is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob(".s.*/train/images/*")) and time.monotonic() < deadline:
@@ -177,11 +246,23 @@ def test_progress_without_a_terminal_is_plain_lines(capsys, monkeypatch):
 
 
 def test_durations():
-    assert [duration(s) for s in (0.4, 59, 185, 7800)] == ["0 s", "59 s", "3 min 05 s", "2 h 10 min"]
+    assert [duration(s) for s in (0.4, 59, 185, 7800)] == [
+        "0 s",
+        "59 s",
+        "3 min 05 s",
+        "2 h 10 min",
+    ]
 
 
 def test_the_project_needs_no_place_of_its_own():
     """No file of the project names an absolute home or work folder."""
-    for path in [*ROOT.glob("kit/*.py"), *ROOT.glob("recipes/*.py"), ROOT / "README.md", ROOT / "setup.cfg"]:
-        assert not re.search(r"(?<![\w.])/(home|root|work|mnt|opt)/", path.read_text(encoding="utf-8")), path
+    for path in [
+        *ROOT.glob("kit/*.py"),
+        *ROOT.glob("recipes/*.py"),
+        ROOT / "README.md",
+        ROOT / "setup.cfg",
+    ]:
+        assert not re.search(
+            r"(?<![\w.])/(home|root|work|mnt|opt)/", path.read_text(encoding="utf-8")
+        ), path
     assert os.access(ROOT / ".ci" / "run", os.X_OK)

@@ -25,6 +25,7 @@ def classes_of(probs, weights, gains, margins):
     def ask(p, rows):
         asked.append(len(rows))
         return probs[p, rows]
+
     total, taken = run(ask, weights, gains, margins, probs.shape[1])
     whole = taken == len(weights)
     total[whole] = weighted(probs[:, whole], weights)
@@ -37,20 +38,26 @@ def test_fast_equals_the_full_run_on_a_thousand_random_member_sets():
     for seed in range(1000):
         rng = np.random.default_rng(seed)
         count = int(rng.integers(2, 12))
-        probs = passes(rng, count, 40, rng.uniform(0, .99), rng.uniform(.2, 4))
-        weights = rng.dirichlet(np.full(count, rng.choice([.3, 1, 30]))) + 1e-6
-        gains = np.exp(rng.normal(0, rng.choice([0, .5, 2]), 18))
+        probs = passes(rng, count, 40, rng.uniform(0, 0.99), rng.uniform(0.2, 4))
+        weights = rng.dirichlet(np.full(count, rng.choice([0.3, 1, 30]))) + 1e-6
+        gains = np.exp(rng.normal(0, rng.choice([0, 0.5, 2]), 18))
         classes, taken = classes_of(probs, weights / weights.sum(), gains, exact_margins(count))
         assert (classes == decide(weighted(probs, weights / weights.sum()), gains)).all(), seed
         saved.append(1 - taken.mean() / count)
-    assert np.mean(saved) > .05
+    assert np.mean(saved) > 0.05
 
 
-@pytest.mark.parametrize("slack", [.01, .1, .4])
+@pytest.mark.parametrize("slack", [0.01, 0.1, 0.4])
 def test_with_slack_nothing_is_decided_by_less(slack):
     rng = np.random.default_rng(1)
-    probs, weights, gains = passes(rng, 10, 500, .9, 2), rng.dirichlet(np.full(10, 30)), np.exp(rng.normal(0, .2, 18))
-    total, taken = run(lambda p, rows: probs[p, rows], weights, gains, exact_margins(10), 500, slack)
+    probs, weights, gains = (
+        passes(rng, 10, 500, 0.9, 2),
+        rng.dirichlet(np.full(10, 30)),
+        np.exp(rng.normal(0, 0.2, 18)),
+    )
+    total, taken = run(
+        lambda p, rows: probs[p, rows], weights, gains, exact_margins(10), 500, slack
+    )
     early = taken < 10
     left = np.append(remaining_weights(weights), 0)[taken - 1]
     assert early.any() and (leads(total, gains, left)[early] > slack).all()
@@ -60,71 +67,89 @@ def test_with_slack_nothing_is_decided_by_less(slack):
 
 def test_ten_correlated_members_save_passes():
     rng = np.random.default_rng(0)
-    _, taken = classes_of(passes(rng, 10, 3000, .9, 2), np.full(10, .1), np.ones(18), exact_margins(10))
-    assert .1 < 1 - taken.mean() / 10 < .5
+    _, taken = classes_of(
+        passes(rng, 10, 3000, 0.9, 2), np.full(10, 0.1), np.ones(18), exact_margins(10)
+    )
+    assert 0.1 < 1 - taken.mean() / 10 < 0.5
 
 
 def test_the_headroom_by_hand():
     total = np.zeros((2, 18))
-    total[0, :2], total[1, :2] = (.5, .1), (.3, .3)
-    assert headroom(total, np.ones(18), .2)[0] == pytest.approx(2, rel=1e-3)  # .5 - .1 against .2
-    assert headroom(total, np.ones(18), .2)[1] == 0
+    total[0, :2], total[1, :2] = (0.5, 0.1), (0.3, 0.3)
+    assert headroom(total, np.ones(18), 0.2)[0] == pytest.approx(2, rel=1e-3)  # .5 - .1 against .2
+    assert headroom(total, np.ones(18), 0.2)[1] == 0
     gains = np.ones(18)
     gains[1] = 2.0  # .5 - .2 against 2 x .2
-    assert headroom(total, gains, .2)[0] == pytest.approx(.75, rel=1e-3)
-    assert remaining_weights(np.array([.5, .3, .2])).tolist() == pytest.approx([.5, .2])
+    assert headroom(total, gains, 0.2)[0] == pytest.approx(0.75, rel=1e-3)
+    assert remaining_weights(np.array([0.5, 0.3, 0.2])).tolist() == pytest.approx([0.5, 0.2])
 
 
 def test_a_photo_that_could_still_change_is_never_decided():
     """The worst case is reached: the passes to come give everything to the second class."""
     probs = np.zeros((2, 1, 18), np.float32)
-    probs[0, 0, :2], probs[1, 0, 1] = (.75, .25), 1
-    for first in (.6, .66, .67, .7, .8):
+    probs[0, 0, :2], probs[1, 0, 1] = (0.75, 0.25), 1
+    for first in (0.6, 0.66, 0.67, 0.7, 0.8):
         weights = np.array([first, 1 - first])
         classes, taken = classes_of(probs, weights, np.ones(18), exact_margins(2))
         assert classes[0] == weighted(probs, weights)[0].argmax()
-        assert taken[0] == (1 if .5 * first > (1 - first) + 1e-5 else 2)
+        assert taken[0] == (1 if 0.5 * first > (1 - first) + 1e-5 else 2)
 
 
 def test_the_hypergeometric_bound_by_hand():
-    # 3 of 10 differ; a sample of 5 misses them all with p = C(7,5)/C(10,5) = 1/12 > .05, and 4 with C(6,5)/C(10,5) = 1/42.
+    # 3 of 10 differ; a sample of 5 misses them all with p = C(7,5)/C(10,5) = 1/12 > .05, and 4 with
+    # C(6,5)/C(10,5) = 1/42.
     assert most_that_differ(10, 5, 0) == 3
     assert most_that_differ(10, 10, 2) == 0
     for photos, tested in ((100, 30), (1000, 200)):
         bounds = [most_that_differ(photos, tested, differ) for differ in range(5)]
         assert bounds == sorted(bounds)
-    assert allowed_to_differ(12600, .998) == 25 and allowed_to_differ(100, .99) == 1
+    assert allowed_to_differ(12600, 0.998) == 25 and allowed_to_differ(100, 0.99) == 1
 
 
 def test_a_set_too_small_for_the_bound_is_refused():
     with pytest.raises(KitError, match="allows 4 of 2,100 photos to differ"):
-        sample_size(2100, .998)
-    fitting, tested = sample_size(12600, .998)
-    assert most_that_differ(12600, tested, 1) <= 25 < most_that_differ(12600, tested - 1, 1) and fitting == tested // 2
+        sample_size(2100, 0.998)
+    fitting, tested = sample_size(12600, 0.998)
+    assert (
+        most_that_differ(12600, tested, 1) <= 25 < most_that_differ(12600, tested - 1, 1)
+        and fitting == tested // 2
+    )
 
 
 def test_agree_keeps_its_bound_in_at_least_95_of_100_simulations():
-    kept, saved, differing, n, photos, agree = 0, [], [], 200, 3000, .99
+    kept, saved, differing, n, photos, agree = 0, [], [], 200, 3000, 0.99
     fitting, tested = sample_size(photos, agree)
     for seed in range(n):
         rng = np.random.default_rng(seed)
         count = 6
-        probs = passes(rng, count, photos, rng.uniform(.5, .95), rng.uniform(1, 3))
-        weights, gains = rng.dirichlet(np.full(count, 5.0)), np.exp(rng.normal(0, .3, 18))
+        probs = passes(rng, count, photos, rng.uniform(0.5, 0.95), rng.uniform(1, 3))
+        weights, gains = rng.dirichlet(np.full(count, 5.0)), np.exp(rng.normal(0, 0.3, 18))
         sample = rng.choice(photos, fitting + tested, replace=False)
-        margins = fit_margins(probs[:, sample], weights, gains, sample, fitting, photos, agree,
-                              (np.tensordot(weights, probs[:, sample], 1) * gains).argmax(axis=1))
+        margins = fit_margins(
+            probs[:, sample],
+            weights,
+            gains,
+            sample,
+            fitting,
+            photos,
+            agree,
+            (np.tensordot(weights, probs[:, sample], 1) * gains).argmax(axis=1),
+        )
         classes, taken = classes_of(probs, weights, gains, margins)
         differ = int((classes != decide(weighted(probs, weights), gains)).sum())
-        assert (taken[sample] == count).all() and margins.allowed == allowed_to_differ(photos, agree)
+        assert (taken[sample] == count).all() and margins.allowed == allowed_to_differ(
+            photos, agree
+        )
         kept += differ <= allowed_to_differ(photos, agree)
         exact = classes_of(probs, weights, gains, exact_margins(count))[1]
         saved.append((exact.mean() - taken.mean()) / count)
         differing.append(differ)
-    assert kept >= .95 * n
-    assert max(differing) > 0 and np.mean(saved) > .01  # it is not the exact bound in disguise
+    assert kept >= 0.95 * n
+    assert max(differing) > 0 and np.mean(saved) > 0.01  # it is not the exact bound in disguise
 
 
 def test_a_single_pass_has_nothing_to_decide():
-    margins = fit_margins(np.zeros((1, 5, 18)), np.ones(1), np.ones(18), np.arange(5), 2, 100, .9, np.zeros(5, int))
+    margins = fit_margins(
+        np.zeros((1, 5, 18)), np.ones(1), np.ones(18), np.arange(5), 2, 100, 0.9, np.zeros(5, int)
+    )
     assert margins.after.shape == (0,) and margins.allowed == 0

@@ -1,4 +1,6 @@
-"""Networks made ready for inference: 16 bits, the probe and what it keeps, close calls in fp32, memory, profiles."""
+"""Networks made ready for inference: 16 bits, the probe and what it keeps, close calls in fp32,
+memory, profiles.
+"""
 
 import copy as copying
 import gzip
@@ -59,25 +61,55 @@ def halved(monkeypatch):
 @pytest.fixture
 def copy(world, tmp_path):
     """A copy of the world's runs without kept probabilities."""
-    shutil.copytree(world.runs, tmp_path / "w" / "runs", ignore=shutil.ignore_patterns("probs-*", "part-*", "oof-*", "pixels"))
+    shutil.copytree(
+        world.runs,
+        tmp_path / "w" / "runs",
+        ignore=shutil.ignore_patterns("probs-*", "part-*", "oof-*", "pixels"),
+    )
     return tmp_path / "w"
 
 
 def arguments(copy, world, *options):
-    return [str(a) for a in (copy / "runs" / "small", "--data", world.data, "--plan", world.plan_path, "--device", "cpu",
-                             "--out", copy / "s.csv", *options)]
+    return [
+        str(a)
+        for a in (
+            copy / "runs" / "small",
+            "--data",
+            world.data,
+            "--plan",
+            world.plan_path,
+            "--device",
+            "cpu",
+            "--out",
+            copy / "s.csv",
+            *options,
+        )
+    ]
 
 
 # ------------------------------------------------------------ 16 bits
 
-@pytest.mark.parametrize("model, size, head", [
-    ("test_efficientnet", (96, 72), "classes"), ("test_resnet", (96, 72), "tasks"),
-    ("mobilenetv3_small_100", (64, 48), "ordinal"), ("densenet121", (64, 64), "classes"),
-    ("test_convnext", (64, 64), "classes"), ("test_vit", (160, 160), "classes"), ("resnetv2_50", (64, 64), "classes"),
-    ("efficientnet_b0", (64, 48), "ordinal")])
+
+@pytest.mark.parametrize(
+    "model, size, head",
+    [
+        ("test_efficientnet", (96, 72), "classes"),
+        ("test_resnet", (96, 72), "tasks"),
+        ("mobilenetv3_small_100", (64, 48), "ordinal"),
+        ("densenet121", (64, 64), "classes"),
+        ("test_convnext", (64, 64), "classes"),
+        ("test_vit", (160, 160), "classes"),
+        ("resnetv2_50", (64, 64), "classes"),
+        ("efficientnet_b0", (64, 48), "ordinal"),
+    ],
+)
 def test_features_of_16_bits_and_a_head_of_32(model, size, head):
     torch.manual_seed(1)
-    network = settled(model, size) if head == "classes" else Network(model, Geometry((400, 300), size), head).eval()
+    network = (
+        settled(model, size)
+        if head == "classes"
+        else Network(model, Geometry((400, 300), size), head).eval()
+    )
     before = {name: value.clone() for name, value in network.state_dict().items()}
     half, full = Ready(network, HALF), Ready(network, FULL)
     assert half.halved and not full.halved
@@ -91,7 +123,9 @@ def test_features_of_16_bits_and_a_head_of_32(model, size, head):
         assert torch.allclose(full(photos), exact, atol=1e-4)
         assert 0 < (half(photos) - exact).abs().max() < 0.1
         assert half(photos).dtype == torch.float32
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())  # itself it is as it was
+    assert all(
+        torch.equal(value, before[name]) for name, value in network.state_dict().items()
+    )  # itself it is as it was
 
 
 def test_features_that_are_a_list_run_in_mixed_precision():
@@ -101,12 +135,18 @@ def test_features_that_are_a_list_run_in_mixed_precision():
         assert own(torch.rand(1, 3, 240, 240)).sum() == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"),
-                                   RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-                                   RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
 def test_memory_that_runs_out_while_one_is_made_ready_is_told(monkeypatch, error):
     def full(*args):
         raise error
+
     everywhere(monkeypatch, kit.inference.fusion, "_alike", full)
     with pytest.raises(type(error), match=re.escape(str(error))):
         Ready(settled("test_convnext", (64, 64)), HALF)
@@ -124,7 +164,9 @@ def test_what_cannot_be_parted_or_says_something_else_runs_in_mixed_precision(mo
         assert not own.halved and own(torch.rand(1, 3, 64, 48)).sum() == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("model, size", [("efficientnet_b0", (64, 48)), ("test_convnext", (64, 64))])
+@pytest.mark.parametrize(
+    "model, size", [("efficientnet_b0", (64, 48)), ("test_convnext", (64, 64))]
+)
 def test_training_goes_round_what_is_slow_in_bf16_and_inference_knows_nothing_of_it(model, size):
     network = settled(model, size)
     eased = copying.deepcopy(network)
@@ -138,15 +180,22 @@ def test_training_goes_round_what_is_slow_in_bf16_and_inference_knows_nothing_of
         for way in (HALF, FULL):
             own = Ready(eased, way)
             assert own.halved == (way is HALF)
-            assert "_Depthwise" not in {type(module).__name__ for module in own.network.modules()} or own.network is eased
-            assert torch.equal(own(photos), Ready(network, way)(photos)) or model == "efficientnet_b0"
+            assert (
+                "_Depthwise" not in {type(module).__name__ for module in own.network.modules()}
+                or own.network is eased
+            )
+            assert (
+                torch.equal(own(photos), Ready(network, way)(photos)) or model == "efficientnet_b0"
+            )
             assert torch.allclose(own(photos), Ready(network, way)(photos), atol=1e-2)
     gradients = []
     for own, mixed in ((network, False), (eased, True), (eased, False)):
         own.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             own(photos).square().mean().backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in own.parameters() if p.grad is not None]))
+        gradients.append(
+            torch.cat([p.grad.flatten() for p in own.parameters() if p.grad is not None])
+        )
     exact, near, same = gradients
     assert torch.nn.functional.cosine_similarity(exact, near, dim=0) > 0.98
     assert torch.allclose(same, exact, rtol=1e-3, atol=1e-3 * float(exact.abs().max()))
@@ -178,24 +227,45 @@ class Overflowing(Ready):
 
 def test_photos_that_overflow_are_run_again_in_fp32_and_said(tmp_path, capsys):
     from PIL import Image
+
     names = [f"{i}.png" for i in range(7)]
     for i, name in enumerate(names):
-        Image.new("RGB", (48, 64), (255, 255, 255) if i in (2, 5) else (40 * i, 90, 10)).save(tmp_path / name)
+        Image.new("RGB", (48, 64), (255, 255, 255) if i in (2, 5) else (40 * i, 90, 10)).save(
+            tmp_path / name
+        )
     network = settled("test_resnet", (64, 48))
     photos = Photos(tmp_path, names, [network.geometry])
     views = make_views("hflip")
-    exact, _ = predict([Ready(network, FULL)], make_loader(photos, [[0, 1, 2, 3], [4, 5, 6]], 0, CPU), views, CPU)
-    found, _ = predict([Overflowing(network, HALF)], make_loader(photos, [[0, 1, 2, 3], [4, 5, 6]], 0, CPU), views, CPU)
-    assert "2 of 7 photos are beyond the range of bfloat16 and are run again in fp32, the first: 2.png" in capsys.readouterr().err
+    exact, _ = predict(
+        [Ready(network, FULL)], make_loader(photos, [[0, 1, 2, 3], [4, 5, 6]], 0, CPU), views, CPU
+    )
+    found, _ = predict(
+        [Overflowing(network, HALF)],
+        make_loader(photos, [[0, 1, 2, 3], [4, 5, 6]], 0, CPU),
+        views,
+        CPU,
+    )
+    assert (
+        "2 of 7 photos are beyond the range of bfloat16 and are run again in fp32, the first: 2.png"
+        in capsys.readouterr().err
+    )
     np.testing.assert_allclose(found[:, :, [2, 5]], exact[:, :, [2, 5]], atol=1e-6)
     np.testing.assert_allclose(found, exact, atol=0.05)
     with torch.no_grad():
         next(network.body.parameters()).fill_(float("nan"))
-    with pytest.raises(KitError, match="7 found.*the network has diverged: lower lr or set clip in its recipe"):
-        predict([Overflowing(network, HALF)], make_loader(photos, [[0, 1, 2, 3], [4, 5, 6]], 0, CPU), views, CPU)
+    with pytest.raises(
+        KitError, match="7 found.*the network has diverged: lower lr or set clip in its recipe"
+    ):
+        predict(
+            [Overflowing(network, HALF)],
+            make_loader(photos, [[0, 1, 2, 3], [4, 5, 6]], 0, CPU),
+            views,
+            CPU,
+        )
 
 
 # ------------------------------------------------------------ the probe
+
 
 def test_the_probe_takes_the_fastest_way_and_prefers_fp32_where_it_is_about_as_fast(monkeypatch):
     network = settled("test_resnet", (64, 48))
@@ -207,11 +277,16 @@ def test_the_probe_takes_the_fastest_way_and_prefers_fp32_where_it_is_about_as_f
         def rate(own, device):
             asked.append((own.way.name, own.way.photos))
             return rates[own.way.name, own.way.photos]
+
         everywhere(monkeypatch, kit.inference.autotune, "photos_per_second", rate)
         best = next(iter(probe(network, CPU)))
         return best.name, best.photos, asked
+
     b, f = "bfloat16", "float32"
-    assert chosen({(f, 16): 10, (b, 16): 20, (b, 8): 19, (b, 32): 21})[:2] == (b, 16)  # 5 % may be noise
+    assert chosen({(f, 16): 10, (b, 16): 20, (b, 8): 19, (b, 32): 21})[:2] == (
+        b,
+        16,
+    )  # 5 % may be noise
     assert chosen({(f, 16): 10, (b, 16): 20, (b, 8): 23, (b, 32): 21})[:2] == (b, 8)
     assert chosen({(f, 16): 10, (b, 16): 11, (f, 8): 10, (f, 32): 12})[:2] == (f, 32)
     way = chosen({(f, 16): 9000, (f, 8): 9000, (f, 32): 9000})
@@ -223,11 +298,15 @@ def test_the_probe_takes_the_fastest_way_and_prefers_fp32_where_it_is_about_as_f
         if own.way.photos > 8:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return 5.0
+
     everywhere(monkeypatch, kit.inference.autotune, "photos_per_second", greedy)
     assert next(iter(probe(network, CPU))).photos == 8
 
     def nothing_free(own, device):
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        raise RuntimeError(
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"
+        )
+
     everywhere(monkeypatch, kit.inference.autotune, "photos_per_second", nothing_free)
     assert set(probe(network, CPU).values()) == {0.0}
 
@@ -240,18 +319,29 @@ def test_the_probe_is_said_and_kept(monkeypatch, tmp_path, capsys):
     way = measured_way.__wrapped__(*of)
     assert torch.equal(torch.get_rng_state(), drawn)  # it disturbs nobody's randomness
     assert "test_efficientnet at 32 x 24 on " in capsys.readouterr().out
-    kept, = (tmp_path / "kfold-kit").iterdir()
+    (kept,) = (tmp_path / "kfold-kit").iterdir()
     assert read_way(json.loads(kept.read_text())) == way
     kept.write_text(json.dumps({"precision": "bfloat16", "photos": 3}))
     assert measured_way.__wrapped__(*of) == Way(torch.bfloat16, 3) and not capsys.readouterr().out
-    for damaged in ("", "[]", '{"precision": [], "photos": 3}', '{"precision": "int8", "photos": 3}',
-                    '{"precision": "float32", "photos": 0}'):
+    for damaged in (
+        "",
+        "[]",
+        '{"precision": [], "photos": 3}',
+        '{"precision": "int8", "photos": 3}',
+        '{"precision": "float32", "photos": 0}',
+    ):
         kept.write_text(damaged)
-        assert measured_way.__wrapped__(*of).photos > 3 and "photos at once" in capsys.readouterr().out
+        assert (
+            measured_way.__wrapped__(*of).photos > 3 and "photos at once" in capsys.readouterr().out
+        )
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # where nothing can be kept
     assert measured_way.__wrapped__(*of).photos > 3
-    monkeypatch.setattr(kit.inference.autotune.Path, "exists", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    monkeypatch.setattr(
+        kit.inference.autotune.Path,
+        "exists",
+        lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied")),
+    )
     assert measured_way.__wrapped__(*of).photos > 3  # or read
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "full"))
@@ -268,16 +358,35 @@ def test_the_default_gpu_has_a_number(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: asked.append(device.index))
-    assert choose_device(None) == choose_device("cuda") == choose_device("cuda:0") == torch.device("cuda:0")
+    assert (
+        choose_device(None)
+        == choose_device("cuda")
+        == choose_device("cuda:0")
+        == torch.device("cuda:0")
+    )
     assert choose_device("cuda:1") == torch.device("cuda:1") and asked == [0, 0, 0, 1]
     assert torch.backends.cudnn.benchmark
 
 
-@pytest.mark.parametrize("capability, architectures, runs", [
-    ((8, 0), "sm_75 sm_80", True), ((8, 6), "sm_75 sm_80", True), ((8, 0), "sm_86", False), ((9, 0), "sm_80 sm_86", False),
-    ((9, 0), "sm_80 compute_80", True), ((7, 0), "sm_75 sm_80 sm_90 sm_120", False), ((7, 0), "sm_50 sm_60 sm_70", True),
-    ((6, 1), "sm_60", True), ((12, 0), "sm_100 sm_120", True), ((12, 1), "sm_120", True), ((10, 0), "sm_120", False),
-    ((9, 0), "sm_90a", True), ((12, 1), "sm_120a", False), ((7, 5), "compute_90", False)])
+@pytest.mark.parametrize(
+    "capability, architectures, runs",
+    [
+        ((8, 0), "sm_75 sm_80", True),
+        ((8, 6), "sm_75 sm_80", True),
+        ((8, 0), "sm_86", False),
+        ((9, 0), "sm_80 sm_86", False),
+        ((9, 0), "sm_80 compute_80", True),
+        ((7, 0), "sm_75 sm_80 sm_90 sm_120", False),
+        ((7, 0), "sm_50 sm_60 sm_70", True),
+        ((6, 1), "sm_60", True),
+        ((12, 0), "sm_100 sm_120", True),
+        ((12, 1), "sm_120", True),
+        ((10, 0), "sm_120", False),
+        ((9, 0), "sm_90a", True),
+        ((12, 1), "sm_120a", False),
+        ((7, 5), "compute_90", False),
+    ],
+)
 def test_kernels_of_a_gpu(capability, architectures, runs):
     assert has_kernels(capability, architectures.split()) == runs
 
@@ -289,7 +398,9 @@ def test_a_gpu_without_kernels_is_told_with_the_build_that_has_them(monkeypatch)
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "sm_90"])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
-    with pytest.raises(KitError, match=r"Tesla V100 \(sm_70; it has sm_75 sm_80 sm_90\).*CUDA 12.6 \(cu126\)"):
+    with pytest.raises(
+        KitError, match=r"Tesla V100 \(sm_70; it has sm_75 sm_80 sm_90\).*CUDA 12.6 \(cu126\)"
+    ):
         choose_device(None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (12, 0))
     with pytest.raises(KitError, match="install a newer build of torch"):
@@ -303,29 +414,44 @@ def test_a_gpu_is_validated_with_as_many_photos_as_the_probe_found(monkeypatch):
     found = {network.architecture: Way(torch.float16, 128)}
     everywhere(monkeypatch, kit.inference.autotune, "measured_way", lambda *of: found[of[:-1]])
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
-    assert kit.inference.autotune.validation_way(network, torch.device("cuda:0")) == Way(torch.float16, 128)
+    assert kit.inference.autotune.validation_way(network, torch.device("cuda:0")) == Way(
+        torch.float16, 128
+    )
     assert kit.inference.autotune.validation_way(network, CPU) == Way(torch.float32, 16)
 
 
 # ------------------------------------------------------------ threads
 
+
 def test_trainings_side_by_side_share_the_threads(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = torch.get_num_threads()
     everywhere(monkeypatch, kit.system.threads, "_THREADS", 8)
-    hold = "import sys; from kit import device; from pathlib import Path; device._trainings = lambda: Path(sys.argv[1])\n" \
-           "with device.counted(): print('in', flush=True); sys.stdin.read()"
-    other = subprocess.Popen([sys.executable, "-c", hold, str(kit.system.threads._trainings())], stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE)
+    hold = (
+        "import sys; from kit import device; from pathlib import Path; device._trainings = "
+        "lambda: Path(sys.argv[1])\n"
+        "with device.counted(): print('in', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", hold, str(kit.system.threads._trainings())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     try:
         assert kit.system.threads.share_threads() == 8
         with kit.system.threads.counted():  # oneself counts once
             assert kit.system.threads.share_threads() == 8 and other.stdout.readline() == b"in\n"
-            assert kit.system.threads.other_trainings() == 1 and kit.system.threads.share_threads() == 4
+            assert (
+                kit.system.threads.other_trainings() == 1
+                and kit.system.threads.share_threads() == 4
+            )
             assert kit.system.threads.share_threads(begun_with=3) == 3  # what goes on keeps its own
             other.kill()
             other.wait()
-            assert kit.system.threads.other_trainings() == 0 and kit.system.threads.share_threads() == 8
+            assert (
+                kit.system.threads.other_trainings() == 0
+                and kit.system.threads.share_threads() == 8
+            )
         assert not list(kit.system.threads._trainings().iterdir())
         assert kit.system.threads.share_threads(begun_with=64) == 8  # but no more than there are
         monkeypatch.setenv("OMP_NUM_THREADS", "8")
@@ -338,13 +464,16 @@ def test_trainings_side_by_side_share_the_threads(monkeypatch):
 
 
 def test_exact_is_fp32_and_a_record_has_the_last_word():
-    card = type("Card", (), {"model": "m", "size": (32, 24), "geometry": None, "head": "", "cosine": False})()
+    card = type(
+        "Card", (), {"model": "m", "size": (32, 24), "geometry": None, "head": "", "cosine": False}
+    )()
     assert Engine(exact=True, ways={"m 32 x 24": HALF}).way(card, CPU) == exact_way(CPU)
     assert Engine(ways={"m 32 x 24": HALF}).way(card, CPU) == HALF
     assert Engine(batch_size=2, ways={"m 32 x 24": HALF}).way(card, CPU) == Way(torch.bfloat16, 2)
 
 
 # ------------------------------------------------------------ close calls
+
 
 def rounded(kind, seed, photos=1500):
     """Exact sums of probabilities, and the same with errors of a kind."""
@@ -365,8 +494,13 @@ def test_of_a_hundred_files_with_rounding_errors_at_most_one_differs_after_close
     gains, differ, before, again = np.ones(18), 0, 0, []
     for seed in range(100):
         exact, rough = rounded(kind, seed)
-        found = settle(lambda rows: (exact[rows], exact[rows]), rough, gains, leads(rough, gains, np.zeros(len(rough))),
-                       rounding_sample(len(rough)))
+        found = settle(
+            lambda rows: (exact[rows], exact[rows]),
+            rough,
+            gains,
+            leads(rough, gains, np.zeros(len(rough))),
+            rounding_sample(len(rough)),
+        )
         differ += bool((found.total.argmax(axis=1) != exact.argmax(axis=1)).any())
         before += bool((rough.argmax(axis=1) != exact.argmax(axis=1)).any())
         again.append(found.photos)
@@ -379,13 +513,19 @@ def test_of_errors_that_settle_has_seen_the_drawn_ones_bound_all_but_a_hundredth
     for seed in range(300):
         rng = np.random.default_rng(seed)
         errors = rng.pareto(1, 1000)  # without a mean or a largest value: the bound asks for none
-        over.append((errors > errors[rng.choice(1000, len(rounding_sample(1000)), replace=False)].max()).mean() > 0.01)
+        over.append(
+            (
+                errors > errors[rng.choice(1000, len(rounding_sample(1000)), replace=False)].max()
+            ).mean()
+            > 0.01
+        )
     assert np.mean(over) <= 0.03  # 1 of 100 is what is promised
 
 
 @pytest.mark.parametrize("photos, drawn", [(1, 1), (2, 2), (100, 90), (12_600, 447), (10**6, 459)])
 def test_how_many_photos_are_drawn(photos, drawn):
-    # Of 100 photos 2 may not be bad: (10 9) / (100 99) = .009 is the chance that 90 drawn ones have neither.
+    # Of 100 photos 2 may not be bad: (10 9) / (100 99) = .009 is the chance that 90 drawn ones have
+    # neither.
     sample = rounding_sample(photos)
     assert len(sample) == drawn == len(set(sample.tolist())) and (np.diff(sample) > 0).all()
 
@@ -401,6 +541,7 @@ def test_close_calls_are_settled_exactly(seed):
     def again(rows):
         asked.extend(rows.tolist())
         return exact[rows], exact[rows]
+
     rough = exact + noise
     ahead = leads(rough, gains, np.zeros(300))
     found = settle(again, rough, gains, ahead, drawn)
@@ -415,25 +556,37 @@ def test_close_calls_are_settled_exactly(seed):
 
 def test_leads_by_hand():
     total, gains = np.array([[0.5, 0.3, 0.1], [0.2, 0.2, 0.2]]), np.array([1.0, 2.0, 1.0])
-    # 0: class 1 has .6, class 0 .5, so .1 ahead; with .04 to come that class 0 may get, .06. 1: .4 over .2.
+    # 0: class 1 has .6, class 0 .5, so .1 ahead; with .04 to come that class 0 may get, .06. 1: .4
+    # over .2.
     np.testing.assert_allclose(leads(total, gains, np.zeros(2)), [0.1, 0.2])
     np.testing.assert_allclose(leads(total, gains, np.array([0.04, 0.0])), [0.06, 0.2])
 
 
-@pytest.mark.parametrize("options", [(), ("--fast",), ("--tta", "hflip"), ("--tta", "hflip", "--fast"), ("--blend", "gmean")])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--fast",), ("--tta", "hflip"), ("--tta", "hflip", "--fast"), ("--blend", "gmean")],
+)
 def test_a_submission_of_16_bits_has_the_classes_of_fp32(copy, world, halved, capsys, options):
     assert main(arguments(copy, world, "--exact", *options)) == 0
     exact, record = (copy / "s.csv").read_text(), json.loads((copy / "s.json").read_text())
-    assert "close" not in record and {way["precision"] for way in record["ways"].values()} == {"float32"}
+    assert "close" not in record and {way["precision"] for way in record["ways"].values()} == {
+        "float32"
+    }
     for kept in (copy / "runs").glob("small/*/p*-*.npz"):
         kept.unlink()
     assert main(arguments(copy, world, "--force", *options)) == 0
     out, record = capsys.readouterr().out, json.loads((copy / "s.json").read_text())
     assert (copy / "s.csv").read_text() == exact
     assert record["ways"] == {"test_efficientnet 32 x 24": {"precision": "bfloat16", "photos": 4}}
-    assert record["close"]["photos"] == record["close"]["drawn"] == 10 and 0 < record["close"]["error"] < 0.1  # all of so few
+    assert (
+        record["close"]["photos"] == record["close"]["drawn"] == 10
+        and 0 < record["close"]["error"] < 0.1
+    )  # all of so few
     # What is proven of the others is said where there are some.
-    assert (record["close"]["confidence"], record["close"]["share"]) == (0.99, 0.01) and "99% confidence" not in out
+    assert (record["close"]["confidence"], record["close"]["share"]) == (
+        0.99,
+        0.01,
+    ) and "99% confidence" not in out
     assert 0 < record["close"]["passes_computed"] <= record["passes"]
     assert "networks run in bfloat16, 4 photos at once" in out and "run again in fp32" in out
     # A second one runs no network: what was run again is kept, too.
@@ -449,36 +602,60 @@ def test_agree_is_held_against_the_classes_that_a_full_run_writes(copy, world, h
     def fitting(*args):
         given.append(args)
         return plain(*args)
+
     everywhere(monkeypatch, kit.blending.margins, "fit_margins", fitting)
     assert main(arguments(copy, world, "--exact")) == 0
     classes = [int(line.split(",")[1]) for line in (copy / "s.csv").read_text().splitlines()[1:]]
     for kept in (copy / "runs").glob("small/*/p*-*.npz"):
         kept.unlink()
     assert main(arguments(copy, world, "--agree", ".7", "--force")) == 0
-    (*_, sample, _, _, _, final), = given
-    assert final.tolist() == [classes[row] for row in sample]  # those of fp32, for all of so few are close calls
+    ((*_, sample, _, _, _, final),) = given
+    assert final.tolist() == [
+        classes[row] for row in sample
+    ]  # those of fp32, for all of so few are close calls
     assert json.loads((copy / "s.json").read_text())["close"]["photos"] == 10
 
 
 def test_a_vote_runs_in_fp32(copy, world, halved):
     assert main(arguments(copy, world, "--blend", "vote")) == 0
     record = json.loads((copy / "s.json").read_text())
-    assert "close" not in record and [way["precision"] for way in record["ways"].values()] == ["float32"]
+    assert "close" not in record and [way["precision"] for way in record["ways"].values()] == [
+        "float32"
+    ]
 
 
-def test_a_record_of_16_bits_is_made_again_to_the_byte_where_the_probe_says_another_way(copy, world, halved, monkeypatch):
+def test_a_record_of_16_bits_is_made_again_to_the_byte_where_the_probe_says_another_way(
+    copy, world, halved, monkeypatch
+):
     assert main(arguments(copy, world, "--tta", "hflip")) == 0
     first = (copy / "s.csv").read_bytes()
     for kept in (copy / "runs").glob("small/*/p*-*.npz"):
         kept.unlink()
-    everywhere(monkeypatch, kit.inference.autotune, "measured_way", lambda *_: pytest.fail("the record says it"))
-    line = ["--from", str(copy / "s.json"), "--data", str(world.data), "--plan", str(world.plan_path), "--out",
-            str(copy / "again.csv")]
+    everywhere(
+        monkeypatch,
+        kit.inference.autotune,
+        "measured_way",
+        lambda *_: pytest.fail("the record says it"),
+    )
+    line = [
+        "--from",
+        str(copy / "s.json"),
+        "--data",
+        str(world.data),
+        "--plan",
+        str(world.plan_path),
+        "--out",
+        str(copy / "again.csv"),
+    ]
     assert main(line) == 0 and (copy / "again.csv").read_bytes() == first
     record = json.loads((copy / "s.json").read_text())
-    for damage in ({"ways": {"a": {"precision": "int4", "photos": 1}}}, {"batch_size": "many"}, {"ways": None},
-                   {"ways": {"a": {"precision": "float32", "photos": True}}},
-                   {"ways": {"a": {"precision": "float32", "photos": 10**9}}}):
+    for damage in (
+        {"ways": {"a": {"precision": "int4", "photos": 1}}},
+        {"batch_size": "many"},
+        {"ways": None},
+        {"ways": {"a": {"precision": "float32", "photos": True}}},
+        {"ways": {"a": {"precision": "float32", "photos": 10**9}}},
+    ):
         (copy / "bad.json").write_text(json.dumps(record | damage))
         assert main(["--from", str(copy / "bad.json"), *line[2:-1], str(copy / "bad.csv")]) == 2
         assert not (copy / "bad.csv").exists()
@@ -486,8 +663,13 @@ def test_a_record_of_16_bits_is_made_again_to_the_byte_where_the_probe_says_anot
 
 # ------------------------------------------------------------ memory
 
-def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_once(copy, world, monkeypatch):
-    checkpoints = find_members([copy / "runs" / "small"], world.plan, read_eval(world.data))[0].checkpoints
+
+def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_once(
+    copy, world, monkeypatch
+):
+    checkpoints = find_members([copy / "runs" / "small"], world.plan, read_eval(world.data))[
+        0
+    ].checkpoints
     root, ids = eval_images(world.data), read_eval(world.data)
     whole, _ = predict_passes(checkpoints, root, ids, "hflip", Engine("cpu", 0))
     for kept in (copy / "runs").glob("small/*/p*-*.npz"):
@@ -502,6 +684,7 @@ def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_on
         networks = list(networks)
         groups.append(len(networks))
         return predict(networks, *rest)
+
     everywhere(monkeypatch, kit.data.photos, "decode", counting)
     everywhere(monkeypatch, kit.inference.predict, "predict", grouped)
     need = checkpoints[0].card.parameters * 4
@@ -522,8 +705,10 @@ def test_memory_that_is_free(monkeypatch, tmp_path):
 
 # ------------------------------------------------------------ profiles
 
+
 def test_stages_are_counted_apart_and_within_each_other(tmp_path, capsys):
     import time
+
     with profiled(CPU, tmp_path / "profile"):
         for _ in staged("data", iter(range(4))):
             with stage("outer"):
@@ -533,11 +718,20 @@ def test_stages_are_counted_apart_and_within_each_other(tmp_path, capsys):
                     torch.conv2d(torch.rand(2, 3, 8, 8), torch.rand(4, 3, 3, 3))
             step()
     found = json.loads((tmp_path / "profile.json").read_text())
-    assert found["steps"] == 4 and set(found["seconds"]) == {"data", "outer", "outer: inner", "the rest"}
+    assert found["steps"] == 4 and set(found["seconds"]) == {
+        "data",
+        "outer",
+        "outer: inner",
+        "the rest",
+    }
     assert 0.08 <= found["seconds"]["outer"] < 0.3 and 0.04 <= found["seconds"]["outer: inner"] < 1
-    conv, = (row for row in found["operators"] if row["name"] == "convolution 3 x 3")
-    assert conv["calls"] == 2 and conv["gflop"] == pytest.approx(2 * 2 * 2 * 4 * 6 * 6 * 27 / 1e9)  # of two steps
-    assert "traceEvents" in json.loads(gzip.decompress((tmp_path / "profile.trace.json.gz").read_bytes()))
+    (conv,) = (row for row in found["operators"] if row["name"] == "convolution 3 x 3")
+    assert conv["calls"] == 2 and conv["gflop"] == pytest.approx(
+        2 * 2 * 2 * 4 * 6 * 6 * 27 / 1e9
+    )  # of two steps
+    assert "traceEvents" in json.loads(
+        gzip.decompress((tmp_path / "profile.trace.json.gz").read_bytes())
+    )
     assert "Where the time went" in capsys.readouterr().out
     with profiled(None):
         assert list(staged("data", [1, 2])) == [1, 2]
@@ -563,15 +757,38 @@ def test_a_profile_counts_a_convolution_once_in_mixed_precision_too(precision):
 def test_ensemble_and_train_write_profiles(copy, world, capsys, monkeypatch, tmp_path):
     assert main(arguments(copy, world, "--profile", "--batch-size", "2")) == 0
     found = json.loads((copy / "s.profile.json").read_text())
-    assert {"data", "copy", "forward", "write", "load", "the rest"} <= set(found["seconds"]) and found["steps"] == 5
+    assert {"data", "copy", "forward", "write", "load", "the rest"} <= set(
+        found["seconds"]
+    ) and found["steps"] == 5
     assert found["operators"][0]["seconds"] > 0 and (copy / found["trace"]).is_file()
     recipe = tmp_path / "again.py"
-    recipe.write_text("from dataclasses import replace\n\nfrom conftest import small\n\nrecipe = small('again', epochs=1)\n")
-    line = [str(recipe), "--data", str(world.data), "--plan", str(world.plan_path), "--runs", str(tmp_path / "runs"), "--device",
-            "cpu", "--profile"]
+    recipe.write_text(
+        "from dataclasses import replace\n\nfrom conftest import small\n\nrecipe = small('again', "
+        "epochs=1)\n"
+    )
+    line = [
+        str(recipe),
+        "--data",
+        str(world.data),
+        "--plan",
+        str(world.plan_path),
+        "--runs",
+        str(tmp_path / "runs"),
+        "--device",
+        "cpu",
+        "--profile",
+    ]
     assert train_main(line) == 0
     found = json.loads((tmp_path / "runs" / "again" / "fold0" / "profile.json").read_text())
-    assert {"data", "copy", "forward", "backward", "optimizer", "validation: forward", "write"} <= set(found["seconds"])
+    assert {
+        "data",
+        "copy",
+        "forward",
+        "backward",
+        "optimizer",
+        "validation: forward",
+        "write",
+    } <= set(found["seconds"])
     assert any(row["name"].endswith("backward") for row in found["operators"])
     capsys.readouterr()
     assert train_main(line) == 0 and "no network ran" in capsys.readouterr().out

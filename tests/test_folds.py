@@ -54,7 +54,9 @@ def test_row_order_does_not_matter_and_the_seed_does():
 
 def test_the_split_is_the_same_on_any_machine():
     """A literal: hashes alone decide, no random generator whose stream a library may change."""
-    photos = pd.DataFrame({"person": [f"p{i:02d}" for i in range(12)], "age": [20, 35] * 6, "label": [0, 1] * 6})
+    photos = pd.DataFrame(
+        {"person": [f"p{i:02d}" for i in range(12)], "age": [20, 35] * 6, "label": [0, 1] * 6}
+    )
     assert assign_folds(photos, 3, 42).tolist() == [0, 1, 2, 1, 2, 0, 0, 0, 1, 2, 1, 2]
 
 
@@ -71,7 +73,10 @@ def test_linked_people_share_a_fold(seed):
     photos = drawn_photos(400, seed=seed)
     people = photos["person"].unique()
     rng = np.random.default_rng(seed)
-    linked = [tuple(rng.choice(people, 2, replace=False)) for _ in range(15)] + [(people[0], people[1]), (people[1], people[2])]
+    linked = [tuple(rng.choice(people, 2, replace=False)) for _ in range(15)] + [
+        (people[0], people[1]),
+        (people[1], people[2]),
+    ]
     photos["fold"] = assign_folds(photos, 5, seed, linked)
     fold = photos.drop_duplicates("person").set_index("person")["fold"]
     assert all(fold[a] == fold[b] for a, b in linked)
@@ -80,12 +85,22 @@ def test_linked_people_share_a_fold(seed):
 
 
 def test_more_folds_than_people_in_a_class():
-    photos = pd.DataFrame({"person": [f"p{i}" for i in range(13)], "age": [20] * 10 + [60] * 3, "label": [0] * 10 + [2] * 3})
+    photos = pd.DataFrame(
+        {
+            "person": [f"p{i}" for i in range(13)],
+            "age": [20] * 10 + [60] * 3,
+            "label": [0] * 10 + [2] * 3,
+        }
+    )
     with pytest.raises(KitError, match="only 3 people are male and >=60.*--folds 3 or fewer"):
         assign_folds(photos, 5, 0)
     with pytest.raises(KitError, match="at least 2 folds"):
         assign_folds(photos, 1, 0)
-    with pytest.raises(KitError, match="only 2 people are male and >=60 .3, but the leak audit keeps some together.*--folds 2"):
+    with pytest.raises(
+        KitError,
+        match="only 2 people are male and >=60 .3, but the leak audit keeps some "
+        "together.*--folds 2",
+    ):
         assign_folds(photos, 3, 0, [("p10", "p12")])
     alone = pd.DataFrame({"person": ["a", "b", "c"], "age": [20, 20, 60], "label": [0, 0, 2]})
     with pytest.raises(KitError, match="only 1 person is male and >=60"):
@@ -94,17 +109,28 @@ def test_more_folds_than_people_in_a_class():
 
 # ------------------------------------------------------------ corrections
 
+
 def test_corrections_are_applied_recorded_and_undone(data, tmp_path):
     man, woman = "000000_male_Asian_20", "000009_female_Asian_20"
     fixes = tmp_path / "fixes.csv"
-    fixes.write_text(f"path,field,value\n{man},gender,female\n{man},age,60\n{woman},swap,incorrect_mask:normal\n")
+    fixes.write_text(
+        f"path,field,value\n{man},gender,female\n{man},age,60\n{woman},swap,incorrect_mask:normal\n"
+    )
     plain, _ = plan_folds(data, tmp_path / "plain.csv", folds=2, audit=False)
     fixed, _ = plan_folds(data, tmp_path / "fixed.csv", folds=2, audit=False, corrections=fixes)
     before, after = (p.photos.set_index("image") for p in (plain, fixed))
-    assert before.at[f"{man}/mask1.jpg", "label"] == 0 and after.at[f"{man}/mask1.jpg", "label"] == 5
+    assert (
+        before.at[f"{man}/mask1.jpg", "label"] == 0 and after.at[f"{man}/mask1.jpg", "label"] == 5
+    )
     assert after.at[f"{man}/mask1.jpg", "age"] == 60
-    assert (before.at[f"{woman}/normal.jpg", "label"], before.at[f"{woman}/incorrect_mask.jpg", "label"]) == (15, 9)
-    assert (after.at[f"{woman}/normal.jpg", "label"], after.at[f"{woman}/incorrect_mask.jpg", "label"]) == (9, 15)
+    assert (
+        before.at[f"{woman}/normal.jpg", "label"],
+        before.at[f"{woman}/incorrect_mask.jpg", "label"],
+    ) == (15, 9)
+    assert (
+        after.at[f"{woman}/normal.jpg", "label"],
+        after.at[f"{woman}/incorrect_mask.jpg", "label"],
+    ) == (9, 15)
     assert (before["label"] != after["label"]).sum() == 9
     assert fixed.meta["corrections"][1] == {"path": man, "field": "age", "old": "20", "new": "60"}
     undone, _ = plan_folds(data, tmp_path / "undone.csv", folds=2, audit=False)
@@ -114,7 +140,9 @@ def test_corrections_are_applied_recorded_and_undone(data, tmp_path):
 def test_a_correction_of_nobody_names_who_may_be_meant(data, tmp_path, fails):
     fixes = tmp_path / "fixes.csv"
     fixes.write_text("path,field,value\n000003,age,60\n")
-    line = fails(main, "--data", data, "--out", tmp_path / "f.csv", "--corrections", fixes, "--folds", 3)
+    line = fails(
+        main, "--data", data, "--out", tmp_path / "f.csv", "--corrections", fixes, "--folds", 3
+    )
     assert "did you mean 000003_male_Asian_35?" in line and not (tmp_path / "f.csv").exists()
 
 
@@ -124,16 +152,35 @@ def test_names_and_columns_must_agree_unless_a_correction_settles_it(data, tmp_p
     line = fails(main, "--data", data, "--out", tmp_path / "f.csv", "--folds", 3)
     assert "000003_male_Asian_35 against gender female" in line and "2 found" in line
     fixes = tmp_path / "fixes.csv"
-    fixes.write_text("path,field,value\n000003_male_Asian_35,gender,male\n000003_male_Asian_35,age,35\n")
-    assert main(["--data", str(data), "--out", str(tmp_path / "f.csv"), "--folds", "3", "--corrections", str(fixes)]) == 0
+    fixes.write_text(
+        "path,field,value\n000003_male_Asian_35,gender,male\n000003_male_Asian_35,age,35\n"
+    )
+    assert (
+        main(
+            [
+                "--data",
+                str(data),
+                "--out",
+                str(tmp_path / "f.csv"),
+                "--folds",
+                "3",
+                "--corrections",
+                str(fixes),
+            ]
+        )
+        == 0
+    )
 
 
 # ------------------------------------------------------------ the command and its bad input
 
+
 def test_no_data_folder(tmp_path, monkeypatch, fails):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KIT_DATA", raising=False)
-    assert "data: there is no data folder" in fails(main) and "kit.sample" not in fails(main, "--folds", "x")
+    assert "data: there is no data folder" in fails(main) and "kit.sample" not in fails(
+        main, "--folds", "x"
+    )
     assert "kit.sample" in fails(main, "--data", "nowhere")
     monkeypatch.setenv("KIT_DATA", "elsewhere")
     assert "elsewhere" in fails(main)
@@ -146,17 +193,42 @@ def folder(data, number: int = 0):
     return data / "train" / "images" / f"{ident}_{gender}_Asian_{age}"
 
 
-@pytest.mark.parametrize("harm, said", [
-    (lambda d: shutil.rmtree(folder(d)), "without a folder of photos (1 found: 000000_male_Asian_20)"),
-    (lambda d: shutil.rmtree(d / "train" / "images"), "there is no such folder"),
-    (lambda d: (folder(d) / "mask2.jpg").unlink(), "missing (.jpg, .jpeg or .png; a person has 7) (1 found"),
-    (lambda d: [p.unlink() for p in folder(d).iterdir()], "7 found, the first: 000000_male_Asian_20/mask1"),
-    (lambda d: Image.new("RGB", (96, 128)).save(folder(d) / "mask1.png"), "there twice (1 found: 000000_male_Asian_20/mask1.jpg"),
-    (lambda d: (folder(d) / "mask1.jpg").write_bytes(b""), "000000_male_Asian_20/mask1.jpg: is an empty file"),
-    (lambda d: (folder(d) / "mask1.jpg").write_bytes(b"hello"), "000000_male_Asian_20/mask1.jpg: is no image"),
-    (lambda d: (folder(d) / "mask1.jpg").write_bytes((folder(d) / "mask1.jpg").read_bytes()[:900]),
-     "000000_male_Asian_20/mask1.jpg: is a damaged image"),
-])
+@pytest.mark.parametrize(
+    "harm, said",
+    [
+        (
+            lambda d: shutil.rmtree(folder(d)),
+            "without a folder of photos (1 found: 000000_male_Asian_20)",
+        ),
+        (lambda d: shutil.rmtree(d / "train" / "images"), "there is no such folder"),
+        (
+            lambda d: (folder(d) / "mask2.jpg").unlink(),
+            "missing (.jpg, .jpeg or .png; a person has 7) (1 found",
+        ),
+        (
+            lambda d: [p.unlink() for p in folder(d).iterdir()],
+            "7 found, the first: 000000_male_Asian_20/mask1",
+        ),
+        (
+            lambda d: Image.new("RGB", (96, 128)).save(folder(d) / "mask1.png"),
+            "there twice (1 found: 000000_male_Asian_20/mask1.jpg",
+        ),
+        (
+            lambda d: (folder(d) / "mask1.jpg").write_bytes(b""),
+            "000000_male_Asian_20/mask1.jpg: is an empty file",
+        ),
+        (
+            lambda d: (folder(d) / "mask1.jpg").write_bytes(b"hello"),
+            "000000_male_Asian_20/mask1.jpg: is no image",
+        ),
+        (
+            lambda d: (folder(d) / "mask1.jpg").write_bytes(
+                (folder(d) / "mask1.jpg").read_bytes()[:900]
+            ),
+            "000000_male_Asian_20/mask1.jpg: is a damaged image",
+        ),
+    ],
+)
 def test_bad_photos(data, tmp_path, fails, harm, said):
     harm(data)
     assert said in fails(main, "--data", data, "--out", tmp_path / "folds.csv", "--folds", 3)
@@ -170,7 +242,10 @@ def test_junk_and_strangers_are_left_out_and_said(data, tmp_path, capsys):
     (data / "train" / "images" / "._x").write_bytes(b"junk")
     shutil.copytree(folder(data), data / "train" / "images" / "stranger")
     draw_photo(folder(data, 1) / "mask9.JPG", 1)
-    assert main(["--data", str(data), "--out", str(tmp_path / "f.csv"), "--folds", "3", "--no-audit"]) == 0
+    assert (
+        main(["--data", str(data), "--out", str(tmp_path / "f.csv"), "--folds", "3", "--no-audit"])
+        == 0
+    )
     warnings = capsys.readouterr().err
     assert "folders that train.csv does not list, left out (1, the first: stranger)" in warnings
     assert "(2, the first: 000000_male_Asian_20/notes.txt)" in warnings
@@ -178,18 +253,27 @@ def test_junk_and_strangers_are_left_out_and_said(data, tmp_path, capsys):
 
 
 def test_too_many_folds_and_an_output_that_exists(data, tmp_path, fails):
-    assert "so some folds would have none" in fails(main, "--data", data, "--out", tmp_path / "f.csv", "--folds", 4)
+    assert "so some folds would have none" in fails(
+        main, "--data", data, "--out", tmp_path / "f.csv", "--folds", 4
+    )
     (tmp_path / "f.csv").write_text("mine")
-    assert "exists already" in fails(main, "--data", data, "--out", tmp_path / "f.csv", "--folds", 3)
+    assert "exists already" in fails(
+        main, "--data", data, "--out", tmp_path / "f.csv", "--folds", 3
+    )
     assert (tmp_path / "f.csv").read_text() == "mine"
-    assert main(["--data", str(data), "--out", str(tmp_path / "f.csv"), "--folds", "3", "--force"]) == 0
+    assert (
+        main(["--data", str(data), "--out", str(tmp_path / "f.csv"), "--folds", "3", "--force"])
+        == 0
+    )
 
 
 def test_input_files_are_never_written_over(data, tmp_path, fails):
     fixes = tmp_path / "fixes.csv"
     fixes.write_text("path,field,value\n000003_male_Asian_35,age,35\n")
     for out in (data / "train" / "train.csv", data / "eval" / "new.csv", fixes):
-        line = fails(main, "--data", data, "--folds", 3, "--corrections", fixes, "--out", out, "--force")
+        line = fails(
+            main, "--data", data, "--folds", 3, "--corrections", fixes, "--out", out, "--force"
+        )
         assert "is a place of input files" in line
     assert read_layout(data).people is not None and fixes.read_text().startswith("path,field,value")
 
@@ -197,7 +281,10 @@ def test_input_files_are_never_written_over(data, tmp_path, fails):
 def test_korean_paths(data, tmp_path):
     place = tmp_path / "대회 자료"
     data.rename(place)
-    assert main(["--data", str(place), "--out", str(tmp_path / "결과" / "folds.csv"), "--folds", "3"]) == 0
+    assert (
+        main(["--data", str(place), "--out", str(tmp_path / "결과" / "folds.csv"), "--folds", "3"])
+        == 0
+    )
 
 
 def test_a_misspelt_option_is_named(fails):

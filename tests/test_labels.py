@@ -11,7 +11,11 @@ def test_encode_and_decode_are_inverse():
 
 def test_names_follow_the_competition():
     assert len(CLASS_NAMES) == 18
-    assert CLASS_NAMES[0] == "mask male <30" and CLASS_NAMES[11] == "wrong female >=60" and CLASS_NAMES[17] == "none female >=60"
+    assert (
+        CLASS_NAMES[0] == "mask male <30"
+        and CLASS_NAMES[11] == "wrong female >=60"
+        and CLASS_NAMES[17] == "none female >=60"
+    )
 
 
 def test_age_boundaries():

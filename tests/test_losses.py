@@ -42,10 +42,15 @@ def tasks_of(outputs):
 
 # ------------------------------------------------------------ class weights
 
+
 def test_class_weights_by_hand():
-    np.testing.assert_allclose(class_weights(np.array([1, 2, 4]), "inverse"), [12 / 7, 6 / 7, 3 / 7])
+    np.testing.assert_allclose(
+        class_weights(np.array([1, 2, 4]), "inverse"), [12 / 7, 6 / 7, 3 / 7]
+    )
     effective = np.array([1, 1 / (1 + 0.999), 1 / (1 + 0.999 + 0.999**2)])
-    np.testing.assert_allclose(class_weights(np.array([1, 2, 3]), "effective"), effective / effective.mean(), rtol=1e-9)
+    np.testing.assert_allclose(
+        class_weights(np.array([1, 2, 3]), "effective"), effective / effective.mean(), rtol=1e-9
+    )
     np.testing.assert_array_equal(class_weights(np.array([1, 2, 4]), "none"), [1, 1, 1])
 
 
@@ -54,7 +59,9 @@ def test_class_weights_have_the_mean_1_and_fall_with_the_class(how):
     for seed in range(20):
         counts = np.random.default_rng(seed).integers(1, 4000, 18)
         weights = class_weights(counts, how)
-        assert weights.mean() == pytest.approx(1) and (np.diff(weights[np.argsort(counts)]) <= 0).all()
+        assert (
+            weights.mean() == pytest.approx(1) and (np.diff(weights[np.argsort(counts)]) <= 0).all()
+        )
 
 
 @pytest.mark.parametrize("how", ["inverse", "effective"])
@@ -67,19 +74,51 @@ def test_an_absent_class_weighs_nothing_and_changes_no_other(how):
 @pytest.mark.parametrize("head, classes", [("classes", [18]), ("tasks", [3, 2, 3])])
 @pytest.mark.parametrize("how", ["none", "inverse", "effective"])
 def test_smoothing_leaves_the_true_class_its_share_whatever_it_weighs(how, head, classes):
-    # The minimiser of the loss over logits, for photos of which a network knows all: p(true) = 1 - s + s / C of each task.
-    smooth, counts = 0.1, np.array([2765, 2045, 415, 3640, 4090, 545, 553, 409, 83, 728, 818, 109, 0, 409, 83, 728, 818, 109])
+    # The minimiser of the loss over logits, for photos of which a network knows all: p(true) = 1 -
+    # s + s / C of each task.
+    smooth, counts = (
+        0.1,
+        np.array(
+            [
+                2765,
+                2045,
+                415,
+                3640,
+                4090,
+                545,
+                553,
+                409,
+                83,
+                728,
+                818,
+                109,
+                0,
+                409,
+                83,
+                728,
+                818,
+                109,
+            ]
+        ),
+    )
     labels = torch.tensor([4, 8, 17, 0, 13])
     recipe = small(label_smoothing=smooth, class_weights=how, head=head)
     logits = torch.zeros(len(labels), 18, requires_grad=True)
-    optimizer = torch.optim.LBFGS([logits], lr=1, max_iter=400, tolerance_grad=1e-10, tolerance_change=1e-12,
-                                  line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        [logits],
+        lr=1,
+        max_iter=400,
+        tolerance_grad=1e-10,
+        tolerance_change=1e-12,
+        line_search_fn="strong_wolfe",
+    )
 
     def closure():
         optimizer.zero_grad()
         loss = value(recipe, logits, labels, counts)
         loss.backward()
         return loss
+
     optimizer.step(closure)
     log_probs = logits.detach().log_softmax(dim=1)
     tasks = [log_probs] if head == "classes" else marginals(log_probs)
@@ -91,7 +130,12 @@ def test_smoothing_leaves_the_true_class_its_share_whatever_it_weighs(how, head,
 
 def test_norms_of_a_mix_are_those_of_its_photos():
     for seed in range(20):
-        recipe = small(mix=("mixup", "cutmix", "half")[seed % 3], mix_prob=1.0, class_weights="inverse", head="tasks")
+        recipe = small(
+            mix=("mixup", "cutmix", "half")[seed % 3],
+            mix_prob=1.0,
+            class_weights="inverse",
+            head="tasks",
+        )
         torch.manual_seed(seed)
         targets = one_hot(torch.randint(0, 18, (7,)))
         loss = make_loss(recipe, np.arange(1, 19), 30)
@@ -109,14 +153,21 @@ def test_three_heads_weigh_each_task_by_its_own_sizes():
 
 # ------------------------------------------------------------ the losses of one head
 
+
 @pytest.mark.parametrize("smooth", [0.0, 0.1, 0.5])
 def test_cross_entropy_is_torchs(smooth):
     for seed in range(5):
         logits, labels = random_batch(seed)
         recipe = small(label_smoothing=smooth)
-        alike(value(recipe, logits, labels), functional.cross_entropy(logits, labels, label_smoothing=smooth))
+        alike(
+            value(recipe, logits, labels),
+            functional.cross_entropy(logits, labels, label_smoothing=smooth),
+        )
         targets = soft(seed)
-        alike(value(recipe, logits, targets), functional.cross_entropy(logits, targets, label_smoothing=smooth))
+        alike(
+            value(recipe, logits, targets),
+            functional.cross_entropy(logits, targets, label_smoothing=smooth),
+        )
 
 
 @pytest.mark.parametrize("how", ["inverse", "effective"])
@@ -124,15 +175,19 @@ def test_weighted_cross_entropy_is_torchs_weighted_mean(how):
     weight = torch.tensor(class_weights(COUNTS, how), dtype=torch.float32)
     for seed in range(5):
         logits, labels = random_batch(seed)
-        alike(value(small(class_weights=how), logits, labels), functional.cross_entropy(logits, labels, weight))
+        alike(
+            value(small(class_weights=how), logits, labels),
+            functional.cross_entropy(logits, labels, weight),
+        )
 
 
 def test_focal_by_hand():
     logits = torch.zeros(1, 18)
     logits[0, 4] = np.log(17)  # the probability 1/2
     for gamma in (0.5, 1.0, 2.0):
-        assert float(value(small(loss="focal", focal_gamma=gamma), logits, torch.tensor([4]))) == pytest.approx(
-            0.5**gamma * np.log(2), rel=1e-5)
+        assert float(
+            value(small(loss="focal", focal_gamma=gamma), logits, torch.tensor([4]))
+        ) == pytest.approx(0.5**gamma * np.log(2), rel=1e-5)
         other = float(value(small(loss="focal", focal_gamma=gamma), logits, torch.tensor([5])))
         assert other == pytest.approx((33 / 34) ** gamma * np.log(34), rel=1e-5)
 
@@ -142,8 +197,10 @@ def test_focal_without_gamma_is_cross_entropy(head):
     for seed in range(5):
         logits, _ = random_batch(seed)
         changes = {"head": head, "class_weights": "inverse", "label_smoothing": 0.1}
-        alike(value(small(loss="focal", focal_gamma=0.0, **changes), logits, soft(seed)),
-              value(small(**changes), logits, soft(seed)))
+        alike(
+            value(small(loss="focal", focal_gamma=0.0, **changes), logits, soft(seed)),
+            value(small(**changes), logits, soft(seed)),
+        )
 
 
 def test_focal_of_sure_photos_has_finite_gradients():
@@ -157,7 +214,8 @@ def test_soft_macro_f1_by_hand():
     logits = torch.full((2, 18), -100.0)
     logits[:, :2] = torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()
     labels = torch.tensor([0, 1])
-    # F1 of class 0: 2 * 0.75 / (1.25 + 1) = 2/3; of class 1: 2 * 0.5 / (0.75 + 1) = 4/7; the others are absent.
+    # F1 of class 0: 2 * 0.75 / (1.25 + 1) = 2/3; of class 1: 2 * 0.5 / (0.75 + 1) = 4/7; the others
+    # are absent.
     assert float(value(small(loss="f1"), logits, labels)) == pytest.approx(1 - (2 / 3 + 4 / 7) / 2)
     counts = np.array([1, 3] + [7] * 16)
     weighted = value(small(loss="f1", class_weights="inverse"), logits, labels, counts)
@@ -167,10 +225,13 @@ def test_soft_macro_f1_by_hand():
 @pytest.mark.parametrize("head, tasks", [("classes", 1), ("tasks", 3)])
 def test_soft_macro_f1_is_0_for_right_answers_and_1_for_wrong_ones(head, tasks):
     labels = torch.tensor([3, 3, 17, 8])
-    assert float(value(small(loss="f1", head=head), 100 * one_hot(labels), labels)) == pytest.approx(0, abs=1e-5)
+    assert float(
+        value(small(loss="f1", head=head), 100 * one_hot(labels), labels)
+    ) == pytest.approx(0, abs=1e-5)
     # 5 differs from 12 in mask, gender and age.
-    assert float(value(small(loss="f1", head=head), 100 * one_hot(torch.tensor([5])), torch.tensor([12]))) == pytest.approx(
-        tasks, abs=1e-5)
+    assert float(
+        value(small(loss="f1", head=head), 100 * one_hot(torch.tensor([5])), torch.tensor([12]))
+    ) == pytest.approx(tasks, abs=1e-5)
 
 
 def test_soft_macro_f1_does_not_see_among_which_absent_classes_a_probability_is():
@@ -183,9 +244,10 @@ def test_soft_macro_f1_does_not_see_among_which_absent_classes_a_probability_is(
 
 # ------------------------------------------------------------ LDAM
 
+
 def test_margins_fall_with_the_fourth_root_of_the_class_size():
     counts = np.array([1, 16, 81, 256, 0] + [10_000] * 13)
-    margins, = make_loss(small(loss="ldam"), counts, COSINE_SCALE).margins
+    (margins,) = make_loss(small(loss="ldam"), counts, COSINE_SCALE).margins
     alike(margins, 15 * torch.tensor([1, 1 / 2, 1 / 3, 1 / 4, 1] + [1 / 10] * 13))
     for margins in make_loss(small(loss="ldam", head="tasks"), COUNTS, 8).margins:
         assert float(margins.max()) == pytest.approx(0.5 * 8)
@@ -201,7 +263,7 @@ def lowered_cross_entropy(logits, labels, margins, weight=None):
 def test_ldam_is_cross_entropy_with_the_true_logit_lowered_by_its_margin(how):
     recipe = small(loss="ldam", class_weights=how)
     weight = torch.tensor(class_weights(COUNTS, how), dtype=torch.float32)
-    margins, = make_loss(recipe, COUNTS, COSINE_SCALE).margins
+    (margins,) = make_loss(recipe, COUNTS, COSINE_SCALE).margins
     for seed in range(10):
         logits, labels = random_batch(seed)
         alike(value(recipe, logits, labels), lowered_cross_entropy(logits, labels, margins, weight))
@@ -222,10 +284,15 @@ def test_a_mixed_target_gives_the_mix_of_the_losses(loss):
         logits, labels = random_batch(seed)
         others = labels.roll(1)
         mixed = value(small(loss=loss), logits, 0.3 * one_hot(labels) + 0.7 * one_hot(others))
-        alike(mixed, 0.3 * value(small(loss=loss), logits, labels) + 0.7 * value(small(loss=loss), logits, others))
+        alike(
+            mixed,
+            0.3 * value(small(loss=loss), logits, labels)
+            + 0.7 * value(small(loss=loss), logits, others),
+        )
 
 
 # ------------------------------------------------------------ three heads
+
 
 def test_marginals_recover_the_tasks_log_probabilities():
     for seed in range(5):
@@ -243,12 +310,18 @@ def test_the_most_likely_class_of_three_heads_is_that_of_each():
 @pytest.mark.parametrize("how, smooth", [("none", 0.0), ("none", 0.1), ("inverse", 0.0)])
 def test_the_loss_of_three_heads_is_the_sum_of_three_cross_entropies(how, smooth):
     recipe = small(head="tasks", class_weights=how, label_smoothing=smooth)
-    weights = [torch.tensor(class_weights(COUNTS.reshape(3, 2, 3).sum(axis=axes), how), dtype=torch.float32)
-               for axes in ((1, 2), (0, 2), (0, 1))]
+    weights = [
+        torch.tensor(
+            class_weights(COUNTS.reshape(3, 2, 3).sum(axis=axes), how), dtype=torch.float32
+        )
+        for axes in ((1, 2), (0, 2), (0, 1))
+    ]
     for seed in range(5):
         outputs, labels = random_batch(seed, outputs=8)
-        expected = sum(functional.cross_entropy(task, goal, weight, label_smoothing=smooth)
-                       for task, goal, weight in zip(tasks_of(outputs), decode(labels), weights))
+        expected = sum(
+            functional.cross_entropy(task, goal, weight, label_smoothing=smooth)
+            for task, goal, weight in zip(tasks_of(outputs), decode(labels), weights)
+        )
         alike(value(recipe, combine(outputs, "tasks"), labels), expected)
 
 
@@ -269,9 +342,13 @@ def test_the_ordinal_loss_asks_for_60_only_of_those_of_30_or_older():
         mask, gender, age = decode(labels)
         older = age > 0
         entropy = functional.binary_cross_entropy_with_logits
-        questions = (entropy(outputs[:, 5], older.float(), reduction="sum")
-                     + entropy(outputs[older, 6], (age[older] == 2).float(), reduction="sum")) / len(labels)
-        others = functional.cross_entropy(outputs[:, :3], mask) + functional.cross_entropy(outputs[:, 3:5], gender)
+        questions = (
+            entropy(outputs[:, 5], older.float(), reduction="sum")
+            + entropy(outputs[older, 6], (age[older] == 2).float(), reduction="sum")
+        ) / len(labels)
+        others = functional.cross_entropy(outputs[:, :3], mask) + functional.cross_entropy(
+            outputs[:, 3:5], gender
+        )
         alike(value(small(head="ordinal"), combine(outputs, "ordinal"), labels), questions + others)
 
 
@@ -285,11 +362,16 @@ def test_sums_and_norms_of_small_batches_add_up_to_those_of_a_large_one(loss, he
             recipe = small(loss=loss, head=head, class_weights=how, label_smoothing=smooth)
             measure = make_loss(recipe, COUNTS, COSINE_SCALE)
             parts = [at.tolist() for at in torch.arange(22).split([7, 7, 5, 3])]
-            alike(sum(measure.sums(logits[at], targets[at]) for at in parts), measure.sums(logits, targets), 1e-4)
+            alike(
+                sum(measure.sums(logits[at], targets[at]) for at in parts),
+                measure.sums(logits, targets),
+                1e-4,
+            )
             alike(sum(measure.norms(targets[at]) for at in parts), measure.norms(targets))
 
 
 # ------------------------------------------------------------ mixes
+
 
 def plain_batch(n=5, width=25):
     """Photos of one grey each, their targets, and the grey of each class."""

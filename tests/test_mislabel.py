@@ -10,10 +10,14 @@ from kit.scoring.mislabel import confident_classes, find_mislabelled
 
 
 def by_definition(probs, labels):
-    """Row by row: the class that is the most above its threshold, the mean of it over its own labels."""
+    """Row by row: the class that is the most above its threshold, the mean of it over its own
+    labels.
+    """
     found = []
     for row in probs:
-        above = {c: p - np.mean(probs[labels == c, c]) for c, p in enumerate(row) if (labels == c).any()}
+        above = {
+            c: p - np.mean(probs[labels == c, c]) for c, p in enumerate(row) if (labels == c).any()
+        }
         found.append(max(above, key=above.get))
     return found
 
@@ -21,15 +25,21 @@ def by_definition(probs, labels):
 @pytest.mark.parametrize("seed", range(20))
 def test_confident_classes_are_those_of_the_definition(seed):
     rng = np.random.default_rng(seed)
-    probs, labels = rng.dirichlet(np.ones(3), 80), rng.integers(0, 3 if seed else 2, 80)  # seed 0: a class without a label
+    probs, labels = (
+        rng.dirichlet(np.ones(3), 80),
+        rng.integers(0, 3 if seed else 2, 80),
+    )  # seed 0: a class without a label
     assert confident_classes(probs, labels).tolist() == by_definition(probs, labels)
 
 
 def test_confident_classes_by_hand():
-    # The thresholds are .85 and .45: the third row has more of class 0, and is more above what class 1 usually has.
-    probs = np.array([[.9, .1], [.8, .2], [.55, .45], [.55, .45]])
+    # The thresholds are .85 and .45: the third row has more of class 0, and is more above what
+    # class 1 usually has.
+    probs = np.array([[0.9, 0.1], [0.8, 0.2], [0.55, 0.45], [0.55, 0.45]])
     assert confident_classes(probs, np.array([0, 0, 1, 1])).tolist() == [0, 0, 1, 1]
-    assert confident_classes(np.array([[.9, .1], [.1, .9], [.2, .8]]), np.array([0, 1, 0])).tolist() == [0, 1, 1]
+    assert confident_classes(
+        np.array([[0.9, 0.1], [0.1, 0.9], [0.2, 0.8]]), np.array([0, 1, 0])
+    ).tolist() == [0, 1, 1]
 
 
 def test_task_probs_sum_the_classes(seed=0):
@@ -37,19 +47,31 @@ def test_task_probs_sum_the_classes(seed=0):
     for task, part in zip(TASKS, decode(np.arange(NUM_CLASSES))):
         own = task_probs(probs, task)
         assert own.shape == (5, part.max() + 1) and own.sum(axis=1) == pytest.approx(np.ones(5))
-        assert own[2, 1] == pytest.approx(sum(probs[2, c] for c in range(NUM_CLASSES) if part[c] == 1))
+        assert own[2, 1] == pytest.approx(
+            sum(probs[2, c] for c in range(NUM_CLASSES) if part[c] == 1)
+        )
 
 
 def make_photos(people, seed):
-    """People as a plan has them, and probabilities of a network that is right, more or less surely."""
+    """People as a plan has them, and probabilities of a network that is right, more or
+    less surely.
+    """
     rng = np.random.default_rng(seed)
     rows = []
     for i in range(people):
         gender, age = int(rng.integers(2)), int(rng.integers(18, 76))
         for shot, mask in SHOTS.items():
-            rows.append((f"p{i:03d}/{shot}.jpg", f"p{i:03d}", age, int(encode(mask, gender, age_class(np.array(age)))), i % 5))
+            rows.append(
+                (
+                    f"p{i:03d}/{shot}.jpg",
+                    f"p{i:03d}",
+                    age,
+                    int(encode(mask, gender, age_class(np.array(age)))),
+                    i % 5,
+                )
+            )
     photos = pd.DataFrame(rows, columns=["image", "person", "age", "label", "fold"])
-    sure = rng.uniform(.6, .95, len(photos))
+    sure = rng.uniform(0.6, 0.95, len(photos))
     probs = np.full((len(photos), NUM_CLASSES), 0.0) + ((1 - sure) / (NUM_CLASSES - 1))[:, None]
     probs[np.arange(len(photos)), photos["label"]] = sure
     return photos, probs
@@ -81,17 +103,27 @@ def test_planted_errors_are_found_and_their_lines_undo_them(tmp_path, seed):
     relabel(photos, f"p{swapped:03d}", "swap", ("incorrect_mask", "normal"))
     found = find_mislabelled(photos, probs)
     assert {(s.correction.path, s.correction.field) for s in found[:3]} == {
-        (f"p{flipped:03d}", "gender"), (f"p{aged:03d}", "age"), (f"p{swapped:03d}", "swap")}
+        (f"p{flipped:03d}", "gender"),
+        (f"p{aged:03d}", "age"),
+        (f"p{swapped:03d}", "swap"),
+    }
     # The lines are a corrections file, and bring the labels back.
     path = tmp_path / "fixes.csv"
     path.write_text("path,field,value\n" + "".join(s.line + "\n" for s in found[:3]))
     for fix in read_corrections(path):
-        value = {"gender": ["male", "female"].index(fix.value) if fix.field == "gender" else None,
-                 "age": int(fix.value) if fix.field == "age" else None, "swap": tuple(fix.value.split(":"))}[fix.field]
+        value = {
+            "gender": ["male", "female"].index(fix.value) if fix.field == "gender" else None,
+            "age": int(fix.value) if fix.field == "age" else None,
+            "swap": tuple(fix.value.split(":")),
+        }[fix.field]
         relabel(photos, fix.path, fix.field, value)
     assert (photos["label"] == truth).all()
     for s in found[:3]:
-        assert s.suggested_prob > s.given_prob and s.stands_out > 2 and set(s.images) <= set(photos["image"])
+        assert (
+            s.suggested_prob > s.given_prob
+            and s.stands_out > 2
+            and set(s.images) <= set(photos["image"])
+        )
 
 
 def test_nothing_is_found_where_the_network_agrees():
@@ -101,32 +133,48 @@ def test_nothing_is_found_where_the_network_agrees():
 
 
 def test_an_age_beside_a_boundary_is_nothing_strange():
-    """A person of 29 who is taken for 30 to 59 is nothing strange where the others of about that age are, one of 20 is."""
+    """A person of 29 who is taken for 30 to 59 is nothing strange where the others of about that
+    age are, one of 20 is.
+    """
     photos, probs = make_photos(60, 1)
     years = np.repeat([20] * 24 + [29] * 24 + [45] * 12, 7)
     mask, gender, _ = decode(photos["label"].to_numpy())
     photos["age"], photos["label"] = years, encode(mask, gender, age_class(years))
-    probs = np.full((len(photos), NUM_CLASSES), .01)
+    probs = np.full((len(photos), NUM_CLASSES), 0.01)
     seen = encode(mask, gender, age_class(years))
     old = encode(mask, gender, np.ones_like(mask))
     person = np.arange(len(photos)) // 7
-    seen = np.where((years == 29) & (person % 3 > 0) | (person == 3), old, seen)  # most of 29, and one of 20
-    probs[np.arange(len(photos)), seen] = .83
+    seen = np.where(
+        (years == 29) & (person % 3 > 0) | (person == 3), old, seen
+    )  # most of 29, and one of 20
+    probs[np.arange(len(photos)), seen] = 0.83
     found = find_mislabelled(photos, probs)
-    assert [s.line for s in found] == ["p003,age,30"] and found[0].given == "<30 (20)" and found[0].stands_out > 2
+    assert (
+        [s.line for s in found] == ["p003,age,30"]
+        and found[0].given == "<30 (20)"
+        and found[0].stands_out > 2
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_order_of_people_and_their_names_say_nothing(seed):
     photos, probs = make_photos(80, seed)
-    photos["age"] = np.where(photos["age"] > 50, 60, photos["age"])  # more of one age than are looked at
+    photos["age"] = np.where(
+        photos["age"] > 50, 60, photos["age"]
+    )  # more of one age than are looked at
     mask, gender, _ = decode(photos["label"].to_numpy())
     photos["label"] = encode(mask, gender, age_class(photos["age"].to_numpy()))
     rng = np.random.default_rng(seed)
-    probs = .5 * probs + .5 * rng.dirichlet(np.full(NUM_CLASSES, .2), 80)[np.arange(len(photos)) // 7]
+    probs = (
+        0.5 * probs
+        + 0.5 * rng.dirichlet(np.full(NUM_CLASSES, 0.2), 80)[np.arange(len(photos)) // 7]
+    )
     found = find_mislabelled(photos, probs)
     names = dict(zip(photos["person"].unique(), [f"q{i:03d}" for i in rng.permutation(80)]))
-    renamed = photos.assign(person=photos["person"].map(names), image=[f"{names[i[:4]]}{i[4:]}" for i in photos["image"]])
+    renamed = photos.assign(
+        person=photos["person"].map(names),
+        image=[f"{names[i[:4]]}{i[4:]}" for i in photos["image"]],
+    )
     order = rng.permutation(len(photos))
     again = find_mislabelled(renamed.iloc[order].reset_index(drop=True), probs[order])
     old = {names[s.correction.path] + s.line[4:]: s.score for s in found}

@@ -104,10 +104,19 @@ def test_every_photo_comes_once_whatever_the_batch_and_workers(tmp_path):
         draw_photo(tmp_path / name, name)
     photos = Photos(tmp_path, names, [Geometry((512, 384), (16, 12)), Geometry((256, 192), (8, 6))])
     for workers in (0, 2):
-        found = [(at, big, little) for at, (big, little) in make_loader(photos, batches_of(7, 3), workers, CPU)]
+        found = [
+            (at, big, little)
+            for at, (big, little) in make_loader(photos, batches_of(7, 3), workers, CPU)
+        ]
         assert torch.cat([at for at, _, _ in found]).tolist() == list(range(7))
-        assert [tuple(big.shape) for _, big, _ in found] == [(3, 16, 12, 3), (3, 16, 12, 3), (1, 16, 12, 3)]
-        assert found[0][2].dtype == torch.uint8 and (found[0][2][1].numpy() == photos[1][1][1]).all()
+        assert [tuple(big.shape) for _, big, _ in found] == [
+            (3, 16, 12, 3),
+            (3, 16, 12, 3),
+            (1, 16, 12, 3),
+        ]
+        assert (
+            found[0][2].dtype == torch.uint8 and (found[0][2][1].numpy() == photos[1][1][1]).all()
+        )
 
 
 # ------------------------------------------------------------ the cache
@@ -147,6 +156,7 @@ def test_cached_photos_are_the_decoded_ones(place, capsys):
 
 def test_augmentation_does_not_change_the_cache(place):
     from conftest import small
+
     cache = cached(place / "pixels", place / "photos", NAMES, GEOMETRY)
     before = cache.path.read_bytes()
     photos = Photos(place / "photos", NAMES, [GEOMETRY], small().augment, cache)
@@ -162,9 +172,13 @@ def test_the_cache_is_made_once_and_anew_for_every_change(place, monkeypatch):
 
     def again(names=NAMES, geometry=GEOMETRY):
         cache = cached(place / "pixels", root, names, geometry)
-        photos, fresh = Photos(root, names, [geometry], cache=cache), Photos(root, names, [geometry])
+        photos, fresh = (
+            Photos(root, names, [geometry], cache=cache),
+            Photos(root, names, [geometry]),
+        )
         assert all((photos[i][1][0] == fresh[i][1][0]).all() for i in range(len(names)))
         return len(built)
+
     assert again() == again() == 1
     assert again(geometry=Geometry((400, 300), (16, 12))) == 2 and again() == 2
     assert again(NAMES[:7]) == 3 and len(list((place / "pixels").glob("512x384*.npy"))) == 1
@@ -173,7 +187,9 @@ def test_the_cache_is_made_once_and_anew_for_every_change(place, monkeypatch):
     size = stat.st_size
     draw_photo(root / "3.jpg", "another")
     content = (root / "3.jpg").read_bytes()
-    (root / "3.jpg").write_bytes((content + bytes(size))[:size] if len(content) <= size else content)
+    (root / "3.jpg").write_bytes(
+        (content + bytes(size))[:size] if len(content) <= size else content
+    )
     os.utime(root / "3.jpg", ns=(stat.st_atime_ns, stat.st_mtime_ns))  # even with its old date
     assert again() == 5
     path = next((place / "pixels").glob("512x384*.npy"))
@@ -193,6 +209,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(place, monkeypatch, caps
 
     def full(*args):
         raise OSError(28, "No space left on device")
+
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         assert cached(place / "pixels", place / "photos", NAMES, GEOMETRY) is None
@@ -216,6 +233,7 @@ def test_photos_that_change_while_they_are_cached_are_refused(place, monkeypatch
     def slow(*args):
         real(*args)
         draw_photo(place / "photos" / "0.jpg", "new", (100, 130))
+
     everywhere(monkeypatch, kit.data.cache, "_build", slow)
     with pytest.raises(KitError, match="were changed while they were read"):
         cached(place / "pixels", place / "photos", NAMES, GEOMETRY)
@@ -230,9 +248,18 @@ def test_without_building_only_a_cache_that_is_there_is_used(place):
 
 
 def test_processes_that_want_the_same_cache_build_it_once(place):
-    code = ("import sys, pathlib; from kit.pixels import Geometry, cached; p = pathlib.Path(sys.argv[1]); "
-            "cached(p / 'pixels', p / 'photos', [f'{i}.jpg' for i in range(8)], Geometry((512, 384), (16, 12)))")
-    running = [subprocess.Popen([sys.executable, "-c", code, str(place)], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    code = (
+        "import sys, pathlib; from kit.pixels import Geometry, cached; p = "
+        "pathlib.Path(sys.argv[1]); "
+        "cached(p / 'pixels', p / 'photos', [f'{i}.jpg' for i in range(8)], Geometry((512, 384), "
+        "(16, 12)))"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(place)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
     said = [process.communicate()[0] for process in running]
     assert [process.returncode for process in running] == [0, 0, 0]
     assert sum("pixel cache of" in text for text in said) == 1
@@ -242,7 +269,9 @@ def test_loader_processes_that_give_nothing_are_not_waited_for_for_ever(place, m
     everywhere(monkeypatch, kit.data.loader, "_WAIT_SECONDS", 1)
     monkeypatch.setattr(Photos, "__getitem__", lambda *_: time.sleep(4))
     loader = make_loader(Photos(place / "photos", NAMES, [GEOMETRY]), [[0]], 1, CPU)
-    with pytest.raises(KitError, match="no photos came from the loader processes for 1 seconds: .*take --workers 0"):
+    with pytest.raises(
+        KitError, match="no photos came from the loader processes for 1 seconds: .*take --workers 0"
+    ):
         list(one_pass(loader))
 
 
@@ -255,5 +284,14 @@ def test_default_workers():
 def test_a_damaged_photo_is_one_line_from_a_worker_too(tmp_path, workers):
     (tmp_path / "a.jpg").write_bytes(b"no image")
     with pytest.raises(KitError) as error:
-        list(one_pass(make_loader(Photos(tmp_path, ["a.jpg"], [Geometry((512, 384), (8, 6))]), [[0]], workers, CPU)))
-    assert str(error.value) == f"{tmp_path / 'a.jpg'}: is no image (JPEG, PNG, WEBP, TIFF, BMP); unpack the data again"
+        list(
+            one_pass(
+                make_loader(
+                    Photos(tmp_path, ["a.jpg"], [Geometry((512, 384), (8, 6))]), [[0]], workers, CPU
+                )
+            )
+        )
+    assert (
+        str(error.value)
+        == f"{tmp_path / 'a.jpg'}: is no image (JPEG, PNG, WEBP, TIFF, BMP); unpack the data again"
+    )

@@ -13,7 +13,10 @@ from kit.data.loader import Photos
 from kit.recipe import Recipe, check_augment, load_recipe, shipped_recipe
 from kit.system.errors import KitError
 
-GOOD = 'from kit.recipe import Recipe\n\nrecipe = Recipe(name="good", model="test_efficientnet", pretrained=False)\n'
+GOOD = (
+    'from kit.recipe import Recipe\n\nrecipe = Recipe(name="good", model="test_efficientnet", '
+    "pretrained=False)\n"
+)
 
 
 def write(tmp_path, content, name="good.py"):
@@ -21,7 +24,9 @@ def write(tmp_path, content, name="good.py"):
     return tmp_path / name
 
 
-@pytest.mark.parametrize("path", sorted(shipped_recipe("tiny").parent.glob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted(shipped_recipe("tiny").parent.glob("*.py")), ids=lambda p: p.stem
+)
 def test_the_kits_own_recipes_load_and_say_all_they_are(path):
     recipe = load_recipe(path)
     assert recipe.name == path.stem
@@ -33,27 +38,39 @@ def test_the_kits_own_recipes_load_and_say_all_they_are(path):
 
 def test_the_hash_tells_recipes_apart(tmp_path):
     base = load_recipe(write(tmp_path, GOOD))
-    assert base == load_recipe(tmp_path / "good.py") and base.describe() != dataclasses.replace(base, lr=2e-3).describe()
+    assert (
+        base == load_recipe(tmp_path / "good.py")
+        and base.describe() != dataclasses.replace(base, lr=2e-3).describe()
+    )
 
 
-@pytest.mark.parametrize("content, said", [
-    (GOOD.replace("pretrained", "pretraind"), "line 3: TypeError.*did you mean pretrained?"),
-    (GOOD.replace('"good"', '"other"'), "holds the recipe 'other'; name both alike"),
-    (GOOD.replace("False)", "False"), r"line 3: syntax error: '\(' was never closed"),
-    (GOOD.replace("recipe = ", "receipt = "), "no variable 'recipe'"),
-    (GOOD.replace("False)", "False, epochs=0)"), "epochs=0 must be a whole number from 1"),
-    (GOOD.replace("False)", "False, lr=-1)"), "lr=-1 must be a number"),
-    (GOOD.replace("False)", "False, size=(32, 24.5))"), r"size=\(32, 24.5\) must be a pair \(height, width\)"),
-    (GOOD.replace("False)", "False, crop=(600, 300))"), "crop=.*at most"),
-    (GOOD.replace("False)", "False, augment=lambda: None)"), "augment is no named function"),
-    (GOOD.replace("Recipe(", "Recip("), "line 3: NameError"),
-    ("import nothing_like_this\n" + GOOD, "line 1: ModuleNotFoundError"),
-    ("import sys\nsys.exit()\n" + GOOD, "line 2: SystemExit"),
-    (GOOD.replace("False)", "False, lr=float('inf'))"), "lr=inf must be a number"),
-    (GOOD.replace("False)", "False, batch_size=2)"), "batch_size=2 must be a whole number from 3"),
-    (GOOD.replace("False)", "False, epochs=True)"), "epochs=True must be a whole number"),
-    (GOOD.replace("False)", "False, augment=3)"), "augment=3 must be a function"),
-])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (GOOD.replace("pretrained", "pretraind"), "line 3: TypeError.*did you mean pretrained?"),
+        (GOOD.replace('"good"', '"other"'), "holds the recipe 'other'; name both alike"),
+        (GOOD.replace("False)", "False"), r"line 3: syntax error: '\(' was never closed"),
+        (GOOD.replace("recipe = ", "receipt = "), "no variable 'recipe'"),
+        (GOOD.replace("False)", "False, epochs=0)"), "epochs=0 must be a whole number from 1"),
+        (GOOD.replace("False)", "False, lr=-1)"), "lr=-1 must be a number"),
+        (
+            GOOD.replace("False)", "False, size=(32, 24.5))"),
+            r"size=\(32, 24.5\) must be a pair \(height, width\)",
+        ),
+        (GOOD.replace("False)", "False, crop=(600, 300))"), "crop=.*at most"),
+        (GOOD.replace("False)", "False, augment=lambda: None)"), "augment is no named function"),
+        (GOOD.replace("Recipe(", "Recip("), "line 3: NameError"),
+        ("import nothing_like_this\n" + GOOD, "line 1: ModuleNotFoundError"),
+        ("import sys\nsys.exit()\n" + GOOD, "line 2: SystemExit"),
+        (GOOD.replace("False)", "False, lr=float('inf'))"), "lr=inf must be a number"),
+        (
+            GOOD.replace("False)", "False, batch_size=2)"),
+            "batch_size=2 must be a whole number from 3",
+        ),
+        (GOOD.replace("False)", "False, epochs=True)"), "epochs=True must be a whole number"),
+        (GOOD.replace("False)", "False, augment=3)"), "augment=3 must be a function"),
+    ],
+)
 def test_a_bad_recipe_is_one_line(tmp_path, content, said):
     with pytest.raises(KitError, match=said) as error:
         load_recipe(write(tmp_path, content))
@@ -68,13 +85,22 @@ def test_a_recipe_that_is_not_there(tmp_path):
 
 def test_a_variant_is_a_replacement(tmp_path):
     base = shipped_recipe("tiny")
-    path = write(tmp_path, "from dataclasses import replace\n\nfrom kit.recipe import load_recipe\n\n"
-                 f"recipe = replace(load_recipe({str(base)!r}), name='tiny_slow', lr=1e-4)\n", "tiny_slow.py")
+    path = write(
+        tmp_path,
+        "from dataclasses import replace\n\nfrom kit.recipe import load_recipe\n\n"
+        f"recipe = replace(load_recipe({str(base)!r}), name='tiny_slow', lr=1e-4)\n",
+        "tiny_slow.py",
+    )
     variant = load_recipe(path)
-    assert variant.lr == 1e-4 and variant.describe()["augment"] == load_recipe(base).describe()["augment"]
+    assert (
+        variant.lr == 1e-4
+        and variant.describe()["augment"] == load_recipe(base).describe()["augment"]
+    )
 
 
-@pytest.mark.parametrize("path", sorted(shipped_recipe("tiny").parent.glob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted(shipped_recipe("tiny").parent.glob("*.py")), ids=lambda p: p.stem
+)
 def test_augmentation_shifts_photos_no_way_on_average(path):
     """What training sees stands where validation and test see it."""
     transform = load_recipe(path).augment()
@@ -86,34 +112,56 @@ def test_augmentation_shifts_photos_no_way_on_average(path):
         weight = transform(image=photo)["image"].mean(axis=2).astype(float)
         weight -= weight.min()
         weight[weight < weight.max() / 2] = 0
-        centres.append([(weight.sum(axis=axis) * np.arange(120)).sum() / weight.sum() for axis in (0, 1)])
-    assert np.ptp(centres, axis=0).min() > 4 or "A.Affine" not in load_recipe(path).describe()["augment"]
+        centres.append(
+            [(weight.sum(axis=axis) * np.arange(120)).sum() / weight.sum() for axis in (0, 1)]
+        )
+    assert (
+        np.ptp(centres, axis=0).min() > 4
+        or "A.Affine" not in load_recipe(path).describe()["augment"]
+    )
     assert np.abs(np.mean(centres, axis=0) - 59.5).max() < 1
 
 
 def test_augmentation_of_another_module_is_refused(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     write(tmp_path, "def augment():\n    return None\n", "helper_of_augment.py")
-    text = GOOD.replace("\n\n", "\nfrom helper_of_augment import augment\n\n", 1).replace("False)", "False, augment=augment)")
+    text = GOOD.replace("\n\n", "\nfrom helper_of_augment import augment\n\n", 1).replace(
+        "False)", "False, augment=augment)"
+    )
     with pytest.raises(KitError, match="takes augment from another module"):
         load_recipe(write(tmp_path, text))
 
 
-@pytest.mark.parametrize("body, said", [
-    ("return A.Compose([A.Normalize()])", "must give a uint8 photo of the size it gets"),
-    ("return A.Compose([A.RandomCrop(8, 8)])", "must give a uint8 photo"), ("return None", "augment fails .AttributeError"),
-    ("return A.Compose([1 / 0])", "augment fails .ZeroDivisionError")])
+@pytest.mark.parametrize(
+    "body, said",
+    [
+        ("return A.Compose([A.Normalize()])", "must give a uint8 photo of the size it gets"),
+        ("return A.Compose([A.RandomCrop(8, 8)])", "must give a uint8 photo"),
+        ("return None", "augment fails .AttributeError"),
+        ("return A.Compose([1 / 0])", "augment fails .ZeroDivisionError"),
+    ],
+)
 def test_augmentation_that_a_network_cannot_take_is_told_before_training(tmp_path, body, said):
-    recipe = load_recipe(write(tmp_path, "import albumentations as A\n\nfrom kit.recipe import Recipe\n\n\ndef augment():\n"
-                               f"    {body}\n\n\nrecipe = Recipe(name='good', model='m', augment=augment, size=(32, 24))\n"))
+    recipe = load_recipe(
+        write(
+            tmp_path,
+            "import albumentations as A\n\nfrom kit.recipe import Recipe\n\n\ndef augment():\n"
+            f"    {body}\n\n\nrecipe = Recipe(name='good', model='m', augment=augment, size=(32, "
+            "24))\n",
+        )
+    )
     with pytest.raises(KitError, match=said):
         check_augment(recipe)
 
 
 def test_editing_a_recipe_changes_nothing_in_what_was_loaded(tmp_path):
-    text = ("import albumentations as A\n\nfrom kit.recipe import Recipe\n\nP = 1.0\n\n\ndef augment():\n"
-            "    return A.Compose([A.HorizontalFlip(p=P)])\n\n\n"
-            "recipe = Recipe(name='good', model='test_efficientnet', pretrained=False, augment=augment)\n")
+    text = (
+        "import albumentations as A\n\nfrom kit.recipe import Recipe\n\nP = 1.0\n\n\ndef "
+        "augment():\n"
+        "    return A.Compose([A.HorizontalFlip(p=P)])\n\n\n"
+        "recipe = Recipe(name='good', model='test_efficientnet', pretrained=False, "
+        "augment=augment)\n"
+    )
     recipe = load_recipe(write(tmp_path, text))
     before, photo = recipe.describe(), np.arange(12, dtype=np.uint8).reshape(1, 4, 3)
     copy = pickle.dumps(recipe)
@@ -138,22 +186,46 @@ def test_augmentation_follows_the_seed_alone_and_survives_a_spawned_process(tmp_
     assert len({image.tobytes() for image in first}) > 4
     assert first[0].shape == (32, 24, 3) and photos[0][1][0].tobytes() == photos[0][1][0].tobytes()
     (tmp_path / "photos.pickle").write_bytes(pickle.dumps(photos))
-    code = ("import pickle, sys; p = pickle.load(open(sys.argv[1], 'rb')); "
-            "sys.stdout.write(''.join(p[0, s][1][0].tobytes().hex() for s in range(8)))")
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "photos.pickle")], capture_output=True, text=True,
-                          check=True)
+    code = (
+        "import pickle, sys; p = pickle.load(open(sys.argv[1], 'rb')); "
+        "sys.stdout.write(''.join(p[0, s][1][0].tobytes().hex() for s in range(8)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "photos.pickle")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == "".join(image.tobytes().hex() for image in first)
 
 
-@pytest.mark.parametrize("changes, said", [
-    ({}, ""), ({"mix": "half", "mix_alpha": 0.4}, "mix_alpha=0.4 changes nothing with mix='half', which draws no share"),
-    ({"mix": "mixup", "mix_alpha": 0.4}, ""), ({"mix_prob": 0.4}, "mix_prob=0.4 changes nothing with mix='none'"),
-    ({"schedule": "onecycle", "warmup": 2.0}, "warmup=2.0 changes nothing with schedule='onecycle', which has its own"),
-    ({"warmup": 2.0}, ""), ({"lr_step": 3}, "lr_step=3 changes nothing with schedule='cosine'"),
-    ({"schedule": "step", "lr_step": 3}, ""), ({"focal_gamma": 3.0}, "focal_gamma=3.0 changes nothing with loss='ce'"),
-    ({"monitor": "loss"}, "monitor='loss' changes nothing with select='last' without patience"),
-    ({"monitor": "loss", "patience": 2}, ""), ({"sampler": "sqrt"}, ""),
-    ({"sampler": "balanced", "class_weights": "inverse"}, "both favour rare classes, whose weight is doubled")])
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({}, ""),
+        (
+            {"mix": "half", "mix_alpha": 0.4},
+            "mix_alpha=0.4 changes nothing with mix='half', which draws no share",
+        ),
+        ({"mix": "mixup", "mix_alpha": 0.4}, ""),
+        ({"mix_prob": 0.4}, "mix_prob=0.4 changes nothing with mix='none'"),
+        (
+            {"schedule": "onecycle", "warmup": 2.0},
+            "warmup=2.0 changes nothing with schedule='onecycle', which has its own",
+        ),
+        ({"warmup": 2.0}, ""),
+        ({"lr_step": 3}, "lr_step=3 changes nothing with schedule='cosine'"),
+        ({"schedule": "step", "lr_step": 3}, ""),
+        ({"focal_gamma": 3.0}, "focal_gamma=3.0 changes nothing with loss='ce'"),
+        ({"monitor": "loss"}, "monitor='loss' changes nothing with select='last' without patience"),
+        ({"monitor": "loss", "patience": 2}, ""),
+        ({"sampler": "sqrt"}, ""),
+        (
+            {"sampler": "balanced", "class_weights": "inverse"},
+            "both favour rare classes, whose weight is doubled",
+        ),
+    ],
+)
 def test_settings_that_change_nothing_or_twice_are_told(changes, said):
     found = Recipe(name="a", model="resnet18", **changes).idle
     assert len(found) == bool(said) and all(said in line for line in found)

@@ -1,4 +1,6 @@
-"""The drawn data set has the competition's layout, traps and counts, and appears whole or not at all."""
+"""The drawn data set has the competition's layout, traps and counts, and appears whole or not at
+all.
+"""
 
 import csv
 import hashlib
@@ -27,13 +29,18 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_sample(tmp_path_factory.mktemp("표본") / "얼굴" / "data", people=8, eval_people=3, seed=4)
+    return draw_sample(
+        tmp_path_factory.mktemp("표본") / "얼굴" / "data", people=8, eval_people=3, seed=4
+    )
 
 
 def test_train_has_the_competitions_layout(drawn: Path) -> None:
@@ -44,7 +51,11 @@ def test_train_has_the_competitions_layout(drawn: Path) -> None:
     for person in people:
         assert person["path"] == f"{person['id']}_{person['gender']}_Asian_{person['age']}"
         assert 18 <= int(person["age"]) <= 60 and person["id"][:6].isdigit()
-        photos = [path for path in (drawn / "train" / "images" / person["path"]).iterdir() if path.name[0] != "."]
+        photos = [
+            path
+            for path in (drawn / "train" / "images" / person["path"]).iterdir()
+            if path.name[0] != "."
+        ]
         assert sorted(path.stem for path in photos) == sorted(SHOTS)
         for path in photos:
             extensions.add(path.suffix)
@@ -61,7 +72,7 @@ def test_train_has_the_competitions_traps(drawn: Path) -> None:
     assert sorted(Counter(ids).values())[-2:] == [1, 2]
     suffixed = [name for name in ids if name.endswith("-1")]
     assert suffixed and suffixed[0][:-2] in ids and all(name.startswith("0") for name in ids)
-    junk = [path for path in (drawn / "train").rglob(".*")]
+    junk = list((drawn / "train").rglob(".*"))
     assert {".DS_Store"} < {path.name for path in junk}
     for path in junk:
         if path.suffix in IMAGES:
@@ -75,12 +86,20 @@ def test_answers_go_with_info(drawn: Path) -> None:
     assert list(info[0]) == ["ImageID", "ans"] and list(answers[0]) == ["ImageID", "ans", "person"]
     assert all(n == 7 for n in Counter(row["person"] for row in answers).values())
     assert {row["ans"] for row in info} == {"0"} and names == [row["ImageID"] for row in answers]
-    assert {path.name for path in (drawn / "eval" / "images").iterdir()} == set(names) and len(set(names)) == 21
-    assert all(re.fullmatch(r"[0-9a-f]{40}\.jpg", name) for name in names) and names != sorted(names)
+    assert {path.name for path in (drawn / "eval" / "images").iterdir()} == set(names) and len(
+        set(names)
+    ) == 21
+    assert all(re.fullmatch(r"[0-9a-f]{40}\.jpg", name) for name in names) and names != sorted(
+        names
+    )
     mask, gender, age = decode(np.array([int(row["ans"]) for row in answers]))
     assert np.bincount(mask).tolist() == [15, 3, 3]
-    expected = Counter((p.gender, int(age_class(np.array(p.age)))) for p in plan_people(3, 4, sample._EVAL))
-    assert Counter(zip(gender.tolist(), age.tolist())) == {group: 7 * n for group, n in expected.items()}
+    expected = Counter(
+        (p.gender, int(age_class(np.array(p.age)))) for p in plan_people(3, 4, sample._EVAL)
+    )
+    assert Counter(zip(gender.tolist(), age.tolist())) == {
+        group: 7 * n for group, n in expected.items()
+    }
 
 
 def test_contact_sheet_and_record(drawn: Path) -> None:
@@ -93,9 +112,15 @@ def test_contact_sheet_and_record(drawn: Path) -> None:
 
 def test_the_seed_alone_decides(drawn: Path, tmp_path: Path) -> None:
     np.random.seed(1)
-    assert digests(draw_sample(tmp_path / "same", people=8, eval_people=3, seed=4)) == digests(drawn)
-    other = rows(draw_sample(tmp_path / "other", people=6, eval_people=1, seed=5) / "train" / "train.csv")
-    assert not {row["path"] for row in other} & {row["path"] for row in rows(drawn / "train" / "train.csv")}
+    assert digests(draw_sample(tmp_path / "same", people=8, eval_people=3, seed=4)) == digests(
+        drawn
+    )
+    other = rows(
+        draw_sample(tmp_path / "other", people=6, eval_people=1, seed=5) / "train" / "train.csv"
+    )
+    assert not {row["path"] for row in other} & {
+        row["path"] for row in rows(drawn / "train" / "train.csv")
+    }
 
 
 def test_every_group_is_large_enough_for_five_folds() -> None:
@@ -108,12 +133,21 @@ def test_every_group_is_large_enough_for_five_folds() -> None:
         for people in (6, 7, 8, 9, 13):
             small = plan_people(people, seed)
             assert len({(p.gender, int(age_class(np.array(p.age)))) for p in small}) == 6
-            assert len({p.path for p in small}) == people and len({p.id for p in small}) == people - 1
+            assert (
+                len({p.path for p in small}) == people and len({p.id for p in small}) == people - 1
+            )
 
 
 def test_no_two_people_look_alike() -> None:
-    small = [np.asarray(next(sample._draw_person(person, np.random.default_rng([0, 0, row, 1])))[1].convert("L").resize(
-        (16, 16), Image.Resampling.BOX), dtype=float) for row, person in enumerate(plan_people(30, 0))]
+    small = [
+        np.asarray(
+            next(sample._draw_person(person, np.random.default_rng([0, 0, row, 1])))[1]
+            .convert("L")
+            .resize((16, 16), Image.Resampling.BOX),
+            dtype=float,
+        )
+        for row, person in enumerate(plan_people(30, 0))
+    ]
     gaps = [np.abs(a - b).mean() for i, a in enumerate(small) for b in small[:i]]
     assert min(gaps) > 8  # grey levels; two scans of one photo differ by 1 or 2
 
@@ -143,7 +177,9 @@ def test_force_replaces_a_sample_and_an_empty_folder_is_filled(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_failing_midway_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: Path) -> None:
+def test_failing_midway_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: Path
+) -> None:
     calls = []
 
     def fail(*args: object) -> None:
@@ -161,17 +197,31 @@ def test_failing_midway_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert digests(drawn) == before and set(drawn.parent.iterdir()) == beside
 
 
-@pytest.mark.parametrize("options, told", [
-    (["--people", "5"], "--people: is 5, must be at least 6"), (["--eval-people", "0"], "--eval-people: is 0"),
-    (["--seed", "-1"], "--seed: is -1"), (["--people", "many"], "many"), (["--poeple", "9"], "did you mean --people")])
-def test_bad_arguments_are_one_line(options: list[str], told: str, tmp_path: Path,
-                                    capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        (["--people", "5"], "--people: is 5, must be at least 6"),
+        (["--eval-people", "0"], "--eval-people: is 0"),
+        (["--seed", "-1"], "--seed: is -1"),
+        (["--people", "many"], "many"),
+        (["--poeple", "9"], "did you mean --people"),
+    ],
+)
+def test_bad_arguments_are_one_line(
+    options: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--out", str(tmp_path / "data"), *options]) == 2
     told_line = capsys.readouterr().err
     assert told in told_line and told_line.count("\n") == 1 and not (tmp_path / "data").exists()
 
 
-def test_the_command_tells_what_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_tells_what_comes_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--out", str(tmp_path / "my data"), "--people", "6", "--eval-people", "1"]) == 0
     said = capsys.readouterr().out
-    assert "6 people" in said and "42 photos" in said and f"kit.folds --data '{tmp_path / 'my data'}'" in said
+    assert (
+        "6 people" in said
+        and "42 photos" in said
+        and f"kit.folds --data '{tmp_path / 'my data'}'" in said
+    )

@@ -21,7 +21,9 @@ from kit.training.run import train
 
 @pytest.fixture(scope="module")
 def kept(world, tmp_path_factory):
-    """A run of three folds and three epochs, of which the last two are kept; tests may not damage it."""
+    """A run of three folds and three epochs, of which the last two are kept; tests may not damage
+    it.
+    """
     runs = tmp_path_factory.mktemp("soup") / "runs"
     shutil.copytree(world.runs, runs, ignore=shutil.ignore_patterns("small"))
     train(small("kept", epochs=3), world.plan, world.data, range(3), runs, "cpu", 0, keep_epochs=2)
@@ -29,13 +31,24 @@ def kept(world, tmp_path_factory):
 
 
 def arguments(world, runs, *more):
-    return [*map(str, more), "--data", str(world.data), "--plan", str(runs / "folds.csv"), "--device", "cpu"]
+    return [
+        *map(str, more),
+        "--data",
+        str(world.data),
+        "--plan",
+        str(runs / "folds.csv"),
+        "--device",
+        "cpu",
+    ]
 
 
 def test_the_last_epochs_are_kept_and_the_best_is_one_of_all(kept):
     for fold in range(3):
         files = Fold(kept / "kept" / f"fold{fold}")
-        assert [path.name for path in files.epochs] == ["epoch0002.safetensors", "epoch0003.safetensors"]
+        assert [path.name for path in files.epochs] == [
+            "epoch0002.safetensors",
+            "epoch0003.safetensors",
+        ]
         best, cards = read_card(files.best), [read_card(path) for path in files.epochs]
         assert [card.epoch for card in cards] == [2, 3]
         if best.epoch > 1:
@@ -49,19 +62,31 @@ def test_a_soup_has_the_mean_of_the_weights_and_its_own_oof(world, kept, tmp_pat
     assert "the mean of epochs 2 3: macro-F1" in capsys.readouterr().out
     for fold in range(3):
         mixed = Fold(runs / "kept_soup" / f"fold{fold}")
-        own, parts = load(mixed.best), [load(path) for path in Fold(runs / "kept" / f"fold{fold}").epochs]
+        own, parts = (
+            load(mixed.best),
+            [load(path) for path in Fold(runs / "kept" / f"fold{fold}").epochs],
+        )
         for name, value in own.body.state_dict().items():
             states = [part.body.state_dict()[name] for part in parts]
-            expected = torch.stack([s.double() for s in states]).mean(0) if value.is_floating_point() else states[-1]
+            expected = (
+                torch.stack([s.double() for s in states]).mean(0)
+                if value.is_floating_point()
+                else states[-1]
+            )
             torch.testing.assert_close(value.double(), expected.double(), atol=1e-6, rtol=1e-5)
     plan = read_plan(runs / "folds.csv")
-    member, = find_members([runs / "kept_soup"], plan, read_eval(world.data))
+    (member,) = find_members([runs / "kept_soup"], plan, read_eval(world.data))
     for checkpoint in member.checkpoints:
         oof = read_oof(checkpoint, plan)
         truth = plan.photos.set_index("image").loc[oof.ids, "label"].to_numpy()
         assert score(truth, oof.probs.argmax(axis=1)).f1 == pytest.approx(checkpoint.card.score)
         assert checkpoint.card.select == "soup" and checkpoint.card.averaged
-    assert ensemble(arguments(world, runs, runs / "kept_soup", "--out", tmp_path / "s.csv", "--workers", 0)) == 0
+    assert (
+        ensemble(
+            arguments(world, runs, runs / "kept_soup", "--out", tmp_path / "s.csv", "--workers", 0)
+        )
+        == 0
+    )
     captured = capsys.readouterr()
     assert "not finished" not in captured.err and "was chosen on it" not in captured.out
 
@@ -71,8 +96,16 @@ def test_equal_checkpoints_make_the_same_network(world, kept, tmp_path):
     shutil.copytree(kept, runs)
     first = Fold(runs / "kept" / "fold0").epochs[0]
     save(tmp_path / "copy.safetensors", load(first), dataclasses.replace(read_card(first), epoch=9))
-    assert main(arguments(world, runs, first, tmp_path / "copy.safetensors", "--out", tmp_path / "same")) == 0
-    own, mixed = load(first).body.state_dict(), load(tmp_path / "same" / "fold0" / "best.safetensors").body.state_dict()
+    assert (
+        main(
+            arguments(world, runs, first, tmp_path / "copy.safetensors", "--out", tmp_path / "same")
+        )
+        == 0
+    )
+    own, mixed = (
+        load(first).body.state_dict(),
+        load(tmp_path / "same" / "fold0" / "best.safetensors").body.state_dict(),
+    )
     assert all(torch.equal(value, own[name]) for name, value in mixed.items())
 
 
@@ -81,13 +114,21 @@ def test_across_folds_and_trainings_it_is_refused_and_says_why(world, kept, tmp_
     line = fails(main, *arguments(world, kept, a[0], b[0], "--out", tmp_path / "no"))
     assert "is of fold 0, and others are not" in line and "seen every person in training" in line
     other = Fold(world.runs / "small" / "fold0").best
-    assert "by another recipe" in fails(main, *arguments(world, kept, a[0], other, "--out", tmp_path / "no"))
-    assert "is one checkpoint alone" in fails(main, *arguments(world, kept, a[0], "--out", tmp_path / "no"))
+    assert "by another recipe" in fails(
+        main, *arguments(world, kept, a[0], other, "--out", tmp_path / "no")
+    )
+    assert "is one checkpoint alone" in fails(
+        main, *arguments(world, kept, a[0], "--out", tmp_path / "no")
+    )
     assert "has no kept epochs" in fails(main, *arguments(world, kept, world.runs / "small"))
     assert "there is no such run" in fails(main, *arguments(world, kept, kept / "kpt"))
     assert "make no mean" in fails(main, *arguments(world, kept, kept / "kept", "--last", 1))
-    assert "the same checkpoint twice" in fails(main, *arguments(world, kept, a[0], a[0], "--out", tmp_path / "no"))
-    assert "files are named" in fails(main, *arguments(world, kept, *a, "--last", 2, "--out", tmp_path / "no"))
+    assert "the same checkpoint twice" in fails(
+        main, *arguments(world, kept, a[0], a[0], "--out", tmp_path / "no")
+    )
+    assert "files are named" in fails(
+        main, *arguments(world, kept, *a, "--last", 2, "--out", tmp_path / "no")
+    )
     assert not (tmp_path / "no").exists()
 
 
@@ -96,10 +137,23 @@ def test_no_soup_replaces_a_training_or_lies_among_photos(world, kept, tmp_path,
     before = best.read_bytes()
     line = fails(main, *arguments(world, kept, kept / "kept", "--out", kept / "kept", "--force"))
     assert "is the folder of a training" in line and best.read_bytes() == before
-    line = fails(main, *arguments(world, kept, kept / "kept" / "fold0", "--out", world.data / "train" / "images"))
+    line = fails(
+        main,
+        *arguments(world, kept, kept / "kept" / "fold0", "--out", world.data / "train" / "images"),
+    )
     assert "is a place of input files" in line
     shutil.copytree(kept / "kept" / "fold0", tmp_path / "other" / "fold0")
-    line = fails(main, *arguments(world, kept, kept / "kept" / "fold0", tmp_path / "other" / "fold0", "--out", tmp_path / "two"))
+    line = fails(
+        main,
+        *arguments(
+            world,
+            kept,
+            kept / "kept" / "fold0",
+            tmp_path / "other" / "fold0",
+            "--out",
+            tmp_path / "two",
+        ),
+    )
     assert "would be made twice" in line and not (tmp_path / "two").exists()
     files = [shutil.copy(path, tmp_path) for path in Fold(kept / "kept" / "fold0").epochs]
     assert "name one with --out" in fails(main, *arguments(world, kept, *files))
@@ -108,7 +162,9 @@ def test_no_soup_replaces_a_training_or_lies_among_photos(world, kept, tmp_path,
 def test_a_soup_with_the_chosen_epoch_says_that_it_was_chosen(world, kept, tmp_path):
     files = Fold(kept / "kept" / "fold0")
     best = tmp_path / "best.safetensors"
-    save(best, load(files.epochs[0]), dataclasses.replace(read_card(files.epochs[0]), select="best"))
+    save(
+        best, load(files.epochs[0]), dataclasses.replace(read_card(files.epochs[0]), select="best")
+    )
     for chosen, select in ((best, "best"), (files.epochs[0], "soup")):
         out = tmp_path / select
         assert main(arguments(world, kept, chosen, files.epochs[1], "--out", out)) == 0
@@ -121,14 +177,24 @@ def test_a_soup_of_a_training_that_ended_early_says_so_too(world, kept, tmp_path
         for path in Fold(kept / "kept" / "fold0").epochs:
             card = read_card(path)
             files.append(tmp_path / name / path.name)
-            save(files[-1], load(path), dataclasses.replace(card, select="last", recipe=card.recipe | {"patience": patience}))
+            save(
+                files[-1],
+                load(path),
+                dataclasses.replace(
+                    card, select="last", recipe=card.recipe | {"patience": patience}
+                ),
+            )
         assert main(arguments(world, kept, *files, "--out", tmp_path / f"{name}_soup")) == 0
         card = read_card(tmp_path / f"{name}_soup" / "fold0" / "best.safetensors")
-        assert (card.select, card.chosen_on_fold) == (("best", True) if patience else ("soup", False))
+        assert (card.select, card.chosen_on_fold) == (
+            ("best", True) if patience else ("soup", False)
+        )
 
 
 def test_an_existing_soup_is_not_written_over(world, kept, tmp_path, fails):
-    files = arguments(world, kept, *Fold(kept / "kept" / "fold0").epochs, "--out", tmp_path / "soup")
+    files = arguments(
+        world, kept, *Fold(kept / "kept" / "fold0").epochs, "--out", tmp_path / "soup"
+    )
     assert main(files) == 0
     before = (tmp_path / "soup" / "fold0" / "best.safetensors").read_bytes()
     assert "exists already" in fails(main, *files)
@@ -137,7 +203,10 @@ def test_an_existing_soup_is_not_written_over(world, kept, tmp_path, fails):
 
 
 def test_kept_epochs_after_an_interruption_are_those_without(world, kept, tmp_path, monkeypatch):
-    runs, whole = tmp_path / "runs", [path.read_bytes() for path in Fold(kept / "kept" / "fold0").epochs]
+    runs, whole = (
+        tmp_path / "runs",
+        [path.read_bytes() for path in Fold(kept / "kept" / "fold0").epochs],
+    )
     plain, saved = kit.training.resume.save_state, []
 
     def stop(path, state, *more):
@@ -145,6 +214,7 @@ def test_kept_epochs_after_an_interruption_are_those_without(world, kept, tmp_pa
         saved.append(len(state["rows"]))
         if saved.count(2) == 1 and len(saved) == 2:
             raise KeyboardInterrupt  # after last.pt of epoch 2, before its weights are kept
+
     everywhere(monkeypatch, kit.training.resume, "save_state", stop)
     with pytest.raises(KeyboardInterrupt):
         train(small("kept", epochs=3), world.plan, world.data, [0], runs, "cpu", 0, keep_epochs=2)

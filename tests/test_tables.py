@@ -22,7 +22,10 @@ def text(path: Path, content: str) -> Path:
 
 
 def test_an_error_is_one_line_with_count_and_first():
-    assert str(problem("a.csv", "is wrong", ["x", "y"], "mend it")) == "a.csv: is wrong (2 found, the first: x); mend it"
+    assert (
+        str(problem("a.csv", "is wrong", ["x", "y"], "mend it"))
+        == "a.csv: is wrong (2 found, the first: x); mend it"
+    )
     assert "\n" not in str(KitError("a\nb"))
 
 
@@ -44,7 +47,10 @@ def test_writing_refuses_what_exists_unless_forced(tmp_path):
 
 def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path):
     path = text(tmp_path / "a.txt", "old")
-    with pytest.raises(KitError, match="a.txt: cannot be written: No space left"), writing(path, force=True) as temporary:
+    with (
+        pytest.raises(KitError, match="a.txt: cannot be written: No space left"),
+        writing(path, force=True) as temporary,
+    ):
         temporary.write_text("half")
         raise OSError(28, "No space left on device")
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
@@ -55,23 +61,29 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path):
 ROW = "000001,male,Asian,30,000001_male_Asian_30\n"
 
 
-@pytest.mark.parametrize("content, said", [
-    ("", "is empty"),
-    ("id,gender,race,age,path\n", "no rows"),
-    ("id,gender,race,path\n000001,male,Asian,p\n", "no column 'age'"),
-    ("id,gender,race,age,path\n" + ROW + ROW, "repeats a value in column 'path'"),
-    ("id,gender,race,age,path\n000001,man,Asian,30,p\n", "'gender' must hold male or female (1 found: 'man' at p)"),
-    ("id,gender,race,age,path\n000001,male,Asian,3O,p\n", "'3O' at p"),
-    ("id,gender,race,age,path\n000001,male,Asian,-4,p\n", "'-4' at p"),
-    ("id,gender,race,age,path\n000001,male,Asian,190,p\n", "'190' at p"),
-    ("id,gender,race,age,path\n000001,male,Asian,45.5,p\n", "'45.5' at p"),
-    ("id,gender,race,age,path\n000001,male,Asian,30,../p\n", "plain folder names"),
-    ("id,gender,race,age,path\n000001,male,Asian,30,\n", "plain folder names"),
-    ("id,gender\n1,2,3,4\n5\n6,7,8,9,0,1\n", "is no CSV with as many fields"),
-    ("id,gender,race,age,path\n000001,male,Asian,30,p,x\n", "more fields than its header"),
-    ("id,gender,race,age,age,path\n000001,male,Asian,30,31,p\n", "has column 'age' twice"),
-    ("id,gender,race,age,path\n000001,male,Asian,\u0663\u0660,p\n", "must hold whole numbers"),
-])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("", "is empty"),
+        ("id,gender,race,age,path\n", "no rows"),
+        ("id,gender,race,path\n000001,male,Asian,p\n", "no column 'age'"),
+        ("id,gender,race,age,path\n" + ROW + ROW, "repeats a value in column 'path'"),
+        (
+            "id,gender,race,age,path\n000001,man,Asian,30,p\n",
+            "'gender' must hold male or female (1 found: 'man' at p)",
+        ),
+        ("id,gender,race,age,path\n000001,male,Asian,3O,p\n", "'3O' at p"),
+        ("id,gender,race,age,path\n000001,male,Asian,-4,p\n", "'-4' at p"),
+        ("id,gender,race,age,path\n000001,male,Asian,190,p\n", "'190' at p"),
+        ("id,gender,race,age,path\n000001,male,Asian,45.5,p\n", "'45.5' at p"),
+        ("id,gender,race,age,path\n000001,male,Asian,30,../p\n", "plain folder names"),
+        ("id,gender,race,age,path\n000001,male,Asian,30,\n", "plain folder names"),
+        ("id,gender\n1,2,3,4\n5\n6,7,8,9,0,1\n", "is no CSV with as many fields"),
+        ("id,gender,race,age,path\n000001,male,Asian,30,p,x\n", "more fields than its header"),
+        ("id,gender,race,age,age,path\n000001,male,Asian,30,31,p\n", "has column 'age' twice"),
+        ("id,gender,race,age,path\n000001,male,Asian,\u0663\u0660,p\n", "must hold whole numbers"),
+    ],
+)
 def test_bad_train_csv(tmp_path, content, said):
     with pytest.raises(KitError) as error:
         read_people(text(tmp_path / "train.csv", content))
@@ -94,13 +106,17 @@ def test_a_csv_of_another_encoding_is_refused(tmp_path):
 
 # ------------------------------------------------------------ info.csv and submissions
 
-@pytest.mark.parametrize("content, said", [
-    ("ImageID,ans\na.jpg,0\na.jpg,0\n", "repeats a value in column 'ImageID'"),
-    ("ImageID,ans\n../a.jpg,0\n", "plain file names"),
-    ("ImageID,ans\n..,0\n", "plain file names"),
-    ("ImageID,ans\n/etc/passwd,0\n", "plain file names"),
-    ("ImageID\na.jpg\n", "no column 'ans'"),
-])
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("ImageID,ans\na.jpg,0\na.jpg,0\n", "repeats a value in column 'ImageID'"),
+        ("ImageID,ans\n../a.jpg,0\n", "plain file names"),
+        ("ImageID,ans\n..,0\n", "plain file names"),
+        ("ImageID,ans\n/etc/passwd,0\n", "plain file names"),
+        ("ImageID\na.jpg\n", "no column 'ans'"),
+    ],
+)
 def test_bad_info_csv(tmp_path, content, said):
     with pytest.raises(KitError, match=said):
         read_info(text(tmp_path / "info.csv", content))
@@ -112,22 +128,40 @@ def test_answers_are_whole_numbers_below_18(tmp_path, answer):
         read_answers(text(tmp_path / "s.csv", f"ImageID,ans\na.jpg,3\nb.jpg,{answer}\n"))
 
 
-PROBS = "ImageID," + ",".join(map(str, range(18))) + "\n" + "".join(
-    f"{i}," + ",".join(str(float(c == best)) for c in range(18)) + "\n" for i, best in (("a.jpg", 3), ("b.jpg", 17)))
+PROBS = (
+    "ImageID,"
+    + ",".join(map(str, range(18)))
+    + "\n"
+    + "".join(
+        f"{i}," + ",".join(str(float(c == best)) for c in range(18)) + "\n"
+        for i, best in (("a.jpg", 3), ("b.jpg", 17))
+    )
+)
 
 
-@pytest.mark.parametrize("content, said", [
-    (",ImageID,ans\n0,a.jpg,3\n1,b.jpg,17\n", "index column"), (PROBS, "holds probabilities"),
-    ("ImageID,ans\na.jpg,3.0\nb.jpg,17.00\n", "2 classes written as 3.0"),
-    ("\ufeffImageID,ans\na.jpg,3\nb.jpg,17\n", "byte-order mark"),
-    ("ImageID,ans,conf\na.jpg,3,.5\nb.jpg,17,.6\n", "column 'conf'"),
-    ("Unnamed: 0,ImageID,ans\n0,a.jpg,3\n1,b.jpg,17\n", "index column"),
-    ("ImageID,ans\r\na.jpg,3\r\nb.jpg,17\r\n", ""),
-    ("ans,ImageID\n3,a.jpg\n17,b.jpg\n", "the header 'ans,ImageID'")])
-def test_what_can_be_understood_is_and_that_is_said_but_it_is_no_submission(tmp_path, capsys, content, said):
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (",ImageID,ans\n0,a.jpg,3\n1,b.jpg,17\n", "index column"),
+        (PROBS, "holds probabilities"),
+        ("ImageID,ans\na.jpg,3.0\nb.jpg,17.00\n", "2 classes written as 3.0"),
+        ("\ufeffImageID,ans\na.jpg,3\nb.jpg,17\n", "byte-order mark"),
+        ("ImageID,ans,conf\na.jpg,3,.5\nb.jpg,17,.6\n", "column 'conf'"),
+        ("Unnamed: 0,ImageID,ans\n0,a.jpg,3\n1,b.jpg,17\n", "index column"),
+        ("ImageID,ans\r\na.jpg,3\r\nb.jpg,17\r\n", ""),
+        ("ans,ImageID\n3,a.jpg\n17,b.jpg\n", "the header 'ans,ImageID'"),
+    ],
+)
+def test_what_can_be_understood_is_and_that_is_said_but_it_is_no_submission(
+    tmp_path, capsys, content, said
+):
     path = text(tmp_path / "한글 제출.csv", content)
     read = read_answers(path)
-    assert read["ImageID"].tolist() == ["a.jpg", "b.jpg"] and read["ans"].tolist() == [3, 17] and read["ans"].dtype == np.int64
+    assert (
+        read["ImageID"].tolist() == ["a.jpg", "b.jpg"]
+        and read["ans"].tolist() == [3, 17]
+        and read["ans"].dtype == np.int64
+    )
     heard = capsys.readouterr().err
     assert (said in heard and heard.count("\n") == 1 and "한글" in heard) if said else heard == ""
     info = text(tmp_path / "info.csv", "ImageID,ans\na.jpg,0\nb.jpg,0\n")
@@ -138,10 +172,18 @@ def test_what_can_be_understood_is_and_that_is_said_but_it_is_no_submission(tmp_
             read_submission(path, info)
 
 
-@pytest.mark.parametrize("content, said", [
-    ("ImageID;ans\na.jpg;3\n", "separated by something else"), ("ImageID\tans\na.jpg\t3\n", "separated by something else"),
-    ("ImageID,label\na.jpg,3\n", "has no column 'ans'"), (PROBS.replace("1.0", "0.7"), "do not sum to 1"),
-    ("ImageID,ans\na.jpg,3,4\n", "more fields"), ("ImageID,ans\na.jpg,3\na.jpg,4\n", "repeats"), ("", "is empty")])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("ImageID;ans\na.jpg;3\n", "separated by something else"),
+        ("ImageID\tans\na.jpg\t3\n", "separated by something else"),
+        ("ImageID,label\na.jpg,3\n", "has no column 'ans'"),
+        (PROBS.replace("1.0", "0.7"), "do not sum to 1"),
+        ("ImageID,ans\na.jpg,3,4\n", "more fields"),
+        ("ImageID,ans\na.jpg,3\na.jpg,4\n", "repeats"),
+        ("", "is empty"),
+    ],
+)
 def test_what_cannot_be_understood_is_refused(tmp_path, content, said):
     with pytest.raises(KitError, match=said):
         read_answers(text(tmp_path / "s.csv", content))
@@ -163,9 +205,15 @@ def test_a_submission_is_info_csv_with_ans_filled_in(tmp_path):
     assert read_answers(tmp_path / "s.csv")["ans"].tolist() == [17, 3]
 
 
-@pytest.mark.parametrize("ids, classes, said", [
-    (["a.jpg", "b.jpg"], [0, 1], "another order"), (["b.jpg"], [0], "lacks ids"),
-    (["b.jpg", "a.jpg", "c.jpg"], [0, 1, 2], "ids not in"), (["b.jpg", "a.jpg"], [0, 18], "0..17")])
+@pytest.mark.parametrize(
+    "ids, classes, said",
+    [
+        (["a.jpg", "b.jpg"], [0, 1], "another order"),
+        (["b.jpg"], [0], "lacks ids"),
+        (["b.jpg", "a.jpg", "c.jpg"], [0, 1, 2], "ids not in"),
+        (["b.jpg", "a.jpg"], [0, 18], "0..17"),
+    ],
+)
 def test_a_submission_that_would_not_pass_is_not_written(tmp_path, ids, classes, said):
     info = text(tmp_path / "info.csv", "ImageID,ans\nb.jpg,0\na.jpg,0\n")
     with pytest.raises(KitError, match=said):
@@ -175,8 +223,19 @@ def test_a_submission_that_would_not_pass_is_not_written(tmp_path, ids, classes,
 
 # ------------------------------------------------------------ corrections
 
-@pytest.mark.parametrize("row", ["p,gender,man", "p,age,old", "p,age,121", "p,race,Asian", "p,swap,mask1", "p,swap,mask1:mask1",
-                                 "p,swap,mask1:mask6"])
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "p,gender,man",
+        "p,age,old",
+        "p,age,121",
+        "p,race,Asian",
+        "p,swap,mask1",
+        "p,swap,mask1:mask1",
+        "p,swap,mask1:mask6",
+    ],
+)
 def test_bad_corrections(tmp_path, row):
     with pytest.raises(KitError, match="no correction"):
         read_corrections(text(tmp_path / "c.csv", f"path,field,value\n{row}\n"))
@@ -189,9 +248,17 @@ def test_a_field_is_corrected_once(tmp_path):
 
 # ------------------------------------------------------------ the plan
 
+
 def plan_rows() -> pd.DataFrame:
-    return pd.DataFrame({"image": ["a/1.jpg", "a/2.jpg", "b/1.jpg"], "person": ["a", "a", "b"], "age": [20, 20, 60],
-                         "label": [0, 6, 5], "fold": [0, 0, 1]})
+    return pd.DataFrame(
+        {
+            "image": ["a/1.jpg", "a/2.jpg", "b/1.jpg"],
+            "person": ["a", "a", "b"],
+            "age": [20, 20, 60],
+            "label": [0, 6, 5],
+            "fold": [0, 0, 1],
+        }
+    )
 
 
 def test_a_plan_comes_back_as_it_was_written(tmp_path):
@@ -201,10 +268,16 @@ def test_a_plan_comes_back_as_it_was_written(tmp_path):
     assert again.hash == plan.hash and again.k == 2 and again.meta["seed"] == 1
 
 
-@pytest.mark.parametrize("column, value, said", [
-    ("image", ["a/1.jpg", "a/1.jpg", "b/1.jpg"], "repeats a value in column 'image'"),
-    ("fold", [0, 1, 1], "a person must lie in one fold"), ("fold", [0, 0, 2], "folds must be 0..K-1"),
-    ("fold", [0, 0, 0], "folds must be 0..K-1"), ("label", [0, 6, 18], "'label' must hold whole numbers 0..17")])
+@pytest.mark.parametrize(
+    "column, value, said",
+    [
+        ("image", ["a/1.jpg", "a/1.jpg", "b/1.jpg"], "repeats a value in column 'image'"),
+        ("fold", [0, 1, 1], "a person must lie in one fold"),
+        ("fold", [0, 0, 2], "folds must be 0..K-1"),
+        ("fold", [0, 0, 0], "folds must be 0..K-1"),
+        ("label", [0, 6, 18], "'label' must hold whole numbers 0..17"),
+    ],
+)
 def test_a_bad_plan_is_refused(tmp_path, column, value, said):
     with pytest.raises(KitError, match=said):
         write_plan(tmp_path / "folds.csv", plan_rows().assign(**{column: value}), {})
@@ -221,16 +294,25 @@ def test_a_plan_changed_by_hand_is_refused(tmp_path):
 
 # ------------------------------------------------------------ probabilities, metrics, JSON
 
+
 def some_probs(n: int = 5) -> Probs:
     probs = np.random.default_rng(0).random((n, 18)).astype(np.float32)
-    return Probs(np.array([f"사진{i}.jpg" for i in range(n)]), probs / probs.sum(axis=1, keepdims=True), "the key")
+    return Probs(
+        np.array([f"사진{i}.jpg" for i in range(n)]),
+        probs / probs.sum(axis=1, keepdims=True),
+        "the key",
+    )
 
 
 def test_probs_come_back_as_they_were_written(tmp_path):
     table = some_probs()
     write_probs(tmp_path / "p.npz", table)
     again = read_probs(tmp_path / "p.npz")
-    assert again.ids.tolist() == table.ids.tolist() and again.key == "the key" and (again.probs == table.probs).all()
+    assert (
+        again.ids.tolist() == table.ids.tolist()
+        and again.key == "the key"
+        and (again.probs == table.probs).all()
+    )
     write_probs(tmp_path / "q.npz", table)
     assert (tmp_path / "p.npz").read_bytes() == (tmp_path / "q.npz").read_bytes()
 
@@ -244,8 +326,11 @@ def test_probs_are_taken_by_id():
 
 def test_bad_probs_are_neither_written_nor_read(tmp_path):
     good = some_probs()
-    for probs, said in ((good.probs * 2, "do not sum to 1"), (good.probs[:, :17], "must be floats 5 x 18"),
-                        (np.full_like(good.probs, np.nan), "finite")):
+    for probs, said in (
+        (good.probs * 2, "do not sum to 1"),
+        (good.probs[:, :17], "must be floats 5 x 18"),
+        (np.full_like(good.probs, np.nan), "finite"),
+    ):
         with pytest.raises(ValueError, match=said):
             write_probs(tmp_path / "p.npz", Probs(good.ids, probs))
         np.savez(tmp_path / "p.npz", ids=good.ids, probs=probs, key="")
@@ -257,7 +342,9 @@ def test_bad_probs_are_neither_written_nor_read(tmp_path):
 
 
 def test_no_pickle_is_read(tmp_path):
-    np.savez(tmp_path / "p.npz", ids=np.array([{"a": 1}], dtype=object), probs=np.zeros((1, 18)), key="")
+    np.savez(
+        tmp_path / "p.npz", ids=np.array([{"a": 1}], dtype=object), probs=np.zeros((1, 18)), key=""
+    )
     with pytest.raises(KitError, match="no probability file"):
         read_probs(tmp_path / "p.npz")
     (tmp_path / "q.npz").write_bytes(b"PK broken")
@@ -266,12 +353,18 @@ def test_no_pickle_is_read(tmp_path):
 
 
 def test_metrics_come_back_as_numbers(tmp_path):
-    rows = [{name: value + i for i, name in enumerate(METRIC_COLUMNS)} for value in (1 / 3, 0.1234567890123)]
+    rows = [
+        {name: value + i for i, name in enumerate(METRIC_COLUMNS)}
+        for value in (1 / 3, 0.1234567890123)
+    ]
     write_metrics(tmp_path / "m.csv", rows)
     assert read_metrics(tmp_path / "m.csv") == rows and read_metrics(tmp_path / "none.csv") == []
 
 
-@pytest.mark.parametrize("content", ["epoch,val_f1_macro\n1,0.5\n", ",".join(METRIC_COLUMNS) + "\n" + "x" + ",1" * 10 + "\n", ""])
+@pytest.mark.parametrize(
+    "content",
+    ["epoch,val_f1_macro\n1,0.5\n", ",".join(METRIC_COLUMNS) + "\n" + "x" + ",1" * 10 + "\n", ""],
+)
 def test_a_damaged_metrics_file_is_one_line(tmp_path, content):
     with pytest.raises(KitError, match="m.csv"):
         read_metrics(text(tmp_path / "m.csv", content))
@@ -285,11 +378,24 @@ def test_json_keeps_korean(tmp_path):
 def test_an_error_stays_one_readable_line(tmp_path):
     with pytest.raises(KitError) as found:
         read_answers(text(tmp_path / "s.csv", f"ImageID,ans\n{'x' * 100_000}\x1b[31m,77\n"))
-    assert len(str(found.value)) < 1000 and "x..." in str(found.value) and "\x1b" not in str(found.value)
-    long = text(tmp_path / "l.csv", f"\n  \nImageID,ans,{'y' * 200_000}\na.jpg,3,1\n")  # blank lines first, and no name's length
+    assert (
+        len(str(found.value)) < 1000
+        and "x..." in str(found.value)
+        and "\x1b" not in str(found.value)
+    )
+    long = text(
+        tmp_path / "l.csv", f"\n  \nImageID,ans,{'y' * 200_000}\na.jpg,3,1\n"
+    )  # blank lines first, and no name's length
     assert read_answers(long)["ans"].tolist() == [3]
     with pytest.raises(KitError, match="would not pass"):
         read_submission(long, text(tmp_path / "info.csv", "ImageID,ans\na.jpg,0\n"))
-    index = text(tmp_path / "p.csv", "," + PROBS.splitlines()[0] + "\n" + "".join(
-        f"{n},{line}\n" for n, line in enumerate(PROBS.splitlines()[1:])))
-    assert read_answers(index)["ans"].tolist() == [3, 17] and read_answers(index)["ImageID"].tolist() == ["a.jpg", "b.jpg"]
+    index = text(
+        tmp_path / "p.csv",
+        ","
+        + PROBS.splitlines()[0]
+        + "\n"
+        + "".join(f"{n},{line}\n" for n, line in enumerate(PROBS.splitlines()[1:])),
+    )
+    assert read_answers(index)["ans"].tolist() == [3, 17] and read_answers(index)[
+        "ImageID"
+    ].tolist() == ["a.jpg", "b.jpg"]

@@ -59,6 +59,7 @@ def recipe_file(folder: Path, name: str = "mine", more: str = ", epochs=2") -> P
 
 # ------------------------------------------------------------ the pieces
 
+
 def test_chosen_folds():
     assert chosen_folds("all", 3) == [0, 1, 2] and chosen_folds("2,0,2", 3) == [2, 0]
     for text in ("3", "x", "", "0,", "-1", "0-2"):
@@ -68,20 +69,29 @@ def test_chosen_folds():
 
 # ------------------------------------------------------------ what a run writes
 
+
 def test_oof_covers_every_photo_once_and_belongs_to_its_checkpoint(world):
     images = []
     for fold in range(3):
         files = Fold(world.runs / "small" / f"fold{fold}")
         assert sorted(p.name for p in files.folder.iterdir() if not p.name.startswith("probs")) == [
-            ".lock", "best.safetensors", "metrics.csv", "oof.npz"]
+            ".lock",
+            "best.safetensors",
+            "metrics.csv",
+            "oof.npz",
+        ]
         card, oof, rows = read_card(files.best), read_probs(files.oof), read_metrics(files.metrics)
-        assert card.fold == fold and card.plan == world.plan.hash and card.recipe == small().describe()
+        assert (
+            card.fold == fold and card.plan == world.plan.hash and card.recipe == small().describe()
+        )
         assert oof.key == oof_key(files.best, world.plan, fold, "float32")
         held = world.plan.photos[world.plan.photos["fold"] == fold]
         assert oof.ids.tolist() == held["image"].tolist()
         scores = score(held["label"].to_numpy(), oof.probs.argmax(axis=1))
         last = rows[-1]
-        assert card.epoch == last["epoch"] and card.score == last["val_f1_macro"] == pytest.approx(scores.f1)
+        assert card.epoch == last["epoch"] and card.score == last["val_f1_macro"] == pytest.approx(
+            scores.f1
+        )
         assert (last["val_f1_mask"], last["val_f1_age"]) == pytest.approx((scores.mask, scores.age))
         assert len(rows) == 2 and all(math.isfinite(v) for row in rows for v in row.values())
         photos = Photos(train_images(world.data), held["image"].tolist(), [card.geometry])
@@ -98,12 +108,15 @@ def test_training_learns(tmp_path):
     from PIL import Image
 
     from kit.competitions.mask import SHOTS
+
     people = [(f"{i:06d}", ("male", "female")[i % 2], (20, 40, 60)[i // 2 % 3]) for i in range(24)]
     data = make_data(tmp_path / "data", people)
     for ident, gender, age in people:
         for shot, mask in SHOTS.items():
             colour = (40 + 80 * mask, 40 + 150 * (gender == "female"), 40 + 80 * (age // 20 - 1))
-            Image.new("RGB", (96, 128), colour).save(train_images(data) / f"{ident}_{gender}_Asian_{age}" / f"{shot}.jpg")
+            Image.new("RGB", (96, 128), colour).save(
+                train_images(data) / f"{ident}_{gender}_Asian_{age}" / f"{shot}.jpg"
+            )
     plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=2, audit=False)
     scores = train_fold(small(epochs=20, augment=None), plan, data, 0, tmp_path / "runs", "cpu", 0)
     assert scores.f1 > 0.7 and scores.gender > 0.9
@@ -120,13 +133,19 @@ def test_workers_do_not_change_a_run(data, tmp_path):
 
 # ------------------------------------------------------------ interruptions
 
+
 def without_times(path: Path) -> list[dict[str, float]]:
-    return [{k: v for k, v in row.items() if not k.startswith("time")} for row in read_metrics(path)]
+    return [
+        {k: v for k, v in row.items() if not k.startswith("time")} for row in read_metrics(path)
+    ]
 
 
 # Whatever a run may have that is random or remembers.
-FULL = (", epochs=4, label_smoothing=0.1, head='tasks', sampler='sqrt', mix='cutmix', ema=0.9, accumulate=2, batch_size=4,"
-        " clip=1.0, drop_rate=0.2, drop_path_rate=0.1, age_boundary=58")
+FULL = (
+    ", epochs=4, label_smoothing=0.1, head='tasks', sampler='sqrt', mix='cutmix', ema=0.9, "
+    "accumulate=2, batch_size=4,"
+    " clip=1.0, drop_rate=0.2, drop_path_rate=0.1, age_boundary=58"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,9 +163,27 @@ def killable(tmp_path_factory):
     data = make_data(root / "data")
     plan_folds(data, root / "folds.csv", folds=3, audit=False)
     recipe = root / "mine.py"
-    recipe.write_text(RECIPE.format(tiny=str(shipped_recipe("tiny")), name="mine", more=FULL).replace("batch_size=8, ", ""))
-    command = [sys.executable, "-m", "kit.train", str(recipe), "--data", str(data), "--plan", str(root / "folds.csv"),
-               "--device", "cpu", "--workers", "2", "--save-minutes", "0.0001"]
+    recipe.write_text(
+        RECIPE.format(tiny=str(shipped_recipe("tiny")), name="mine", more=FULL).replace(
+            "batch_size=8, ", ""
+        )
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "kit.train",
+        str(recipe),
+        "--data",
+        str(data),
+        "--plan",
+        str(root / "folds.csv"),
+        "--device",
+        "cpu",
+        "--workers",
+        "2",
+        "--save-minutes",
+        "0.0001",
+    ]
     done = subprocess.run([*command, "--runs", str(root / "whole")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return Killable(command, recipe, Fold(root / "whole" / "mine" / "fold0"))
@@ -154,18 +191,29 @@ def killable(tmp_path_factory):
 
 def assert_same_run(a: Fold, b: Fold) -> None:
     assert a.best.read_bytes() == b.best.read_bytes() and a.oof.read_bytes() == b.oof.read_bytes()
-    assert without_times(a.metrics) == without_times(b.metrics) and not a.last.exists() and not b.last.exists()
+    assert (
+        without_times(a.metrics) == without_times(b.metrics)
+        and not a.last.exists()
+        and not b.last.exists()
+    )
 
 
 def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(killable, tmp_path):
-    """SIGKILL at ten random moments, from the start of the process to its last write, and the same command each time.
+    """SIGKILL at ten random moments, from the start of the process to its last write, and the same
+    command each time.
 
-    `KIT_KILLS=100 python -m pytest tests/test_train.py -k killed_at_any_moment -s` does a hundred, and says what it met.
+    `KIT_KILLS=100 python -m pytest tests/test_train.py -k killed_at_any_moment -s` does a hundred,
+    and says what it met.
     """
     files, rng, kills, wholes = Fold(tmp_path / "mine" / "fold0"), np.random.default_rng(), 0, 0
     while kills < int(os.environ.get("KIT_KILLS", "10")):
-        process = subprocess.Popen([*killable.command, "--runs", str(tmp_path)], stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        process = subprocess.Popen(
+            [*killable.command, "--runs", str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
         if rng.random() < 0.9:  # most while it trains, and not while Python starts
             for line in process.stdout:
                 if "M parameters" in line:
@@ -175,33 +223,52 @@ def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(killable, tm
         rest = process.communicate()[0]
         kills += 1
         assert "Traceback" not in rest and "error:" not in rest, rest
-        if process.returncode == 0:  # finished before it was killed: a run of its own has been through
+        if (
+            process.returncode == 0
+        ):  # finished before it was killed: a run of its own has been through
             assert_same_run(files, killable.whole)
             shutil.rmtree(files.folder)
             wholes += 1
         elif files.last.exists():
             state = load_state(files.last)
-            print(f"kill {kills}: at epoch {len(state['rows'])}, step {state['step']}, {wholes} whole runs before")
-    done = subprocess.run([*killable.command, "--runs", str(tmp_path)], capture_output=True, text=True)
+            print(
+                f"kill {kills}: at epoch {len(state['rows'])}, step {state['step']}, {wholes} "
+                "whole runs before"
+            )
+    done = subprocess.run(
+        [*killable.command, "--runs", str(tmp_path)], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert_same_run(files, killable.whole)
 
 
-@pytest.mark.parametrize("how, group", [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGTERM, False)])
+@pytest.mark.parametrize(
+    "how, group", [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGTERM, False)]
+)
 def test_a_stopped_run_saves_first(killable, tmp_path, how, group):
     """Ctrl+C of a terminal and a scheduler's SIGTERM reach the loader processes, too."""
     files = Fold(tmp_path / "mine" / "fold0")
     command = [*killable.command, "--runs", str(tmp_path), "--save-minutes", "60"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                               # Where the tests run in the background, SIGINT is ignored, and children inherit that.
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Where the tests run in the background, SIGINT is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     for line in process.stdout:
         if "epoch  2/4" in line:
             break
     time.sleep(0.2)
     (os.killpg if group else os.kill)(process.pid, how)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in err and "same command goes on from here" in err, err
+    assert (
+        process.returncode == 130
+        and "Traceback" not in err
+        and "same command goes on from here" in err
+    ), err
     state = load_state(files.last)
     assert (len(state["rows"]), state["step"]) > (2, 0) or "epoch  3/4" not in out
     done = subprocess.run([*command, "--resume"], capture_output=True, text=True)
@@ -220,6 +287,7 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatc
         if count[0] == moment * 10 + 1:
             signal.raise_signal(signal.SIGTERM)
         return real(photos, at)
+
     recipe = small(name="stopped", epochs=2, ema=0.5)
     stopped = False
     with monkeypatch.context() as patch:
@@ -239,14 +307,21 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatc
 
 
 def test_a_stop_ends_the_waiting_for_photos(killable, tmp_path):
-    code = ("import sys, time; from kit.pixels import Photos; from kit.train import main; real = Photos.__getitem__\n"
-            "def reading(photos, at):\n"
-            "    time.sleep(60 if isinstance(at, tuple) and at[0] == 3 else 0)\n"
-            "    return real(photos, at)\n"
-            "Photos.__getitem__ = reading; sys.exit(main(sys.argv[1:]))")
+    code = (
+        "import sys, time; from kit.pixels import Photos; from kit.train import main; real = "
+        "Photos.__getitem__\n"
+        "def reading(photos, at):\n"
+        "    time.sleep(60 if isinstance(at, tuple) and at[0] == 3 else 0)\n"
+        "    return real(photos, at)\n"
+        "Photos.__getitem__ = reading; sys.exit(main(sys.argv[1:]))"
+    )
     arguments = [*killable.command[3:], "--runs", str(tmp_path)]
-    with subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         for line in process.stdout:
             if "M parameters" in line:
                 break
@@ -258,7 +333,10 @@ def test_a_stop_ends_the_waiting_for_photos(killable, tmp_path):
 
 def test_a_second_stop_ends_at_once(world, tmp_path, monkeypatch):
     from kit.training.learner import Learner
-    monkeypatch.setattr(Learner, "step", lambda *_: [signal.raise_signal(signal.SIGTERM) for _ in range(2)])
+
+    monkeypatch.setattr(
+        Learner, "step", lambda *_: [signal.raise_signal(signal.SIGTERM) for _ in range(2)]
+    )
     with pytest.raises(KeyboardInterrupt):
         train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
     assert not Fold(tmp_path / "small" / "fold0").last.exists()
@@ -267,7 +345,9 @@ def test_a_second_stop_ends_at_once(world, tmp_path, monkeypatch):
 def test_a_run_whose_process_alone_was_killed_goes_on_at_once(killable, tmp_path):
     """The loader processes live on for some seconds, and must not hold the fold."""
     command = [*killable.command, "--runs", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         for line in process.stdout:
             if "epoch  1/4" in line:
                 break
@@ -284,6 +364,7 @@ def test_a_cache_that_is_deleted_meanwhile_ends_no_training(world, tmp_path, mon
         for path in (tmp_path / "pixels").glob("*.npy"):
             path.unlink()
         return real(*args)
+
     everywhere(monkeypatch, kit.system.profiler, "step", step)
     train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
     assert "photos are decoded instead" in capsys.readouterr().err
@@ -298,7 +379,9 @@ def test_resume_asks_for_something_to_resume(killable, tmp_path, fails):
 
 @pytest.mark.parametrize("stop", range(1, 13))
 def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path, monkeypatch, stop):
-    """The n-th file is not written and the process ends there; the next start makes the same run of it."""
+    """The n-th file is not written and the process ends there; the next start makes the same run of
+    it.
+    """
     count = [0]
 
     class Killed(BaseException):
@@ -310,11 +393,17 @@ def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path,
             if count[0] == stop:
                 raise Killed
             return writer(*args, **options)
+
         return write
+
     recipe = small(epochs=3)
     with monkeypatch.context() as patch:
-        for module, name in ((kit.models.checkpoint, "save"), (kit.training.resume, "save_state"),
-                             (kit.results.probs, "write_probs"), (kit.results.run, "write_metrics")):
+        for module, name in (
+            (kit.models.checkpoint, "save"),
+            (kit.training.resume, "save_state"),
+            (kit.results.probs, "write_probs"),
+            (kit.results.run, "write_metrics"),
+        ):
             everywhere(patch, module, name, dying(getattr(module, name)))
         try:
             train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
@@ -330,6 +419,7 @@ def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path,
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world, tmp_path, monkeypatch):
     import os as system
+
     real, calls = system.fsync, [0]
 
     def full(descriptor):
@@ -337,12 +427,16 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world, tmp_path, monk
         if calls[0] > 5:  # the cache and the four files of an epoch
             raise OSError(28, "No space left on device")
         real(descriptor)
+
     with monkeypatch.context() as patch:
         patch.setattr(system, "fsync", full)
         with pytest.raises(KitError, match="last.pt: cannot be written: No space left on device"):
             train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
     train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
-    assert Fold(tmp_path / "small" / "fold0").oof.read_bytes() == Fold(world.runs / "small" / "fold0").oof.read_bytes()
+    assert (
+        Fold(tmp_path / "small" / "fold0").oof.read_bytes()
+        == Fold(world.runs / "small" / "fold0").oof.read_bytes()
+    )
 
 
 def test_a_fold_is_trained_by_one_process(world, tmp_path):
@@ -366,25 +460,34 @@ def test_lost_and_damaged_files_of_a_finished_fold(world, tmp_path, capsys):
 
     def again():
         train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+
     for harm in (lambda: files.oof.unlink(), lambda: files.oof.write_bytes(b"damaged")):
         harm()
         again()
-        assert "making it again" in capsys.readouterr().err and files.oof.read_bytes() == whole.oof.read_bytes()
+        assert (
+            "making it again" in capsys.readouterr().err
+            and files.oof.read_bytes() == whole.oof.read_bytes()
+        )
     content = bytearray(files.best.read_bytes())
     content[-1] ^= 1
     files.best.write_bytes(bytes(content))
     with pytest.raises(KitError, match="it was changed or is damaged"):
         again()
     files.oof.unlink()
-    files.metrics.write_text(whole.metrics.read_text().replace(f"{read_metrics(whole.metrics)[0]['val_loss']}", "0.1").replace(
-        f"{read_metrics(whole.metrics)[1]['val_loss']}", "0.1"))
+    files.metrics.write_text(
+        whole.metrics.read_text()
+        .replace(f"{read_metrics(whole.metrics)[0]['val_loss']}", "0.1")
+        .replace(f"{read_metrics(whole.metrics)[1]['val_loss']}", "0.1")
+    )
     with pytest.raises(KitError, match="has the loss .*, not the 0.100 it was saved with"):
         again()
     lines = whole.metrics.read_text().splitlines(keepends=True)
     for rows in (lines[:2], lines[:0]):
         shutil.copy(whole.best, files.best)
         files.metrics.write_text("".join(rows)) if rows else files.metrics.unlink()
-        with pytest.raises(KitError, match=f"metrics of {len(rows[1:])} of 2 epochs, and no last.pt"):
+        with pytest.raises(
+            KitError, match=f"metrics of {len(rows[1:])} of 2 epochs, and no last.pt"
+        ):
             again()
     assert files.best.read_bytes() == whole.best.read_bytes()
 
@@ -398,17 +501,26 @@ def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monk
         real(path, rows)
         if len(rows) == 3:
             raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
         # The first epoch is the best.
         scores = iter([0.9, 0.1, 0.1, 0.1])
-        everywhere(patch, kit.scoring.metrics, "score", lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(scores)))
+        everywhere(
+            patch,
+            kit.scoring.metrics,
+            "score",
+            lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(scores)),
+        )
         everywhere(patch, kit.results.run, "write_metrics", stop_after_three)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
     content = files.best.read_bytes()
     for harm in (lambda: files.best.unlink(), lambda: files.best.write_bytes(content[:-1] + b"x")):
         harm()
-        with pytest.raises(KitError, match="is gone or damaged; put it back|it was changed or is damaged; put the right"):
+        with pytest.raises(
+            KitError,
+            match="is gone or damaged; put it back|it was changed or is damaged; put the right",
+        ):
             train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
         assert files.last.exists()
     files.best.write_bytes(content)
@@ -433,27 +545,47 @@ def test_labels_changed_after_planning_are_said(data, tmp_path, capsys):
 
 def test_force_deletes_nothing_before_all_is_well(world, tmp_path, monkeypatch, capsys):
     shutil.copytree(world.runs / "small", tmp_path / "small")
-    for options, recipe in (({"device": "cuda:77"}, small()), ({}, small(pretrained="$NOT_SET_AT_ALL/w.pth")),
-                            ({}, small(model="resnet5O"))):
+    for options, recipe in (
+        ({"device": "cuda:77"}, small()),
+        ({}, small(pretrained="$NOT_SET_AT_ALL/w.pth")),
+        ({}, small(model="resnet5O")),
+    ):
         with pytest.raises(KitError):
-            train(recipe, world.plan, world.data, [0], tmp_path, **{"device": "cpu", "workers": 0, **options}, force=True)
+            train(
+                recipe,
+                world.plan,
+                world.data,
+                [0],
+                tmp_path,
+                **{"device": "cpu", "workers": 0, **options},
+                force=True,
+            )
     files = Fold(tmp_path / "small" / "fold0")
     before = {path.name: path.read_bytes() for path in files.folder.iterdir()}
     with pytest.raises(KitError, match="not a finite number"):
-        train(small(lr=1e6, warmup=0.0), world.plan, world.data, [0], tmp_path, "cpu", 0, force=True)
+        train(
+            small(lr=1e6, warmup=0.0), world.plan, world.data, [0], tmp_path, "cpu", 0, force=True
+        )
     files.bad_batch.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(Photos, "__getitem__", lambda *_: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(KeyboardInterrupt):
             train(small(lr=0.1), world.plan, world.data, [0], tmp_path, "cpu", 0, force=True)
-    assert "stopped before the first save of fold 0; the same command starts it again" in capsys.readouterr().err
+    assert (
+        "stopped before the first save of fold 0; the same command starts it again"
+        in capsys.readouterr().err
+    )
     assert {path.name: path.read_bytes() for path in files.folder.iterdir()} == before
     train(small(lr=0.1), world.plan, world.data, [0], tmp_path, "cpu", 0, force=True)
-    assert files.best.read_bytes() != before["best.safetensors"] and not list(files.folder.glob("probs-*"))
+    assert files.best.read_bytes() != before["best.safetensors"] and not list(
+        files.folder.glob("probs-*")
+    )
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_before(world, tmp_path, monkeypatch, after):
+def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_before(
+    world, tmp_path, monkeypatch, after
+):
 
     class Killed(BaseException):
         pass
@@ -465,8 +597,10 @@ def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_b
             before()
             if not after:
                 raise Killed  # between the clearing and the move into place
+
         plain(path, state, then)
         raise Killed
+
     old, new = small(lr=0.1), small()
     train(old, world.plan, world.data, [0], tmp_path, "cpu", 0, keep_epochs=2)
     train(new, world.plan, world.data, [0], tmp_path / "undisturbed", "cpu", 0, keep_epochs=2)
@@ -476,25 +610,45 @@ def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_b
             train(new, world.plan, world.data, [0], tmp_path, "cpu", 0, force=True, keep_epochs=2)
     train(new, world.plan, world.data, [0], tmp_path, "cpu", 0, keep_epochs=2)
     files, same = (Fold(root / "small" / "fold0") for root in (tmp_path, tmp_path / "undisturbed"))
-    kept, undisturbed = ([path.read_bytes() for path in (own.best, *own.epochs)] for own in (files, same))
+    kept, undisturbed = (
+        [path.read_bytes() for path in (own.best, *own.epochs)] for own in (files, same)
+    )
     assert kept == undisturbed and len(kept) == 3
 
 
 def test_idle_settings_and_the_weight_decay_are_said(world, tmp_path, capsys):
-    train(small(epochs=1, optimizer="sgd", mix_prob=0.3), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    train(
+        small(epochs=1, optimizer="sgd", mix_prob=0.3),
+        world.plan,
+        world.data,
+        [0],
+        tmp_path,
+        "cpu",
+        0,
+    )
     out, err = capsys.readouterr()
     assert "recipe small: mix_prob=0.3 changes nothing with mix='none'" in err
     assert ", sgd with weight decay 0.0001" in out and f", {torch.get_num_threads()} thread" in out
 
 
-def test_what_goes_on_keeps_its_threads_and_says_other_versions(world, tmp_path, monkeypatch, capsys):
+def test_what_goes_on_keeps_its_threads_and_says_other_versions(
+    world, tmp_path, monkeypatch, capsys
+):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     everywhere(monkeypatch, kit.system.threads, "_THREADS", 4)
     plain, before = kit.training.resume.save_state, torch.get_num_threads()
 
     def saved(path, state, *_):
-        plain(path, state | {"threads": 3, "versions": state["versions"] | {"timm": "0.1.2", "albumentations": ""}})
+        plain(
+            path,
+            state
+            | {
+                "threads": 3,
+                "versions": state["versions"] | {"timm": "0.1.2", "albumentations": ""},
+            },
+        )
         raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
         everywhere(patch, kit.training.resume, "save_state", saved)
         with pytest.raises(KeyboardInterrupt):
@@ -510,11 +664,25 @@ def test_what_goes_on_keeps_its_threads_and_says_other_versions(world, tmp_path,
     assert read_card(Fold(tmp_path / "small" / "fold0").best).versions == dict(versions())
 
 
-def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(data, tmp_path, capsys, fails):
+def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(
+    data, tmp_path, capsys, fails
+):
     plan_path = tmp_path / "runs" / "folds.csv"
     plan_folds(data, plan_path, folds=3, audit=False)
     recipe = recipe_file(tmp_path, more=", epochs=1")
-    arguments = [recipe, "--data", data, "--plan", plan_path, "--runs", tmp_path / "runs", "--device", "cpu", "--workers", "0"]
+    arguments = [
+        recipe,
+        "--data",
+        data,
+        "--plan",
+        plan_path,
+        "--runs",
+        tmp_path / "runs",
+        "--device",
+        "cpu",
+        "--workers",
+        "0",
+    ]
     assert main([str(a) for a in arguments]) == 0
     files = Fold(tmp_path / "runs" / "mine" / "fold0")
     before = files.best.read_bytes()
@@ -538,26 +706,56 @@ BEST = {"select": "best"}
 def scripted(monkeypatch, scores, losses=None):
     """Let the epochs score so, whatever they predict."""
     f1, loss = iter(scores), iter(losses or [1.0] * 99)
-    everywhere(monkeypatch, kit.scoring.metrics, "score", lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(f1)))
+    everywhere(
+        monkeypatch,
+        kit.scoring.metrics,
+        "score",
+        lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(f1)),
+    )
     everywhere(monkeypatch, kit.scoring.metrics, "log_loss", lambda probs, truth: next(loss))
 
 
-@pytest.mark.parametrize("changes, scores, losses, epochs, kept", [
-    ({}, [.1, .3, .2, .1], None, 4, 4), ({"ema": 0.9}, [.1, .3, .2, .1], None, 4, 4), (BEST, [.1, .3, .2, .3], None, 4, 2),
-    (BEST | {"monitor": "loss"}, [.1, .3, .2, .1], [4, 3, 1, 2], 4, 3), (BEST | {"patience": 1}, [.1, .3, .2, .5], None, 3, 2),
-    (BEST | {"patience": 2}, [.3, .1, .2, .5], None, 3, 1), (BEST | {"patience": 2}, [.3, .1, .4, .1], None, 4, 3),
-    (BEST | {"patience": 1, "monitor": "loss"}, [.1, .2, .3, .4], [1, 2, 3, 4], 2, 1),
-    ({"patience": 1}, [.3, .2, .1, .4], None, 2, 2)])
-def test_which_epoch_is_kept_and_when_training_ends(world, tmp_path, monkeypatch, capsys, changes, scores, losses, epochs, kept):
+@pytest.mark.parametrize(
+    "changes, scores, losses, epochs, kept",
+    [
+        ({}, [0.1, 0.3, 0.2, 0.1], None, 4, 4),
+        ({"ema": 0.9}, [0.1, 0.3, 0.2, 0.1], None, 4, 4),
+        (BEST, [0.1, 0.3, 0.2, 0.3], None, 4, 2),
+        (BEST | {"monitor": "loss"}, [0.1, 0.3, 0.2, 0.1], [4, 3, 1, 2], 4, 3),
+        (BEST | {"patience": 1}, [0.1, 0.3, 0.2, 0.5], None, 3, 2),
+        (BEST | {"patience": 2}, [0.3, 0.1, 0.2, 0.5], None, 3, 1),
+        (BEST | {"patience": 2}, [0.3, 0.1, 0.4, 0.1], None, 4, 3),
+        (BEST | {"patience": 1, "monitor": "loss"}, [0.1, 0.2, 0.3, 0.4], [1, 2, 3, 4], 2, 1),
+        ({"patience": 1}, [0.3, 0.2, 0.1, 0.4], None, 2, 2),
+    ],
+)
+def test_which_epoch_is_kept_and_when_training_ends(
+    world, tmp_path, monkeypatch, capsys, changes, scores, losses, epochs, kept
+):
     scripted(monkeypatch, scores, losses)
     recipe = small(name="chosen", epochs=4, **changes)
     done = train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)[0]
     files = Fold(tmp_path / "chosen" / "fold0")
     card, rows = read_card(files.best), read_metrics(files.metrics)
-    assert (len(rows), card.epoch, card.select, card.averaged) == (epochs, kept, recipe.select, recipe.ema > 0)
-    assert card.chosen_on_fold == recipe.chosen_on_fold == (recipe.select == "best" or "patience" in changes)
-    assert card.score == scores[kept - 1] == done.f1 and [row["val_f1_macro"] for row in rows] == scores[:epochs]
-    assert read_probs(files.oof).key == oof_key(files.best, world.plan, 0, "float32") and not files.last.exists()
+    assert (len(rows), card.epoch, card.select, card.averaged) == (
+        epochs,
+        kept,
+        recipe.select,
+        recipe.ema > 0,
+    )
+    assert (
+        card.chosen_on_fold
+        == recipe.chosen_on_fold
+        == (recipe.select == "best" or "patience" in changes)
+    )
+    assert (
+        card.score == scores[kept - 1] == done.f1
+        and [row["val_f1_macro"] for row in rows] == scores[:epochs]
+    )
+    assert (
+        read_probs(files.oof).key == oof_key(files.best, world.plan, 0, "float32")
+        and not files.last.exists()
+    )
     out = capsys.readouterr().out
     assert ("ended early" in out) == (epochs < 4)
     assert train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)[0].f1 == done.f1
@@ -577,12 +775,24 @@ def test_the_moving_average_is_what_is_kept(world, tmp_path):
     recipe = small(name="ema", ema=0.9)
     train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
     assert read_card(Fold(tmp_path / "ema" / "fold0").best).averaged
-    train(dataclasses.replace(recipe, name="plain", ema=0.0), world.plan, world.data, [0], tmp_path, "cpu", 0)
-    averaged, plain = (load(Fold(tmp_path / name / "fold0").best).body.conv_stem.weight for name in ("ema", "plain"))
+    train(
+        dataclasses.replace(recipe, name="plain", ema=0.0),
+        world.plan,
+        world.data,
+        [0],
+        tmp_path,
+        "cpu",
+        0,
+    )
+    averaged, plain = (
+        load(Fold(tmp_path / name / "fold0").best).body.conv_stem.weight
+        for name in ("ema", "plain")
+    )
     assert not torch.equal(averaged, plain) and torch.allclose(averaged, plain, atol=0.1)
 
 
 # ------------------------------------------------------------ labels of training photos alone
+
 
 def test_training_labels_and_dropped_ages_leave_validation_alone(world, tmp_path):
     recipe = small(name="ages", epochs=1, age_boundary=46, drop_ages=(20, 25))
@@ -592,16 +802,22 @@ def test_training_labels_and_dropped_ages_leave_validation_alone(world, tmp_path
     assert oof.ids.tolist() == held["image"].tolist()
     assert scores.f1 == pytest.approx(score(held["label"].to_numpy(), oof.probs.argmax(axis=1)).f1)
     with pytest.raises(KitError, match="photos are left to train on"):
-        train(small(name="none", drop_ages=(0, 120)), world.plan, world.data, [0], tmp_path, "cpu", 0)
+        train(
+            small(name="none", drop_ages=(0, 120)), world.plan, world.data, [0], tmp_path, "cpu", 0
+        )
 
 
 # ------------------------------------------------------------ a first try
+
 
 def test_a_trial_is_a_run_of_its_own(killable, tmp_path, capsys, fails):
     arguments = [str(a) for a in [*killable.command[3:], "--runs", tmp_path]]
     assert main([*arguments, "--limit", "10", "--fold", "all"]) == 0
     out = capsys.readouterr().out
-    assert "10 photos to train, 10 to validate" in out and "next: the whole data, without --limit" in out
+    assert (
+        "10 photos to train, 10 to validate" in out
+        and "next: the whole data, without --limit" in out
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine-limit10"]
     files = Fold(tmp_path / "mine-limit10" / "fold0")
     assert read_card(files.best).limit == 10 and len(read_probs(files.oof).ids) == 10
@@ -610,19 +826,44 @@ def test_a_trial_is_a_run_of_its_own(killable, tmp_path, capsys, fails):
     files.oof.unlink()
     assert main([*arguments, "--limit", "10"]) == 0 and len(read_probs(files.oof).ids) == 10
     capsys.readouterr()
-    line = fails(kit.ensemble.main, tmp_path / "mine-limit10", *killable.command[4:8], "--out", tmp_path / "s.csv")
+    line = fails(
+        kit.ensemble.main,
+        tmp_path / "mine-limit10",
+        *killable.command[4:8],
+        "--out",
+        tmp_path / "s.csv",
+    )
     assert "is of a trial on 10 photos; train the recipe without --limit" in line
     assert "--limit 1" in fails(main, *arguments, "--limit", "1")
 
 
 def test_a_dry_run_writes_nothing(killable, tmp_path, capsys):
-    assert main([str(a) for a in [*killable.command[3:], "--runs", tmp_path / "runs", "--dry-run"]]) == 0
+    assert (
+        main([str(a) for a in [*killable.command[3:], "--runs", tmp_path / "runs", "--dry-run"]])
+        == 0
+    )
     out = capsys.readouterr().out
-    for word in ("decode, crop, resize", "training step", "validation batch", "peak memory", "an epoch about", "4 epochs",
-                 "once for the pixel cache"):
+    for word in (
+        "decode, crop, resize",
+        "training step",
+        "validation batch",
+        "peak memory",
+        "an epoch about",
+        "4 epochs",
+        "once for the pixel cache",
+    ):
         assert word in out
-    assert main([str(a) for a in [*killable.command[3:], "--dry-run", "--limit", "12", "--fold", "all"]]) == 0
-    assert "(2 steps)" in (out := capsys.readouterr().out) and "the 3 folds" in out and "pixel cache" not in out
+    assert (
+        main(
+            [str(a) for a in [*killable.command[3:], "--dry-run", "--limit", "12", "--fold", "all"]]
+        )
+        == 0
+    )
+    assert (
+        "(2 steps)" in (out := capsys.readouterr().out)
+        and "the 3 folds" in out
+        and "pixel cache" not in out
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -645,6 +886,7 @@ def test_the_list_of_recipes(capsys, tmp_path, monkeypatch, fails):
 
 # ------------------------------------------------------------ the kit's own recipes
 
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """A drawn sample and its plan."""
@@ -653,16 +895,21 @@ def drawn(tmp_path_factory):
     return root / "data", plan_folds(root / "data", root / "folds.csv", audit=False)[0]
 
 
-@pytest.mark.parametrize("path", sorted(shipped_recipe("tiny").parent.glob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted(shipped_recipe("tiny").parent.glob("*.py")), ids=lambda p: p.stem
+)
 def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeypatch, path):
     data, plan = drawn
-    recipe = dataclasses.replace(load_recipe(path), pretrained=False, size=(64, 48), epochs=2, warmup=0.0, batch_size=3)
+    recipe = dataclasses.replace(
+        load_recipe(path), pretrained=False, size=(64, 48), epochs=2, warmup=0.0, batch_size=3
+    )
     name, real = f"{recipe.name}-limit6", kit.results.run.write_metrics
     files = Fold(tmp_path / name / "fold0")
 
     def stop_after_one(path, rows):
         real(path, rows)
         raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
         everywhere(patch, kit.results.run, "write_metrics", stop_after_one)
         with pytest.raises(KeyboardInterrupt):
@@ -673,26 +920,40 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
     oof = read_probs(files.oof)
     photos = Photos(train_images(data), oof.ids.tolist(), [recipe.geometry])
     cpu = torch.device("cpu")
-    again = predict([load(files.best)], make_loader(photos, batches_of(6, 32), 0, cpu), make_views("none"), cpu)[0][0, 0]
+    again = predict(
+        [load(files.best)], make_loader(photos, batches_of(6, 32), 0, cpu), make_views("none"), cpu
+    )[0][0, 0]
     np.testing.assert_allclose(again, oof.probs, atol=1e-3)
     shutil.rmtree(tmp_path)  # gigabytes, of VGG19
 
 
 # ------------------------------------------------------------ the cache
 
+
 def test_a_run_with_the_cache_equals_one_without(data, tmp_path, monkeypatch):
     plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3, audit=False)
     count, real = [0], kit.data.photos.decode
-    everywhere(monkeypatch, kit.data.photos, "decode", lambda *a, **o: (count.__setitem__(0, count[0] + 1), real(*a, **o))[1])
+    everywhere(
+        monkeypatch,
+        kit.data.photos,
+        "decode",
+        lambda *a, **o: (count.__setitem__(0, count[0] + 1), real(*a, **o))[1],
+    )
     train(small(), plan, data, [0, 1], tmp_path / "with", "cpu", 0)
     assert count[0] == len(plan.photos)  # every photo once, for both folds and all epochs
     train(small(), plan, data, [0, 1], tmp_path / "without", "cpu", 0, cache=False)
-    assert count[0] == len(plan.photos) * (1 + 2 * 2) and not (tmp_path / "without" / "pixels").exists()
+    assert (
+        count[0] == len(plan.photos) * (1 + 2 * 2)
+        and not (tmp_path / "without" / "pixels").exists()
+    )
     for fold in range(2):
-        assert_same_run(*(Fold(tmp_path / name / "small" / f"fold{fold}") for name in ("with", "without")))
+        assert_same_run(
+            *(Fold(tmp_path / name / "small" / f"fold{fold}") for name in ("with", "without"))
+        )
 
 
 # ------------------------------------------------------------ bad input
+
 
 def test_bad_input_is_one_line(data, tmp_path, fails):
     plan_path = tmp_path / "folds.csv"
@@ -705,7 +966,9 @@ def test_bad_input_is_one_line(data, tmp_path, fails):
     assert "--device tpu" in fails(main, recipe, *common, "--device", "tpu")
     assert "--workers -1" in fails(main, recipe, *common[:-1], "-1")
     assert "did you mean" in fails(main, tmp_path / "mime.py", *common)
-    assert "no such architecture" in fails(main, recipe_file(tmp_path, "odd", ", model='resnet5O'"), *common)
+    assert "no such architecture" in fails(
+        main, recipe_file(tmp_path, "odd", ", model='resnet5O'"), *common
+    )
     plan = read_plan(plan_path)
     photo = train_images(data) / plan.photos["image"].iloc[0]
     draw_photo(photo, "another", (100, 130))
@@ -720,7 +983,18 @@ def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
     plan, _ = plan_folds(data, plan_path, folds=3, audit=False)
     photo = train_images(data) / plan.photos.loc[plan.photos["fold"] == 1, "image"].iloc[0]
     photo.write_bytes(bytes(photo.stat().st_size))
-    line = fails(main, recipe_file(tmp_path), "--data", data, "--plan", plan_path, "--runs", tmp_path / "runs", "--workers", "1")
+    line = fails(
+        main,
+        recipe_file(tmp_path),
+        "--data",
+        data,
+        "--plan",
+        plan_path,
+        "--runs",
+        tmp_path / "runs",
+        "--workers",
+        "1",
+    )
     assert f"{photo}: is no image" in line
 
 
@@ -738,38 +1012,60 @@ def test_a_loss_that_is_no_number_names_the_step_and_its_photos(world, tmp_path)
 
 def test_a_batch_too_large_for_the_memory_names_one_that_fits(world, tmp_path, monkeypatch):
     from kit.training.learner import Learner
+
     real = Learner.step
 
     def step(learner, batches, rate, seed):
         if max(len(labels) for _, labels in batches) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(learner, batches, rate, seed)
+
     monkeypatch.setattr(Learner, "step", step)
-    with pytest.raises(KitError, match="batch_size=12 at 32 x 24; 3 fits: set batch_size=3, accumulate=4"):
+    with pytest.raises(
+        KitError, match="batch_size=12 at 32 x 24; 3 fits: set batch_size=3, accumulate=4"
+    ):
         train(small(batch_size=12), world.plan, world.data, [0], tmp_path, "cpu", 0)
     with pytest.raises(KitError, match="no smaller one fits"):
         train(small(batch_size=5), world.plan, world.data, [0], tmp_path, "cpu", 0)
-    with pytest.raises(KitError, match="3 fits: set batch_size=3, accumulate=5, for steps of about as many photos"):
-        kit.training.estimate.dry_run(small(batch_size=13), world.plan, world.data, [0], tmp_path, "cpu")
+    with pytest.raises(
+        KitError, match="3 fits: set batch_size=3, accumulate=5, for steps of about as many photos"
+    ):
+        kit.training.estimate.dry_run(
+            small(batch_size=13), world.plan, world.data, [0], tmp_path, "cpu"
+        )
     with pytest.raises(KitError, match="3 fits: set batch_size=3$"):
-        kit.training.estimate.dry_run(small(batch_size=12, loss="f1"), world.plan, world.data, [0], tmp_path, "cpu")
+        kit.training.estimate.dry_run(
+            small(batch_size=12, loss="f1"), world.plan, world.data, [0], tmp_path, "cpu"
+        )
 
 
 def test_a_loader_process_that_is_killed_is_one_line(killable, tmp_path):
-    """In a process of its own: torch goes on raising for the killed process, wherever the program is."""
-    code = ("import os, signal, sys, torch; from kit.pixels import Photos; from kit.train import main\n"
-            "real = Photos.__getitem__\n"
-            "def reading(photos, at):\n"
-            "    if torch.utils.data.get_worker_info() and isinstance(at, tuple) and at[0] % 5 == 3:\n"
-            "        os.kill(os.getpid(), signal.SIGKILL)\n"
-            "    return real(photos, at)\n"
-            "Photos.__getitem__ = reading; sys.exit(main(sys.argv[1:]))")
-    done = subprocess.run([sys.executable, "-c", code, *killable.command[3:], "--runs", str(tmp_path)], capture_output=True,
-                          text=True)
-    assert done.returncode == 2 and "error: a loader process was killed" in done.stderr and "Traceback" not in done.stderr
+    """In a process of its own: torch goes on raising for the killed process, wherever the program
+    is.
+    """
+    code = (
+        "import os, signal, sys, torch; from kit.pixels import Photos; from kit.train import main\n"
+        "real = Photos.__getitem__\n"
+        "def reading(photos, at):\n"
+        "    if torch.utils.data.get_worker_info() and isinstance(at, tuple) and at[0] % 5 == 3:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return real(photos, at)\n"
+        "Photos.__getitem__ = reading; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *killable.command[3:], "--runs", str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert (
+        done.returncode == 2
+        and "error: a loader process was killed" in done.stderr
+        and "Traceback" not in done.stderr
+    )
 
 
 # ------------------------------------------------------------ tracking
+
 
 def test_tensorboard_has_every_epoch_once_whatever_interrupted_it(world, tmp_path, monkeypatch):
     pytest.importorskip("tensorboard")
@@ -779,31 +1075,60 @@ def test_tensorboard_has_every_epoch_once_whatever_interrupted_it(world, tmp_pat
         real(path, rows)
         if len(rows) == 2:
             raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
         everywhere(patch, kit.results.run, "write_metrics", stop_after_two)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
     train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
     files = Fold(tmp_path / "small" / "fold0")
-    code = ("import json, sys, warnings; warnings.simplefilter('ignore')\n"
-            "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\n"
-            "events = EventAccumulator(sys.argv[1]).Reload()\n"
-            "print(json.dumps({t: [(e.step, e.value) for e in events.Scalars(t)] for t in events.Tags()['scalars']}))")
-    done = subprocess.run([sys.executable, "-c", code, str(files.folder / "tensorboard")], capture_output=True, text=True)
+    code = (
+        "import json, sys, warnings; warnings.simplefilter('ignore')\n"
+        "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\n"
+        "events = EventAccumulator(sys.argv[1]).Reload()\n"
+        "print(json.dumps({t: [(e.step, e.value) for e in events.Scalars(t)] for t in "
+        "events.Tags()['scalars']}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(files.folder / "tensorboard")],
+        capture_output=True,
+        text=True,
+    )
     scalars = json.loads(done.stdout)
-    assert set(scalars) == {"train/loss", "val/loss", "val/acc", "val/f1_macro", "val/f1_mask", "val/f1_gender", "val/f1_age",
-                            "lr", "time/data", "time/step"}
+    assert set(scalars) == {
+        "train/loss",
+        "val/loss",
+        "val/acc",
+        "val/f1_macro",
+        "val/f1_mask",
+        "val/f1_gender",
+        "val/f1_age",
+        "lr",
+        "time/data",
+        "time/step",
+    }
     rows = read_metrics(files.metrics)
     assert [step for step, _ in scalars["val/f1_macro"]] == [1, 2, 3]
-    assert [value for _, value in scalars["train/loss"]] == pytest.approx([row["train_loss"] for row in rows])
+    assert [value for _, value in scalars["train/loss"]] == pytest.approx(
+        [row["train_loss"] for row in rows]
+    )
 
 
 def test_wandb_offline(killable, tmp_path):
     pytest.importorskip("wandb")
     root = Path(__file__).resolve().parents[1]
-    environment = os.environ | {"WANDB_MODE": "offline", "HOME": str(tmp_path), "PYTHONPATH": str(root)}
-    done = subprocess.run([*killable.command, "--runs", str(tmp_path / "runs"), "--track", "wandb"], capture_output=True,
-                          text=True, env=environment, cwd=tmp_path)
+    environment = os.environ | {
+        "WANDB_MODE": "offline",
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(root),
+    }
+    done = subprocess.run(
+        [*killable.command, "--runs", str(tmp_path / "runs"), "--track", "wandb"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0 and "gave up" not in done.stderr, done.stderr
     files = Fold(tmp_path / "runs" / "mine" / "fold0")
     assert list((files.folder / "wandb").glob("offline-run-*/run-*.wandb"))
@@ -820,6 +1145,7 @@ def test_a_tracker_that_fails_costs_no_training(world, tmp_path, monkeypatch, ca
             raise OSError("no space left")
 
         close = None
+
     everywhere(monkeypatch, kit.training.trackers, "_TensorBoard", Broken)
     train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
     err = capsys.readouterr().err
@@ -829,5 +1155,7 @@ def test_a_tracker_that_fails_costs_no_training(world, tmp_path, monkeypatch, ca
 
 def test_a_tracker_that_is_not_installed_is_told_before_training(world, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(KitError, match=r"--track wandb: it is not installed .*pip install 'kfold-kit\[tracking\]'"):
+    with pytest.raises(
+        KitError, match=r"--track wandb: it is not installed .*pip install 'kfold-kit\[tracking\]'"
+    ):
         train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0, track="wandb")

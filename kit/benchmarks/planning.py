@@ -19,7 +19,9 @@ from kit.system.errors import KitError
 
 
 def bench_folds(people: int) -> Table:
-    """Seconds of each stage of planning 5 folds for a drawn table, without photos, and the process's peak memory."""
+    """Seconds of each stage of planning 5 folds for a drawn table, without photos, and the
+    process's peak memory.
+    """
     seconds: dict[str, float] = {}
 
     def timed(name: str, work: Callable[[], Result]) -> Result:
@@ -37,16 +39,24 @@ def bench_folds(people: int) -> Table:
     if unbalanced:
         raise KitError(f"the plan is not balanced: {unbalanced[0]}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Table(f"Planning {len(photos):,} photos of {people:,} people", ["stage", "seconds"],
-                 [[name, f"{value:.2f}"] for name, value in (seconds | {"all": sum(seconds.values())}).items()],
-                 f"peak memory {peak:,.0f} MB", {"seconds": seconds, "peak_MB": peak})
+    return Table(
+        f"Planning {len(photos):,} photos of {people:,} people",
+        ["stage", "seconds"],
+        [
+            [name, f"{value:.2f}"]
+            for name, value in (seconds | {"all": sum(seconds.values())}).items()
+        ],
+        f"peak memory {peak:,.0f} MB",
+        {"seconds": seconds, "peak_MB": peak},
+    )
 
 
 def bench_audit(people: int) -> Table:
-    """Seconds and memory of the leak audit's search among drawn codes of seven photos a person, a tenth of them copies.
+    """Seconds and memory of the leak audit's search among drawn codes of seven photos a person, a
+    tenth of them copies.
 
-    A bit of a code is 1 with a probability of .77: so two people share a code as often as two real portraits do. A person's
-    photos have half of their 90 codes in common; a copy keeps 8.
+    A bit of a code is 1 with a probability of .77: so two people share a code as often as two real
+    portraits do. A person's photos have half of their 90 codes in common; a copy keeps 8.
     """
     rng = np.random.default_rng(0)
     codes = np.empty((people, 7, 90), np.uint64)
@@ -62,9 +72,19 @@ def bench_audit(people: int) -> Table:
         codes[b, 0, :8] = codes[a, 0, -8:]
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.perf_counter()
     found = candidates(codes.ravel(), np.repeat(np.arange(people, dtype=np.int32), 7 * 90), people)
-    seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds, peak = (
+        time.perf_counter() - started,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
     share = len(set(copies) & set(found)) / len(copies)
-    return Table(f"The leak audit's search among {7 * people:,} photos of {people:,} people", ["what", "found"],
-                 [["copies", f"{share:.1%}"], ["other pairs", str(len(set(found) - set(copies)))], ["seconds", f"{seconds:.1f}"]],
-                 f"peak memory {peak:,.0f} MB, {before:,.0f} of them before the search",
-                 {"seconds": seconds, "peak_MB": peak, "copies": share, "candidates": len(found)})
+    return Table(
+        f"The leak audit's search among {7 * people:,} photos of {people:,} people",
+        ["what", "found"],
+        [
+            ["copies", f"{share:.1%}"],
+            ["other pairs", str(len(set(found) - set(copies)))],
+            ["seconds", f"{seconds:.1f}"],
+        ],
+        f"peak memory {peak:,.0f} MB, {before:,.0f} of them before the search",
+        {"seconds": seconds, "peak_MB": peak, "copies": share, "candidates": len(found)},
+    )

@@ -18,24 +18,34 @@ _BIAS_LIMIT = 3.0
 _WORTH = 0.001
 
 
-# The classes of each mask status, gender and age; the first of each task stays where it is, for a common shift changes nothing.
-_GROUPS = [part == value for part, values in zip(decode(np.arange(NUM_CLASSES)), (MASKS, GENDERS, AGES))
-           for value in range(1, len(values))]
+# The classes of each mask status, gender and age; the first of each task stays where it is, for a
+# common shift changes nothing.
+_GROUPS = [
+    part == value
+    for part, values in zip(decode(np.arange(NUM_CLASSES)), (MASKS, GENDERS, AGES))
+    for value in range(1, len(values))
+]
 
 
-def fit_biases(logs: np.ndarray, truth: np.ndarray, person: np.ndarray, bags: int = _BIAS_BAGS) -> np.ndarray:
-    """The biases (18,), mean 0, with which the argmax of `logs` (N, 18) + biases has a high macro-F1.
+def fit_biases(
+    logs: np.ndarray, truth: np.ndarray, person: np.ndarray, bags: int = _BIAS_BAGS
+) -> np.ndarray:
+    """The biases (18,), mean 0, with which the argmax of `logs` (N, 18) + biases has a high
+    macro-F1.
 
-    Each class's bias is the sum of one for its mask status, one for its gender and one for its age, as the logarithms of class
-    frequencies nearly are. A free one for each class scores higher in-sample and lower nested: its best value hangs on a few
-    photos of a rare class. Fitted by coordinate ascent with exact line searches to halves of the people, and averaged. Zeros
-    where the plain argmax scores as high in-sample.
+    Each class's bias is the sum of one for its mask status, one for its gender and one for its age,
+    as the logarithms of class frequencies nearly are. A free one for each class scores higher
+    in-sample and lower nested: its best value hangs on a few photos of a rare class. Fitted by
+    coordinate ascent with exact line searches to halves of the people, and averaged. Zeros where
+    the plain argmax scores as high in-sample.
     """
     people = np.unique(np.asarray(person), return_inverse=True)[1]
     count = int(people.max()) + 1
 
     def bag(number: int) -> np.ndarray:
-        rows = (np.random.default_rng([number, count]).permutation(count) < (count + 1) // 2)[people]
+        rows = (np.random.default_rng([number, count]).permutation(count) < (count + 1) // 2)[
+            people
+        ]
         return _ascend(logs[rows], truth[rows])
 
     with ThreadPoolExecutor(cores()) as pool:
@@ -45,7 +55,9 @@ def fit_biases(logs: np.ndarray, truth: np.ndarray, person: np.ndarray, bags: in
 
 
 def _ascend(logs: np.ndarray, truth: np.ndarray, sweeps: int = 10) -> np.ndarray:
-    """Biases (18,), mean 0, by coordinate ascent on macro-F1: the bias of each task's classes in turn."""
+    """Biases (18,), mean 0, by coordinate ascent on macro-F1: the bias of each task's classes in
+    turn.
+    """
     values, biases = np.zeros(len(_GROUPS)), np.zeros(NUM_CLASSES)
     reached = plain_f1(logs.argmax(axis=1), truth)
     for _ in range(sweeps):
@@ -62,10 +74,12 @@ def _ascend(logs: np.ndarray, truth: np.ndarray, sweeps: int = 10) -> np.ndarray
 
 
 def line_search(logs: np.ndarray, truth: np.ndarray, group: np.ndarray) -> tuple[float, float]:
-    """The least shift of a group of classes (18,) bool whose macro-F1 is within 0.001 of the highest, and that macro-F1.
+    """The least shift of a group of classes (18,) bool whose macro-F1 is within 0.001 of the
+    highest, and that macro-F1.
 
-    As the shift grows, photos move from their best class outside the group to their best within it, one by one, each at its
-    own threshold: the macro-F1 between any two thresholds follows from running counts.
+    As the shift grows, photos move from their best class outside the group to their best within it,
+    one by one, each at its own threshold: the macro-F1 between any two thresholds follows from
+    running counts.
     """
     n = len(truth)
     inside, outside = np.where(group, logs, -np.inf), np.where(group, -np.inf, logs)
@@ -76,21 +90,36 @@ def line_search(logs: np.ndarray, truth: np.ndarray, group: np.ndarray) -> tuple
     true_counts = np.bincount(truth, minlength=NUM_CLASSES)
 
     def changes(classes: np.ndarray, sign: int) -> tuple[float, np.ndarray]:
-        """The sum of F1 of the classes that photos leave (-1) before any has, or enter (1), and its change with each photo."""
+        """The sum of F1 of the classes that photos leave (-1) before any has, or enter (1), and its
+        change with each photo.
+        """
         hit = classes == own
-        counts, hits = np.bincount(classes, minlength=NUM_CLASSES), np.bincount(classes[hit], minlength=NUM_CLASSES)
+        counts, hits = (
+            np.bincount(classes, minlength=NUM_CLASSES),
+            np.bincount(classes[hit], minlength=NUM_CLASSES),
+        )
         grouping = np.argsort(classes, kind="stable")
         grouped = classes[grouping]
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])[grouped]
         moved = np.arange(n) - starts + 1  # of the class's photos, up to and with this one
         moved_hits = np.concatenate([[0], np.cumsum(hit[grouping])])
         moved_hits = moved_hits[1:] - moved_hits[starts]
-        after_counts, after_hits = (counts[grouped] - moved, hits[grouped] - moved_hits) if sign < 0 else (moved, moved_hits)
+        after_counts, after_hits = (
+            (counts[grouped] - moved, hits[grouped] - moved_hits)
+            if sign < 0
+            else (moved, moved_hits)
+        )
         after = 2 * after_hits / np.maximum(after_counts + true_counts[grouped], 1)
-        before = 2 * (after_hits - sign * hit[grouping]) / np.maximum(after_counts - sign + true_counts[grouped], 1)
+        before = (
+            2
+            * (after_hits - sign * hit[grouping])
+            / np.maximum(after_counts - sign + true_counts[grouped], 1)
+        )
         change = np.empty(n)
         change[grouping] = after - before
-        return float((2 * hits / np.maximum(counts + true_counts, 1)).sum()) if sign < 0 else 0.0, change
+        return float(
+            (2 * hits / np.maximum(counts + true_counts, 1)).sum()
+        ) if sign < 0 else 0.0, change
 
     start, leaving = changes(off, -1)
     _, entering = changes(to, 1)

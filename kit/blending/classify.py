@@ -35,9 +35,11 @@ from kit.system.profiler import stage
 
 @dataclass(frozen=True)
 class Outcome:
-    """The classes (N,) of the photos, and how they came about: seconds a view, passes of networks, early decisions.
+    """The classes (N,) of the photos, and how they came about: seconds a view, passes of networks,
+    early decisions.
 
-    `blended` (N, 18) are the sums that were decided, which of photos that were decided early are of fewer passes.
+    `blended` (N, 18) are the sums that were decided, which of photos that were decided early are of
+    fewer passes.
     """
 
     classes: np.ndarray
@@ -46,21 +48,43 @@ class Outcome:
     record: dict[str, Any]
 
 
-def blend_in_full(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], settings: Settings,
-                  engine: Engine) -> Outcome:
-    """Run every checkpoint with every view on every photo, what is kept from before excepted, and decide."""
+def blend_in_full(
+    members: Sequence[Member],
+    rule: Rule,
+    data: Path,
+    ids: Sequence[str],
+    settings: Settings,
+    engine: Engine,
+) -> Outcome:
+    """Run every checkpoint with every view on every photo, what is kept from before excepted, and
+    decide.
+    """
     views = list(make_views(settings.tta, settings.force_views))
     checkpoints = [(m, c) for m, member in enumerate(members) for c in member.checkpoints]
     found: dict[tuple[int, str], Probs] = {}
     computed = 0
     if checkpoints:
-        found, computed = predict_passes([c for _, c in checkpoints], eval_images(data), ids, settings.tta, engine,
-                                         settings.force_views)
+        found, computed = predict_passes(
+            [c for _, c in checkpoints],
+            eval_images(data),
+            ids,
+            settings.tta,
+            engine,
+            settings.force_views,
+        )
     # In the order that `Passes` has, view by view; each member's mean over its folds and views.
-    passes = [(m, table) for view in views for m, member in enumerate(members) for table in (
-        [found[c, view] for c, (owner, _) in enumerate(checkpoints) if owner == m]
-        + [member.test for _ in range(1) if member.test is not None and view == "plain"])]
-    blended = _blended(rule, [m for m, _ in passes], (table.at(ids) for _, table in passes), len(ids))
+    passes = [
+        (m, table)
+        for view in views
+        for m, member in enumerate(members)
+        for table in (
+            [found[c, view] for c, (owner, _) in enumerate(checkpoints) if owner == m]
+            + [member.test for _ in range(1) if member.test is not None and view == "plain"]
+        )
+    ]
+    blended = _blended(
+        rule, [m for m, _ in passes], (table.at(ids) for _, table in passes), len(ids)
+    )
     seconds = {view: sum(found[c, view].seconds for c in range(len(checkpoints))) for view in views}
     record: dict[str, Any] = {"passes": len(checkpoints) * len(views), "passes_computed": computed}
     if _rounded(members, engine):
@@ -69,16 +93,30 @@ def blend_in_full(members: Sequence[Member], rule: Rule, data: Path, ids: Sequen
         def again(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             sums = _blended(rule, exact.owners, exact.ask_all(rows), len(rows))
             return sums, sums
+
         before = decide(blended, rule.gains)
-        with contextlib.closing(exact), stage("close calls in fp32"), Progress("close calls in fp32", len(ids)) as progress:
+        with (
+            contextlib.closing(exact),
+            stage("close calls in fp32"),
+            Progress("close calls in fp32", len(ids)) as progress,
+        ):
             drawn = rounding_sample(len(ids))
-            settled = settle(again, blended, rule.gains, leads(blended, rule.gains, np.zeros(len(ids))), drawn, progress)
+            settled = settle(
+                again,
+                blended,
+                rule.gains,
+                leads(blended, rule.gains, np.zeros(len(ids))),
+                drawn,
+                progress,
+            )
         blended = settled.total
         record["close"] = _close(settled, len(drawn), before, decide(blended, rule.gains), exact)
     return Outcome(decide(blended, rule.gains), blended, seconds, record)
 
 
-def _blended(rule: Rule, owners: Sequence[int] | np.ndarray, tables: Iterable[np.ndarray], photos: int) -> np.ndarray:
+def _blended(
+    rule: Rule, owners: Sequence[int] | np.ndarray, tables: Iterable[np.ndarray], photos: int
+) -> np.ndarray:
     """The blend (N, 18) of passes' probabilities, each (N, 18) and of the member that owns it."""
     shares = np.bincount(owners)
     if rule.blend in LINEAR:
@@ -97,24 +135,55 @@ def _rounded(members: Sequence[Member], engine: Engine) -> bool:
     return any(way.precision.itemsize < 4 for way in ways_of(members, engine).values())
 
 
-def _exact(members: Sequence[Member], data: Path, ids: Sequence[str], settings: Settings, engine: Engine) -> Passes:
+def _exact(
+    members: Sequence[Member], data: Path, ids: Sequence[str], settings: Settings, engine: Engine
+) -> Passes:
     """The same passes in fp32, for close calls."""
-    return Passes(members, data, ids, settings.tta, dataclasses.replace(engine, exact=True), settings.force_views, few=True)
+    return Passes(
+        members,
+        data,
+        ids,
+        settings.tta,
+        dataclasses.replace(engine, exact=True),
+        settings.force_views,
+        few=True,
+    )
 
 
-def _close(settled: Settled, drawn: int, before: np.ndarray, after: np.ndarray, exact: Passes) -> dict[str, Any]:
-    """What a record says of close calls: photos run again, how many of them `drawn` at random, and what `settle` has proven."""
-    return {"photos": settled.photos, "drawn": drawn, "changed": int((after != before).sum()), "error": round(settled.error, 4),
-            "confidence": ROUNDING_CONFIDENCE, "share": ROUNDING_SHARE, "passes_computed": round(exact.computed / len(after), 2)}
+def _close(
+    settled: Settled, drawn: int, before: np.ndarray, after: np.ndarray, exact: Passes
+) -> dict[str, Any]:
+    """What a record says of close calls: photos run again, how many of them `drawn` at random, and
+    what `settle` has proven.
+    """
+    return {
+        "photos": settled.photos,
+        "drawn": drawn,
+        "changed": int((after != before).sum()),
+        "error": round(settled.error, 4),
+        "confidence": ROUNDING_CONFIDENCE,
+        "share": ROUNDING_SHARE,
+        "passes_computed": round(exact.computed / len(after), 2),
+    }
 
 
-def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence[str], settings: Settings, engine: Engine,
-                strengths: Sequence[float], remake: bool = False) -> Outcome:
-    """The same classes from fewer passes: the strongest members first, and a photo only until its class is decided.
+def blend_early(
+    members: Sequence[Member],
+    rule: Rule,
+    data: Path,
+    ids: Sequence[str],
+    settings: Settings,
+    engine: Engine,
+    strengths: Sequence[float],
+    remake: bool = False,
+) -> Outcome:
+    """The same classes from fewer passes: the strongest members first, and a photo only until its
+    class is decided.
 
-    The same for the same probabilities: a network's own rounding may differ with the photos that share a batch. With
-    `settings.agree`, all but a bounded number of the same classes; its margins are fitted to a random sample. What is kept from
-    before changes the order of passes, but never that of `agree`, so that its classes can be made again (`remake`).
+    The same for the same probabilities: a network's own rounding may differ with the photos that
+    share a batch. With `settings.agree`, all but a bounded number of the same classes; its margins
+    are fitted to a random sample. What is kept from before changes the order of passes, but never
+    that of `agree`, so that its classes can be made again (`remake`).
     """
     passes = Passes(members, data, ids, settings.tta, engine, settings.force_views)
     weights, count, photos = passes.weights(rule), len(passes.sources), len(ids)
@@ -122,12 +191,21 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
     needed = int(np.isnan(passes.probs[:, :, 0]).sum())
     known, margins, record = passes.known.copy(), exact_margins(count), dict[str, Any]()
     if settings.agree is not None and known.all() and not remake:
-        warn("--agree: all passes are kept from before, so that there is nothing to save; the classes are the full run's")
+        warn(
+            "--agree: all passes are kept from before, so that there is nothing to save; the "
+            "classes are the full run's"
+        )
         settings = dataclasses.replace(settings, agree=None)
         record["settings"] = vars(settings) | {"used": rule.blend}
     # What needs no network comes first, for it costs nothing.
-    order = sorted(range(count), key=lambda p: (settings.agree is None and not known[p], by_view[passes.sources[p][2]],
-                                                -strengths[passes.sources[p][0]]))
+    order = sorted(
+        range(count),
+        key=lambda p: (
+            settings.agree is None and not known[p],
+            by_view[passes.sources[p][2]],
+            -strengths[passes.sources[p][0]],
+        ),
+    )
     exact = _exact(members, data, ids, settings, engine) if _rounded(members, engine) else None
     rank = np.argsort(order)
 
@@ -141,7 +219,10 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
             whole += share
         return same, whole
 
-    with contextlib.closing(passes), Progress(f"{count} passes, as far as needed", count * photos) as progress:
+    with (
+        contextlib.closing(passes),
+        Progress(f"{count} passes, as far as needed", count * photos) as progress,
+    ):
         if settings.agree is not None:
             fitting, tested = sample_size(photos, settings.agree)
             sample = np.random.default_rng(0).choice(photos, fitting + tested, replace=False)
@@ -152,40 +233,83 @@ def blend_early(members: Sequence[Member], rule: Rule, data: Path, ids: Sequence
             whole_sums = np.tensordot(weights[order], probs.astype(np.float64), 1)
             if exact is not None:
                 with stage("close calls in fp32"):
-                    whole_sums = settle(lambda at: again(sample[at], np.full(len(at), count)), whole_sums, rule.gains, leads(
-                        whole_sums, rule.gains, np.zeros(len(sample))), rounding_sample(len(sample))).total
-            margins = fit_margins(probs, weights[order], rule.gains, sample, fitting, photos, settings.agree,
-                                  decide(whole_sums, rule.gains))
-            record["agree"] = {"share": settings.agree, "sample": len(sample), "fitted_on": fitting, "tested_on": tested,
-                               "differ": margins.differ, "allowed": margins.allowed,
-                               "margins": margins.after.round(6).tolist()}
+                    whole_sums = settle(
+                        lambda at: again(sample[at], np.full(len(at), count)),
+                        whole_sums,
+                        rule.gains,
+                        leads(whole_sums, rule.gains, np.zeros(len(sample))),
+                        rounding_sample(len(sample)),
+                    ).total
+            margins = fit_margins(
+                probs,
+                weights[order],
+                rule.gains,
+                sample,
+                fitting,
+                photos,
+                settings.agree,
+                decide(whole_sums, rule.gains),
+            )
+            record["agree"] = {
+                "share": settings.agree,
+                "sample": len(sample),
+                "fitted_on": fitting,
+                "tested_on": tested,
+                "differ": margins.differ,
+                "allowed": margins.allowed,
+                "margins": margins.after.round(6).tolist(),
+            }
         slack, drawn = 0.0, np.zeros(0, np.int64)
         if exact is not None and settings.agree is None:
             # What is decided by less than 16 bits move a lead would have to be run again in full.
             drawn = rounding_sample(photos)
             rough = np.tensordot(weights, passes.ask_all(drawn).astype(np.float64), 1)
             with stage("close calls in fp32"):
-                slack = 2 * float(drifts(rough, again(drawn, np.full(len(drawn), count))[1], rule.gains).max())
+                slack = 2 * float(
+                    drifts(rough, again(drawn, np.full(len(drawn), count))[1], rule.gains).max()
+                )
         elif exact is not None:
-            drawn = np.sort(sample[rounding_sample(len(sample))])  # of the sample, whose passes are known in fp32 already
-        total, taken = run(lambda p, rows: passes.ask(order[p], rows, progress), weights[order], rule.gains, margins, photos,
-                           slack)
+            drawn = np.sort(
+                sample[rounding_sample(len(sample))]
+            )  # of the sample, whose passes are known in fp32 already
+        total, taken = run(
+            lambda p, rows: passes.ask(order[p], rows, progress),
+            weights[order],
+            rule.gains,
+            margins,
+            photos,
+            slack,
+        )
     # All passes of a photo are summed in the order of the full run, so that sums are rounded alike.
     whole = np.flatnonzero(taken == count)
     total[whole] = 0
     for p in range(count):
         total[whole] += weights[p] * passes.probs[p, whole].astype(np.float64)
     networks = sum(isinstance(source, Checkpoint) for _, source, _ in passes.sources)
-    record |= {"passes": networks, "passes_computed": round(passes.computed / photos, 2),
-               "saved": 1 - passes.computed / needed if needed else 0.0,
-               "decided_after": np.bincount(taken, minlength=count + 1)[1:].tolist()}
+    record |= {
+        "passes": networks,
+        "passes_computed": round(passes.computed / photos, 2),
+        "saved": 1 - passes.computed / needed if needed else 0.0,
+        "decided_after": np.bincount(taken, minlength=count + 1)[1:].tolist(),
+    }
     if exact is not None:
         before = decide(total, rule.gains)
-        # Of what was decided early for sure, the passes to come count against the leader; a margin has allowed for them.
+        # Of what was decided early for sure, the passes to come count against the leader; a margin
+        # has allowed for them.
         left = np.append(remaining_weights(weights[order]), 0)[taken - 1] * (settings.agree is None)
-        with contextlib.closing(exact), stage("close calls in fp32"), Progress("close calls in fp32", photos) as progress:
-            settled = settle(lambda rows: again(rows, taken[rows]), total, rule.gains, leads(total, rule.gains, left), drawn,
-                             progress)
+        with (
+            contextlib.closing(exact),
+            stage("close calls in fp32"),
+            Progress("close calls in fp32", photos) as progress,
+        ):
+            settled = settle(
+                lambda rows: again(rows, taken[rows]),
+                total,
+                rule.gains,
+                leads(total, rule.gains, left),
+                drawn,
+                progress,
+            )
         total = settled.total
         record["close"] = _close(settled, len(drawn), before, decide(total, rule.gains), exact)
     return Outcome(decide(total, rule.gains), total, dict.fromkeys(passes.views, 0.0), record)

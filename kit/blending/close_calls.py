@@ -14,7 +14,8 @@ from kit.system.console import Progress
 _CHUNK: Final = 32
 
 
-# With this confidence at most this share of the photos is moved by rounding further than any photo of a random sample.
+# With this confidence at most this share of the photos is moved by rounding further than any photo
+# of a random sample.
 ROUNDING_CONFIDENCE: Final = 0.99
 
 
@@ -22,54 +23,75 @@ ROUNDING_SHARE: Final = 0.01
 
 
 def drifts(total: np.ndarray, exact: np.ndarray, gains: np.ndarray) -> np.ndarray:
-    """How far sums (N, 18) with rounding errors are off in the lead of their leading class over any other one, at most: (N,)."""
+    """How far sums (N, 18) with rounding errors are off in the lead of their leading class over any
+    other one, at most: (N,).
+    """
     off = (exact - total) * gains
     leader = (total * gains).argmax(axis=1)
     return np.abs(off - off[np.arange(len(off)), leader][:, None]).max(axis=1)  # type: ignore[no-any-return]
 
 
 def rounding_sample(photos: int) -> np.ndarray:
-    """The photos to draw, sorted, of which the largest rounding error bounds that of the others; always the same.
+    """The photos to draw, sorted, of which the largest rounding error bounds that of the others;
+    always the same.
 
-    So many that, with 99 % confidence, at most 1 % of all photos have a larger one: were it more, a sample without any of these
-    would be a 1 in 100 surprise (hypergeometric; no form of the errors is assumed). 447 of 12,600 photos, and 90 of
-    100.
+    So many that, with 99 % confidence, at most 1 % of all photos have a larger one: were it more, a
+    sample without any of these would be a 1 in 100 surprise (hypergeometric; no form of the errors
+    is assumed). 447 of 12,600 photos, and 90 of 100.
     """
     bad = int(photos * ROUNDING_SHARE) + 1
-    size = bisect.bisect_left(range(photos), True, key=lambda n: hypergeom.pmf(0, photos, bad, n) <= 1 - ROUNDING_CONFIDENCE)
+    size = bisect.bisect_left(
+        range(photos),
+        True,
+        key=lambda n: hypergeom.pmf(0, photos, bad, n) <= 1 - ROUNDING_CONFIDENCE,
+    )
     return np.sort(np.random.default_rng(0).choice(photos, size, replace=False))
 
 
 @dataclass(frozen=True)
 class Settled:
-    """Sums with those of close calls computed again: `total` (N, 18), how many photos were, and the largest error found."""
+    """Sums with those of close calls computed again: `total` (N, 18), how many photos were, and the
+    largest error found.
+    """
 
     total: np.ndarray
     photos: int
     error: float
 
 
-def settle(again: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], total: np.ndarray, gains: np.ndarray,
-           ahead: np.ndarray, drawn: np.ndarray, progress: Progress | None = None) -> Settled:
+def settle(
+    again: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    total: np.ndarray,
+    gains: np.ndarray,
+    ahead: np.ndarray,
+    drawn: np.ndarray,
+    progress: Progress | None = None,
+) -> Settled:
     """Compute the sums of close calls again, exactly.
 
-    `total` (N, 18) are sums of probabilities with rounding errors, and `ahead` (N,) is how far each photo's class is ahead in
-    them. `again(rows)` gives the exact sums (len(rows), 18) of the same passes, and of all. First the photos `drawn` at random,
-    then the closest ones, until the next one is ahead by more than twice the largest error found.
+    `total` (N, 18) are sums of probabilities with rounding errors, and `ahead` (N,) is how far each
+    photo's class is ahead in them. `again(rows)` gives the exact sums (len(rows), 18) of the same
+    passes, and of all. First the photos `drawn` at random, then the closest ones, until the next
+    one is ahead by more than twice the largest error found.
 
-    So a class that is left differs from the exact one only where its error is more than twice as large as any found. What is
-    proven is that with 99 % confidence at most 1 % of the photos have an error above the largest of those drawn (see
-    `rounding_sample`); that no class differs is not, for errors that are rarer than that may be missed.
+    So a class that is left differs from the exact one only where its error is more than twice as
+    large as any found. What is proven is that with 99 % confidence at most 1 % of the photos have
+    an error above the largest of those drawn (see `rounding_sample`); that no class differs is not,
+    for errors that are rarer than that may be missed.
     """
     settled, ranked, error = total.copy(), np.argsort(ahead, kind="stable"), 0.0
     ranked = np.concatenate([drawn, ranked[~np.isin(ranked, drawn)]])
     done = 0
     while done < len(ranked) and (done < len(drawn) or ahead[ranked[done]] <= 2 * error):
-        rows = np.sort(ranked[done:min(done + _CHUNK, len(drawn)) if done < len(drawn) else done + _CHUNK])
+        rows = np.sort(
+            ranked[done : min(done + _CHUNK, len(drawn)) if done < len(drawn) else done + _CHUNK]
+        )
         same, settled[rows] = again(rows)
         error = max(error, float(drifts(total[rows], same, gains).max()))
         done += len(rows)
         if progress is not None:
-            progress.expect(max(done, len(drawn) + int((ahead[ranked[len(drawn):]] <= 2 * error).sum())))
+            progress.expect(
+                max(done, len(drawn) + int((ahead[ranked[len(drawn) :]] <= 2 * error).sum()))
+            )
             progress.advance(len(rows))
     return Settled(settled, done, error)

@@ -1,7 +1,9 @@
-"""Decide a photo's class before all members have been run: exactly, or with a bound on how many differ from the full run.
+"""Decide a photo's class before all members have been run: exactly, or with a bound on how many
+differ from the full run.
 
-A pass is one checkpoint with one view. The blend is a weighted sum of the passes' probabilities, and the class the argmax of
-that sum times a gain a class, so that what the passes to come can still do is bounded by their weight.
+A pass is one checkpoint with one view. The blend is a weighted sum of the passes' probabilities,
+and the class the argmax of that sum times a gain a class, so that what the passes to come can still
+do is bounded by their weight.
 """
 
 from collections.abc import Callable
@@ -10,22 +12,27 @@ from typing import Final
 
 import numpy as np
 
-# Probabilities are float32, and their sums 1 within less than this: closer calls are not decided early.
+# Probabilities are float32, and their sums 1 within less than this: closer calls are not decided
+# early.
 _SLACK: Final = 1e-5
 
 
 def headroom(total: np.ndarray, gains: np.ndarray, remaining: float) -> np.ndarray:
-    """How safe the leading class of each photo is: above 1, the passes to come cannot change it; (N,).
+    """How safe the leading class of each photo is: above 1, the passes to come cannot change it;
+    (N,).
 
-    `total` (N, 18) is the weighted sum so far and `remaining` the weight to come. The leader a is ahead of c by
-    g_a S_a - g_c S_c, of which they can take g_c x `remaining`, by giving all of it to c: the quotient, the least over c.
+    `total` (N, 18) is the weighted sum so far and `remaining` the weight to come. The leader a is
+    ahead of c by g_a S_a - g_c S_c, of which they can take g_c x `remaining`, by giving all of it
+    to c: the quotient, the least over c.
     """
     # The slack as if more were to come: it grows with the gains, as the rounding does.
     return (_ahead(total * gains) / (gains * (remaining + _SLACK))).min(axis=1)
 
 
 def _ahead(scaled: np.ndarray) -> np.ndarray:
-    """How far each photo's leading class is ahead of each other one, and infinitely of itself; (N, 18)."""
+    """How far each photo's leading class is ahead of each other one, and infinitely of itself; (N,
+    18).
+    """
     rows, leader = np.arange(len(scaled)), scaled.argmax(axis=1)
     ahead = scaled[rows, leader][:, None] - scaled
     ahead[rows, leader] = np.inf
@@ -36,8 +43,9 @@ def _ahead(scaled: np.ndarray) -> np.ndarray:
 class Margins:
     """The headroom above which a photo is decided after each pass, (passes - 1,): 1 is exact.
 
-    The others were fitted to a random `sample` of the photos (their indices), all of whose passes were run. With 95 %
-    confidence at most `allowed` photos have another class than in the full run; `differ` of the `tested` ones did.
+    The others were fitted to a random `sample` of the photos (their indices), all of whose passes
+    were run. With 95 % confidence at most `allowed` photos have another class than in the full run;
+    `differ` of the `tested` ones did.
     """
 
     after: np.ndarray
@@ -53,18 +61,27 @@ def exact_margins(passes: int) -> Margins:
 
 
 def remaining_weights(weights: np.ndarray) -> np.ndarray:
-    """The weight to come after each pass but the last, (passes - 1,), summed from the end, so that it is never too small."""
+    """The weight to come after each pass but the last, (passes - 1,), summed from the end, so that
+    it is never too small.
+    """
     return np.cumsum(weights[::-1])[::-1][1:]
 
 
-def run(passes: Callable[[int, np.ndarray], np.ndarray], weights: np.ndarray, gains: np.ndarray, margins: Margins,
-        photos: int, slack: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+def run(
+    passes: Callable[[int, np.ndarray], np.ndarray],
+    weights: np.ndarray,
+    gains: np.ndarray,
+    margins: Margins,
+    photos: int,
+    slack: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
     """Run passes one after another, each for the photos that are not decided yet.
 
-    `passes(p, rows)` gives the probabilities (len(rows), 18) of pass p; `weights` (passes,) are positive. With `slack` a photo
-    is decided only where its class is ahead by that much, whatever the passes to come say: another pass is cheaper than a
-    close call. Returns the sum so far of every photo, (N, 18), whose argmax times the gains is its class, and how many passes
-    each photo took, (N,).
+    `passes(p, rows)` gives the probabilities (len(rows), 18) of pass p; `weights` (passes,) are
+    positive. With `slack` a photo is decided only where its class is ahead by that much, whatever
+    the passes to come say: another pass is cheaper than a close call. Returns the sum so far of
+    every photo, (N, 18), whose argmax times the gains is its class, and how many passes each photo
+    took, (N,).
     """
     total, taken = np.zeros((photos, len(gains))), np.full(photos, len(weights))
     rows = np.arange(photos)
@@ -85,5 +102,7 @@ def run(passes: Callable[[int, np.ndarray], np.ndarray], weights: np.ndarray, ga
 
 
 def leads(total: np.ndarray, gains: np.ndarray, remaining: np.ndarray) -> np.ndarray:
-    """How far the leading class of each photo is ahead of the next, whatever passes of the weight `remaining` (N,) say: (N,)."""
+    """How far the leading class of each photo is ahead of the next, whatever passes of the weight
+    `remaining` (N,) say: (N,).
+    """
     return (_ahead(total * gains) - gains * remaining[:, None]).min(axis=1)

@@ -15,12 +15,20 @@ _BAGS = 20
 _STEPS = 20
 
 
-def greedy(members: np.ndarray, truth: np.ndarray, person: np.ndarray, bags: int = _BAGS, steps: int = _STEPS) -> np.ndarray:
-    """The weights (M,) of greedy ensemble selection with replacement, by macro-F1, ties by log-loss, bagged.
+def greedy(
+    members: np.ndarray,
+    truth: np.ndarray,
+    person: np.ndarray,
+    bags: int = _BAGS,
+    steps: int = _STEPS,
+) -> np.ndarray:
+    """The weights (M,) of greedy ensemble selection with replacement, by macro-F1, ties by
+    log-loss, bagged.
 
-    After Caruana et al., Ensemble selection from libraries of models, 2004. Each bag draws half of the members, three at
-    least, and half of the people; the bags' weights are averaged. Copies of a member are left out, or a member would be drawn
-    more often for having some. In-sample the result is never below the best single member.
+    After Caruana et al., Ensemble selection from libraries of models, 2004. Each bag draws half of
+    the members, three at least, and half of the people; the bags' weights are averaged. Copies of a
+    member are left out, or a member would be drawn more often for having some. In-sample the result
+    is never below the best single member.
     """
     kept = distinct(members)
     probs = _fixed_point(members[kept])
@@ -50,8 +58,9 @@ def greedy(members: np.ndarray, truth: np.ndarray, person: np.ndarray, bags: int
     return weights
 
 
-# A probability as an int32 in units of 2^-21, times 32: 31 of them can be added, and the lowest five bits are free for a
-# class, so that the largest of 18 numbers tells its class, too. Numpy takes ten times as long for an argmax.
+# A probability as an int32 in units of 2^-21, times 32: 31 of them can be added, and the lowest
+# five bits are free for a class, so that the largest of 18 numbers tells its class, too. Numpy
+# takes ten times as long for an argmax.
 _UNIT, _CODES, _MOST_STEPS = 1 << 21, 32, 31
 
 
@@ -64,7 +73,8 @@ def _fixed_point(members: np.ndarray) -> np.ndarray:
 
 
 def _climb(probs: np.ndarray, truth: np.ndarray, steps: int) -> np.ndarray:
-    """One greedy selection from `_fixed_point` probabilities (M, 18, N): the weights (M,) of its best prefix.
+    """One greedy selection from `_fixed_point` probabilities (M, 18, N): the weights (M,) of its
+    best prefix.
 
     The first pick is the best single member, so that no prefix chosen is below it.
     """
@@ -72,11 +82,15 @@ def _climb(probs: np.ndarray, truth: np.ndarray, steps: int) -> np.ndarray:
     every = np.arange(n)
     true_counts = np.bincount(truth, minlength=NUM_CLASSES)
     sure = probs[:, truth, every].astype(np.float32) / (_UNIT * _CODES)
-    codes = np.arange(NUM_CLASSES - 1, -1, -1, dtype=np.int32)[:, None]  # of equals, the lowest class has the highest
+    codes = np.arange(NUM_CLASSES - 1, -1, -1, dtype=np.int32)[
+        :, None
+    ]  # of equals, the lowest class has the highest
     wanted = codes[truth, 0]
     total, picks = np.repeat(codes, n, axis=1), np.zeros(size)
     rows: np.ndarray | slice = slice(None)
-    fixed = np.zeros((2, NUM_CLASSES), np.int64)  # wrong and right photos by code, of those whose class no member changes
+    fixed = np.zeros(
+        (2, NUM_CLASSES), np.int64
+    )  # wrong and right photos by code, of those whose class no member changes
     best: tuple[tuple[float, float], np.ndarray] | None = None
     for step in range(1, min(steps, _MOST_STEPS) + 1):
         base, want = np.ascontiguousarray(total[:, rows]), wanted[rows]
@@ -88,14 +102,22 @@ def _climb(probs: np.ndarray, truth: np.ndarray, steps: int) -> np.ndarray:
         f1 = (2 * hits / np.maximum(true_counts + counts, 1)).mean(axis=1)
         tied = np.flatnonzero(f1 >= f1.max() - 1e-12)
         mass = picks @ sure
-        losses = [-float(np.log(np.maximum((mass + sure[m]) / step, _TINY)).mean(dtype=np.float64)) for m in tied]
+        losses = [
+            -float(np.log(np.maximum((mass + sure[m]) / step, _TINY)).mean(dtype=np.float64))
+            for m in tied
+        ]
         pick = tied[int(np.argmin(losses))]
         picks[pick] += 1
         total += probs[pick]
         standing = (float(f1[pick]), -min(losses))
-        if best is None or standing[0] > best[0][0] + 1e-12 or (standing[0] > best[0][0] - 1e-12 and standing[1] > best[0][1]):
+        if (
+            best is None
+            or standing[0] > best[0][0] + 1e-12
+            or (standing[0] > best[0][0] - 1e-12 and standing[1] > best[0][1])
+        ):
             best = standing, picks / step
-        # One more member adds at most 1 to any class: photos with a larger margin keep theirs, whichever it is.
+        # One more member adds at most 1 to any class: photos with a larger margin keep theirs,
+        # whichever it is.
         top = total.max(axis=0)
         second = np.where(total == top, 0, total).max(axis=0)
         close = top - second <= (_UNIT + 1) * _CODES
@@ -108,4 +130,6 @@ def _climb(probs: np.ndarray, truth: np.ndarray, steps: int) -> np.ndarray:
 
 def _tally(codes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """How many photos have each code, wrong and right: (2, 18)."""
-    return np.bincount(codes + NUM_CLASSES * (codes == wanted), minlength=2 * NUM_CLASSES).reshape(2, NUM_CLASSES)
+    return np.bincount(codes + NUM_CLASSES * (codes == wanted), minlength=2 * NUM_CLASSES).reshape(
+        2, NUM_CLASSES
+    )

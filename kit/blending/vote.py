@@ -18,8 +18,14 @@ from kit.system.disk import file_hash
 from kit.system.errors import problem
 
 
-def write_vote(files: Sequence[Path], read: Predictions, data: Path, out: Path, force: bool = False,
-               command_line: str = "") -> None:
+def write_vote(
+    files: Sequence[Path],
+    read: Predictions,
+    data: Path,
+    out: Path,
+    force: bool = False,
+    command_line: str = "",
+) -> None:
     """Write the hard vote of submissions as one, with a record of their hashes beside it.
 
     Raises `KitError` where their ids are not those of `info.csv`, or the place is taken.
@@ -28,9 +34,30 @@ def write_vote(files: Sequence[Path], read: Predictions, data: Path, out: Path, 
     order = read_info(info_csv(data))
     where = pd.Index(read.ids).get_indexer(pd.Index(order))
     if len(read.ids) != len(order) or (where < 0).any():
-        raise problem(files[0], f"has other ids than {info_csv(data)}", remedy="vote on submissions to this competition")
+        raise problem(
+            files[0],
+            f"has other ids than {info_csv(data)}",
+            remedy="vote on submissions to this competition",
+        )
     winner = vote(read.classes[:, where])
-    board.add(out, write_submission(out, order, winner, info_csv(data), {
-        "kit": __version__, "command": command_line, "vote": True, "photos": len(order),
-        "members": [{"name": name, "sha256": file_hash(path)} for name, path in zip(read.names, files)],
-        "counts": np.bincount(winner, minlength=NUM_CLASSES).tolist()}, force))
+    board.add(
+        out,
+        write_submission(
+            out,
+            order,
+            winner,
+            info_csv(data),
+            {
+                "kit": __version__,
+                "command": command_line,
+                "vote": True,
+                "photos": len(order),
+                "members": [
+                    {"name": name, "sha256": file_hash(path)}
+                    for name, path in zip(read.names, files)
+                ],
+                "counts": np.bincount(winner, minlength=NUM_CLASSES).tolist(),
+            },
+            force,
+        ),
+    )

@@ -27,7 +27,9 @@ TASK_NAMES: Final = dict(zip(TASKS, (MASKS, GENDERS, AGES)))
 AGE_BOUNDARIES: Final = (30, 60)  # the first years of the second and the third age class
 
 
-CLASS_NAMES: Final = tuple(f"{mask} {gender} {age}" for mask in MASKS for gender in GENDERS for age in AGES)
+CLASS_NAMES: Final = tuple(
+    f"{mask} {gender} {age}" for mask in MASKS for gender in GENDERS for age in AGES
+)
 
 
 # The seven photos of a person, by file stem, with the mask status each one shows.
@@ -38,7 +40,9 @@ Ints = TypeVar("Ints", int, np.ndarray)
 
 
 def encode(mask: Ints, gender: Ints, age: Ints) -> Ints:
-    """The class of a mask status (0..2), a gender (0..1) and an age class (0..2); ints or arrays of one shape."""
+    """The class of a mask status (0..2), a gender (0..1) and an age class (0..2); ints or arrays of
+    one shape.
+    """
     return mask * 6 + gender * 3 + age
 
 
@@ -56,12 +60,17 @@ def age_class(years: np.ndarray) -> np.ndarray:
 def task_probs(probs: np.ndarray, task: str) -> np.ndarray:
     """The probabilities of a task's classes, (N, 3) or (N, 2), from those of the 18, (N, 18)."""
     part = dict(zip(TASKS, decode(np.arange(NUM_CLASSES))))[task]
-    return np.stack([probs[:, part == c].sum(axis=1, dtype=np.float64) for c in range(len(TASK_NAMES[task]))], axis=1)
+    return np.stack(
+        [probs[:, part == c].sum(axis=1, dtype=np.float64) for c in range(len(TASK_NAMES[task]))],
+        axis=1,
+    )
 
 
 @dataclass(frozen=True)
 class Correction:
-    """One label fix: a person's `gender` or `age`, or the `swap` of two of the seven shots (`value` is `a:b`)."""
+    """One label fix: a person's `gender` or `age`, or the `swap` of two of the seven shots (`value`
+    is `a:b`).
+    """
 
     path: str
     field: str
@@ -69,6 +78,8 @@ class Correction:
 
 
 def label_photos(photos: pd.DataFrame) -> np.ndarray:
-    """The labels of photos given by `mask` (0..2), `gender` (text) and `age` (years): int64 (N,)."""
+    """The labels of photos given by `mask` (0..2), `gender` (text) and `age` (years):
+    int64 (N,).
+    """
     gender = (photos["gender"] == GENDERS[1]).to_numpy(dtype=np.int64)
     return encode(photos["mask"].to_numpy(), gender, age_class(photos["age"].to_numpy()))

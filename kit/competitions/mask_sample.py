@@ -28,30 +28,48 @@ _APPLE_DOUBLE: Final = b"\0\5\x16\7\0\2\0\0Mac OS X        ".ljust(120, b"\0")
 _DS_STORE: Final = b"\0\0\0\1Bud1".ljust(6148, b"\0")
 
 
-def draw_sample(out: Path, people: int = 60, eval_people: int = 20, seed: int = 0, force: bool = False) -> Path:
+def draw_sample(
+    out: Path, people: int = 60, eval_people: int = 20, seed: int = 0, force: bool = False
+) -> Path:
     """Draw a data set into the folder `out`, whole or not at all, and return the folder.
 
-    The same arguments give the same bytes. `force` replaces a folder that this function has made, and no other.
-    Raises `KitError` for arguments out of range, or when `out` exists.
+    The same arguments give the same bytes. `force` replaces a folder that this function has made,
+    and no other. Raises `KitError` for arguments out of range, or when `out` exists.
     """
-    for option, value, least, why in (("--people", people, 6, "one for each gender and age class"),
-                                      ("--eval-people", eval_people, 1, ""), ("--seed", seed, 0, "")):
+    for option, value, least, why in (
+        ("--people", people, 6, "one for each gender and age class"),
+        ("--eval-people", eval_people, 1, ""),
+        ("--seed", seed, 0, ""),
+    ):
         if value < least:
-            raise problem(option, f"is {value}, must be at least {least}" + (f", {why}" if why else ""))
+            raise problem(
+                option, f"is {value}, must be at least {least}" + (f", {why}" if why else "")
+            )
     # Resolved, so that `.` and links have a parent and a name for the renames.
     out = Path(out).resolve()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         if not force:
-            raise problem(out, "exists already", remedy="choose another --out, or --force to draw it anew")
+            raise problem(
+                out, "exists already", remedy="choose another --out, or --force to draw it anew"
+            )
         if not _is_sample(out):
-            raise problem(out, "is no drawn sample (it has no sample.json of this command), so --force leaves it alone",
-                          remedy="choose another --out")
+            raise problem(
+                out,
+                "is no drawn sample (it has no sample.json of this command), so --force leaves it "
+                "alone",
+                remedy="choose another --out",
+            )
     with _whole(out) as folder:
         with Progress("drawing", (people + eval_people) * len(SHOTS)) as progress:
             _draw_train(folder, people, seed, progress)
             _draw_eval(folder, eval_people, seed, progress)
-        record = {"made_by": "kit.sample", "kit": __version__, "seed": seed,
-                  "people": people, "eval_people": eval_people}
+        record = {
+            "made_by": "kit.sample",
+            "kit": __version__,
+            "seed": seed,
+            "people": people,
+            "eval_people": eval_people,
+        }
         _write(folder / "sample.json", json.dumps(record, indent=2) + "\n")
     return out
 
@@ -103,7 +121,9 @@ def _draw_train(folder: Path, people: int, seed: int, progress: Progress) -> Non
     for row, person in enumerate(plan):
         (images / person.path).mkdir(parents=True)
         small = []
-        for i, (shot, photo) in enumerate(_draw_person(person, np.random.default_rng([seed, _TRAIN, row, 1]))):
+        for i, (shot, photo) in enumerate(
+            _draw_person(person, np.random.default_rng([seed, _TRAIN, row, 1]))
+        ):
             extension = "png" if (row + i) % 9 == 0 else "jpeg" if row % 4 == 1 else "jpg"
             _save(photo, images / person.path / f"{shot}.{extension}")
             if row % 3 == 0 and i == 0:
@@ -112,8 +132,10 @@ def _draw_train(folder: Path, people: int, seed: int, progress: Progress) -> Non
             progress.advance()
         if row % 5 == 2:
             (images / person.path / ".DS_Store").write_bytes(_DS_STORE)
-        shown.setdefault((person.gender, int(age_class(np.array(person.age)))),
-                         (f"{GENDERS[person.gender]}, {person.age}", small))
+        shown.setdefault(
+            (person.gender, int(age_class(np.array(person.age)))),
+            (f"{GENDERS[person.gender]}, {person.age}", small),
+        )
         rows.append(f"{person.id},{GENDERS[person.gender]},Asian,{person.age},{person.path}")
     (images / ".DS_Store").write_bytes(_DS_STORE)
     _write(folder / "train" / "train.csv", "\n".join(["id,gender,race,age,path", *rows]) + "\n")
@@ -134,14 +156,26 @@ def _draw_eval(folder: Path, people: int, seed: int, progress: Progress) -> None
             progress.advance()
     # Neither the photos' order nor the names' may say who is on them; this rng is of no person.
     answers = [answers[i] for i in np.random.default_rng([seed, _EVAL]).permutation(len(answers))]
-    _write(folder / "eval" / "info.csv", "\n".join(["ImageID,ans", *(f"{name},0" for name, _, _ in answers)]) + "\n")
-    _write(folder / "answers.csv", "\n".join(["ImageID,ans,person", *(",".join(map(str, row)) for row in answers)]) + "\n")
+    _write(
+        folder / "eval" / "info.csv",
+        "\n".join(["ImageID,ans", *(f"{name},0" for name, _, _ in answers)]) + "\n",
+    )
+    _write(
+        folder / "answers.csv",
+        "\n".join(["ImageID,ans,person", *(",".join(map(str, row)) for row in answers)]) + "\n",
+    )
 
 
-def _draw_contact_sheet(path: Path, shown: dict[tuple[int, int], tuple[str, list[Image.Image]]]) -> None:
-    """One person a row, one photo a column; `shown` holds labels and small photos by gender and age class."""
+def _draw_contact_sheet(
+    path: Path, shown: dict[tuple[int, int], tuple[str, list[Image.Image]]]
+) -> None:
+    """One person a row, one photo a column; `shown` holds labels and small photos by gender and age
+    class.
+    """
     left, head, gap, (width, height) = 90, 30, 4, _SMALL
-    sheet = Image.new("RGB", (left + len(SHOTS) * (width + gap), head + len(shown) * (height + gap)), _WHITE)
+    sheet = Image.new(
+        "RGB", (left + len(SHOTS) * (width + gap), head + len(shown) * (height + gap)), _WHITE
+    )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=12)
     for i, shot in enumerate(SHOTS):

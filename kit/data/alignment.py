@@ -14,34 +14,53 @@ _ALIKE = 0.9  # the least cosine of two descriptors that match
 
 
 def _aligned(a: np.ndarray, b: np.ndarray) -> float:
-    """The correlation (-1..1) of two grey photos' fine detail where `b`, mirrored or not, is laid over `a`; 0 if none fits."""
+    """The correlation (-1..1) of two grey photos' fine detail where `b`, mirrored or not, is laid
+    over `a`; 0 if none fits.
+    """
     (places, mine), (others, theirs) = _features(a), _features(b)
     found = []
     for mirrored in (False, True):
         at = [b.shape[1] - 1, 0] + others * [-1, 1] if mirrored else others
-        found.append((*_similarity(places, mine, at, theirs[:, _MIRROR] if mirrored else theirs), mirrored))
+        found.append(
+            (*_similarity(places, mine, at, theirs[:, _MIRROR] if mirrored else theirs), mirrored)
+        )
     matches, warp, mirrored = max(found, key=lambda way: way[0])
     if matches < _MATCHES:
         return 0.0
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
     no_mask: Any = None  # its type is left out of one of OpenCV's overloads
     try:
-        score, warp = cv2.findTransformECC(_detail(a), _detail(b[:, ::-1] if mirrored else b), warp, cv2.MOTION_AFFINE, stop,
-                                           no_mask, 5)
+        score, warp = cv2.findTransformECC(
+            _detail(a),
+            _detail(b[:, ::-1] if mirrored else b),
+            warp,
+            cv2.MOTION_AFFINE,
+            stop,
+            no_mask,
+            5,
+        )
     except cv2.error:  # no convergence: they do not fit each other
         return 0.0
     area = abs(np.linalg.det(warp[:, :2]))
     return float(score) if 1 / 3 < area < 3 else 0.0  # a warp this strong fits anything to anything
 
 
-def _similarity(places: np.ndarray, mine: np.ndarray, others: np.ndarray, theirs: np.ndarray) -> tuple[int, Any]:
-    """The similarity (2, 3) from one photo's places to another's on which most matching features agree, and how many do."""
+def _similarity(
+    places: np.ndarray, mine: np.ndarray, others: np.ndarray, theirs: np.ndarray
+) -> tuple[int, Any]:
+    """The similarity (2, 3) from one photo's places to another's on which most matching features
+    agree, and how many do.
+    """
     alike = mine @ theirs.T
     if alike.size:
         match = alike.argmax(axis=1)
-        mutual = (alike.argmax(axis=0)[match] == np.arange(len(match))) & (alike.max(axis=1) > _ALIKE)
+        mutual = (alike.argmax(axis=0)[match] == np.arange(len(match))) & (
+            alike.max(axis=1) > _ALIKE
+        )
         if mutual.sum() >= _MATCHES:
-            warp, agree = cv2.estimateAffinePartial2D(places[mutual], others[match[mutual]], ransacReprojThreshold=3)
+            warp, agree = cv2.estimateAffinePartial2D(
+                places[mutual], others[match[mutual]], ransacReprojThreshold=3
+            )
             if warp is not None:
                 return int(agree.sum()), warp.astype(np.float32)
     return 0, None
@@ -51,4 +70,6 @@ def _detail(grey: np.ndarray) -> np.ndarray:
     """A grey photo's fine detail, at the same contrast everywhere: float32 (height, width)."""
     flat = grey.astype(np.float32)
     flat -= cv2.GaussianBlur(flat, (0, 0), 6)
-    return flat / np.sqrt(cv2.GaussianBlur(flat * flat, (0, 0), 6) + 50)  # 50: noise of flat walls stays small
+    return flat / np.sqrt(
+        cv2.GaussianBlur(flat * flat, (0, 0), 6) + 50
+    )  # 50: noise of flat walls stays small

@@ -1,6 +1,7 @@
 """The pixel cache: one memory-mapped uint8 file per data and geometry.
 
-Photos are decoded, cropped and resized once, for all folds, recipes, workers and processes. Augmentation starts from it.
+Photos are decoded, cropped and resized once, for all folds, recipes, workers and processes.
+Augmentation starts from it.
 """
 
 import os
@@ -27,7 +28,9 @@ _FREE_BYTES = 2 * 2**30
 
 @dataclass(frozen=True)
 class Cache:
-    """A file of photos after `fit` to `size`: uint8 (photos, height, width, 3) in .npy format, row r the photo `images[r]`."""
+    """A file of photos after `fit` to `size`: uint8 (photos, height, width, 3) in .npy format, row
+    r the photo `images[r]`.
+    """
 
     path: Path
     images: tuple[str, ...]
@@ -52,16 +55,21 @@ class Cache:
             if array.shape != (len(self.images), *self.size, 3) or array.dtype != np.uint8:
                 raise ValueError(f"it holds {array.dtype} {array.shape}")
         except Exception as error:  # numpy has its own for each kind of damage
-            raise problem(self.path, f"the pixel cache cannot be read ({type(error).__name__})") from error
+            raise problem(
+                self.path, f"the pixel cache cannot be read ({type(error).__name__})"
+            ) from error
         return array
 
 
-def cached(folder: Path, root: Path, images: Sequence[str], geometry: Geometry, build: bool = True) -> Cache | None:
+def cached(
+    folder: Path, root: Path, images: Sequence[str], geometry: Geometry, build: bool = True
+) -> Cache | None:
     """The pixel cache of photos under a geometry, in `folder`; it is built where it is not there.
 
-    Its name holds a hash over each photo's name, size and times, so that a changed photo makes another cache, and never a
-    stale one. Caches of the same geometry and other photos are removed. None if the disk has no room, which is said, or if
-    it is not there and `build` is false. Raises `KitError` for a photo that cannot be read, or that changes meanwhile.
+    Its name holds a hash over each photo's name, size and times, so that a changed photo makes
+    another cache, and never a stale one. Caches of the same geometry and other photos are removed.
+    None if the disk has no room, which is said, or if it is not there and `build` is false. Raises
+    `KitError` for a photo that cannot be read, or that changes meanwhile.
     """
     height, width = geometry.size
     stamp = _stamp(root, images)
@@ -82,46 +90,75 @@ def cached(folder: Path, root: Path, images: Sequence[str], geometry: Geometry, 
             for stale in folder.glob(f"{prefix}*.npy"):
                 stale.unlink()  # a process that has it open keeps its pages
             if shutil.disk_usage(folder).free < need + _FREE_BYTES:
-                warn(f"{folder}: too little free disk for the pixel cache ({need / 1e9:.1f} GB, and 2 GB for checkpoints): "
-                     "photos are decoded in every epoch")
+                warn(
+                    f"{folder}: too little free disk for the pixel cache ({need / 1e9:.1f} GB, "
+                    "and 2 GB for checkpoints): "
+                    "photos are decoded in every epoch"
+                )
                 return None
             _build(path, root, images, geometry)
             if _stamp(root, images) != stamp:
                 path.unlink()
-                raise problem(root, "photos were changed while they were read", remedy="start again when nothing writes there")
+                raise problem(
+                    root,
+                    "photos were changed while they were read",
+                    remedy="start again when nothing writes there",
+                )
     except OSError as error:
-        warn(f"{path}: the pixel cache cannot be written ({error.strerror or error}): photos are decoded in every epoch")
+        warn(
+            f"{path}: the pixel cache cannot be written ({error.strerror or error}): photos are "
+            "decoded in every epoch"
+        )
         return None
-    say(f"{path}: pixel cache of {len(images):,} photos, {need / 1e9:.2f} GB, shared by all folds and recipes of this geometry")
+    say(
+        f"{path}: pixel cache of {len(images):,} photos, {need / 1e9:.2f} GB, shared by all folds "
+        "and recipes of this geometry"
+    )
     return cache
 
 
 def _stamp(root: Path, images: Sequence[str]) -> str:
-    """A hash over photos' names, sizes and times: the time of change, too, which a copy back with old dates cannot keep."""
+    """A hash over photos' names, sizes and times: the time of change, too, which a copy back with
+    old dates cannot keep.
+    """
+
     def line(image: str) -> str:
         try:
             stat = os.stat(root / image)
         except OSError as error:
-            raise problem(root / image, f"cannot be read: {error.strerror or error}", remedy="unpack the data again") from error
+            raise problem(
+                root / image,
+                f"cannot be read: {error.strerror or error}",
+                remedy="unpack the data again",
+            ) from error
         return f"{image}\t{stat.st_size}\t{stat.st_mtime_ns}\t{stat.st_ctime_ns}\n"
+
     return text_hash(f"{PIXELS_VERSION}\n" + "".join(map(line, images)))
 
 
 def _build(path: Path, root: Path, images: Sequence[str], geometry: Geometry) -> None:
     """Write the cache file; an `OSError` is one of writing."""
+
     def load(image: str) -> bytes:
         return fit(decode(root / image)[0], geometry).tobytes()
 
     unreadable = False
     try:
-        with writing(path, force=True) as temporary, ThreadPoolExecutor(cores()) as pool, \
-                Progress("pixel cache", len(images)) as progress, open(temporary, "wb") as file:
-            # Plain writes and not a map: on a full disk, writing to mapped memory would kill the process.
-            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False,
-                                                        "shape": (len(images), *geometry.size, 3)})
+        with (
+            writing(path, force=True) as temporary,
+            ThreadPoolExecutor(cores()) as pool,
+            Progress("pixel cache", len(images)) as progress,
+            open(temporary, "wb") as file,
+        ):
+            # Plain writes and not a map: on a full disk, writing to mapped memory would kill the
+            # process.
+            np.lib.format.write_array_header_1_0(
+                file,
+                {"descr": "|u1", "fortran_order": False, "shape": (len(images), *geometry.size, 3)},
+            )
             for start in range(0, len(images), 256):  # not all at once: results wait in memory
                 try:
-                    pixels = list(pool.map(load, images[start:start + 256]))
+                    pixels = list(pool.map(load, images[start : start + 256]))
                 except KitError:
                     unreadable = True
                     raise

@@ -14,31 +14,42 @@ _SIDE = 96  # pixels of a photo's short side, as it is compared
 _FEATURES = 150  # the most of a photo; masked portraits have 90
 
 
-# Measured on 5,600 masked portraits of 800 people and 912 copies of them, 19 kinds: 907 were found, and 69 pairs of people
-# who are no copies were compared. Copies had 12 matching features or more.
+# Measured on 5,600 masked portraits of 800 people and 912 copies of them, 19 kinds: 907 were found,
+# and 69 pairs of people who are no copies were compared. Copies had 12 matching features or more.
 CODE_BITS = 40
 
 
-_PART_BITS, _BLOCK = 6, 1024  # codes are sorted in 2**6 parts and compared by so many owners, for less memory
+_PART_BITS, _BLOCK = (
+    6,
+    1024,
+)  # codes are sorted in 2**6 parts and compared by so many owners, for less memory
 
 
 _POWERS = 1 << np.arange(CODE_BITS, dtype=np.uint64)
 
 
-# A SIFT descriptor (4 rows x 4 columns x 8 orientations, in the feature's own frame) as the mirrored photo has it.
+# A SIFT descriptor (4 rows x 4 columns x 8 orientations, in the feature's own frame) as the
+# mirrored photo has it.
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
 def _grey(path: Path) -> tuple[np.ndarray, bytes]:
-    """A photo in grey with a short side of `_SIDE` pixels, uint8 (height, width), and its file's bytes."""
+    """A photo in grey with a short side of `_SIDE` pixels, uint8 (height, width), and its file's
+    bytes.
+    """
     photo, content = decode(path, least=128)
     scale = _SIDE / min(photo.shape[:2])
-    size = [min(round(side * scale), 4 * _SIDE) for side in photo.shape[1::-1]]  # a strip of pixels stays small, too
-    return cv2.resize(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA), content
+    size = [
+        min(round(side * scale), 4 * _SIDE) for side in photo.shape[1::-1]
+    ]  # a strip of pixels stays small, too
+    return cv2.resize(
+        cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA
+    ), content
 
 
 def _features(grey: np.ndarray, most: int = _FEATURES) -> tuple[np.ndarray, np.ndarray]:
-    """SIFT features: places (F, 2) as x and y in pixels, and descriptors (F, 128) of norm 1, float32.
+    """SIFT features: places (F, 2) as x and y in pixels, and descriptors (F, 128) of norm 1,
+    float32.
 
     The descriptors are RootSIFT (Arandjelovic and Zisserman, CVPR 2012).
     """
@@ -46,15 +57,18 @@ def _features(grey: np.ndarray, most: int = _FEATURES) -> tuple[np.ndarray, np.n
     points, found = sift.detectAndCompute(grey, None)
     if found is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
-    return np.array(cv2.KeyPoint.convert(points)), np.sqrt(found / np.maximum(found.sum(axis=1, keepdims=True), 1))
+    return np.array(cv2.KeyPoint.convert(points)), np.sqrt(
+        found / np.maximum(found.sum(axis=1, keepdims=True), 1)
+    )
 
 
 @functools.cache
 def _principal_components() -> tuple[np.ndarray, np.ndarray]:
-    """The mean (128,) of the mirror-symmetric part of descriptors, and its leading components (128, `CODE_BITS`), whitened.
+    """The mean (128,) of the mirror-symmetric part of descriptors, and its leading components (128,
+    `CODE_BITS`), whitened.
 
-    They are those of drawn pictures, noise with edges and about the spectrum of photos: so a photo's codes do not depend on
-    the other photos. Those of 6,500 portraits were no better.
+    They are those of drawn pictures, noise with edges and about the spectrum of photos: so a
+    photo's codes do not depend on the other photos. Those of 6,500 portraits were no better.
     """
     rng = np.random.default_rng(0)
     frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.rfftfreq(256)[None])
@@ -68,18 +82,26 @@ def _principal_components() -> tuple[np.ndarray, np.ndarray]:
     symmetric = np.concatenate(found).astype(np.float64)
     symmetric = (symmetric + symmetric[:, _MIRROR]) / 2
     variance, components = np.linalg.eigh(np.cov(symmetric.T))
-    return symmetric.mean(axis=0), (components[:, :-CODE_BITS - 1:-1] / np.sqrt(variance[:-CODE_BITS - 1:-1]))
+    return symmetric.mean(axis=0), (
+        components[:, : -CODE_BITS - 1 : -1] / np.sqrt(variance[: -CODE_BITS - 1 : -1])
+    )
 
 
 def feature_codes(descriptors: np.ndarray) -> np.ndarray:
-    """The codes of a photo's descriptors (F, 128): uint64 (F,), above the bits of each the number of the least sure one."""
+    """The codes of a photo's descriptors (F, 128): uint64 (F,), above the bits of each the number
+    of the least sure one.
+    """
     mean, components = _principal_components()
     values = ((descriptors + descriptors[:, _MIRROR]) / 2 - mean) @ components
-    unsure = np.abs(values[:, _PART_BITS:]).argmin(axis=1) + _PART_BITS  # the lowest bits choose a part, and stay
+    unsure = (
+        np.abs(values[:, _PART_BITS:]).argmin(axis=1) + _PART_BITS
+    )  # the lowest bits choose a part, and stay
     return (values > 0) @ _POWERS | unsure.astype(np.uint64) << np.uint64(CODE_BITS)
 
 
 def _both(codes: np.ndarray) -> np.ndarray:
-    """Codes (F,) as they are and with the least sure bit turned, so that a small change of a feature is none: uint64 (2, F)."""
+    """Codes (F,) as they are and with the least sure bit turned, so that a small change of a
+    feature is none: uint64 (2, F).
+    """
     plain = codes % np.uint64(2**CODE_BITS)
     return np.stack([plain, plain ^ np.uint64(1) << (codes >> np.uint64(CODE_BITS))])

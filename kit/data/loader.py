@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from kit.data.cache import Cache
 from kit.data.photos import Geometry, augmented, decode, fit
@@ -20,20 +20,35 @@ from kit.system.console import warn
 from kit.system.errors import KitError, problem
 from kit.system.threads import cores
 
-# Where /dev/shm is too small, a loader process drops its batch, and torch would wait for it for ever.
+# Where /dev/shm is too small, a loader process drops its batch, and torch would wait for it for
+# ever.
 _WAIT_SECONDS = 120
 
 
-class Photos:
-    """A torch data set: item i is (i, one uint8 array (height, width, 3) for each geometry), the file decoded once.
+class Photos(Dataset[tuple[int, list[np.ndarray]]]):
+    """A torch data set: item i is (i, one uint8 array (height, width, 3) for each geometry), the
+    file decoded once.
 
-    With `augment`, an item may be asked for by (i, seed): the seed alone decides its randomness, so that neither workers
-    nor interruptions change a run. With a `cache` (of the one geometry), photos come from it and nothing is decoded.
+    With `augment`, an item may be asked for by (i, seed): the seed alone decides its randomness, so
+    that neither workers nor interruptions change a run. With a `cache` (of the one geometry),
+    photos come from it and nothing is decoded.
     """
 
-    def __init__(self, root: Path, images: Sequence[str], geometries: Sequence[Geometry],
-                 augment: Callable[[], Any] | None = None, cache: Cache | None = None) -> None:
-        self.root, self.images, self.geometries, self.augment, self.cache = root, list(images), list(geometries), augment, cache
+    def __init__(
+        self,
+        root: Path,
+        images: Sequence[str],
+        geometries: Sequence[Geometry],
+        augment: Callable[[], Any] | None = None,
+        cache: Cache | None = None,
+    ) -> None:
+        self.root, self.images, self.geometries, self.augment, self.cache = (
+            root,
+            list(images),
+            list(geometries),
+            augment,
+            cache,
+        )
         self._rows = cache.rows(self.images) if cache is not None else None
         self._pixels: np.ndarray | None = None
         self._transform: Any = None
@@ -46,7 +61,9 @@ class Photos:
         if self._pixels is None and self.cache is not None:
             try:
                 self._pixels = self.cache.open()
-            except KitError as error:  # someone has deleted it, or another run made it anew for changed photos
+            except (
+                KitError
+            ) as error:  # someone has deleted it, or another run made it anew for changed photos
                 warn(f"{error}; photos are decoded instead")
                 self.cache = None
         if self._pixels is None or self._rows is None:
@@ -63,58 +80,91 @@ class Photos:
             except KitError as error:
                 raise problem(self.root / self.images[i], str(error)) from error
             except Exception as error:  # whatever a person's function raises is theirs to mend
-                raise problem(self.root / self.images[i], f"augment fails on it ({type(error).__name__}: {str(error)[:160]})",
-                              remedy="mend the recipe's augment") from error
+                raise problem(
+                    self.root / self.images[i],
+                    f"augment fails on it ({type(error).__name__}: {str(error)[:160]})",
+                    remedy="mend the recipe's augment",
+                ) from error
         return i, fitted
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_transform": None, "_pixels": None}  # a spawned worker makes its own
+        return self.__dict__ | {
+            "_transform": None,
+            "_pixels": None,
+        }  # a spawned worker makes its own
 
 
 def batches_of(n: int, size: int) -> list[list[int]]:
-    """The indices 0..n-1 in order, in batches of `size` with the rest in the last: every photo once."""
+    """The indices 0..n-1 in order, in batches of `size` with the rest in the last: every photo
+    once.
+    """
     return [list(range(i, min(i + size, n))) for i in range(0, n, size)]
 
 
 def default_workers(device_type: str) -> int:
-    """Loader processes: as many as feed a GPU; none where the CPU computes, whose cores they would only take away."""
+    """Loader processes: as many as feed a GPU; none where the CPU computes, whose cores they would
+    only take away.
+    """
     return min(8, max(1, cores() - 1)) if device_type == "cuda" else 0
 
 
 def make_loader(photos: Photos, batches: Any, workers: int, device: Any) -> Any:
-    """A torch loader that gives ((N,) indices, [one uint8 (N, height, width, 3) a geometry]) for each list of `batches`."""
+    """A torch loader that gives ((N,) indices, [one uint8 (N, height, width, 3) a geometry]) for
+    each list of `batches`.
+    """
     if workers:
         atexit.unregister(_end_workers)
         atexit.register(_end_workers)
-    # The batch sampler runs in this process, so that an epoch set on it holds for workers that persist, too.
-    return DataLoader(photos, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda",  # type: ignore
-                      persistent_workers=workers > 0, worker_init_fn=_start_worker, collate_fn=_collate,
-                      timeout=_WAIT_SECONDS if workers else 0)
+    # The batch sampler runs in this process, so that an epoch set on it holds for workers that
+    # persist, too.
+    return DataLoader(
+        photos,
+        batch_sampler=batches,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        persistent_workers=workers > 0,
+        worker_init_fn=_start_worker,
+        collate_fn=_collate,
+        timeout=_WAIT_SECONDS if workers else 0,
+    )
 
 
 def one_pass(loader: Any) -> Iterator[tuple[Any, Any]]:
-    """One pass over a loader; a worker's `KitError` comes as its own one line, without torch's traceback in it."""
+    """One pass over a loader; a worker's `KitError` comes as its own one line, without torch's
+    traceback in it.
+    """
     try:
         yield from loader
     except KitError as error:
         raise KitError(re.split(r"KitError: ", str(error))[-1]) from None
     except RuntimeError as error:
         if "DataLoader timed out" in str(error):
-            raise KitError(f"no photos came from the loader processes for {_WAIT_SECONDS} seconds: the drive hangs, or /dev/shm "
-                           "is too small for them; take --workers 0, or give it more (docker run --shm-size=8g)") from error
+            raise KitError(
+                f"no photos came from the loader processes for {_WAIT_SECONDS} seconds: the drive "
+                "hangs, or /dev/shm "
+                "is too small for them; take --workers 0, or give it more (docker run "
+                "--shm-size=8g)"
+            ) from error
         if "DataLoader worker" not in str(error):
             raise
         raise loader_killed() from error
 
 
 def loader_killed() -> KitError:
-    """The error of a loader process that has gone: torch tells of it wherever the program just is."""
-    return KitError("a loader process was killed, most likely for memory; take fewer --workers; the same command goes on from "
-                    "the last save")
+    """The error of a loader process that has gone: torch tells of it wherever the program
+    just is.
+    """
+    return KitError(
+        "a loader process was killed, most likely for memory; take fewer --workers; the same "
+        "command goes on from "
+        "the last save"
+    )
 
 
 def _end_workers() -> None:
-    """End loader processes that are left when this one ends: multiprocessing would wait for them, and they take no SIGTERM."""
+    """End loader processes that are left when this one ends: multiprocessing would wait for them,
+    and they take no SIGTERM.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise for each one that is killed
     for process in multiprocessing.active_children():
         if process.daemon:
@@ -122,21 +172,26 @@ def _end_workers() -> None:
 
 
 def _start_worker(_: int) -> None:
-    # A terminal's Ctrl+C and a scheduler's SIGTERM reach the workers, too, while the process they load for may first have to
-    # finish a step and save; it ends them itself.
+    # A terminal's Ctrl+C and a scheduler's SIGTERM reach the workers, too, while the process they
+    # load for may first have to finish a step and save; it ends them itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        # A stop may come while the other process takes a batch over; that this one then finds it gone is no news.
+        # A stop may come while the other process takes a batch over; that this one then finds it
+        # gone is no news.
         if not issubclass(kind, (EOFError, OSError)):
             sys.__excepthook__(kind, error, trace)
+
     sys.excepthook = hook
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
 
 def _collate(items: Sequence[tuple[int, list[np.ndarray]]]) -> tuple[Any, list[Any]]:
-    stacked = [torch.from_numpy(np.stack([fitted[g] for _, fitted in items])) for g in range(len(items[0][1]))]
+    stacked = [
+        torch.from_numpy(np.stack([fitted[g] for _, fitted in items]))
+        for g in range(len(items[0][1]))
+    ]
     return torch.tensor([i for i, _ in items]), stacked

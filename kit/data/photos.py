@@ -22,13 +22,15 @@ Result = TypeVar("Result")
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 
 
-# The size of the competition's photos, (height, width): the frame in which a recipe's crop is given.
+# The size of the competition's photos, (height, width): the frame in which a recipe's crop is
+# given.
 FRAME = (512, 384)
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What a network sees of a photo: the centre `crop` (height, width) in the frame of 512 x 384, then `size`.
+    """What a network sees of a photo: the centre `crop` (height, width) in the frame of 512 x 384,
+    then `size`.
 
     A photo of another size is cropped in proportion, so that the field of view is the same.
     """
@@ -42,15 +44,18 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise problem(path, f"cannot be read: {error.strerror or error}", remedy="unpack the data again") from error
+        raise problem(
+            path, f"cannot be read: {error.strerror or error}", remedy="unpack the data again"
+        ) from error
 
 
 def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
-    """A photo as RGB uint8 (height, width, 3), upright, and the file's bytes; grey and CMYK photos are converted.
+    """A photo as RGB uint8 (height, width, 3), upright, and the file's bytes; grey and CMYK photos
+    are converted.
 
     What is transparent is laid on white, as a page shows it: the colours beneath may be anything.
-    PIL and not OpenCV: OpenCV returns a truncated JPEG half grey with no error. With `least`, a JPEG may come
-    at a fraction of its size, no side under `least` pixels, in a third of the time.
+    PIL and not OpenCV: OpenCV returns a truncated JPEG half grey with no error. With `least`, a
+    JPEG may come at a fraction of its size, no side under `least` pixels, in a third of the time.
     """
     content = read_bytes(path)
     if not content:
@@ -69,17 +74,35 @@ def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             return np.asarray(image.convert("RGB")), content
     except UnidentifiedImageError as error:
-        raise problem(path, f"is no image ({', '.join(FORMATS)})", remedy="unpack the data again") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise problem(path, f"is a damaged image ({error})", remedy="unpack the data again") from error
+        raise problem(
+            path, f"is no image ({', '.join(FORMATS)})", remedy="unpack the data again"
+        ) from error
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise problem(
+            path, f"is a damaged image ({error})", remedy="unpack the data again"
+        ) from error
 
 
-def for_each_photo(root: Path, images: Sequence[str], read: Callable[[Path], Result], what: str,
-                   remedy: str = "unpack the data again") -> list[Result]:
-    """What `read` makes of each photo below `root`, in order, in threads; `what` is said of the progress.
+def for_each_photo(
+    root: Path,
+    images: Sequence[str],
+    read: Callable[[Path], Result],
+    what: str,
+    remedy: str = "unpack the data again",
+) -> list[Result]:
+    """What `read` makes of each photo below `root`, in order, in threads; `what` is said of the
+    progress.
 
-    Raises `KitError` for photos that it raises one for, once all have been read: with their number and the first of them.
+    Raises `KitError` for photos that it raises one for, once all have been read: with their number
+    and the first of them.
     """
+
     def one(image: str) -> Result | KitError:
         try:
             return read(root / image)
@@ -101,7 +124,9 @@ def for_each_photo(root: Path, images: Sequence[str], read: Callable[[Path], Res
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """The width and height of a photo as its file's header says it, upright, without decoding it; `path` can be decoded."""
+    """The width and height of a photo as its file's header says it, upright, without decoding it;
+    `path` can be decoded.
+    """
     with Image.open(path) as file:
         turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         return (file.height, file.width) if turned else file.size
@@ -113,15 +138,28 @@ def fit(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
     h = max(1, round(geometry.crop[0] * height / FRAME[0]))
     w = max(1, round(geometry.crop[1] * width / FRAME[1]))
     top, left = (height - h) // 2, (width - w) // 2
-    crop = photo[top:top + h, left:left + w]
+    crop = photo[top : top + h, left : left + w]
     shrink = geometry.size[0] <= h and geometry.size[1] <= w
-    return cv2.resize(crop, geometry.size[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+    return cv2.resize(
+        crop, geometry.size[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    )
 
 
 def augmented(transform: Any, photo: np.ndarray) -> np.ndarray:
-    """A photo (height, width, 3) uint8 after an albumentations transform, which must give the same size and type."""
-    changed = transform(image=photo.copy())["image"]  # a copy: a transform may write into its input, which may be kept
-    if not isinstance(changed, np.ndarray) or changed.dtype != np.uint8 or changed.shape != photo.shape:
-        raise KitError("augment must give a uint8 photo of the size it gets: cropping, resizing, normalising and making tensors "
-                       "are the kit's, so that training and inference cannot differ")
+    """A photo (height, width, 3) uint8 after an albumentations transform, which must give the same
+    size and type.
+    """
+    changed = transform(image=photo.copy())[
+        "image"
+    ]  # a copy: a transform may write into its input, which may be kept
+    if (
+        not isinstance(changed, np.ndarray)
+        or changed.dtype != np.uint8
+        or changed.shape != photo.shape
+    ):
+        raise KitError(
+            "augment must give a uint8 photo of the size it gets: cropping, resizing, normalising "
+            "and making tensors "
+            "are the kit's, so that training and inference cannot differ"
+        )
     return changed  # type: ignore[no-any-return]

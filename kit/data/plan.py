@@ -16,9 +16,11 @@ PLAN_COLUMNS = ("image", "person", "age", "label", "fold")
 
 @dataclass(frozen=True)
 class Plan:
-    """The fold plan: `photos` has a row a photo, `image, person, age, label, fold`, sorted by image.
+    """The fold plan: `photos` has a row a photo, `image, person, age, label, fold`, sorted by
+    image.
 
-    `image` is relative to `train/images`; `hash` is the SHA-256 of `folds.csv`; `meta` is `folds.json`.
+    `image` is relative to `train/images`; `hash` is the SHA-256 of `folds.csv`; `meta` is
+    `folds.json`.
     """
 
     photos: pd.DataFrame
@@ -37,7 +39,9 @@ def plan_json(path: Path) -> Path:
 
 
 def write_plan(path: Path, photos: pd.DataFrame, meta: dict[str, Any], force: bool = False) -> Plan:
-    """Write `folds.csv` and `folds.json`, checked as `read_plan` would, and return the plan as read back."""
+    """Write `folds.csv` and `folds.json`, checked as `read_plan` would, and return the plan as read
+    back.
+    """
     if not force:
         refuse_existing(path, plan_json(path))
     with writing(path, force) as temporary:
@@ -48,15 +52,24 @@ def write_plan(path: Path, photos: pd.DataFrame, meta: dict[str, Any], force: bo
 
 
 def read_plan(path: Path) -> Plan:
-    """Read and check a fold plan: unique images, every person in one fold, folds 0..K-1, labels and ages possible."""
+    """Read and check a fold plan: unique images, every person in one fold, folds 0..K-1, labels and
+    ages possible.
+    """
     if not path.exists():
         raise problem(path, "there is no fold plan", remedy="make one with python -m kit.folds")
     if not plan_json(path).exists():
-        raise problem(plan_json(path), "the plan's record is not there", remedy="plan again with python -m kit.folds --force")
+        raise problem(
+            plan_json(path),
+            "the plan's record is not there",
+            remedy="plan again with python -m kit.folds --force",
+        )
     digest, meta = file_hash(path), read_json(plan_json(path))
     if meta.get("folds.csv") != digest:
-        raise problem(path, f"is not the plan that {plan_json(path).name} beside it describes",
-                      remedy="plan again with python -m kit.folds --force")
+        raise problem(
+            path,
+            f"is not the plan that {plan_json(path).name} beside it describes",
+            remedy="plan again with python -m kit.folds --force",
+        )
     return Plan(_plan_photos(path, path), digest, meta)
 
 
@@ -64,13 +77,23 @@ def _plan_photos(source: Path, path: Path) -> pd.DataFrame:
     """The checked rows of a plan in the file `source`, which is or becomes `path`."""
     photos = _read_csv(source, PLAN_COLUMNS)
     _unique(path, photos, "image", "plan again with python -m kit.folds --force")
-    photos = photos.assign(age=_whole(path, photos, "age", 0, 120, "image"),
-                           label=_whole(path, photos, "label", 0, NUM_CLASSES - 1, "image"),
-                           fold=_whole(path, photos, "fold", 0, 999, "image"))
+    photos = photos.assign(
+        age=_whole(path, photos, "age", 0, 120, "image"),
+        label=_whole(path, photos, "label", 0, NUM_CLASSES - 1, "image"),
+        fold=_whole(path, photos, "fold", 0, 999, "image"),
+    )
     spread = photos[["person", "fold"]].drop_duplicates()
-    _unique(path, spread, "person", "a person must lie in one fold: plan again with python -m kit.folds --force")
+    _unique(
+        path,
+        spread,
+        "person",
+        "a person must lie in one fold: plan again with python -m kit.folds --force",
+    )
     used = sorted(set(photos["fold"].tolist()))
     if used != list(range(len(used))) or len(used) < 2:
-        raise problem(path, f"folds must be 0..K-1 with K >= 2, and are {used[:9]}",
-                      remedy="plan again with python -m kit.folds --force")
+        raise problem(
+            path,
+            f"folds must be 0..K-1 with K >= 2, and are {used[:9]}",
+            remedy="plan again with python -m kit.folds --force",
+        )
     return photos

@@ -18,21 +18,31 @@ from kit.system.precision import choose_precision, half_precision
 
 
 def validation_way(network: Network, device: torch.device) -> Way:
-    """How a network is validated: the precision of its training, and on a GPU as many photos at once as a probe found fastest.
+    """How a network is validated: the precision of its training, and on a GPU as many photos at
+    once as a probe found fastest.
 
-    On a CPU the number is fixed, so that a measurement does not change the rounding of one training against another.
+    On a CPU the number is fixed, so that a measurement does not change the rounding of one training
+    against another.
     """
-    photos = measured_way(*network.architecture, device).photos if device.type == "cuda" else _AT_ONCE[device.type][0]
+    photos = (
+        measured_way(*network.architecture, device).photos
+        if device.type == "cuda"
+        else _AT_ONCE[device.type][0]
+    )
     return Way(choose_precision(device, network.parameters_count), photos)
 
 
 def ready(network: "Network | Ready", device: torch.device) -> Ready:
-    """A network as inference runs it, by `validation_way`; one that is ready already stays as it is."""
-    return network if isinstance(network, Ready) else Ready(network, validation_way(network, device))
+    """A network as inference runs it, by `validation_way`; one that is ready already stays as it
+    is.
+    """
+    return (
+        network if isinstance(network, Ready) else Ready(network, validation_way(network, device))
+    )
 
 
-# Photos that go through a network at once; the first is taken unless another one is clearly faster. On a CPU few: what a layer
-# writes may stay in the cache for the next one.
+# Photos that go through a network at once; the first is taken unless another one is clearly faster.
+# On a CPU few: what a layer writes may stay in the cache for the next one.
 _AT_ONCE: Final = {"cpu": (16, 8, 32), "cuda": (64, 128, 256)}
 
 
@@ -40,11 +50,13 @@ _AT_ONCE: Final = {"cpu": (16, 8, 32), "cuda": (64, 128, 256)}
 _SHARE: Final = 0.4
 
 
-# How much faster 16 bits, and another number of photos, must be: a choice should not hang on noise, and fp32 is exact.
+# How much faster 16 bits, and another number of photos, must be: a choice should not hang on noise,
+# and fp32 is exact.
 _GAIN_PRECISION, _GAIN_PHOTOS = 1.15, 1.1
 
 
-# Photos a second, in fp32 on a CPU, from which decoding them takes longer: 16 bits are not worth their rounding then.
+# Photos a second, in fp32 on a CPU, from which decoding them takes longer: 16 bits are not worth
+# their rounding then.
 _FAST_ENOUGH = 5_000
 
 
@@ -62,7 +74,9 @@ def photos_per_second(network: Ready, device: torch.device) -> float:
     photos = photos.contiguous(memory_format=torch.channels_last)
     times: list[float] = []
     with torch.inference_mode():
-        for _ in range(4 if device.type == "cpu" else 100):  # the first one sets things up; a GPU's clock takes a while to rise
+        for _ in range(
+            4 if device.type == "cpu" else 100
+        ):  # the first one sets things up; a GPU's clock takes a while to rise
             started = clock(device)
             network(photos)
             times.append(clock(device) - started)
@@ -72,10 +86,12 @@ def photos_per_second(network: Ready, device: torch.device) -> float:
 
 
 def probe(network: Network, device: torch.device) -> dict[Way, float]:
-    """The ways that may pay on a device, with photos a second: each precision, and the better one with more and fewer photos.
+    """The ways that may pay on a device, with photos a second: each precision, and the better one
+    with more and fewer photos.
 
     The way to take is the first; its rate is 0 where memory is too small for any.
     """
+
     def measure(way: Way) -> float:
         try:
             if device.type == "cuda":
@@ -86,7 +102,10 @@ def probe(network: Network, device: torch.device) -> dict[Way, float]:
             if not out_of_memory(error):
                 raise
             return 0.0
-        fits = device.type == "cpu" or peak_memory(device) < _SHARE * torch.cuda.mem_get_info(device)[1]
+        fits = (
+            device.type == "cpu"
+            or peak_memory(device) < _SHARE * torch.cuda.mem_get_info(device)[1]
+        )
         return rate if fits else 0.0
 
     first, *others = _AT_ONCE[device.type]
@@ -104,7 +123,9 @@ def probe(network: Network, device: torch.device) -> dict[Way, float]:
     for photos in others:
         way = Way(best.precision, photos)
         rates[way] = measure(way)
-    faster = max((way for way in rates if way.precision == best.precision), key=lambda way: rates[way])
+    faster = max(
+        (way for way in rates if way.precision == best.precision), key=lambda way: rates[way]
+    )
     best = faster if rates[faster] > _GAIN_PHOTOS * rates[best] else best
     return {best: rates[best], **{way: rate for way, rate in rates.items() if way != best}}
 
@@ -118,13 +139,18 @@ def _kept_place(key: str) -> Path | None:
 
 
 @functools.cache
-def measured_way(model: str, geometry: Geometry, head: str, cosine: bool, device: torch.device) -> Way:
-    """The way in which an architecture runs fastest on a device, by a short probe, said and kept for the next time.
+def measured_way(
+    model: str, geometry: Geometry, head: str, cosine: bool, device: torch.device
+) -> Way:
+    """The way in which an architecture runs fastest on a device, by a short probe, said and kept
+    for the next time.
 
-    It is kept in the user's cache folder, by device, threads, torch's version and architecture; in memory alone where
-    there is none.
+    It is kept in the user's cache folder, by device, threads, torch's version and architecture; in
+    memory alone where there is none.
     """
-    key = "\t".join(map(str, (_PROBE_VERSION, torch.__version__, device_name(device), model, *geometry.size)))
+    key = "\t".join(
+        map(str, (_PROBE_VERSION, torch.__version__, device_name(device), model, *geometry.size))
+    )
     place = _kept_place(key)
     try:
         if place is not None and place.exists():
@@ -135,13 +161,23 @@ def measured_way(model: str, geometry: Geometry, head: str, cosine: bool, device
         network = Network(model, geometry, head, cosine).eval()
         rates = probe(network.to(device, memory_format=torch.channels_last), device)  # type: ignore[call-overload]
     best, *others = rates
-    say(f"{model} at {geometry.size[0]} x {geometry.size[1]} on {device_name(device)}: {best.name}, {best.photos} photos at "
+    say(
+        f"{model} at {geometry.size[0]} x {geometry.size[1]} on {device_name(device)}: "
+        f"{best.name}, {best.photos} photos at "
         f"once, {rates[best]:.3g} a second; tried beside it: "
-        + ", ".join(f"{way.name} with {way.photos} {rates[way]:.3g}" for way in others))
+        + ", ".join(f"{way.name} with {way.photos} {rates[way]:.3g}" for way in others)
+    )
     if place is not None and rates[best]:  # another process may have had the memory
         try:
-            write_json(place, {"of": key, **best.describe(), "rates": {f"{w.name} {w.photos}": r for w, r in rates.items()}},
-                       force=True)
+            write_json(
+                place,
+                {
+                    "of": key,
+                    **best.describe(),
+                    "rates": {f"{w.name} {w.photos}": r for w, r in rates.items()},
+                },
+                force=True,
+            )
         except KitError:
             pass  # a home that cannot be written: measured again the next time
     return best

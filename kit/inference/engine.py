@@ -22,10 +22,11 @@ BATCH_SIZE: Final = 32
 
 @dataclass(frozen=True)
 class Engine:
-    """Where and how networks run: the device's name (None: the first GPU, else the CPU), loader processes, batch size.
+    """Where and how networks run: the device's name (None: the first GPU, else the CPU), loader
+    processes, batch size.
 
-    Each architecture runs in the way that is in `ways`, or in the fastest one, by measurement; with `exact`, in fp32. With
-    `fresh` no probabilities that were kept are read.
+    Each architecture runs in the way that is in `ways`, or in the fastest one, by measurement; with
+    `exact`, in fp32. With `fresh` no probabilities that were kept are read.
     """
 
     device: str | None = None
@@ -45,13 +46,23 @@ class Engine:
             way = measured_way(card.model, card.geometry, card.head, card.cosine, device)
         return dataclasses.replace(way, photos=min(way.photos, self.batch_size or way.photos))
 
-    def loader(self, photos: Photos, device: "torch.device", at_once: int = 0, few: bool = False) -> Any:
-        """A loader that gives every photo once, in order, in batches of at least those that go through a network at once.
+    def loader(
+        self, photos: Photos, device: "torch.device", at_once: int = 0, few: bool = False
+    ) -> Any:
+        """A loader that gives every photo once, in order, in batches of at least those that go
+        through a network at once.
 
         For a `few` photos no processes are started.
         """
-        workers = 0 if few else default_workers(device.type) if self.workers is None else self.workers
-        return make_loader(photos, batches_of(len(photos), self.batch_size or max(BATCH_SIZE, at_once)), workers, device)
+        workers = (
+            0 if few else default_workers(device.type) if self.workers is None else self.workers
+        )
+        return make_loader(
+            photos,
+            batches_of(len(photos), self.batch_size or max(BATCH_SIZE, at_once)),
+            workers,
+            device,
+        )
 
 
 def way_name(card: "Card") -> str:
@@ -67,8 +78,11 @@ def _enough_memory(engine: Engine, device: "torch.device") -> Iterator[None]:
         if not out_of_memory(error):
             raise
         size = f"{engine.batch_size} photos a batch" if engine.batch_size else "a batch of photos"
-        raise KitError(f"the memory of {device} is too small for {size}; take a smaller --batch-size, or another "
-                       "--device") from error
+        raise KitError(
+            f"the memory of {device} is too small for {size}; take a smaller --batch-size, or "
+            "another "
+            "--device"
+        ) from error
 
 
 def _load(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> "Ready":
@@ -78,22 +92,34 @@ def _load(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> "Re
 
 
 def _bytes(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> int:
-    """What a network's weights take in memory: one in 16 bits holds those of fp32 as well, and in mixed precision twice."""
-    return checkpoint.card.parameters * (4 if engine.way(checkpoint.card, device).precision.itemsize == 4 else 8)
+    """What a network's weights take in memory: one in 16 bits holds those of fp32 as well, and in
+    mixed precision twice.
+    """
+    return checkpoint.card.parameters * (
+        4 if engine.way(checkpoint.card, device).precision.itemsize == 4 else 8
+    )
 
 
-def _groups(checkpoints: Sequence[Checkpoint], engine: Engine, device: "torch.device") -> list[list[int]]:
-    """The checkpoints, by number, whose networks are in memory together: all of them, if half of it is enough.
+def _groups(
+    checkpoints: Sequence[Checkpoint], engine: Engine, device: "torch.device"
+) -> list[list[int]]:
+    """The checkpoints, by number, whose networks are in memory together: all of them, if half of it
+    is enough.
 
     If not, as many of one geometry as it holds, so that a pixel cache serves each group.
     """
-    room, need = free_memory(device) // 2, [_bytes(checkpoint, engine, device) for checkpoint in checkpoints]
+    room, need = (
+        free_memory(device) // 2,
+        [_bytes(checkpoint, engine, device) for checkpoint in checkpoints],
+    )
     if sum(need) <= room:
         return [list(range(len(checkpoints)))]
     groups: list[list[int]] = []
     for geometry in dict.fromkeys(checkpoint.card.geometry for checkpoint in checkpoints):
         groups.append([])
-        for c in [c for c, checkpoint in enumerate(checkpoints) if checkpoint.card.geometry == geometry]:
+        for c in [
+            c for c, checkpoint in enumerate(checkpoints) if checkpoint.card.geometry == geometry
+        ]:
             if groups[-1] and sum(need[other] for other in groups[-1]) + need[c] > room:
                 groups.append([])
             groups[-1].append(c)

@@ -13,46 +13,73 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from kit.models.cpu_bf16 import _copied
 from kit.models.network import Network
 
-# Of the spread of logits, by how much those of a copy of a network may differ. fp32 with other roundings comes to thousandths,
-# 16 bits to hundredths, a copy that was made wrong to about all of it.
+# Of the spread of logits, by how much those of a copy of a network may differ. fp32 with other
+# roundings comes to thousandths, 16 bits to hundredths, a copy that was made wrong to about all of
+# it.
 _SAME_FP32: Final = 0.01
 
 
 class _Leaves(fx.Tracer):
-    """Traces a network down to its convolutions and batch norms; timm's own are classes of its own."""
+    """Traces a network down to its convolutions and batch norms; timm's own are classes
+    of its own.
+    """
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (nn.Conv2d, nn.BatchNorm2d)) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (nn.Conv2d, nn.BatchNorm2d)) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 def folded(network: Network) -> Network:
-    """A copy of a network in evaluation mode for inference, with batch norms folded into the convolutions before them.
+    """A copy of a network in evaluation mode for inference, with batch norms folded into the
+    convolutions before them.
 
-    The same function but for rounding, with less to read and write: on two CPU cores EfficientNet-lite0 at 160 x 120 is 3 to 4
-    times as fast, b4 at 300 x 225 1.1 to 1.5 times. Only where a batch norm is all that a convolution's output goes to, and
-    weights are used as they are (no weight standardisation). What cannot be traced, or comes out different, is left as it is.
+    The same function but for rounding, with less to read and write: on two CPU cores
+    EfficientNet-lite0 at 160 x 120 is 3 to 4 times as fast, b4 at 300 x 225 1.1 to 1.5 times. Only
+    where a batch norm is all that a convolution's output goes to, and weights are used as they are
+    (no weight standardisation). What cannot be traced, or comes out different, is left as it is.
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
     changed = _copied(network)
     try:
         nodes = list(_Leaves().trace(changed.body).nodes)
-    except Exception:  # control flow that depends on the photos: each architecture fails in its own way
+    except (
+        Exception
+    ):  # control flow that depends on the photos: each architecture fails in its own way
         return network
     modules = dict(changed.body.named_modules(remove_duplicate=False))
     calls = [id(modules[str(node.target)]) for node in nodes if node.op == "call_module"]
     done = 0
     for node in nodes:
         before = node.args[0] if node.args else None
-        if node.op != "call_module" or not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
+        if (
+            node.op != "call_module"
+            or not isinstance(before, fx.Node)
+            or before.op != "call_module"
+            or len(before.users) > 1
+        ):
             continue
         conv, norm = modules[str(before.target)], modules[str(node.target)]
-        if type(conv) not in (nn.Conv2d, Conv2dSame) or type(norm) not in (nn.BatchNorm2d, BatchNormAct2d) \
-                or norm.running_mean is None or norm.training or calls.count(id(conv)) > 1 or calls.count(id(norm)) > 1:
+        if (
+            type(conv) not in (nn.Conv2d, Conv2dSame)
+            or type(norm) not in (nn.BatchNorm2d, BatchNormAct2d)
+            or norm.running_mean is None
+            or norm.training
+            or calls.count(id(conv)) > 1
+            or calls.count(id(norm)) > 1
+        ):
             continue
         with torch.no_grad():
-            conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps,
-                                                          norm.weight, norm.bias)
+            conv.weight, conv.bias = fuse_conv_bn_weights(
+                conv.weight,
+                conv.bias,
+                norm.running_mean,
+                norm.running_var,
+                norm.eps,
+                norm.weight,
+                norm.bias,
+            )
         rest = (norm.drop, norm.act) if isinstance(norm, BatchNormAct2d) else ()
         changed.body.set_submodule(str(node.target), nn.Sequential(*rest))
         done += 1
@@ -60,15 +87,23 @@ def folded(network: Network) -> Network:
 
 
 def _noise(network: Network, precision: torch.dtype = torch.float32) -> Tensor:
-    """One photo of soft noise, always the same: of independent pixels, far from photos, rounding grows in deep networks."""
+    """One photo of soft noise, always the same: of independent pixels, far from photos, rounding
+    grows in deep networks.
+    """
     coarse = torch.rand(1, 3, 8, 6, generator=torch.Generator().manual_seed(0))
-    noise = functional.interpolate(coarse, network.geometry.size, mode="bilinear", align_corners=False)
+    noise = functional.interpolate(
+        coarse, network.geometry.size, mode="bilinear", align_corners=False
+    )
     return noise.to(network.mean.device, precision, memory_format=torch.channels_last)
 
 
 def _alike(network: Network, other: Callable[[Tensor], Tensor], tolerance: float) -> bool:
-    """True if a network's logits for noise and those of one made from it differ by less than such a share of their spread."""
+    """True if a network's logits for noise and those of one made from it differ by less than such a
+    share of their spread.
+    """
     noise = _noise(network)
     with torch.inference_mode():
         logits = network(noise).float()
-        return bool((other(noise).float() - logits).norm() < tolerance * (logits - logits.mean()).norm())
+        return bool(
+            (other(noise).float() - logits).norm() < tolerance * (logits - logits.mean()).norm()
+        )

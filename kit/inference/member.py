@@ -1,6 +1,5 @@
 """What an ensemble is made of: members, and their checkpoints."""
 
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,11 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Member:
-    """What counts as one in a blend: a run with the checkpoints of its folds, or a file of probabilities.
+    """What counts as one in a blend: a run with the checkpoints of its folds, or a file of
+    probabilities.
 
-    A file has its hash, and its rows as `test` and `oof`: those of the photos to predict, and of the training photos.
+    A file has its hash, and its rows as `test` and `oof`: those of the photos to predict, and of
+    the training photos.
     """
 
     name: str
@@ -34,10 +35,12 @@ class Member:
 
 def named_apart(members: Sequence[Member]) -> list[str]:
     """The members' names, by their places where two have the same."""
+
     def place(member: Member) -> str:
         if member.files:
             return str(member.files[0])
         first = member.checkpoints[0].path
         return str(first.parent.parent if first.name == "best.safetensors" else first)
+
     names = [member.name for member in members]
     return [place(m) if names.count(name) > 1 else name for name, m in zip(names, members)]

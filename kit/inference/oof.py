@@ -24,13 +24,19 @@ from kit.system.errors import KitError, problem
 def read_oof(checkpoint: Checkpoint, plan: Plan, exact: bool = False) -> Probs | None:
     """The out-of-fold probabilities beside a run's checkpoint, for exactly its fold's photos.
 
-    None for a bare checkpoint, and where they are to be `exact` and did not run in fp32. Raises `KitError` for stale ones.
+    None for a bare checkpoint, and where they are to be `exact` and did not run in fp32. Raises
+    `KitError` for stale ones.
     """
     fold, path = checkpoint.card.fold, Fold(checkpoint.path.parent).oof
-    if checkpoint.path.name != "best.safetensors" or not (path.exists() or FOLD_FOLDER.fullmatch(path.parent.resolve().name)):
+    if checkpoint.path.name != "best.safetensors" or not (
+        path.exists() or FOLD_FOLDER.fullmatch(path.parent.resolve().name)
+    ):
         return None
-    remedy = (f"python -m kit.train RECIPE --fold {fold} makes it again" if Fold(checkpoint.path.parent).metrics.exists()
-              else "make the soup again, with --force")
+    remedy = (
+        f"python -m kit.train RECIPE --fold {fold} makes it again"
+        if Fold(checkpoint.path.parent).metrics.exists()
+        else "make the soup again, with --force"
+    )
     if not path.exists():
         raise problem(path, "is not there", remedy=remedy)
     oof = read_probs(path)
@@ -76,21 +82,39 @@ class Oof:
         return Oof({view: probs[kept] for view, probs in self.views.items()}, self.photos)
 
 
-def oof_probs(members: Sequence[Member], plan: Plan, data: Path, tta: str, engine: Engine, force_views: bool = False) -> Oof:
-    """The members' out-of-fold probabilities: each training photo by the checkpoint that has not seen its person, and views.
+def oof_probs(
+    members: Sequence[Member],
+    plan: Plan,
+    data: Path,
+    tta: str,
+    engine: Engine,
+    force_views: bool = False,
+) -> Oof:
+    """The members' out-of-fold probabilities: each training photo by the checkpoint that has not
+    seen its person, and views.
 
-    A file's rows are the same for every view. Raises `KitError` where a member has none, or all have no photo in common.
+    A file's rows are the same for every view. Raises `KitError` where a member has none, or all
+    have no photo in common.
     """
     views = list(make_views(tta, force_views))
     tables: list[dict[str, list[Probs]]] = [{view: [] for view in views} for _ in members]
     for m, member in enumerate(members):
         if member.files and member.oof is None:
-            raise problem(member.files[0], "has no out-of-fold probabilities, so that the ensemble has no score",
-                          remedy=f"put them into {member.files[0].stem}.oof{member.files[0].suffix} beside it, or --no-score")
+            raise problem(
+                member.files[0],
+                "has no out-of-fold probabilities, so that the ensemble has no score",
+                remedy=f"put them into {member.files[0].stem}.oof{member.files[0].suffix} beside "
+                "it, or --no-score",
+            )
         for view in views if member.oof is not None else ():
             tables[m][view].append(member.oof)  # type: ignore[arg-type]
     for fold in range(plan.k):
-        of = [(m, c) for m, member in enumerate(members) for c in member.checkpoints if c.card.fold == fold]
+        of = [
+            (m, c)
+            for m, member in enumerate(members)
+            for c in member.checkpoints
+            if c.card.fold == fold
+        ]
         if not of:
             continue
         known = [read_oof(c, plan, engine.exact) for _, c in of] if tta == "none" else []
@@ -98,24 +122,44 @@ def oof_probs(members: Sequence[Member], plan: Plan, data: Path, tta: str, engin
             for (m, _), table in zip(of, known):
                 tables[m]["plain"].append(table)  # type: ignore[arg-type]
             continue
-        found, _ = predict_passes([c for _, c in of], train_images(data), fold_ids(plan, fold), tta, engine, force_views, "oof",
-                                  lambda c: read_oof(c, plan, engine.exact))
+        found, _ = predict_passes(
+            [c for _, c in of],
+            train_images(data),
+            fold_ids(plan, fold),
+            tta,
+            engine,
+            force_views,
+            "oof",
+            lambda c: read_oof(c, plan, engine.exact),
+        )
         for n, (m, _) in enumerate(of):
             for view in views:
                 tables[m][view].append(found[n, view])
     of_member = [{i for table in own["plain"] for i in table.ids.tolist()} for own in tables]
-    photos = plan.photos[plan.photos["image"].isin(set.intersection(*of_member))].reset_index(drop=True)
+    photos = plan.photos[plan.photos["image"].isin(set.intersection(*of_member))].reset_index(
+        drop=True
+    )
     if photos.empty:
-        raise KitError("the members' folds have no photo in common, so that their ensemble has no out-of-fold score; name whole "
-                       "runs, or --no-score")
+        raise KitError(
+            "the members' folds have no photo in common, so that their ensemble has no "
+            "out-of-fold score; name whole "
+            "runs, or --no-score"
+        )
     if len(photos) < max(map(len, of_member)):
         least = int(np.argmin([len(there) for there in of_member]))
-        warn(f"the score, and whatever is fitted, is of {len(photos):,} of {len(plan.photos):,} training photos: "
-             f"{named_apart(members)[least]} has no more")
+        warn(
+            f"the score, and whatever is fitted, is of {len(photos):,} of {len(plan.photos):,} "
+            "training photos: "
+            f"{named_apart(members)[least]} has no more"
+        )
     images = photos["image"].tolist()
-    stacks = {view: np.empty((len(members), len(images), NUM_CLASSES), np.float32) for view in views}
+    stacks = {
+        view: np.empty((len(members), len(images), NUM_CLASSES), np.float32) for view in views
+    }
     for view, stack in stacks.items():
         for target, own in zip(stack, tables):
             parts = own.pop(view)  # one copy at a time: a hundred members are large
-            target[:] = Probs(np.concatenate([t.ids for t in parts]), np.concatenate([t.probs for t in parts])).at(images)
+            target[:] = Probs(
+                np.concatenate([t.ids for t in parts]), np.concatenate([t.probs for t in parts])
+            ).at(images)
     return Oof(stacks, photos)

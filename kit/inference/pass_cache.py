@@ -19,10 +19,21 @@ from kit.system.errors import KitError
 from kit.system.versions import inference_versions
 
 
-def _key(checkpoint: Checkpoint, photos: str, view: str, engine: Engine, device: "torch.device") -> str:
+def _key(
+    checkpoint: Checkpoint, photos: str, view: str, engine: Engine, device: "torch.device"
+) -> str:
     card = checkpoint.card
-    return json.dumps({"checkpoint": checkpoint.hash, "photos": photos, "crop": card.crop, "size": card.size, "view": view,
-                       "precision": engine.way(card, device).name, "versions": inference_versions()})
+    return json.dumps(
+        {
+            "checkpoint": checkpoint.hash,
+            "photos": photos,
+            "crop": card.crop,
+            "size": card.size,
+            "view": view,
+            "precision": engine.way(card, device).name,
+            "versions": inference_versions(),
+        }
+    )
 
 
 def _place(checkpoint: Checkpoint, prefix: str, key: str) -> Path:
@@ -30,7 +41,9 @@ def _place(checkpoint: Checkpoint, prefix: str, key: str) -> Path:
 
 
 def _keep(tables: Iterable[tuple[Checkpoint, Probs]], prefix: str) -> None:
-    """Keep probabilities beside their checkpoints; where that cannot be, the next ensemble computes them again."""
+    """Keep probabilities beside their checkpoints; where that cannot be, the next ensemble computes
+    them again.
+    """
     failed = []
     for checkpoint, table in tables:
         try:
@@ -43,8 +56,17 @@ def _keep(tables: Iterable[tuple[Checkpoint, Probs]], prefix: str) -> None:
         warn(f"probabilities are not kept ({len(failed)} files): {failed[0]}")
 
 
-def _kept(checkpoint: Checkpoint, prefix: str, key: str, ids: Sequence[str], engine: Engine, whole: bool = True) -> Probs | None:
-    """Probabilities that were kept, of all the photos `ids`, or if need not be `whole`, of some of them."""
+def _kept(
+    checkpoint: Checkpoint,
+    prefix: str,
+    key: str,
+    ids: Sequence[str],
+    engine: Engine,
+    whole: bool = True,
+) -> Probs | None:
+    """Probabilities that were kept, of all the photos `ids`, or if need not be `whole`, of some of
+    them.
+    """
     path = _place(checkpoint, prefix, key)
     if engine.fresh or not path.exists():
         return None
@@ -53,11 +75,17 @@ def _kept(checkpoint: Checkpoint, prefix: str, key: str, ids: Sequence[str], eng
     except KitError as error:
         warn(f"computed again: {error}")
         return None
-    return kept if kept.key == key and (set(kept.ids) == set(ids) if whole else set(kept.ids) <= set(ids)) else None
+    return (
+        kept
+        if kept.key == key and (set(kept.ids) == set(ids) if whole else set(kept.ids) <= set(ids))
+        else None
+    )
 
 
 class Caches:
-    """Pixel caches of photos, one a geometry, made when asked for: beside the runs, or for the time of this object."""
+    """Pixel caches of photos, one a geometry, made when asked for: beside the runs, or for the time
+    of this object.
+    """
 
     def __init__(self, root: Path, ids: Sequence[str], prefix: str) -> None:
         self.root, self.ids, self.name = root, list(ids), {"probs": "eval"}.get(prefix, prefix)
@@ -65,10 +93,14 @@ class Caches:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def of(self, checkpoint: Checkpoint, build: bool = True) -> Cache | None:
-        """The cache that a checkpoint's network sees; None where no disk has room, or it is not there and not to be built."""
+        """The cache that a checkpoint's network sees; None where no disk has room, or it is not
+        there and not to be built.
+        """
         geometry = checkpoint.card.geometry
         if geometry not in self._caches:
-            folder = checkpoint.path.resolve().parent  # of a fold in a run among runs, or of a file that lies anywhere
+            folder = (
+                checkpoint.path.resolve().parent
+            )  # of a fold in a run among runs, or of a file that lies anywhere
             if FOLD_FOLDER.fullmatch(folder.name) and len(folder.parents) > 3:
                 place = folder.parents[1] / "pixels" / self.name
             else:

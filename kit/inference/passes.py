@@ -23,13 +23,22 @@ from kit.system.device import choose_device, free_memory
 from kit.system.profiler import stage
 
 
-def predict_passes(checkpoints: Sequence[Checkpoint], root: Path, ids: Sequence[str], tta: str, engine: Engine,
-                   force_views: bool = False, prefix: str = "probs", known: Callable[[Checkpoint], Probs | None] | None = None,
-                   ) -> tuple[dict[tuple[int, str], Probs], int]:
-    """The probabilities of each checkpoint (by its number) and view for photos, and how many passes a network computed.
+def predict_passes(
+    checkpoints: Sequence[Checkpoint],
+    root: Path,
+    ids: Sequence[str],
+    tta: str,
+    engine: Engine,
+    force_views: bool = False,
+    prefix: str = "probs",
+    known: Callable[[Checkpoint], Probs | None] | None = None,
+) -> tuple[dict[tuple[int, str], Probs], int]:
+    """The probabilities of each checkpoint (by its number) and view for photos, and how many passes
+    a network computed.
 
-    What was kept from before beside the checkpoints, as `<prefix>-*.npz`, is read; photos are decoded once for all that is
-    missing. `known` gives a checkpoint's plain view where that is known.
+    What was kept from before beside the checkpoints, as `<prefix>-*.npz`, is read; photos are
+    decoded once for all that is missing. `known` gives a checkpoint's plain view where that is
+    known.
     """
     views, device = make_views(tta, force_views), choose_device(engine.device)
     photos = content_hash(root, ids)
@@ -37,30 +46,49 @@ def predict_passes(checkpoints: Sequence[Checkpoint], root: Path, ids: Sequence[
     for c, checkpoint in enumerate(checkpoints):
         for view in views:
             key = _key(checkpoint, photos, view, engine, device)
-            kept = (known(checkpoint) if known and view == "plain" else None) or _kept(checkpoint, prefix, key, ids, engine)
+            kept = (known(checkpoint) if known and view == "plain" else None) or _kept(
+                checkpoint, prefix, key, ids, engine
+            )
             if kept is not None:
                 found[c, view] = kept
-    lacking = {view: [c for c in range(len(checkpoints)) if (c, view) not in found] for view in views}
+    lacking = {
+        view: [c for c in range(len(checkpoints)) if (c, view) not in found] for view in views
+    }
     absent = sorted({c for cs in lacking.values() for c in cs})
     if not absent:
         return found, 0
-    # Every missing view of every checkpoint that lacks one: a pass too many where only some lack a view, and one decode.
+    # Every missing view of every checkpoint that lacks one: a pass too many where only some lack a
+    # view, and one decode.
     todo = {view: transform for view, transform in views.items() if lacking[view]}
     groups = _groups([checkpoints[c] for c in absent], engine, device)
     caches = Caches(root, ids, prefix)
-    with Progress(f"{len(absent)} checkpoints x {len(todo)} views", len(ids) * len(groups)) as progress, \
-            _enough_memory(engine, device), contextlib.closing(caches):
+    with (
+        Progress(
+            f"{len(absent)} checkpoints x {len(todo)} views", len(ids) * len(groups)
+        ) as progress,
+        _enough_memory(engine, device),
+        contextlib.closing(caches),
+    ):
         for group in groups:
             own = [absent[g] for g in group]
             geometries = list(dict.fromkeys(checkpoints[c].card.geometry for c in own))
             cache = caches.of(checkpoints[own[0]]) if len(groups) > 1 else None
-            loader = engine.loader(Photos(root, ids, geometries, cache=cache), device,
-                                   max(engine.way(checkpoints[c].card, device).photos for c in own))
-            probs, seconds = predict((_load(checkpoints[c], engine, device) for c in own), loader, todo, device, progress)
+            loader = engine.loader(
+                Photos(root, ids, geometries, cache=cache),
+                device,
+                max(engine.way(checkpoints[c].card, device).photos for c in own),
+            )
+            probs, seconds = predict(
+                (_load(checkpoints[c], engine, device) for c in own), loader, todo, device, progress
+            )
             for n, c in enumerate(own):
                 for v, view in enumerate(todo):
-                    found[c, view] = Probs(np.array(ids, dtype=np.str_), probs[n, v],
-                                           _key(checkpoints[c], photos, view, engine, device), float(seconds[v]) / len(own))
+                    found[c, view] = Probs(
+                        np.array(ids, dtype=np.str_),
+                        probs[n, v],
+                        _key(checkpoints[c], photos, view, engine, device),
+                        float(seconds[v]) / len(own),
+                    )
             # Group by group, so that what is stopped has not run for nothing.
             with stage("write"):
                 _keep(((checkpoints[c], found[c, view]) for c in own for view in todo), prefix)
@@ -68,16 +96,26 @@ def predict_passes(checkpoints: Sequence[Checkpoint], root: Path, ids: Sequence[
 
 
 class Passes:
-    """The passes of an ensemble over photos: each a checkpoint with one view, or a file; run when asked, for the photos asked.
+    """The passes of an ensemble over photos: each a checkpoint with one view, or a file; run when
+    asked, for the photos asked.
 
-    `owners` (passes,) are the members; `probs` (passes, N, 18) float32 holds what has been asked, nothing is computed twice;
-    `known` (passes,) are those that need no network. `computed` counts the photos that went through one. Photos come from a
-    pixel cache, which is made unless only `few` will be asked for; else they are decoded each time. What was computed is kept
-    beside the checkpoints, `probs-*.npz` of all photos at once, and `part-*.npz` of some by `close`.
+    `owners` (passes,) are the members; `probs` (passes, N, 18) float32 holds what has been asked,
+    nothing is computed twice; `known` (passes,) are those that need no network. `computed` counts
+    the photos that went through one. Photos come from a pixel cache, which is made unless only
+    `few` will be asked for; else they are decoded each time. What was computed is kept beside the
+    checkpoints, `probs-*.npz` of all photos at once, and `part-*.npz` of some by `close`.
     """
 
-    def __init__(self, members: Sequence[Member], data: Path, ids: Sequence[str], tta: str, engine: Engine,
-                 force_views: bool = False, few: bool = False) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        data: Path,
+        ids: Sequence[str],
+        tta: str,
+        engine: Engine,
+        force_views: bool = False,
+        few: bool = False,
+    ) -> None:
         self.views, self.device = make_views(tta, force_views), choose_device(engine.device)
         self.root, self.ids, self.engine = eval_images(data), list(ids), engine
         self.sources: list[tuple[int, Checkpoint | Probs, str]] = []
@@ -118,11 +156,15 @@ class Passes:
         return self.probs[p, rows]
 
     def ask_all(self, rows: np.ndarray) -> np.ndarray:
-        """The probabilities of all passes for the photos `rows`, which are decoded once: (passes, len(rows), 18)."""
+        """The probabilities of all passes for the photos `rows`, which are decoded once: (passes,
+        len(rows), 18).
+        """
         unknown = np.isnan(self.probs[:, rows, 0])
         lacking, wanted = np.flatnonzero(unknown.any(axis=1)).tolist(), rows[unknown.any(axis=0)]
         checkpoints = {source.hash: source for p in lacking for source in [self._checkpoint(p)]}
-        for group in _groups(list(checkpoints.values()), self.engine, self.device) if lacking else ():
+        for group in (
+            _groups(list(checkpoints.values()), self.engine, self.device) if lacking else ()
+        ):
             hashes = {list(checkpoints)[g] for g in group}
             self._run([p for p in lacking if self._checkpoint(p).hash in hashes], wanted, None)
         return self.probs[:, rows]
@@ -145,30 +187,44 @@ class Passes:
     def _keep(self, p: int) -> None:
         """Keep what is known of a pass."""
         rows, checkpoint, key = ~np.isnan(self.probs[p, :, 0]), self._checkpoint(p), self._key(p)
-        table = Probs(np.array(self.ids, dtype=np.str_)[rows], self.probs[p, rows], key, float(self._seconds[p]))
+        table = Probs(
+            np.array(self.ids, dtype=np.str_)[rows],
+            self.probs[p, rows],
+            key,
+            float(self._seconds[p]),
+        )
         with stage("write"):
             _keep([(checkpoint, table)], "probs" if rows.all() else "part")
         self._new.discard(p)
 
     def _network(self, checkpoint: Checkpoint) -> "Ready":
-        """The network of a checkpoint, which stays for its other views as long as there is memory."""
+        """The network of a checkpoint, which stays for its other views as long as there
+        is memory.
+        """
         if checkpoint.hash not in self._networks:
-            if self._networks and 2 * _bytes(checkpoint, self.engine, self.device) > free_memory(self.device) // 2:
+            if (
+                self._networks
+                and 2 * _bytes(checkpoint, self.engine, self.device) > free_memory(self.device) // 2
+            ):
                 self._networks.clear()
             self._networks[checkpoint.hash] = _load(checkpoint, self.engine, self.device)
         return self._networks[checkpoint.hash]
 
     def _run(self, passes: Sequence[int], rows: np.ndarray, progress: Progress | None) -> None:
-        """Run passes, each checkpoint among them with each view among them, on the photos `rows`."""
+        """Run passes on photos `rows`: each checkpoint among them with each view among them."""
         checkpoints = list({c.hash: c for c in map(self._checkpoint, passes)}.values())
         hashes = [checkpoint.hash for checkpoint in checkpoints]
-        views = {view: self.views[view] for view in dict.fromkeys(self.sources[p][2] for p in passes)}
+        views = {
+            view: self.views[view] for view in dict.fromkeys(self.sources[p][2] for p in passes)
+        }
         geometries = list(dict.fromkeys(c.card.geometry for c in checkpoints))
         cache = self._caches.of(checkpoints[0], not self._few) if len(geometries) == 1 else None
         photos = Photos(self.root, [self.ids[i] for i in rows], geometries, cache=cache)
         with _enough_memory(self.engine, self.device):
             networks = [self._network(checkpoint) for checkpoint in checkpoints]
-            loader = self.engine.loader(photos, self.device, max(network.way.photos for network in networks), self._few)
+            loader = self.engine.loader(
+                photos, self.device, max(network.way.photos for network in networks), self._few
+            )
             probs, seconds = predict(networks, loader, views, self.device, progress)
         for p in passes:
             c, v = hashes.index(self._checkpoint(p).hash), list(views).index(self.sources[p][2])

@@ -1,4 +1,6 @@
-"""Networks x views x photos -> probabilities; every photo is read and decoded once, whatever the networks and views."""
+"""Networks x views x photos -> probabilities; every photo is read and decoded once, whatever the
+networks and views.
+"""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -20,7 +22,9 @@ from kit.system.profiler import stage, staged, step
 
 
 def check_views(networks: Sequence[Ready], views: dict[str, View], device: torch.device) -> None:
-    """Raise `KitError` for a view whose size a network does not take: some architectures are built for one size."""
+    """Raise `KitError` for a view whose size a network does not take: some architectures are built
+    for one size.
+    """
     with torch.inference_mode():
         for network in networks:
             plain = torch.zeros(1, 3, *network.geometry.size, device=device)
@@ -32,12 +36,17 @@ def check_views(networks: Sequence[Ready], views: dict[str, View], device: torch
                     network(seen)
                 except Exception as error:  # each architecture says it in its own way
                     height, width = network.geometry.size
-                    raise KitError(f"view {name}: a network of {height} x {width} takes no photos of {seen.shape[2]} x "
-                                   f"{seen.shape[3]} ({str(error)[:100]}); leave it out of --tta") from error
+                    raise KitError(
+                        f"view {name}: a network of {height} x {width} takes no photos of "
+                        f"{seen.shape[2]} x "
+                        f"{seen.shape[3]} ({str(error)[:100]}); leave it out of --tta"
+                    ) from error
 
 
 class _Watch:
-    """The seconds that each of several parts of the work takes in all; a GPU's by its own clock, so that nothing waits for it."""
+    """The seconds that each of several parts of the work takes in all; a GPU's by its own clock, so
+    that nothing waits for it.
+    """
 
     def __init__(self, parts: int, device: torch.device) -> None:
         self.total, self.gpu = np.zeros(parts), device.type == "cuda"
@@ -66,14 +75,22 @@ class _Watch:
         return self.total
 
 
-def predict(networks: Iterable[Network | Ready], loader: Any, views: dict[str, View], device: torch.device,
-            progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities, softmax per network and view, float32 (networks, views, photos, 18), and the seconds each view took.
+def predict(
+    networks: Iterable[Network | Ready],
+    loader: Any,
+    views: dict[str, View],
+    device: torch.device,
+    progress: Progress | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, softmax per network and view, float32 (networks, views, photos, 18), and the
+    seconds each view took.
 
-    `loader` gives every one of its photos once, without augmentation. The networks must be on `device`, in evaluation mode,
-    and each of one of the photos' geometries; those that are not `Ready` run by `fast.validation_way`. From a generator, they
-    are not in memory beside what is made of them. Photos for which 16 bits give something not finite are run again in fp32,
-    with a warning. Raises `KitError` where that is not finite either, or a network does not take a view's size.
+    `loader` gives every one of its photos once, without augmentation. The networks must be on
+    `device`, in evaluation mode, and each of one of the photos' geometries; those that are not
+    `Ready` run by `fast.validation_way`. From a generator, they are not in memory beside what is
+    made of them. Photos for which 16 bits give something not finite are run again in fp32, with a
+    warning. Raises `KitError` where that is not finite either, or a network does not take a view's
+    size.
     """
     photos: Photos = loader.dataset
     run = [ready(network, device) for network in networks]
@@ -81,7 +98,9 @@ def predict(networks: Iterable[Network | Ready], loader: Any, views: dict[str, V
     # Those that see the same photos, so many at once; a view is made once for all of them.
     groups: dict[tuple[int, int], list[int]] = {}
     for n, network in enumerate(run):
-        groups.setdefault((photos.geometries.index(network.geometry), network.way.photos), []).append(n)
+        groups.setdefault(
+            (photos.geometries.index(network.geometry), network.way.photos), []
+        ).append(n)
     watch = _Watch(len(views), device)
     # Results stay on the device to the end: fetching each one would make a GPU wait for the next.
     probs = torch.empty((len(run), len(views), len(photos), NUM_CLASSES), device=device)
@@ -107,19 +126,30 @@ def predict(networks: Iterable[Network | Ready], loader: Any, views: dict[str, V
         _mend_overflow(network, photos, views, device, found[n])
     wrong = np.flatnonzero(~np.isfinite(found).all(axis=(0, 1, 3)))
     if len(wrong):
-        raise problem(photos.root, "photos for which a network's output is not finite", [photos.images[i] for i in wrong],
-                      "the network has diverged: lower lr or set clip in its recipe, and train it anew with --force")
+        raise problem(
+            photos.root,
+            "photos for which a network's output is not finite",
+            [photos.images[i] for i in wrong],
+            "the network has diverged: lower lr or set clip in its recipe, and train it anew with "
+            "--force",
+        )
     return found, watch.seconds()
 
 
-def _mend_overflow(network: Ready, photos: Photos, views: dict[str, View], device: torch.device,
-                   found: np.ndarray) -> None:
-    """Replace probabilities `found` (views, photos, 18) that 16 bits made not finite by those of fp32."""
+def _mend_overflow(
+    network: Ready, photos: Photos, views: dict[str, View], device: torch.device, found: np.ndarray
+) -> None:
+    """Replace probabilities `found` (views, photos, 18) that 16 bits made not finite by those of
+    fp32.
+    """
     rows = np.flatnonzero(~np.isfinite(found).all(axis=(0, 2)))
     if network.source is None or not len(rows):
         return
-    warn(f"{len(rows):,} of {len(photos):,} photos are beyond the range of {network.way.name} and are run again in fp32, the "
-         f"first: {photos.images[rows[0]]}")
+    warn(
+        f"{len(rows):,} of {len(photos):,} photos are beyond the range of {network.way.name} and "
+        "are run again in fp32, the "
+        f"first: {photos.images[rows[0]]}"
+    )
     g = photos.geometries.index(network.geometry)
     at_once = max(1, network.way.photos // 2)  # a photo takes twice the memory
     for at in np.split(rows, range(at_once, len(rows), at_once)):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kit.inference.fusion import _alike, _noise, folded
-from kit.models.cpu_bf16 import SqueezeExcite, _copied, _Squeeze
+from kit.models.cpu_bf16 import _copied, patch_slow_means
 from kit.models.heads import combine
 from kit.models.network import Network
 from kit.system.device import out_of_memory
@@ -34,26 +34,38 @@ class Way:
 _SAME_HALF: Final = 0.1
 
 
-_PRECISIONS: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_PRECISIONS: Final = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
 
 def read_way(content: Any) -> Way:
     """A way from what `describe` has made of it; raises `ValueError` for anything else."""
     photos = content.get("photos") if isinstance(content, dict) else None
-    if type(photos) is not int or not 1 <= photos <= 4096 or content.get("precision") not in list(_PRECISIONS):
+    if (
+        type(photos) is not int
+        or not 1 <= photos <= 4096
+        or content.get("precision") not in list(_PRECISIONS)
+    ):
         raise ValueError(f"{content} names no precision and number of photos")
     return Way(_PRECISIONS[content["precision"]], content["photos"])
 
 
 def _halved(network: Network, precision: torch.dtype) -> Network | None:
-    """A copy of a network whose features are of 16 bits and whose head is of 32; None where it cannot be parted so.
+    """A copy of a network whose features are of 16 bits and whose head is of 32; None where it
+    cannot be parted so.
 
-    The head is what `forward_features` does not run: in 8 bits of mantissa its logits would be rounded to a hundredth of
-    themselves.
+    The head is what `forward_features` does not run: in 8 bits of mantissa its logits would be
+    rounded to a hundredth of themselves.
     """
     changed = _copied(network)
     body, ran = changed.body, set[nn.Module]()
-    hooks = [module.register_forward_pre_hook(lambda module, _: ran.add(module)) for module in body.modules()]
+    hooks = [
+        module.register_forward_pre_hook(lambda module, _: ran.add(module))
+        for module in body.modules()
+    ]
     try:
         with torch.inference_mode():
             body.forward_features(_noise(network))
@@ -71,18 +83,19 @@ def _halved(network: Network, precision: torch.dtype) -> Network | None:
         for own in (*body.parameters(recurse=False), *body.buffers(recurse=False)):
             if own.is_floating_point():
                 own.data = own.data.to(precision)
-    for module in body.modules():
-        if type(module) is SqueezeExcite and network.mean.device.type == "cpu":
-            module.__class__ = _Squeeze
+    if network.mean.device.type == "cpu":
+        patch_slow_means(body)
     return changed
 
 
 class Ready(nn.Module):
-    """A network as inference runs it: photos (N, 3, height, width) in 0..1 -> probabilities (N, 18) float32.
+    """A network as inference runs it: photos (N, 3, height, width) in 0..1 -> probabilities (N, 18)
+    float32.
 
-    Batch norms are folded. With 16 bits the features are computed in them throughout, and the head in fp32; an architecture
-    that does not come in those two parts, or comes out different, runs in mixed precision. Of one in 16 bits, `source` is the
-    network itself, for photos that they are too narrow for.
+    Batch norms are folded. With 16 bits the features are computed in them throughout, and the head
+    in fp32; an architecture that does not come in those two parts, or comes out different, runs in
+    mixed precision. Of one in 16 bits, `source` is the network itself, for photos that they are too
+    narrow for.
     """
 
     def __init__(self, network: Network, way: Way) -> None:
@@ -96,7 +109,8 @@ class Ready(nn.Module):
                 whole, self.network, self.halved = self.network, half, True
                 try:
                     self.halved = _alike(network, self.logits, _SAME_HALF)
-                except Exception as error:  # types that do not fit, features that are a list: each architecture has its own
+                # types that do not fit, features that are a list: each architecture has its own
+                except Exception as error:
                     if out_of_memory(error):
                         raise
                     self.halved = False
@@ -107,7 +121,9 @@ class Ready(nn.Module):
         """The logits of photos, (N, 18)."""
         network = self.network
         if self.halved:
-            features = network.body.forward_features(((photos - network.mean) / network.std).to(self.way.precision))
+            features = network.body.forward_features(
+                ((photos - network.mean) / network.std).to(self.way.precision)
+            )
             return combine(network.body.forward_head(features.float()), network.head)
         with autocast(photos.device, self.way.precision):
             return network(photos)  # type: ignore[no-any-return]

@@ -1,4 +1,6 @@
-"""Test-time augmentation: views of a photo, by ttach. The plain view is always one of them, once."""
+"""Test-time augmentation: views of a photo, by ttach. The plain view is always one of
+them, once.
+"""
 
 import difflib
 from collections.abc import Callable
@@ -16,21 +18,30 @@ View = Callable[[Tensor], Tensor]
 
 
 class Crops(ImageOnlyTransform):
-    """ttach's five crops, of nine tenths of height and width, brought back to the photo's size, and the whole photo first."""
+    """ttach's five crops, of nine tenths of height and width, brought back to the photo's size, and
+    the whole photo first.
+    """
 
     identity_param = "whole"
     share = 0.9
 
     def __init__(self) -> None:
-        super().__init__("crop", [self.identity_param, "top-left", "top-right", "bottom-left", "bottom-right", "centre"])
+        super().__init__(
+            "crop",
+            [self.identity_param, "top-left", "top-right", "bottom-left", "bottom-right", "centre"],
+        )
 
     def apply_aug_image(self, image: Tensor, crop: str = "whole", **_: Any) -> Tensor:
         """The crop of photos (N, 3, height, width)."""
         if crop == self.identity_param:
             return image
-        cuts = {"top-left": ttach.functional.crop_lt, "top-right": ttach.functional.crop_rt,
-                "bottom-left": ttach.functional.crop_lb, "bottom-right": ttach.functional.crop_rb,
-                "centre": ttach.functional.center_crop}
+        cuts = {
+            "top-left": ttach.functional.crop_lt,
+            "top-right": ttach.functional.crop_rt,
+            "bottom-left": ttach.functional.crop_lb,
+            "bottom-right": ttach.functional.crop_rb,
+            "centre": ttach.functional.center_crop,
+        }
         height, width = image.shape[2:]
         part = cuts[crop](image, round(height * self.share), round(width * self.share))
         return functional.interpolate(part, (height, width), mode="bilinear", align_corners=False)
@@ -52,12 +63,16 @@ class Shifts(ImageOnlyTransform):
         height, width = image.shape[2:]
         down, right = max(1, round(height * self.share)), max(1, round(width * self.share))
         x, y = {"left": (-right, 0), "right": (right, 0), "up": (0, -down), "down": (0, down)}[to]
-        padded = functional.pad(image, (max(x, 0), max(-x, 0), max(y, 0), max(-y, 0)), mode="replicate")
-        return padded[:, :, max(-y, 0):max(-y, 0) + height, max(-x, 0):max(-x, 0) + width]
+        padded = functional.pad(
+            image, (max(x, 0), max(-x, 0), max(y, 0), max(-y, 0)), mode="replicate"
+        )
+        return padded[:, :, max(-y, 0) : max(-y, 0) + height, max(-x, 0) : max(-x, 0) + width]
 
 
 class Brightness(ttach.Multiply):
-    """ttach's factors of brightness, within 0..1: no photo that a network was trained on is brighter than white."""
+    """ttach's factors of brightness, within 0..1: no photo that a network was trained on is
+    brighter than white.
+    """
 
     def apply_aug_image(self, image: Tensor, factor: float = 1, **_: Any) -> Tensor:
         """Photos (N, 3, height, width) times the factor."""
@@ -67,7 +82,9 @@ class Brightness(ttach.Multiply):
 
 @dataclass(frozen=True)
 class Choice:
-    """A name that `--tta` takes: what it does, its ttach transform, and whether it is one that no face is photographed in."""
+    """A name that `--tta` takes: what it does, its ttach transform, and whether it is one that no
+    face is photographed in.
+    """
 
     text: str
     make: Callable[[], Any]
@@ -78,34 +95,52 @@ class Choice:
 CHOICES: Final = {
     "hflip": Choice("mirrored left to right", ttach.HorizontalFlip),
     "fivecrop": Choice("four corners and the centre, of 90 %", Crops),
-    "scale": Choice("10 % smaller, and 10 % larger", lambda: ttach.Scale([1, 0.9, 1.1], "bilinear", align_corners=False)),
+    "scale": Choice(
+        "10 % smaller, and 10 % larger",
+        lambda: ttach.Scale([1, 0.9, 1.1], "bilinear", align_corners=False),
+    ),
     "shift": Choice("4 % to each side", Shifts),
     "bright": Choice("10 % darker, and 10 % brighter", lambda: Brightness([1, 0.9, 1.1])),
     "vflip": Choice("upside down", ttach.VerticalFlip, odd=True),
-    "rot90": Choice("turned by right angles", lambda: ttach.Rotate90([0, 90, 180, 270]), odd=True)}
+    "rot90": Choice("turned by right angles", lambda: ttach.Rotate90([0, 90, 180, 270]), odd=True),
+}
 
 
 def make_views(choice: str, force: bool = False) -> dict[str, View]:
-    """The views of a `--tta` choice by name, `plain` first: `none`, a name of `CHOICES`, or a product such as `hflip+bright`.
+    """The views of a `--tta` choice by name, `plain` first: `none`, a name of `CHOICES`, or a
+    product such as `hflip+bright`.
 
-    A view takes and gives photos (N, 3, height, width) in 0..1. Upside down and right angles are refused, unless forced.
+    A view takes and gives photos (N, 3, height, width) in 0..1. Upside down and right angles are
+    refused, unless forced.
     """
     names = [] if choice.strip() == "none" else [name.strip().lower() for name in choice.split("+")]
     for name in names:
         if name not in CHOICES or names.count(name) > 1:
             near = difflib.get_close_matches(name, ["none", *CHOICES], n=1)
             usual = ", ".join(known for known, view in CHOICES.items() if not view.odd)
-            raise KitError(f"--tta {choice}: '{name}' is {'named twice' if name in CHOICES else 'no view'}; take none, {usual}, "
-                           "or several joined by +" + (f"; did you mean {near[0]}?" if near and near[0] != name else ""))
+            raise KitError(
+                f"--tta {choice}: '{name}' is {'named twice' if name in CHOICES else 'no view'}; "
+                f"take none, {usual}, "
+                "or several joined by +"
+                + (f"; did you mean {near[0]}?" if near and near[0] != name else "")
+            )
         if CHOICES[name].odd and not force:
-            raise KitError(f"--tta {choice}: no face is photographed {CHOICES[name].text}, and no network was trained on such "
-                           f"ones: the view would only lower the score; leave {name} out, or --force-views")
+            raise KitError(
+                f"--tta {choice}: no face is photographed {CHOICES[name].text}, and no network "
+                "was trained on such "
+                f"ones: the view would only lower the score; leave {name} out, or --force-views"
+            )
     transforms = [CHOICES[name].make() for name in names]
     composed = ttach.Compose(transforms)
     views: dict[str, View] = {}
     for values, view in zip(composed.aug_transform_parameters, composed):
-        parts = [name if value is True else f"{name}{'-' * (isinstance(value, str) or name[-1].isdigit())}{value}"
-                 for name, value, t in zip(names, values, transforms) if value != t.identity_param]
+        parts = [
+            name
+            if value is True
+            else f"{name}{'-' * (isinstance(value, str) or name[-1].isdigit())}{value}"
+            for name, value, t in zip(names, values, transforms)
+            if value != t.identity_param
+        ]
         views[",".join(parts) or "plain"] = view.augment_image
     if list(views).index("plain") or len(views) != len(composed):
         raise ValueError(f"views of {choice}: {list(views)}")

@@ -25,10 +25,11 @@ from kit.system.versions import check_pixels, versions
 class Card:
     """What a checkpoint says of itself, in its metadata.
 
-    `crop` and `size` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is the hash of `folds.csv`;
-    `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch` (from 1) on the whole fold. `select` says how the
-    epoch was chosen (`best`: on that same fold, which flatters the score), `averaged` whether the weights are an EMA's.
-    `parameters` is the number of weights. `limit` is the number of photos of a trial, 0 for a true run. `versions` are those of
+    `crop` and `size` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is the hash
+    of `folds.csv`; `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch` (from 1) on
+    the whole fold. `select` says how the epoch was chosen (`best`: on that same fold, which
+    flatters the score), `averaged` whether the weights are an EMA's. `parameters` is the number of
+    weights. `limit` is the number of photos of a trial, 0 for a true run. `versions` are those of
     `kit.versions` that it was trained with.
     """
 
@@ -63,21 +64,45 @@ class Card:
         return Geometry(self.crop, self.size)
 
 
-def make_card(recipe: Recipe, network: Network, fold: int, plan: str, epoch: int, score: float, limit: int = 0) -> Card:
+def make_card(
+    recipe: Recipe, network: Network, fold: int, plan: str, epoch: int, score: float, limit: int = 0
+) -> Card:
     """The card of a network that a recipe has trained."""
-    return Card(model=recipe.model, crop=recipe.crop, size=recipe.size, mean=network.statistics[0], std=network.statistics[1],
-                classes=CLASS_NAMES, recipe=recipe.describe(), fold=fold, plan=plan, epoch=epoch, score=score, kit=__version__,
-                head=recipe.head, cosine=recipe.loss == "ldam", parameters=count_parameters(network), select=recipe.select,
-                averaged=recipe.ema > 0, limit=limit, versions=dict(versions()))
+    return Card(
+        model=recipe.model,
+        crop=recipe.crop,
+        size=recipe.size,
+        mean=network.statistics[0],
+        std=network.statistics[1],
+        classes=CLASS_NAMES,
+        recipe=recipe.describe(),
+        fold=fold,
+        plan=plan,
+        epoch=epoch,
+        score=score,
+        kit=__version__,
+        head=recipe.head,
+        cosine=recipe.loss == "ldam",
+        parameters=count_parameters(network),
+        select=recipe.select,
+        averaged=recipe.ema > 0,
+        limit=limit,
+        versions=dict(versions()),
+    )
 
 
 def save(path: Path, network: Network, card: Card) -> None:
     """Write a network's weights with their card, in place of the file before it."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.body.state_dict().items()}
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in network.body.state_dict().items()
+    }
     with writing(path, force=True) as temporary:
-        # One key: safetensors writes several in a random order, and equal checkpoints should be equal bytes.
-        # As bytes, and not by its own writer, so that a full disk is an OSError with a reason.
-        temporary.write_bytes(serialize(weights, metadata={"kit": json.dumps(dataclasses.asdict(card))}))
+        # One key: safetensors writes several in a random order, and equal checkpoints should be
+        # equal bytes. As bytes, and not by its own writer, so that a full disk is an OSError with a
+        # reason.
+        temporary.write_bytes(
+            serialize(weights, metadata={"kit": json.dumps(dataclasses.asdict(card))})
+        )
 
 
 def read_card(path: Path) -> Card:
@@ -85,24 +110,39 @@ def read_card(path: Path) -> Card:
     try:
         with safe_open(path, framework="pt") as file:
             content = json.loads((file.metadata() or {})["kit"])
-        content = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+        content = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in content.items()
+        }
         card = Card(**content)
         _check_versions(card.versions)
         if not {"name", "epochs", "patience"} <= card.recipe.keys():
             raise ValueError("its recipe is damaged")
     except OSError as error:
-        raise problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path") from error
+        raise problem(
+            path, f"cannot be read: {error.strerror or error}", remedy="check the path"
+        ) from error
     except Exception as error:  # damaged, or a safetensors file of something else
-        raise problem(path, f"is no checkpoint of the kit ({type(error).__name__}: {str(error)[:120]})",
-                      remedy="train the fold again with --force") from error
+        raise problem(
+            path,
+            f"is no checkpoint of the kit ({type(error).__name__}: {str(error)[:120]})",
+            remedy="train the fold again with --force",
+        ) from error
     if card.classes != CLASS_NAMES:
-        raise problem(path, f"predicts other classes ({', '.join(card.classes)[:60]}...)", remedy="train it with this kit")
+        raise problem(
+            path,
+            f"predicts other classes ({', '.join(card.classes)[:60]}...)",
+            remedy="train it with this kit",
+        )
     check_pixels(path, card.versions)
     return card
 
 
 def _check_versions(versions: Any) -> None:
-    if not (isinstance(versions, dict) and all(isinstance(version, str) for version in versions.values())):
+    if not (
+        isinstance(versions, dict)
+        and all(isinstance(version, str) for version in versions.values())
+    ):
         raise ValueError("its versions are damaged")
 
 
@@ -113,6 +153,9 @@ def load(path: Path, device: str | torch.device = "cpu") -> Network:
     try:
         network.body.load_state_dict(load_file(path))
     except Exception as error:
-        raise problem(path, f"holds weights that do not fit {card.model} ({str(error)[:120]})",
-                      remedy="train the fold again with --force") from error
+        raise problem(
+            path,
+            f"holds weights that do not fit {card.model} ({str(error)[:120]})",
+            remedy="train the fold again with --force",
+        ) from error
     return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]

@@ -10,13 +10,17 @@ from kit.models.network import Network
 
 try:
     from timm.models._efficientnet_blocks import SqueezeExcite
-except ImportError:  # timm's own affair: where it has moved, its networks run as they are, more slowly in bf16 on a CPU
+# timm's own affair: where it has moved, its networks run as they are, more slowly in bf16 on a CPU
+except ImportError:
+
     class SqueezeExcite(nn.Module):  # type: ignore[no-redef]
         """None of a network's modules."""
 
 
 class _Squeeze(SqueezeExcite):  # type: ignore[misc]
-    """timm's squeeze and excitation, whose mean over a photo torch takes at a tenth of the speed in bf16 on a CPU."""
+    """timm's squeeze and excitation, whose mean over a photo torch takes at a tenth of the speed in
+    bf16 on a CPU.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, height, width) -> the same, each channel scaled."""
@@ -25,7 +29,9 @@ class _Squeeze(SqueezeExcite):  # type: ignore[misc]
 
 
 class _Depthwise(nn.Conv2d):
-    """A depthwise convolution in fp32 within mixed precision: in bf16 a CPU takes 3 to 10 times as long for its backward."""
+    """A depthwise convolution in fp32 within mixed precision: in bf16 a CPU takes 3 to 10 times as
+    long for its backward.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """What it does to (N, C, height, width), in the type of its input."""
@@ -33,8 +39,17 @@ class _Depthwise(nn.Conv2d):
             return super().forward(x.float()).to(x.dtype)
 
 
+def patch_slow_means(body: nn.Module) -> None:
+    """Have a body's squeeze and excitation take its mean in a way that is fast in bf16 on a CPU."""
+    for module in body.modules():
+        if type(module) is SqueezeExcite:
+            module.__class__ = _Squeeze
+
+
 def ease_training(network: nn.Module) -> None:
-    """Have a network that is trained in bf16 on a CPU go round what is slow there; its weights and their names stay."""
+    """Have a network that is trained in bf16 on a CPU go round what is slow there; its weights and
+    their names stay.
+    """
     for module in network.modules():
         if type(module) is nn.Conv2d and module.groups == module.in_channels > 1:
             module.__class__ = _Depthwise

@@ -13,29 +13,58 @@ from kit.system.errors import KitError, problem
 
 
 def load_pretrained(body: Any, source: str) -> None:
-    """Load ImageNet weights from a local `.safetensors` or torch file into a timm model, all but its head.
+    """Load ImageNet weights from a local `.safetensors` or torch file into a timm model, all but
+    its head.
 
-    `source` may use environment variables. Raises `KitError` where a weight is missing, unknown or of another shape.
+    `source` may use environment variables. Raises `KitError` where a weight is missing, unknown or
+    of another shape.
     """
     path = Path(os.path.expanduser(os.path.expandvars(source)))
     unset = re.findall(r"\$\{?(\w+)", str(path))
     if unset:
-        raise KitError(f"pretrained '{source}': the environment variable {unset[0]} is not set; export {unset[0]}=DIR first")
+        raise KitError(
+            f"pretrained '{source}': the environment variable {unset[0]} is not set; export "
+            f"{unset[0]}=DIR first"
+        )
     try:
         # weights_only: a pickle may run anything.
-        weights = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        weights = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+        if not isinstance(weights, dict) or not all(
+            isinstance(value, Tensor) for value in weights.values()
+        ):
             raise ValueError("it holds something else than named tensors")
     except OSError as error:
-        raise problem(path, f"pretrained weights cannot be read: {error.strerror or error}", remedy="check the path") from error
+        raise problem(
+            path,
+            f"pretrained weights cannot be read: {error.strerror or error}",
+            remedy="check the path",
+        ) from error
     except Exception as error:  # torch and safetensors each raise their own
-        raise problem(path, f"is no weights file ({type(error).__name__}: {str(error)[:120]})",
-                      remedy="fetch it again") from error
+        raise problem(
+            path,
+            f"is no weights file ({type(error).__name__}: {str(error)[:120]})",
+            remedy="fetch it again",
+        ) from error
     heads = body.pretrained_cfg.get("classifier") or ()
     prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
-    own = {name: value for name, value in body.state_dict().items() if not name.startswith(prefixes or ("\0",))}
-    given = {name: value for name, value in weights.items() if not name.startswith(prefixes or ("\0",))}
+    own = {
+        name: value
+        for name, value in body.state_dict().items()
+        if not name.startswith(prefixes or ("\0",))
+    }
+    given = {
+        name: value for name, value in weights.items() if not name.startswith(prefixes or ("\0",))
+    }
     wrong = sorted(own.keys() ^ given.keys()) or [n for n in own if own[n].shape != given[n].shape]
     if wrong:
-        raise problem(path, "holds the weights of another architecture", wrong, "let model and pretrained name the same one")
+        raise problem(
+            path,
+            "holds the weights of another architecture",
+            wrong,
+            "let model and pretrained name the same one",
+        )
     body.load_state_dict(given, strict=False)

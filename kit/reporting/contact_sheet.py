@@ -20,7 +20,9 @@ _WHITE, _DARK = (255, 255, 255), (40, 40, 40)
 
 
 def thumbnail(path: Path, width: int = WIDTH) -> "Image.Image":
-    """A photo at `width` pixels and the height of the competition's frame; one of another shape has its middle cut out."""
+    """A photo at `width` pixels and the height of the competition's frame; one of another shape has
+    its middle cut out.
+    """
     photo = Image.fromarray(decode(path, least=2 * width)[0])
     return ImageOps.fit(photo, (width, width * 4 // 3), Image.Resampling.LANCZOS)
 
@@ -30,13 +32,19 @@ def thumbnails(root: Path, images: Sequence[str], width: int = WIDTH) -> "list[I
     return for_each_photo(root, images, lambda path: thumbnail(path, width), "photos to look at")
 
 
-def contact_sheet(photos: "Sequence[Image.Image]", captions: Sequence[Sequence[str]], columns: int) -> "Image.Image":
-    """Thumbnails of one size in rows of so many `columns`, each above the lines of its caption, cut at its width."""
+def contact_sheet(
+    photos: "Sequence[Image.Image]", captions: Sequence[Sequence[str]], columns: int
+) -> "Image.Image":
+    """Thumbnails of one size in rows of so many `columns`, each above the lines of its caption, cut
+    at its width.
+    """
     columns = min(columns, len(photos))
     width, height = photos[0].size
     lines = max((len(caption) for caption in captions), default=0)
     across, down = width + _GAP, height + _GAP + lines * _LINE
-    sheet = Image.new("RGB", (columns * across + _GAP, -(-len(photos) // columns) * down + _GAP), _WHITE)
+    sheet = Image.new(
+        "RGB", (columns * across + _GAP, -(-len(photos) // columns) * down + _GAP), _WHITE
+    )
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=11)
     for i, (photo, caption) in enumerate(zip(photos, captions)):
         x, y = _GAP + i % columns * across, _GAP + i // columns * down

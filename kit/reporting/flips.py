@@ -23,12 +23,20 @@ def check_sheet(out: Path, data: Path, files: Sequence[Path], force: bool) -> No
         refuse_existing(out)
 
 
-def write_flips(files: Sequence[Path], read: Predictions, data: Path, root: Path, number: int, out: Path,
-                force: bool = False) -> int:
-    """Draw the photos below `root` that files differ on, at most `number`, on a contact sheet; how many are on it.
+def write_flips(
+    files: Sequence[Path],
+    read: Predictions,
+    data: Path,
+    root: Path,
+    number: int,
+    out: Path,
+    force: bool = False,
+) -> int:
+    """Draw the photos below `root` that files differ on, at most `number`, on a contact sheet; how
+    many are on it.
 
-    Under each photo stands which files, by their numbers, say what, and the truth where it is known. Without a photo to show
-    nothing is written.
+    Under each photo stands which files, by their numbers, say what, and the truth where it is
+    known. Without a photo to show nothing is written.
     """
     check_sheet(out, data, files, force)
     rows = most_differing(read.classes, number)
@@ -37,17 +45,29 @@ def write_flips(files: Sequence[Path], read: Predictions, data: Path, root: Path
     captions = []
     for i in rows.tolist():
         said = read.classes[:, i]
-        lines = [f"{CLASS_NAMES[c]}: {','.join(str(n + 1) for n in np.flatnonzero(said == c))}"
-                 for c in dict.fromkeys(said.tolist())]
+        lines = [
+            f"{CLASS_NAMES[c]}: {','.join(str(n + 1) for n in np.flatnonzero(said == c))}"
+            for c in dict.fromkeys(said.tolist())
+        ]
         truth = [f"true {CLASS_NAMES[read.truth[i]]}"] if read.truth is not None else []
         captions.append([*truth, *lines, *read.ids[i].split("/")])
     ids = [read.ids[i] for i in rows.tolist()]
     unsafe = [name for name in ids if os.path.isabs(name) or ".." in Path(name).parts]
     if unsafe:
-        raise problem(files[0], "has ids that are no names of photos", unsafe, "compare submissions to one competition")
+        raise problem(
+            files[0],
+            "has ids that are no names of photos",
+            unsafe,
+            "compare submissions to one competition",
+        )
     lost = [name for name in ids if not (root / name).is_file()]
     if lost:
-        raise problem(root, "lacks photos that are to be shown", lost, "name the competition's folder with --data")
+        raise problem(
+            root,
+            "lacks photos that are to be shown",
+            lost,
+            "name the competition's folder with --data",
+        )
     sheet = contact_sheet(thumbnails(root, ids), captions, 8)
     with writing(out, force) as temporary:
         sheet.save(temporary, "PNG" if out.suffix.lower() == ".png" else "JPEG", quality=88)

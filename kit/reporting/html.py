@@ -1,6 +1,5 @@
 """A page as one file of HTML."""
 
-
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,8 +28,13 @@ def _photos(root: Path, images: Sequence[str]) -> dict[str, str]:
 
 
 def _write_page(out: Path, force: bool, content: dict[str, Any]) -> None:
-    environment = Environment(loader=PackageLoader("kit.reporting", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                              lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("kit.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["number"] = lambda value, digits=3: f"{value:.{digits}f}"
     environment.filters["signed"] = lambda value, digits=3: f"{value:+.{digits}f}"
     environment.filters["interval"] = show_interval

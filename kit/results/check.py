@@ -23,7 +23,9 @@ _OOF = "the out-of-fold predictions"
 
 
 def check_place(out: Path, data: Path, paths: Sequence[Path], force: bool) -> None:
-    """Raise `KitError` unless a submission made from `paths` may be written to `out`, and its record beside it."""
+    """Raise `KitError` unless a submission made from `paths` may be written to `out`, and its
+    record beside it.
+    """
     if out.suffix != ".csv" or out.name == board.NAME:
         raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
     for place in (out, out.with_suffix(".json")):
@@ -32,7 +34,11 @@ def check_place(out: Path, data: Path, paths: Sequence[Path], force: bool) -> No
     if not force:
         refuse_existing(out, record)
     elif record.exists() and not {"kit", "sha256", "members"} <= read_json(record).keys():
-        raise problem(record, "is no record of a submission, and would be replaced by one", remedy="choose another --out")
+        raise problem(
+            record,
+            "is no record of a submission, and would be replaced by one",
+            remedy="choose another --out",
+        )
     check_writable(out)
 
 
@@ -46,27 +52,44 @@ def record_of(path: Path) -> dict[str, Any] | None:
 
 
 def paired_draws(rows: Sequence[dict[str, Any]], folder: Path) -> np.ndarray | None:
-    """The bootstrap draws (submissions, draws) of out-of-fold macro-F1 that the records of submissions, `rows` of a log, hold.
+    """The bootstrap draws (submissions, draws) of out-of-fold macro-F1 that the records of
+    submissions, `rows` of a log, hold.
 
-    None unless all are paired, that is, of the same photos of one fold plan, so that each draw takes the same people.
+    None unless all are paired, that is, of the same photos of one fold plan, so that each draw
+    takes the same people.
     """
     found, of = [], []
     for row in rows:
         try:
             record = record_of(folder / row["submission"]) or {}
             oof = record["oof"]
-            of.append((row["sha256"] == record["sha256"], record["plan"], oof["photos"], oof["people"], sorted(oof["folds"])))
+            of.append(
+                (
+                    row["sha256"] == record["sha256"],
+                    record["plan"],
+                    oof["photos"],
+                    oof["people"],
+                    sorted(oof["folds"]),
+                )
+            )
             found.append([float(value) for value in oof["draws"].split()])
         except (KeyError, TypeError, AttributeError, ValueError):
             return None
-    if not of or not of[0][0] or any(other != of[0] for other in of) or len({len(draws) for draws in found}) > 1:
+    if (
+        not of
+        or not of[0][0]
+        or any(other != of[0] for other in of)
+        or len({len(draws) for draws in found}) > 1
+    ):
         return None
     draws = np.array(found)
     return draws if draws.size and np.isfinite(draws).all() else None
 
 
 def expected_of(path: Path, plan: Plan | None) -> Expected | None:
-    """What a submission's class counts are held against: its record's out-of-fold counts, or the plan's labels without one."""
+    """What a submission's class counts are held against: its record's out-of-fold counts, or the
+    plan's labels without one.
+    """
     try:
         oof = (record_of(path) or {})["oof"]
         (scale, freedom), counts = oof["design"], np.array(oof["predicted_counts"], dtype=np.int64)
@@ -77,12 +100,16 @@ def expected_of(path: Path, plan: Plan | None) -> Expected | None:
         if plan is None:
             return None
     labels = plan.photos["label"].to_numpy()
-    return Expected(np.bincount(labels, minlength=NUM_CLASSES), design(labels, plan.photos["person"].to_numpy()),
-                    "the training labels")
+    return Expected(
+        np.bincount(labels, minlength=NUM_CLASSES),
+        design(labels, plan.photos["person"].to_numpy()),
+        "the training labels",
+    )
 
 
 def check_submission(path: Path, info: Path, expected: Expected | None) -> list[str]:
-    """Check a submission as the competition will, and return warnings: absent classes, strange counts, an equal file.
+    """Check a submission as the competition will, and return warnings: absent classes, strange
+    counts, an equal file.
 
     Raises `KitError` where ids, order or classes are not those of `info`.
     """
@@ -91,22 +118,36 @@ def check_submission(path: Path, info: Path, expected: Expected | None) -> list[
     warnings = []
     absent = [CLASS_NAMES[c] for c in np.flatnonzero(counts == 0)]
     if absent:
-        warnings.append(f"{path}: no photo has {'the class' if len(absent) == 1 else f'any of {len(absent)} classes'} "
-                        f"({', '.join(absent[:3])}{', ...' * (len(absent) > 3)}), whose F1 is 0 then")
+        warnings.append(
+            f"{path}: no photo has "
+            f"{'the class' if len(absent) == 1 else f'any of {len(absent)} classes'} "
+            f"({', '.join(absent[:3])}{', ...' * (len(absent) > 3)}), whose F1 is 0 then"
+        )
     if expected is not None:
         p = distribution_p(counts, expected)
         if p < _FAR:
             far = np.abs(counts / counts.sum() - expected.counts / expected.counts.sum()).argmax()
-            warnings.append(f"{path}: its classes are distributed otherwise than {expected.source} (p = {p:.1g}), most of all "
-                            f"{CLASS_NAMES[far]}: {counts[far] / counts.sum():.1%} instead of "
-                            f"{expected.counts[far] / expected.counts.sum():.1%}")
-    equal = [other for other in sorted(path.parent.glob("*.csv"))
-             if other.resolve() != path.resolve() and _same(other, ids, classes)]
+            warnings.append(
+                f"{path}: its classes are distributed otherwise than {expected.source} (p = "
+                f"{p:.1g}), most of all "
+                f"{CLASS_NAMES[far]}: {counts[far] / counts.sum():.1%} instead of "
+                f"{expected.counts[far] / expected.counts.sum():.1%}"
+            )
+    equal = [
+        other
+        for other in sorted(path.parent.glob("*.csv"))
+        if other.resolve() != path.resolve() and _same(other, ids, classes)
+    ]
     if equal:
-        warnings.append(f"{path}: is the same submission as {equal[0]}" + f", and {len(equal) - 1} more" * (len(equal) > 1))
+        warnings.append(
+            f"{path}: is the same submission as {equal[0]}"
+            + f", and {len(equal) - 1} more" * (len(equal) > 1)
+        )
     record = path.with_suffix(".json")
     if record.exists() and record_of(path) is None:
-        warnings.append(f"{path}: {record.name} beside it is not its record: one of the two was changed")
+        warnings.append(
+            f"{path}: {record.name} beside it is not its record: one of the two was changed"
+        )
     return warnings
 
 

@@ -1,4 +1,6 @@
-"""The leaderboard log: what each submission scored out of fold, and what the competition's site said of it."""
+"""The leaderboard log: what each submission scored out of fold, and what the competition's site
+said of it.
+"""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -31,7 +33,8 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def add(submission: Path, record: dict[str, Any]) -> None:
-    """Add a submission and its record's out-of-fold score to the log beside it; one that is there keeps what the site said.
+    """Add a submission and its record's out-of-fold score to the log beside it; one that is there
+    keeps what the site said.
 
     Where the log cannot be read or written there is a warning: the submission stands.
     """
@@ -44,13 +47,24 @@ def add(submission: Path, record: dict[str, Any]) -> None:
 def _add(path: Path, submission: Path, record: dict[str, Any]) -> None:
     oof = record.get("oof") or {}
     low, high = oof.get("interval") or ("", "")
-    row = {"submission": submission.name, "sha256": record["sha256"],
-           "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"),
-           "members": " ".join(member["name"] for member in record["members"]), "oof": oof.get("f1", ""), "low": low,
-           "high": high, "public": "", "private": ""}
+    row = {
+        "submission": submission.name,
+        "sha256": record["sha256"],
+        "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"),
+        "members": " ".join(member["name"] for member in record["members"]),
+        "oof": oof.get("f1", ""),
+        "low": low,
+        "high": high,
+        "public": "",
+        "private": "",
+    }
     with _alone(path):
         rows = read_board(path) if path.exists() else []
-        same = [old for old in rows if (old["submission"], old["sha256"]) == (row["submission"], row["sha256"])]
+        same = [
+            old
+            for old in rows
+            if (old["submission"], old["sha256"]) == (row["submission"], row["sha256"])
+        ]
         for old in same:
             row |= {key: old[key] for key in ("made", "public", "private")}
         write_board(path, [old for old in rows if old not in same] + [row])
@@ -59,19 +73,26 @@ def _add(path: Path, submission: Path, record: dict[str, Any]) -> None:
 def record(path: Path, name: str, scores: dict[str, float]) -> dict[str, Any]:
     """Enter what the site said, `public` or `private` or both, of the submission `name`; its row.
 
-    Of several submissions that had this name, it is the one that the file has now, else the last one made. Raises `KitError`
-    for an unknown name and for scores that are no macro-F1.
+    Of several submissions that had this name, it is the one that the file has now, else the last
+    one made. Raises `KitError` for an unknown name and for scores that are no macro-F1.
     """
     for what, score in scores.items():
         if not 0 <= score <= 1:
-            raise problem(f"--{what}", f"{score:g} is no macro-F1", remedy="enter it as the site shows it, between 0 and 1")
+            raise problem(
+                f"--{what}",
+                f"{score:g} is no macro-F1",
+                remedy="enter it as the site shows it, between 0 and 1",
+            )
     with _alone(path):
         rows = read_board(path)
         wanted = Path(name).name.removesuffix(".csv") + ".csv"
         found = [row for row in rows if row["submission"] == wanted]
         if not found:
-            raise problem(path, f"has no submission {wanted}{nearest(wanted, [row['submission'] for row in rows])}",
-                          remedy="python -m kit.compare --board shows them")
+            raise problem(
+                path,
+                f"has no submission {wanted}{nearest(wanted, [row['submission'] for row in rows])}",
+                remedy="python -m kit.compare --board shows them",
+            )
         now = path.parent / wanted
         current = [row for row in found if now.exists() and row["sha256"] == file_hash(now)]
         row = (current or found)[-1]
@@ -83,11 +104,12 @@ def record(path: Path, name: str, scores: dict[str, float]) -> dict[str, Any]:
 def summary(rows: list[dict[str, Any]], draws: np.ndarray | None = None) -> dict[str, Any]:
     """What the log tells of trusting the out-of-fold score, as plain values.
 
-    `rows`: best out-of-fold score first. With four submissions or more that have both scores: `correlation` of the two,
-    with its 95 % `interval` (Fisher's z), and `outside`, the submissions whose public score is more than 2.5 standard
-    deviations (studentised residuals) off the line of the others. With two public scores or more: `picked_from`, their number;
-    `best_above`, what the best is over their mean; and, with `draws` (`submission.paired_draws` of those with a public score),
-    `by_chance`, what the best would be over the mean if all were equally good (`picking`).
+    `rows`: best out-of-fold score first. With four submissions or more that have both scores:
+    `correlation` of the two, with its 95 % `interval` (Fisher's z), and `outside`, the submissions
+    whose public score is more than 2.5 standard deviations (studentised residuals) off the line of
+    the others. With two public scores or more: `picked_from`, their number; `best_above`, what the
+    best is over their mean; and, with `draws` (`submission.paired_draws` of those with a public
+    score), `by_chance`, what the best would be over the mean if all were equally good (`picking`).
     """
     ordered = sorted(rows, key=lambda row: -row["oof"] if row["oof"] != "" else 1.0)
     result: dict[str, Any] = {"rows": ordered}
@@ -96,9 +118,14 @@ def summary(rows: list[dict[str, Any]], draws: np.ndarray | None = None) -> dict
     cv, site = (np.array([row[key] for row in both], dtype=np.float64) for key in ("oof", "public"))
     if len(both) >= 4 and np.ptp(cv) > 0 and np.ptp(site) > 0:
         found = pearsonr(cv, site)
-        result |= {"correlation": float(found.statistic), "interval": list(map(float, found.confidence_interval(0.95)))}
+        result |= {
+            "correlation": float(found.statistic),
+            "interval": list(map(float, found.confidence_interval(0.95))),
+        }
     if len(both) >= 5 and np.ptp(cv) > 0:
-        result["outside"] = [row["submission"] for row, off in zip(both, _residuals(cv, site)) if abs(off) > _OUTSIDE]
+        result["outside"] = [
+            row["submission"] for row, off in zip(both, _residuals(cv, site)) if abs(off) > _OUTSIDE
+        ]
     if len(public) >= 2:
         scores = np.array([row["public"] for row in public], dtype=np.float64)
         result |= {"picked_from": len(public), "best_above": float(scores.max() - scores.mean())}
@@ -108,41 +135,65 @@ def summary(rows: list[dict[str, Any]], draws: np.ndarray | None = None) -> dict
 
 
 def picking(draws: np.ndarray) -> float:
-    """What the best of submissions is expected to score above their mean if all are equally good, so by noise alone.
+    """What the best of submissions is expected to score above their mean if all are equally good,
+    so by noise alone.
 
-    `draws` (submissions, draws) are paired bootstrap draws of their scores, so that the noise that they share, which moves none
-    above another, counts nothing. It is the noise of the out-of-fold photos; a smaller public test set makes more.
+    `draws` (submissions, draws) are paired bootstrap draws of their scores, so that the noise that
+    they share, which moves none above another, counts nothing. It is the noise of the out-of-fold
+    photos; a smaller public test set makes more.
     """
     noise = draws - draws.mean(axis=1, keepdims=True)
     return float((noise.max(axis=0) - noise.mean(axis=0)).mean())
 
 
 def _residuals(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Externally studentised residuals of the line through points: each by the deviation of the others."""
+    """Externally studentised residuals of the line through points: each by the deviation of the
+    others.
+    """
     off = np.empty(len(x))
     for i in range(len(x)):
         rest = np.arange(len(x)) != i
-        slope, level = np.polyfit(x[rest], y[rest], 1) if np.ptp(x[rest]) > 0 else (0.0, y[rest].mean())
+        slope, level = (
+            np.polyfit(x[rest], y[rest], 1) if np.ptp(x[rest]) > 0 else (0.0, y[rest].mean())
+        )
         spread = np.sqrt(((y[rest] - slope * x[rest] - level) ** 2).sum() / max(rest.sum() - 2, 1))
         centre, width = x[rest].mean(), ((x[rest] - x[rest].mean()) ** 2).sum()
-        error = spread * np.sqrt(1 + 1 / rest.sum() + ((x[i] - centre) ** 2 / width if width else 0.0))
+        error = spread * np.sqrt(
+            1 + 1 / rest.sum() + ((x[i] - centre) ** 2 / width if width else 0.0)
+        )
         off[i] = (y[i] - slope * x[i] - level) / max(error, 1e-12)
     return off
 
 
-BOARD_COLUMNS = ("submission", "sha256", "made", "members", "oof", "low", "high", "public", "private")
+BOARD_COLUMNS = (
+    "submission",
+    "sha256",
+    "made",
+    "members",
+    "oof",
+    "low",
+    "high",
+    "public",
+    "private",
+)
 
 
 def write_board(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write the leaderboard log, a row a submission, in place of the one before it."""
     with writing(path, force=True) as temporary:
-        pd.DataFrame(rows, columns=list(BOARD_COLUMNS)).to_csv(temporary, index=False, lineterminator="\n")
+        pd.DataFrame(rows, columns=list(BOARD_COLUMNS)).to_csv(
+            temporary, index=False, lineterminator="\n"
+        )
 
 
 def read_board(path: Path) -> list[dict[str, Any]]:
-    """The rows of the leaderboard log: scores as numbers in 0..1, or empty text where there is none."""
+    """The rows of the leaderboard log: scores as numbers in 0..1, or empty text where there is
+    none.
+    """
     table = _read_csv(path, BOARD_COLUMNS)
-    rows: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in table.to_dict(orient="records")]
+    rows: list[dict[str, Any]] = [
+        {str(key): value for key, value in row.items()} for row in table.to_dict(orient="records")
+    ]
     bad = []
     for row in rows:
         for key in ("oof", "low", "high", "public", "private"):

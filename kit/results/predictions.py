@@ -13,9 +13,11 @@ from kit.system.errors import problem
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted `classes` (files, N) of the photos `ids`, by files' `names`; `truth` and `person` are (N,) where known.
+    """Predicted `classes` (files, N) of the photos `ids`, by files' `names`; `truth` and `person`
+    are (N,) where known.
 
-    `chosen` are the names of runs whose epochs were chosen on the fold that they are scored on; None of files.
+    `chosen` are the names of runs whose epochs were chosen on the fold that they are scored on;
+    None of files.
     """
 
     names: list[str]
@@ -39,7 +41,13 @@ def read_files(files: Sequence[Path], answers: Path | None = None) -> Prediction
     table = read_answers(answers)
     where = pd.Index(table["ImageID"]).get_indexer(ids)
     truth = _joined(answers, table, files[0], ids)
-    return Predictions(names, ids.tolist(), classes, truth, table["person"].to_numpy()[where] if "person" in table else None)
+    return Predictions(
+        names,
+        ids.tolist(),
+        classes,
+        truth,
+        table["person"].to_numpy()[where] if "person" in table else None,
+    )
 
 
 def _names(files: Sequence[Path]) -> list[str]:
@@ -59,7 +67,11 @@ def _joined(path: Path, table: pd.DataFrame, first: Path, ids: pd.Index) -> np.n
     where = np.arange(len(ids)) if own.equals(ids) else own.get_indexer(ids)
     if (where < 0).any() or len(own) != len(ids):  # ids are unique
         missing, extra = ids[where < 0], own[~own.isin(ids)]
-        what, found = ("lacks ids of", missing) if len(missing) else ("has ids that are not in", extra)
-        raise problem(path, f"{what} {first}", list(found), "compare submissions to one competition")
+        what, found = (
+            ("lacks ids of", missing) if len(missing) else ("has ids that are not in", extra)
+        )
+        raise problem(
+            path, f"{what} {first}", list(found), "compare submissions to one competition"
+        )
     classes: np.ndarray = table["ans"].to_numpy()[where]
     return classes

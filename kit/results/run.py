@@ -14,8 +14,19 @@ from kit.system.disk import file_hash, writing
 from kit.system.errors import problem
 from kit.system.table import _read_csv
 
-METRIC_COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_acc", "val_f1_macro", "val_f1_mask", "val_f1_gender",
-                  "val_f1_age", "time_data", "time_step")
+METRIC_COLUMNS = (
+    "epoch",
+    "lr",
+    "train_loss",
+    "val_loss",
+    "val_acc",
+    "val_f1_macro",
+    "val_f1_mask",
+    "val_f1_gender",
+    "val_f1_age",
+    "time_data",
+    "time_step",
+)
 
 
 @dataclass(frozen=True)
@@ -60,12 +71,24 @@ class Fold:
 
 
 def oof_key(best: Path, plan: Plan, fold: int, precision: str) -> str:
-    """What out-of-fold probabilities are keyed by: their checkpoint, the fold of the plan, and the precision they ran in."""
-    return json.dumps({"checkpoint": file_hash(best), "plan": plan.hash, "fold": fold, "view": "plain", "precision": precision})
+    """What out-of-fold probabilities are keyed by: their checkpoint, the fold of the plan, and the
+    precision they ran in.
+    """
+    return json.dumps(
+        {
+            "checkpoint": file_hash(best),
+            "plan": plan.hash,
+            "fold": fold,
+            "view": "plain",
+            "precision": precision,
+        }
+    )
 
 
 def oof_precision(key: str, best: Path, plan: Plan, fold: int) -> str | None:
-    """The precision that out-of-fold probabilities of a `key` ran in; None if they are of another checkpoint, plan or fold."""
+    """The precision that out-of-fold probabilities of a `key` ran in; None if they are of another
+    checkpoint, plan or fold.
+    """
     try:
         precision = str(json.loads(key)["precision"])
     except (ValueError, KeyError, TypeError):
@@ -85,9 +108,13 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         return []
     table = _read_csv(path, METRIC_COLUMNS)
     try:
-        return [{str(k): float(v) for k, v in row.items()} for row in table.to_dict(orient="records")]
+        return [
+            {str(k): float(v) for k, v in row.items()} for row in table.to_dict(orient="records")
+        ]
     except ValueError as error:
-        raise problem(path, f"is no metrics file ({error})", remedy="train the fold again with --force") from error
+        raise problem(
+            path, f"is no metrics file ({error})", remedy="train the fold again with --force"
+        ) from error
 
 
 FOLD_FOLDER: Final = re.compile(r"fold\d+")  # a fold's folder in a run

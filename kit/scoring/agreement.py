@@ -10,23 +10,34 @@ from scipy.spatial.distance import pdist
 from kit.competitions.mask import NUM_CLASSES
 
 
-def least_alike(result: dict[str, Any], scored: dict[str, tuple[float, float | None]]) -> list[dict[str, Any]] | None:
-    """The two and the three files that are strong and least alike, by `kappa`, the mean of their pairs: worth a blend.
+def least_alike(
+    result: dict[str, Any], scored: dict[str, tuple[float, float | None]]
+) -> list[dict[str, Any]] | None:
+    """The two and the three files that are strong and least alike, by `kappa`, the mean of their
+    pairs: worth a blend.
 
-    Strong is what is not clearly worse than the best: its score, the first of `scored`, lies within the best one's interval,
-    whose lower end is the second; None where the best one has no interval. Of more than 20 such files the 20 best are looked at.
+    Strong is what is not clearly worse than the best: its score, the first of `scored`, lies within
+    the best one's interval, whose lower end is the second; None where the best one has no interval.
+    Of more than 20 such files the 20 best are looked at.
     """
     if len(scored) < 3:
         return []
     low = max(scored.values(), key=lambda own: own[0])[1]
     if low is None:
         return None
-    strong = sorted((name for name, (f1, _) in scored.items() if f1 >= low), key=lambda name: -scored[name][0])[:20]
+    strong = sorted(
+        (name for name, (f1, _) in scored.items() if f1 >= low), key=lambda name: -scored[name][0]
+    )[:20]
     of = {frozenset((pair["a"], pair["b"])): pair["kappa"] for pair in result["pairs"]}
     found = []
     for size in (2, 3):
-        sets = [(float(np.mean([of[frozenset(two)] for two in itertools.combinations(chosen, 2)])), chosen)
-                for chosen in itertools.combinations(strong, size)]
+        sets = [
+            (
+                float(np.mean([of[frozenset(two)] for two in itertools.combinations(chosen, 2)])),
+                chosen,
+            )
+            for chosen in itertools.combinations(strong, size)
+        ]
         if sets:
             mean, chosen = min(sets)
             found.append({"files": list(chosen), "kappa": mean})
@@ -34,14 +45,18 @@ def least_alike(result: dict[str, Any], scored: dict[str, tuple[float, float | N
 
 
 def kappa(table: np.ndarray) -> float:
-    """Cohen's kappa from the counts (18, 18) of two labellings: 1 where they always agree, 0 where no more than by chance."""
+    """Cohen's kappa from the counts (18, 18) of two labellings: 1 where they always agree, 0 where
+    no more than by chance.
+    """
     shares = table / table.sum()
     chance = float(shares.sum(axis=0) @ shares.sum(axis=1))
     return float((np.trace(shares) - chance) / (1 - chance)) if chance < 1 else 1.0
 
 
 def alike_first(classes: np.ndarray) -> list[int]:
-    """An order of submissions (files, N) in which similar ones stand together: the leaves of their average-linkage tree."""
+    """An order of submissions (files, N) in which similar ones stand together: the leaves of their
+    average-linkage tree.
+    """
     if len(classes) < 3:
         return list(range(len(classes)))
     differ = pdist(classes, "hamming")
@@ -57,18 +72,23 @@ def _votes(classes: np.ndarray) -> np.ndarray:
 
 
 def vote(classes: np.ndarray) -> np.ndarray:
-    """The hard vote (N,) of submissions (files, N); of classes with equal votes the one that the earliest file has."""
+    """The hard vote (N,) of submissions (files, N); of classes with equal votes the one that the
+    earliest file has.
+    """
     votes = _votes(classes)
-    tied = np.take_along_axis(votes, classes.T, axis=1) == votes.max(axis=1, keepdims=True)  # (N, files)
+    tied = np.take_along_axis(votes, classes.T, axis=1) == votes.max(
+        axis=1, keepdims=True
+    )  # (N, files)
     winner: np.ndarray = classes[tied.argmax(axis=1), np.arange(classes.shape[1])]
     return winner
 
 
 def most_differing(classes: np.ndarray, number: int) -> np.ndarray:
-    """The rows of photos that files (files, N) differ on, at most `number`: most at odds first, and alike flips together.
+    """The rows of photos that files (files, N) differ on, at most `number`: most at odds first, and
+    alike flips together.
 
-    How much they are at odds is the entropy of their votes; of two files it is the same everywhere, and the most frequent flips
-    come first.
+    How much they are at odds is the entropy of their votes; of two files it is the same everywhere,
+    and the most frequent flips come first.
     """
     shares = _votes(classes) / len(classes)
     entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=1).round(9)
@@ -80,13 +100,16 @@ def most_differing(classes: np.ndarray, number: int) -> np.ndarray:
 
 
 def correlations(probs: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The correlation of members' errors, (M, M): Pearson's, of probabilities minus the truth, over photos and classes.
+    """The correlation of members' errors, (M, M): Pearson's, of probabilities minus the truth, over
+    photos and classes.
 
     The less two members err together, the more they gain from each other.
     """
     errors = probs.reshape(len(probs), -1).astype(np.float32)
     errors = errors - np.eye(NUM_CLASSES, dtype=np.float32)[truth].reshape(-1)
-    with np.errstate(invalid="ignore", divide="ignore"):  # a member without an error correlates with none
+    with np.errstate(
+        invalid="ignore", divide="ignore"
+    ):  # a member without an error correlates with none
         found = np.nan_to_num(np.atleast_2d(np.corrcoef(errors, dtype=np.float32)))
     np.fill_diagonal(found, 1.0)
     return found

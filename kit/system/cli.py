@@ -15,16 +15,29 @@ from kit.system.signals import _sigterm_as_ctrl_c
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, with the nearest option where one was misspelt."""
+    """An argument parser whose errors are one line, with the nearest option where one was
+    misspelt.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs
+        )
 
     def error(self, message: str) -> NoReturn:
-        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        known = [
+            name
+            for action in self._actions
+            for name in action.option_strings
+            if name.startswith("--")
+        ]
         hint = ""
         for word in message.split():
-            near = difflib.get_close_matches(word.split("=")[0], known, n=1) if word.startswith("-") else []
+            near = (
+                difflib.get_close_matches(word.split("=")[0], known, n=1)
+                if word.startswith("-")
+                else []
+            )
             if near and near[0] != word and message.startswith("unrecognized"):
                 hint = f"; did you mean {near[0]}?"
                 break
@@ -36,13 +49,17 @@ class Parser(argparse.ArgumentParser):
 
 
 def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
-    """Turn `main(argv)` into a command: its exit code is returned, a person's mistake is one line and code 2."""
+    """Turn `main(argv)` into a command: its exit code is returned, a person's mistake is one line
+    and code 2.
+    """
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")  # a Korean path in a terminal that knows ASCII alone
+                stream.reconfigure(
+                    errors="backslashreplace"
+                )  # a Korean path in a terminal that knows ASCII alone
         try:
             with _sigterm_as_ctrl_c():
                 main(argv)

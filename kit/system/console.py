@@ -22,12 +22,16 @@ _LOG_SECONDS = 20.0
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """The reader (head, a pager) has left: go on in silence. rich would exit, and end a training with it."""
+        """The reader (head, a pager) has left: go on in silence. rich would exit, and end a
+        training with it.
+        """
         _silence()
 
 
 def _reader_left() -> bool:
-    """Whether it is standard output whose reader has gone, and not some other pipe of the program."""
+    """Whether it is standard output whose reader has gone, and not some other pipe of the
+    program.
+    """
     poll = select.poll()
     poll.register(sys.stdout.fileno(), select.POLLOUT)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
@@ -40,7 +44,12 @@ def _silence() -> None:
 def _console(stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     # A stream may be closed (None). No emoji: a path may hold `:star:`.
-    return _Console(stderr=stderr, highlight=False, emoji=False, width=None if stream and stream.isatty() else _PIPED_WIDTH)
+    return _Console(
+        stderr=stderr,
+        highlight=False,
+        emoji=False,
+        width=None if stream and stream.isatty() else _PIPED_WIDTH,
+    )
 
 
 def say(text: str = "", style: str | None = None) -> None:
@@ -53,25 +62,41 @@ def warn(text: str) -> None:
     _console(stderr=True).print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
 
 
-def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], total: Sequence[object] = ()) -> None:
-    """Print a table at its full width: the first column to the left, the others (numbers) to the right, `total` as a last row."""
-    texts = [list(columns), *([str(cell) for cell in row] for row in rows), *([[str(cell) for cell in total]] if total else [])]
+def show_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    total: Sequence[object] = (),
+) -> None:
+    """Print a table at its full width: the first column to the left, the others (numbers) to the
+    right, `total` as a last row.
+    """
+    texts = [
+        list(columns),
+        *([str(cell) for cell in row] for row in rows),
+        *([[str(cell) for cell in total]] if total else []),
+    ]
     cells = [[cell_len(cell) for cell in row] for row in texts]  # a Korean letter is two wide
     widths = [max(column) for column in zip(*cells)]
     lines = []
     for row, own in zip(texts, cells):
         spaces = [" " * (width - used) for width, used in zip(widths, own)]
-        lines.append("  ".join([row[0] + spaces[0], *(space + cell for space, cell in zip(spaces[1:], row[1:]))]).rstrip())
+        lines.append(
+            "  ".join(
+                [row[0] + spaces[0], *(space + cell for space, cell in zip(spaces[1:], row[1:]))]
+            ).rstrip()
+        )
     say(title, style="bold")
     say(lines[0], style="dim")
     if len(lines) > 1 + bool(total):
-        say("\n".join(lines[1:len(lines) - bool(total)]))
+        say("\n".join(lines[1 : len(lines) - bool(total)]))
     if total:
         say(lines[-1], style="bold")
 
 
 class Progress:
-    """Progress over `total` units: a rich bar with its ETA on a terminal, else a log line now and then.
+    """Progress over `total` units: a rich bar with its ETA on a terminal, else a log line now and
+    then.
 
     It writes to standard error, so that standard output stays what a program may read.
     """
@@ -85,10 +110,18 @@ class Progress:
         self._start = self._logged = time.monotonic()
         console = _console(stderr=True)
         if console.is_terminal:
-            self._bar = RichProgress(TextColumn("{task.description}"), BarColumn(bar_width=16), MofNCompleteColumn(),
-                                     TextColumn("{task.fields[rate]}"), TextColumn("ETA"), TimeRemainingColumn(compact=True),
-                                     TextColumn("{task.fields[note]}"), console=console, transient=True,
-                                     redirect_stdout=bool(sys.stdout) and sys.stdout.isatty())
+            self._bar = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=16),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TextColumn("ETA"),
+                TimeRemainingColumn(compact=True),
+                TextColumn("{task.fields[note]}"),
+                console=console,
+                transient=True,
+                redirect_stdout=bool(sys.stdout) and sys.stdout.isatty(),
+            )
             self._bar.start()
             self._task = self._bar.add_task(self.what, total=self.total, rate="", note="")
         return self
@@ -106,12 +139,18 @@ class Progress:
         now = time.monotonic()
         rate = self.done / max(now - self._start, 1e-9)
         if self._bar is not None:
-            self._bar.update(self._task, completed=self.done, rate=f"{rate:,.0f} {self.unit}/s", note=self._note)
+            self._bar.update(
+                self._task, completed=self.done, rate=f"{rate:,.0f} {self.unit}/s", note=self._note
+            )
         elif now - self._logged >= _LOG_SECONDS:
             self._logged = now
             eta = (self.total - self.done) / max(rate, 1e-9)
-            _console(stderr=True).print(f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {rate:,.0f}/s, ETA "
-                                        f"{duration(eta)} {self._note}".rstrip(), markup=False, soft_wrap=True)
+            _console(stderr=True).print(
+                f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {rate:,.0f}/s, ETA "
+                f"{duration(eta)} {self._note}".rstrip(),
+                markup=False,
+                soft_wrap=True,
+            )
 
     def say(self, text: str) -> None:
         """Print one line to standard output, above the bar."""
@@ -120,7 +159,12 @@ class Progress:
         else:
             self._bar.console.print(text, markup=False, soft_wrap=True)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()
 

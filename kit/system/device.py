@@ -15,7 +15,9 @@ from kit.system.errors import KitError
 
 
 def choose_device(name: str | None) -> torch.device:
-    """The device to compute on: `--device`, else the first GPU, else the CPU; raises `KitError` for one that is not there."""
+    """The device to compute on: `--device`, else the first GPU, else the CPU; raises `KitError` for
+    one that is not there.
+    """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -26,13 +28,20 @@ def choose_device(name: str | None) -> torch.device:
         raise KitError(f"--device {name}: the kit computes on cpu or cuda")
     if device.type == "cuda":
         if (device.index or 0) >= torch.cuda.device_count():
-            raise KitError(f"--device {name}: torch sees {torch.cuda.device_count()} GPUs; take cpu, or check the driver")
+            raise KitError(
+                f"--device {name}: torch sees {torch.cuda.device_count()} GPUs; take cpu, or "
+                "check the driver"
+            )
         device = torch.device("cuda", device.index or 0)
         _check_kernels(device)
-        torch.cuda.set_device(device)  # pinned memory and the like would else go by way of the first GPU
-        # What is called fp32 here has all of its mantissa, whatever the environment says of matrices.
+        torch.cuda.set_device(
+            device
+        )  # pinned memory and the like would else go by way of the first GPU
+        # What is called fp32 here has all of its mantissa, whatever the environment says of
+        # matrices.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        # Batches are of few sizes: the fastest convolution for each is looked for. On ROCm that takes minutes at every start.
+        # Batches are of few sizes: the fastest convolution for each is looked for. On ROCm that
+        # takes minutes at every start.
         torch.backends.cudnn.benchmark = torch.version.hip is None
     else:
         _keep_freed_memory()
@@ -40,35 +49,51 @@ def choose_device(name: str | None) -> torch.device:
 
 
 def has_kernels(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
-    """True if a build of torch for `architectures`, such as sm_80 and compute_90, runs on a GPU of a compute capability.
+    """True if a build of torch for `architectures`, such as sm_80 and compute_90, runs on a GPU of
+    a compute capability.
 
-    Code for sm_XY runs on GPUs of the same X and the same or a higher Y, and compute_XY is compiled for any later one; with a
-    letter, as sm_90a, on those alone (CUDA C++ Programming Guide, compute capability and PTX compatibility).
+    Code for sm_XY runs on GPUs of the same X and the same or a higher Y, and compute_XY is compiled
+    for any later one; with a letter, as sm_90a, on those alone (CUDA C++ Programming Guide, compute
+    capability and PTX compatibility).
     """
-    for kind, major, minor, own in re.findall(r"\b(sm|compute)_(\d+)(\d)([a-z]?)", " ".join(architectures)):
+    for kind, major, minor, own in re.findall(
+        r"\b(sm|compute)_(\d+)(\d)([a-z]?)", " ".join(architectures)
+    ):
         built = int(major), int(minor)
-        if built == capability or (built < capability and not own and (kind == "compute" or built[0] == capability[0])):
+        if built == capability or (
+            built < capability and not own and (kind == "compute" or built[0] == capability[0])
+        ):
             return True
     return False
 
 
 def _check_kernels(device: torch.device) -> None:
-    """Raise `KitError` for a GPU that torch was built without: its first operation would fail, and name no cure."""
+    """Raise `KitError` for a GPU that torch was built without: its first operation would fail, and
+    name no cure.
+    """
     architectures, capability = torch.cuda.get_arch_list(), torch.cuda.get_device_capability(device)
     if torch.version.hip is None and architectures and not has_kernels(capability, architectures):
-        raise KitError(f"--device {device}: torch {torch.__version__} was built without {torch.cuda.get_device_name(device)} "
-                       f"(sm_{capability[0]}{capability[1]}; it has {' '.join(architectures)}); "
-                       + ("for V100, P100 and older install torch's build for CUDA 12.6 (cu126)" if capability < (7, 5)
-                          else "install a newer build of torch") + ", or take --device cpu")
+        raise KitError(
+            f"--device {device}: torch {torch.__version__} was built without "
+            f"{torch.cuda.get_device_name(device)} "
+            f"(sm_{capability[0]}{capability[1]}; it has {' '.join(architectures)}); "
+            + (
+                "for V100, P100 and older install torch's build for CUDA 12.6 (cu126)"
+                if capability < (7, 5)
+                else "install a newer build of torch"
+            )
+            + ", or take --device cpu"
+        )
 
 
 @functools.cache
 def _keep_freed_memory() -> None:
     """Have the C library keep large blocks that are freed, for the next layer's output.
 
-    As it stands glibc gives blocks of some MB back to the system at once, and takes new ones, page by page, for the next
-    tensor: on two cores that is a third of the time of a training step of EfficientNet-b4, and up to two thirds of inference
-    by 16 or 32 photos. The process's memory is not larger at its peak, but stays there.
+    As it stands glibc gives blocks of some MB back to the system at once, and takes new ones, page
+    by page, for the next tensor: on two cores that is a third of the time of a training step of
+    EfficientNet-b4, and up to two thirds of inference by 16 or 32 photos. The process's memory is
+    not larger at its peak, but stays there.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -81,7 +106,9 @@ def _keep_freed_memory() -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """What a device is, so that measurements of another one are not taken for its own: processor and threads, or the GPU."""
+    """What a device is, so that measurements of another one are not taken for its own: processor
+    and threads, or the GPU.
+    """
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     found = re.search(r"^model name\s*: (.*)$", _proc("cpuinfo"), re.MULTILINE)
@@ -107,19 +134,29 @@ def peak_memory(device: torch.device) -> int:
     """The most bytes so far: of a GPU's memory, as torch has reserved it, or of this process's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be taken: of a GPU, or of the machine, or of the container that this process is in."""
+    """Bytes that can still be taken: of a GPU, or of the machine, or of the container that this
+    process is in.
+    """
     if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for what comes next
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(
+            device
+        )  # by torch, for what comes next
         return int(torch.cuda.mem_get_info(device)[0]) + kept
     available = re.search(r"^MemAvailable:\s*(\d+) kB$", _proc("meminfo"), re.MULTILINE)
     free = int(available[1]) * 1024 if available else 8 * 2**30
-    try:  # of the container, if its limit is the tighter one; files that were read count to what it uses, but give way
+    # of the container, if its limit is the tighter one; files that were read count to what it uses,
+    # but give way
+    try:
         folder = Path("/sys/fs/cgroup")
-        files = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(), re.MULTILINE)
+        files = re.search(
+            r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(), re.MULTILINE
+        )
         used = int((folder / "memory.current").read_text()) - (int(files[1]) if files else 0)
         free = min(free, int((folder / "memory.max").read_text()) - used)
     except (OSError, ValueError):
@@ -128,12 +165,17 @@ def free_memory(device: torch.device) -> int:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error is of memory that ran out: a GPU's has its own kind, those of its libraries and the CPU's their texts."""
+    """Whether an error is of memory that ran out: a GPU's has its own kind, those of its libraries
+    and the CPU's their texts.
+    """
     return isinstance(error, torch.OutOfMemoryError) or bool(
-        re.search(r"can't allocate memory|(CUDNN|CUBLAS)_STATUS_ALLOC_FAILED", str(error)))
+        re.search(r"can't allocate memory|(CUDNN|CUBLAS)_STATUS_ALLOC_FAILED", str(error))
+    )
 
 
 def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A batch of photos (N, height, width, 3) uint8 as (N, 3, height, width) float in 0..1, channels last, on `device`."""
+    """A batch of photos (N, height, width, 3) uint8 as (N, 3, height, width) float in 0..1,
+    channels last, on `device`.
+    """
     # The permuted view of a packed NHWC batch is channels_last already: nothing is copied.
     return photos.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255

@@ -14,7 +14,8 @@ from kit.system.errors import KitError, nearest, problem
 
 @contextmanager
 def writing(path: Path, force: bool = False) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it into place if the block ends well, else leave nothing behind.
+    """Yield a temporary path beside `path`; move it into place if the block ends well, else leave
+    nothing behind.
 
     An existing `path` is refused unless `force`, before the block runs.
     """
@@ -29,8 +30,11 @@ def writing(path: Path, force: bool = False) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise problem(path, f"cannot be written: {error.strerror or error}",
-                      remedy="free some space, and start again" if full else "name another place") from error
+        raise problem(
+            path,
+            f"cannot be written: {error.strerror or error}",
+            remedy="free some space, and start again" if full else "name another place",
+        ) from error
     finally:
         try:
             temporary.unlink(missing_ok=True)
@@ -42,11 +46,15 @@ def refuse_existing(*paths: Path) -> None:
     """Raise if any of the outputs exists: nothing is overwritten without `--force`."""
     found = [path for path in paths if path.exists()]
     if found:
-        raise problem(found[0], "exists already", remedy="choose another name, or --force to overwrite it")
+        raise problem(
+            found[0], "exists already", remedy="choose another name, or --force to overwrite it"
+        )
 
 
 def refuse_input(out: Path, data: Path, *inputs: Path) -> None:
-    """Raise if an output would lie over or in an input, or among the competition's files; `--force` is no leave for that."""
+    """Raise if an output would lie over or in an input, or among the competition's files; `--force`
+    is no leave for that.
+    """
     place = out.resolve()
     within = [data / "train", data / "eval", data / "answers.csv", *inputs]
     if any(path.resolve() in (place, *place.parents) for path in within):
@@ -57,8 +65,11 @@ def file_hash(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     try:
         with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") \
+            return (
+                hashlib.file_digest(file, "sha256").hexdigest()
+                if hasattr(hashlib, "file_digest")
                 else hashlib.sha256(file.read()).hexdigest()
+            )
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -102,12 +113,18 @@ def check_writable(path: Path) -> None:
     """Raise `KitError` where a file could not be written for its folder."""
     place = next(folder for folder in path.absolute().parents if folder.exists())
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        raise problem(path, f"cannot be written: {place} is read-only, or no folder", remedy="choose another place")
+        raise problem(
+            path,
+            f"cannot be written: {place} is read-only, or no folder",
+            remedy="choose another place",
+        )
 
 
 def near(path: Path) -> str:
     """The name beside a path that is not there which was most likely meant, for a message."""
     try:
-        return nearest(str(path), [str(path.parent / other.name) for other in path.parent.iterdir()])
+        return nearest(
+            str(path), [str(path.parent / other.name) for other in path.parent.iterdir()]
+        )
     except OSError:
         return ""

@@ -8,7 +8,8 @@ _SHOWN = 300  # characters of an example: a damaged file may have a field of meg
 
 
 class KitError(Exception):
-    """A problem in the input or the place, told in one line: file, what is wrong, how many, the first one, what to do.
+    """A problem in the input or the place, told in one line: file, what is wrong, how many, the
+    first one, what to do.
 
     Commands print it and exit with code 2. A bug is any other exception and keeps its traceback.
     """
@@ -24,7 +25,9 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f" (did you mean {found[0]}?)" if found else ""
 
 
-def problem(place: str | Path, wrong: str, found: Sequence[object] = (), remedy: str = "") -> KitError:
+def problem(
+    place: str | Path, wrong: str, found: Sequence[object] = (), remedy: str = ""
+) -> KitError:
     """A `KitError` of the kit's usual form: `place: wrong (2 found, first: a); remedy`.
 
     `found` is every offender, in order: the line tells their number and the first.

@@ -10,7 +10,8 @@ from typing import IO
 from kit.system.console import warn
 from kit.system.errors import problem
 
-# A forked loader process inherits the open files, and with them the locks, which it would hold beyond the end of its parent.
+# A forked loader process inherits the open files, and with them the locks, which it would hold
+# beyond the end of its parent.
 _locks: set[IO[str]] = set()
 
 
@@ -19,7 +20,9 @@ os.register_at_fork(after_in_child=lambda: [file.close() for file in _locks])
 
 @contextmanager
 def held(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold a lock file; where another process does, raise `BlockingIOError`, or call `waiting`, which may raise, and wait."""
+    """Hold a lock file; where another process does, raise `BlockingIOError`, or call `waiting`,
+    which may raise, and wait.
+    """
     with open(path, "w") as file:
         try:
             # The kernel lets go of it when the process ends, however it ends.
@@ -42,9 +45,14 @@ def locked(folder: Path, waiting: str = "") -> Iterator[None]:
 
     If another process holds it, raises `KitError`, or, with `waiting`, says that and waits.
     """
+
     def taken() -> None:
         if not waiting:
-            raise problem(folder, "another process is training this fold", remedy="wait for it, or stop it first")
+            raise problem(
+                folder,
+                "another process is training this fold",
+                remedy="wait for it, or stop it first",
+            )
         warn(f"{folder}: {waiting}")
 
     folder.mkdir(parents=True, exist_ok=True)

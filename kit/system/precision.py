@@ -7,8 +7,9 @@ import torch
 
 from kit.system.device import _proc
 
-# bf16 on a CPU with its own instructions for it, against fp32, in training at 224 x 168 on two cores: ResNet18 1.8 times as
-# fast, ResNet50 1.9, VGG19 1.8, EfficientNet-b3 and b4 1.25; EfficientNet-b0 (5 M weights) 0.8.
+# bf16 on a CPU with its own instructions for it, against fp32, in training at 224 x 168 on two
+# cores: ResNet18 1.8 times as fast, ResNet50 1.9, VGG19 1.8, EfficientNet-b3 and b4 1.25;
+# EfficientNet-b0 (5 M weights) 0.8.
 _BF16_WEIGHTS = 10_000_000
 
 
@@ -19,7 +20,9 @@ def cpu_has_bf16() -> bool:
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:
-    """The 16-bit format that a device has units for: bf16 on GPUs from Ampere on and on some CPUs, fp16 on GPUs before."""
+    """The 16-bit format that a device has units for: bf16 on GPUs from Ampere on and on some CPUs,
+    fp16 on GPUs before.
+    """
     if device.type == "cpu":
         return torch.bfloat16 if cpu_has_bf16() else None
     generation = torch.cuda.get_device_capability(device)[0]
@@ -27,14 +30,22 @@ def half_precision(device: torch.device) -> torch.dtype | None:
 
 
 def choose_precision(device: torch.device, parameters: int) -> torch.dtype:
-    """The precision to train a network of so many weights in, the same at every start: 16 bits where they pay, else fp32."""
+    """The precision to train a network of so many weights in, the same at every start: 16 bits
+    where they pay, else fp32.
+    """
     half = half_precision(device)
-    return half if half is not None and (device.type == "cuda" or parameters >= _BF16_WEIGHTS) else torch.float32
+    return (
+        half
+        if half is not None and (device.type == "cuda" or parameters >= _BF16_WEIGHTS)
+        else torch.float32
+    )
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
     """Mixed precision, or none for fp32."""
-    return torch.autocast(device.type, precision if precision != torch.float32 else None, precision != torch.float32)
+    return torch.autocast(
+        device.type, precision if precision != torch.float32 else None, precision != torch.float32
+    )
 
 
 def precision_name(precision: torch.dtype) -> str:

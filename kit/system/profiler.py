@@ -1,6 +1,8 @@
-"""Where the time goes: the seconds of each stage of the work, and torch's trace of a few of its steps.
+"""Where the time goes: the seconds of each stage of the work, and torch's trace of a few of its
+steps.
 
-Code names its stages with `stage`, `staged` and `step`, which do nothing until a command runs `profiled`.
+Code names its stages with `stage`, `staged` and `step`, which do nothing until a command runs
+`profiled`.
 """
 
 import contextlib
@@ -37,7 +39,9 @@ _SHOWN: Final = 12
 
 @dataclass(frozen=True)
 class Operator:
-    """What an operator took in the traced steps: seconds, calls, and billions of multiplications and additions, where known."""
+    """What an operator took in the traced steps: seconds, calls, and billions of multiplications
+    and additions, where known.
+    """
 
     name: str
     seconds: float
@@ -47,7 +51,9 @@ class Operator:
 
 @dataclass
 class Profile:
-    """The stages of a piece of work: seconds each, without those of stages within it, and the operators of a few steps."""
+    """The stages of a piece of work: seconds each, without those of stages within it, and the
+    operators of a few steps.
+    """
 
     device: "torch.device"
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -62,7 +68,9 @@ class Profile:
         """Count the time since the last turn to the stage that is being worked at."""
         now = clock(self.device)
         if self._since:
-            self.seconds[self._names[-1]] = self.seconds.get(self._names[-1], 0.0) + now - self._since
+            self.seconds[self._names[-1]] = (
+                self.seconds.get(self._names[-1], 0.0) + now - self._since
+            )
         self._since = now
 
     @contextlib.contextmanager
@@ -78,7 +86,9 @@ class Profile:
             self._names.pop()
 
     def write(self, prefix: Path) -> None:
-        """Print the tables, and write `<prefix>.json` and, of torch's trace, `<prefix>.trace.json.gz`."""
+        """Print the tables, and write `<prefix>.json` and, of torch's trace,
+        `<prefix>.trace.json.gz`.
+        """
         if not self.steps:
             return say("nothing to profile: no network ran")
         trace = prefix.with_name(f"{prefix.name}.trace.json.gz")
@@ -87,29 +97,60 @@ class Profile:
             if self.trace:
                 with writing(trace, force=True) as temporary:
                     temporary.write_bytes(self.trace)
-            write_json(prefix.with_name(f"{prefix.name}.json"),
-                       {"device": str(self.device), "steps": self.steps, "seconds": self.seconds,
-                        "operators": [dataclasses.asdict(operator) for operator in self.operators],
-                        "trace": trace.name if self.trace else None}, force=True)
+            write_json(
+                prefix.with_name(f"{prefix.name}.json"),
+                {
+                    "device": str(self.device),
+                    "steps": self.steps,
+                    "seconds": self.seconds,
+                    "operators": [dataclasses.asdict(operator) for operator in self.operators],
+                    "trace": trace.name if self.trace else None,
+                },
+                force=True,
+            )
         except KitError as error:
-            return warn(f"the profile is not kept: {error}")  # what was profiled is done, and stands
-        say(f"wrote {prefix}.json" + (f" and {trace}, for ui.perfetto.dev or chrome://tracing" if self.trace else ""))
+            return warn(
+                f"the profile is not kept: {error}"
+            )  # what was profiled is done, and stands
+        say(
+            f"wrote {prefix}.json"
+            + (f" and {trace}, for ui.perfetto.dev or chrome://tracing" if self.trace else "")
+        )
 
     def _show(self) -> None:
         whole = sum(self.seconds.values())
-        show_table("Where the time went", ["stage", "seconds", "share"],
-                   [[name, f"{seconds:.2f}", f"{seconds / whole:.1%}"]
-                    for name, seconds in sorted(self.seconds.items(), key=lambda item: -item[1])], ["all", f"{whole:.2f}", ""])
+        show_table(
+            "Where the time went",
+            ["stage", "seconds", "share"],
+            [
+                [name, f"{seconds:.2f}", f"{seconds / whole:.1%}"]
+                for name, seconds in sorted(self.seconds.items(), key=lambda item: -item[1])
+            ],
+            ["all", f"{whole:.2f}", ""],
+        )
         if not self.operators:
             return say("no step was traced: there were too few")
         say()
         traced = sum(row.seconds for row in self.operators)
         shown, others = self.operators[:_SHOWN], self.operators[_SHOWN:]
-        rest = Operator("others", sum(row.seconds for row in others), sum(row.calls for row in others), 0.0)
+        rest = Operator(
+            "others", sum(row.seconds for row in others), sum(row.calls for row in others), 0.0
+        )
         rows = [*shown, *[rest] * bool(others)]
-        show_table(f"Operators of {_TRACED} steps", ["operator", "ms", "share", "calls", "GFLOP/s"],
-                   [[row.name, f"{1000 * row.seconds:.1f}", f"{row.seconds / traced:.1%}", f"{row.calls:,}",
-                     f"{row.gflop / row.seconds:,.0f}" if row.gflop else "-"] for row in rows])
+        show_table(
+            f"Operators of {_TRACED} steps",
+            ["operator", "ms", "share", "calls", "GFLOP/s"],
+            [
+                [
+                    row.name,
+                    f"{1000 * row.seconds:.1f}",
+                    f"{row.seconds / traced:.1%}",
+                    f"{row.calls:,}",
+                    f"{row.gflop / row.seconds:,.0f}" if row.gflop else "-",
+                ]
+                for row in rows
+            ],
+        )
         say()
 
 
@@ -142,9 +183,11 @@ def step() -> None:
 
 @contextlib.contextmanager
 def profiled(device: "torch.device | None", prefix: Path | None = None) -> Iterator[Profile | None]:
-    """Profile the block, unless `device` is None; with `prefix` what was found is written at its end, however it ends.
+    """Profile the block, unless `device` is None; with `prefix` what was found is written at its
+    end, however it ends.
 
-    A GPU is waited for at the end of each stage, so that its time counts where it was spent; it is a little slower so.
+    A GPU is waited for at the end of each stage, so that its time counts where it was spent; it is
+    a little slower so.
     """
     if device is None:
         yield None
@@ -162,8 +205,13 @@ def profiled(device: "torch.device | None", prefix: Path | None = None) -> Itera
 
     activities = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * (device.type == "cuda")]
     try:
-        with profile(activities=activities, record_shapes=True, with_flops=True, on_trace_ready=keep,
-                     schedule=schedule(wait=0, warmup=_SKIP, active=_TRACED, repeat=1)) as own.tracer:
+        with profile(
+            activities=activities,
+            record_shapes=True,
+            with_flops=True,
+            on_trace_ready=keep,
+            schedule=schedule(wait=0, warmup=_SKIP, active=_TRACED, repeat=1),
+        ) as own.tracer:
             own.turn()
             _active = own
             try:
@@ -177,17 +225,28 @@ def profiled(device: "torch.device | None", prefix: Path | None = None) -> Itera
 
 
 def operators(tracer: Any, device: "torch.device") -> list[Operator]:
-    """The operators of a trace, the longest first; convolutions by their kind, with all that they call."""
-    total, own = (("device_time_total", "self_device_time_total") if device.type == "cuda"
-                  else ("cpu_time_total", "self_cpu_time_total"))
+    """The operators of a trace, the longest first; convolutions by their kind, with all that they
+    call.
+    """
+    total, own = (
+        ("device_time_total", "self_device_time_total")
+        if device.type == "cuda"
+        else ("cpu_time_total", "self_cpu_time_total")
+    )
     found: dict[str, list[float]] = {}
     events = list(tracer.key_averages(group_by_input_shape=True))
-    # In mixed precision aten::conv2d calls itself, and counts twice; only aten::convolution, within it, does so once.
-    gflop_of = {str(event.input_shapes[:2]): event.flops / event.count / 1e9 for event in events if event.key == "aten::conv2d"}
+    # In mixed precision aten::conv2d calls itself, and counts twice; only aten::convolution, within
+    # it, does so once.
+    gflop_of = {
+        str(event.input_shapes[:2]): event.flops / event.count / 1e9
+        for event in events
+        if event.key == "aten::conv2d"
+    }
     for event in events:
         name, shapes, gflop = str(event.key), event.input_shapes, event.flops / 1e9
         if event.device_type != DeviceType.CPU or not name.startswith("aten::"):
-            continue  # a GPU's kernels count to what started them; stages and steps are not operators
+            # a GPU's kernels count to what started them; stages and steps are not operators
+            continue
         if name == "aten::convolution":
             name, micros = f"convolution {_kind(shapes[1])}", getattr(event, total)
             gflop = gflop_of.get(str(shapes[:2]), 0.0) * event.count
@@ -200,7 +259,11 @@ def operators(tracer: Any, device: "torch.device") -> list[Operator]:
         row = found.setdefault(name.removeprefix("aten::"), [0.0, 0, 0.0])
         for at, value in enumerate((micros / 1e6, event.count, gflop)):
             row[at] += value
-    rows = [Operator(name, seconds, int(calls), gflop) for name, (seconds, calls, gflop) in found.items() if seconds > 0]
+    rows = [
+        Operator(name, seconds, int(calls), gflop)
+        for name, (seconds, calls, gflop) in found.items()
+        if seconds > 0
+    ]
     return sorted(rows, key=lambda row: -row.seconds)
 
 

@@ -10,14 +10,21 @@ from typing import Any
 
 @contextlib.contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM, by which schedulers stop a job, and SIGHUP, of a lost connection, clear up as Ctrl+C does."""
+    """Let SIGTERM, by which schedulers stop a job, and SIGHUP, of a lost connection, clear up as
+    Ctrl+C does.
+    """
+
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)
-              if signal.getsignal(number) is not signal.SIG_IGN}  # nohup's
+    before = {
+        number: signal.signal(number, stop)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }  # nohup's
     try:
         yield
     finally:
@@ -28,8 +35,8 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
 class Stop:
     """Ctrl+C, SIGTERM and SIGHUP, held back while something is to be finished first.
 
-    Within `held()` the first one only sets `asked`; a second one sets `forced` and ends at once. Outside of it, and at its
-    end if one came, they raise `KeyboardInterrupt`.
+    Within `held()` the first one only sets `asked`; a second one sets `forced` and ends at once.
+    Outside of it, and at its end if one came, they raise `KeyboardInterrupt`.
     """
 
     def __init__(self) -> None:
@@ -40,7 +47,9 @@ class Stop:
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # a background job's Ctrl+C is not for it
+                if (
+                    signal.getsignal(number) is not signal.SIG_IGN
+                ):  # a background job's Ctrl+C is not for it
                     self._before[number] = signal.signal(number, self._handle)
         return self
 

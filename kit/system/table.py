@@ -16,37 +16,66 @@ from kit.system.disk import _unreadable
 from kit.system.errors import problem
 
 
-def _read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a CSV as text; every one of `columns` must be there, once, and at least one row. Without `columns`, all of them."""
+def _read_csv(
+    path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Read a CSV as text; every one of `columns` must be there, once, and at least one row. Without
+    `columns`, all of them.
+    """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except OSError as error:
         raise _unreadable(path, error) from error
     except pd.errors.EmptyDataError as error:
-        raise problem(path, "is empty", remedy=f"it needs a header line {','.join(columns) or 'ImageID,0,1,...,17'}") from error
+        raise problem(
+            path,
+            "is empty",
+            remedy=f"it needs a header line {','.join(columns) or 'ImageID,0,1,...,17'}",
+        ) from error
     except UnicodeDecodeError as error:
-        raise problem(path, f"is no UTF-8 CSV ({error})", remedy="save it as UTF-8 with commas") from error
+        raise problem(
+            path, f"is no UTF-8 CSV ({error})", remedy="save it as UTF-8 with commas"
+        ) from error
     except pd.errors.ParserError as error:
-        raise problem(path, f"is no CSV with as many fields in every row ({error})", remedy="mend that row") from error
+        raise problem(
+            path, f"is no CSV with as many fields in every row ({error})", remedy="mend that row"
+        ) from error
     if len(table.columns) == 1 and re.search("[;\t|]", str(table.columns[0])):
-        raise problem(path, "has one column only, and is separated by something else than commas", remedy="save it with commas")
+        raise problem(
+            path,
+            "has one column only, and is separated by something else than commas",
+            remedy="save it with commas",
+        )
     table.columns = table.columns.str.strip()
-    # pandas takes a field too many in every row for an index, and renames a repeated column to `ans.1`.
+    # pandas takes a field too many in every row for an index, and renames a repeated column to
+    # `ans.1`.
     twice = [name for name in columns if f"{name}.1" in table.columns]
     if twice or not isinstance(table.index, pd.RangeIndex):
-        raise problem(path, f"has column '{twice[0]}' twice" if twice else "has rows with more fields than its header",
-                      remedy=f"it needs {','.join(columns)}" if columns else "give every row as many fields as the header")
+        raise problem(
+            path,
+            f"has column '{twice[0]}' twice"
+            if twice
+            else "has rows with more fields than its header",
+            remedy=f"it needs {','.join(columns)}"
+            if columns
+            else "give every row as many fields as the header",
+        )
     missing = [name for name in columns if name not in table.columns]
     if missing:
-        raise problem(path, f"has no column '{missing[0]}'", remedy=f"it needs {','.join(columns)}, and has "
-                      f"{','.join(map(str, table.columns))[:80]}")
+        raise problem(
+            path,
+            f"has no column '{missing[0]}'",
+            remedy=f"it needs {','.join(columns)}, and has "
+            f"{','.join(map(str, table.columns))[:80]}",
+        )
     if table.empty:
         raise problem(path, "has a header and no rows", remedy="it needs at least one row")
     return table[[*columns, *(name for name in optional if name in table)]] if columns else table
 
 
 def _header(path: Path) -> list[str]:
-    """The names of a CSV's columns as they stand in its first line that is not blank, a byte-order mark with the first one.
+    """The names of a CSV's columns as they stand in its first line that is not blank, a byte-order
+    mark with the first one.
 
     Empty where a field is too long to be a name.
     """
@@ -59,17 +88,28 @@ def _header(path: Path) -> list[str]:
         return []  # of what it is, `_read_csv` tells
 
 
-def _whole(path: Path, table: pd.DataFrame, column: str, low: int, high: int, key: str) -> np.ndarray:
-    """A column of whole numbers in low..high as int64; the first row that is not one is named by its `key`."""
+def _whole(
+    path: Path, table: pd.DataFrame, column: str, low: int, high: int, key: str
+) -> np.ndarray:
+    """A column of whole numbers in low..high as int64; the first row that is not one is named by
+    its `key`.
+    """
     text = table[column]
     # By the few different texts, not by row: a submission has 18 in thousands.
     codes, values = pd.factorize(text)
-    whole = np.array([int(value) if re.fullmatch("[0-9]{1,9}", value) else -1 for value in values], dtype=np.int64)
+    whole = np.array(
+        [int(value) if re.fullmatch("[0-9]{1,9}", value) else -1 for value in values],
+        dtype=np.int64,
+    )
     numbers: np.ndarray = whole[codes]
     bad = np.flatnonzero((numbers < low) | (numbers > high))
     if len(bad):
-        raise problem(path, f"column '{column}' must hold whole numbers {low}..{high}",
-                      [f"'{text.iloc[i]}' at {table[key].iloc[i]}" for i in bad], "mend these rows")
+        raise problem(
+            path,
+            f"column '{column}' must hold whole numbers {low}..{high}",
+            [f"'{text.iloc[i]}' at {table[key].iloc[i]}" for i in bad],
+            "mend these rows",
+        )
     return numbers
 
 

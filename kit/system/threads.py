@@ -15,7 +15,8 @@ _THREADS = torch.get_num_threads()
 
 
 def _trainings() -> Path:
-    """Where the trainings of a machine and user find each other: a locked file each, which the kernel lets go of at its end.
+    """Where the trainings of a machine and user find each other: a locked file each, which the
+    kernel lets go of at its end.
 
     Raises `OSError` where there is no such place that is the user's own.
     """
@@ -28,7 +29,9 @@ def _trainings() -> Path:
 
 @contextlib.contextmanager
 def counted() -> Iterator[None]:
-    """Count this process among the machine's trainings as long as the block runs; where no file can be written, it is not."""
+    """Count this process among the machine's trainings as long as the block runs; where no file can
+    be written, it is not.
+    """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             path = _trainings() / f"{os.getpid()}.lock"
@@ -55,14 +58,17 @@ def other_trainings() -> int:
 
 
 def share_threads(begun_with: int | None = None) -> int:
-    """Set how many threads compute on the CPU, and return it: those that a training began with, else its share.
+    """Set how many threads compute on the CPU, and return it: those that a training began with,
+    else its share.
 
-    Trainings side by side share the cores: with more threads than cores each one waits, spinning, for one that has no core, and
-    all take several times as long. `OMP_NUM_THREADS` overrides both. The number changes how sums are rounded, so that a training
-    keeps that which it began with.
+    Trainings side by side share the cores: with more threads than cores each one waits, spinning,
+    for one that has no core, and all take several times as long. `OMP_NUM_THREADS` overrides both.
+    The number changes how sums are rounded, so that a training keeps that which it began with.
     """
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(begun_with, _THREADS) if begun_with else max(1, _THREADS // (1 + other_trainings())))
+        torch.set_num_threads(
+            min(begun_with, _THREADS) if begun_with else max(1, _THREADS // (1 + other_trainings()))
+        )
     return torch.get_num_threads()
 
 

@@ -14,10 +14,14 @@ from kit.recipe import Recipe
 Batch = tuple[Tensor, Tensor]  # photos (N, height, width, 3) uint8, labels (N,)
 
 
-def training_labels(recipe: Recipe, labels: np.ndarray, ages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What training takes of photos with `labels` (N,) and `ages` (N,) in years: a mask of those it keeps, and all labels (N,).
+def training_labels(
+    recipe: Recipe, labels: np.ndarray, ages: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What training takes of photos with `labels` (N,) and `ages` (N,) in years: a mask of those it
+    keeps, and all labels (N,).
 
-    Shifts the boundary to the oldest class and leaves out ages as the recipe says; validation never does.
+    Shifts the boundary to the oldest class and leaves out ages as the recipe says; validation never
+    does.
     """
     mask, gender, age = decode_label(labels)
     shifted = np.where(ages >= recipe.age_boundary, 2, np.minimum(age, 1))
@@ -26,12 +30,14 @@ def training_labels(recipe: Recipe, labels: np.ndarray, ages: np.ndarray) -> tup
 
 
 class EpochBatches:
-    """A batch sampler: the batches of one epoch after another, as lists of (index, seed of its augmentation).
+    """A batch sampler: the batches of one epoch after another, as lists of (index, seed of its
+    augmentation).
 
-    A step takes at most `accumulate` batches of at most `batch_size` photos. An epoch's photos are split evenly, first over
-    its steps and then over a step's batches, so that none is left out and none forms a tiny last batch, which would disturb
-    batch norm. `labels` (N,) are those that the sampler balances: `plain` takes each photo once an epoch; `balanced` and
-    `sqrt` draw as many, with replacement, every class alike or by the square root of its size.
+    A step takes at most `accumulate` batches of at most `batch_size` photos. An epoch's photos are
+    split evenly, first over its steps and then over a step's batches, so that none is left out and
+    none forms a tiny last batch, which would disturb batch norm. `labels` (N,) are those that the
+    sampler balances: `plain` takes each photo once an epoch; `balanced` and `sqrt` draw as many,
+    with replacement, every class alike or by the square root of its size.
 
     Order and seeds follow from seed, fold and `epoch` alone; `start` is the step to begin at.
     """
@@ -40,10 +46,12 @@ class EpochBatches:
         self.n, self.recipe, self.stream = len(labels), recipe, f"{recipe.seed}/{fold}"
         self.epoch, self.start = 0, 0
         steps = math.ceil(self.n / (recipe.batch_size * recipe.accumulate))
-        self.sizes = [_split(size, math.ceil(size / recipe.batch_size)) for size in _split(self.n, steps)]
+        self.sizes = [
+            _split(size, math.ceil(size / recipe.batch_size)) for size in _split(self.n, steps)
+        ]
         counts = np.bincount(labels, minlength=NUM_CLASSES)[labels]
         power = {"plain": 0.0, "balanced": -1.0, "sqrt": -0.5}[recipe.sampler]
-        self._shares = np.cumsum(counts.astype(np.float64)**power)
+        self._shares = np.cumsum(counts.astype(np.float64) ** power)
 
     @property
     def steps(self) -> int:
@@ -51,15 +59,17 @@ class EpochBatches:
         return len(self.sizes)
 
     def __len__(self) -> int:
-        return sum(map(len, self.sizes[self.start:]))
+        return sum(map(len, self.sizes[self.start :]))
 
     def seed(self, what: object) -> int:
         """A seed of this epoch for `what`: 0..2**32-1.
 
-        By SHA-256: a checksum such as CRC-32 is linear, so that sorting by it puts the same photos side by side in
-        every epoch.
+        By SHA-256: a checksum such as CRC-32 is linear, so that sorting by it puts the same photos
+        side by side in every epoch.
         """
-        return int.from_bytes(hashlib.sha256(f"{self.stream}/{self.epoch}/{what}".encode()).digest()[:4], "big")
+        return int.from_bytes(
+            hashlib.sha256(f"{self.stream}/{self.epoch}/{what}".encode()).digest()[:4], "big"
+        )
 
     def order(self) -> np.ndarray:
         """The photos of this epoch, (N,), in their order."""
@@ -70,8 +80,8 @@ class EpochBatches:
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = self.order()
-        at = sum(map(sum, self.sizes[:self.start]))
-        for size in (size for step in self.sizes[self.start:] for size in step):
+        at = sum(map(sum, self.sizes[: self.start]))
+        for size in (size for step in self.sizes[self.start :] for size in step):
             # By position: a photo that is drawn twice is augmented in two ways.
             yield [(int(order[k]), self.seed(f"augment/{k}")) for k in range(at, at + size)]
             at += size

@@ -45,9 +45,17 @@ from kit.training.trackers import open_tracker
 _CHECK_STEPS = 10
 
 
-def _mend_oof(row: dict[str, Any], plan: Plan, data: Path, fold: int, files: Fold, device_name: str | None,
-              workers: int | None) -> None:
-    """Make the out-of-fold probabilities of a fold's kept epoch `row` again where they are gone or damaged.
+def _mend_oof(
+    row: dict[str, Any],
+    plan: Plan,
+    data: Path,
+    fold: int,
+    files: Fold,
+    device_name: str | None,
+    workers: int | None,
+) -> None:
+    """Make the out-of-fold probabilities of a fold's kept epoch `row` again where they are gone or
+    damaged.
 
     Raises `KitError` where it is the checkpoint that is not what they were made from.
     """
@@ -57,42 +65,74 @@ def _mend_oof(row: dict[str, Any], plan: Plan, data: Path, fold: int, files: Fol
         warn(f"{files.oof} is gone or damaged; making it again")
     else:
         if oof_precision(key, files.best, plan, fold) is None:
-            raise problem(files.best, "is not the file that oof.npz beside it was made from: it was changed or is damaged",
-                          remedy="put the right one back, or train the fold again with --force")
+            raise problem(
+                files.best,
+                "is not the file that oof.npz beside it was made from: it was changed or is "
+                "damaged",
+                remedy="put the right one back, or train the fold again with --force",
+            )
         return
     device, card = choose_device(device_name), read_card(files.best)
     valid = _limited(plan.photos[plan.photos["fold"] == fold], card.limit)
     workers = default_workers(device.type) if workers is None else workers
-    loader = make_loader(Photos(train_images(data), valid["image"].tolist(), [card.geometry]),
-                         batches_of(len(valid), min(_VALID_BATCH, card.recipe["batch_size"])), workers, device)
+    loader = make_loader(
+        Photos(train_images(data), valid["image"].tolist(), [card.geometry]),
+        batches_of(len(valid), min(_VALID_BATCH, card.recipe["batch_size"])),
+        workers,
+        device,
+    )
     network = ready(load(files.best, device), device)
     probs = predict([network], loader, make_views("none"), device)[0][0, 0]
     saved, again = row["val_loss"], log_loss(probs, valid["label"].to_numpy())
     if abs(again - saved) > 0.05:  # far more than another device's rounding makes
-        raise problem(files.best, f"has the loss {again:.3f}, not the {saved:.3f} it was saved with: it is damaged",
-                      remedy="train the fold again with --force")
+        raise problem(
+            files.best,
+            f"has the loss {again:.3f}, not the {saved:.3f} it was saved with: it is damaged",
+            remedy="train the fold again with --force",
+        )
     _write_oof(files, plan, fold, valid, probs, network.way.name)
 
 
-def _write_oof(files: Fold, plan: Plan, fold: int, valid: pd.DataFrame, probs: np.ndarray, precision: str) -> None:
-    """Write the out-of-fold probabilities of `files.best` for the fold's photos `valid`, computed in a precision."""
+def _write_oof(
+    files: Fold, plan: Plan, fold: int, valid: pd.DataFrame, probs: np.ndarray, precision: str
+) -> None:
+    """Write the out-of-fold probabilities of `files.best` for the fold's photos `valid`, computed
+    in a precision.
+    """
     ids = valid["image"].to_numpy().astype(np.str_)
-    write_probs(files.oof, Probs(ids, probs, oof_key(files.best, plan, fold, precision)), force=True)
+    write_probs(
+        files.oof, Probs(ids, probs, oof_key(files.best, plan, fold, precision)), force=True
+    )
 
 
 def _device_name(learner: "Learner") -> str:
     return f"{learner.device}, {precision_name(learner.precision)}"
 
 
-def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, device_name: str | None = None,
-               workers: int | None = None, force: bool = False, limit: int = 0, pixels: Path | None = None,
-               save_minutes: float = 10, track: str | None = None, must_track: bool = True, keep_epochs: int = 0) -> Scores:
-    """Train one fold of a recipe, or go on with it, and return the scores of the epoch whose weights are kept.
+def train_fold(
+    recipe: Recipe,
+    plan: Plan,
+    data: Path,
+    fold: int,
+    runs: Path,
+    device_name: str | None = None,
+    workers: int | None = None,
+    force: bool = False,
+    limit: int = 0,
+    pixels: Path | None = None,
+    save_minutes: float = 10,
+    track: str | None = None,
+    must_track: bool = True,
+    keep_epochs: int = 0,
+) -> Scores:
+    """Train one fold of a recipe, or go on with it, and return the scores of the epoch whose
+    weights are kept.
 
-    Writes into `runs/<recipe>/fold<fold>`, as the module says. With `select="best"`, and with `patience`, the epoch is chosen on
-    the photos it is scored on, so that its score is a little too good. `pixels` is the folder of the pixel cache; without it
-    photos are decoded in every epoch. A tracker that does not start is an error, unless it is not a must. The weights of the
-    last `keep_epochs` epochs are kept, too, for `kit.soup`.
+    Writes into `runs/<recipe>/fold<fold>`, as the module says. With `select="best"`, and with
+    `patience`, the epoch is chosen on the photos it is scored on, so that its score is a little too
+    good. `pixels` is the folder of the pixel cache; without it photos are decoded in every epoch. A
+    tracker that does not start is an error, unless it is not a must. The weights of the last
+    `keep_epochs` epochs are kept, too, for `kit.soup`.
     """
     files = Fold(runs / recipe.name / f"fold{fold}")
     state = None if force else _standing(recipe, plan, fold, files)
@@ -101,26 +141,44 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
         _mend_oof(_chosen(recipe, finished), plan, data, fold, files, device_name, workers)
         say(f"{files.folder}: finished before, skipped ({_outcome(recipe, finished)})")
         if keep_epochs and not files.epochs:
-            warn(f"{files.folder}: its epochs were not kept; --keep-epochs needs it to be trained anew, with --force")
+            warn(
+                f"{files.folder}: its epochs were not kept; --keep-epochs needs it to be trained "
+                "anew, with --force"
+            )
         return _scores(_chosen(recipe, finished))
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
     check_augment(recipe)
     threads = share_threads(state["threads"] if state else None)
     if state and state["threads"] != threads and device.type == "cpu":
-        warn(f"{files.folder}: began with {state['threads']} threads and goes on with {threads}: its sums are rounded otherwise")
+        warn(
+            f"{files.folder}: began with {state['threads']} threads and goes on with {threads}: "
+            "its sums are rounded otherwise"
+        )
     parts, root = _split(recipe, plan, fold, limit), train_images(data)
-    truth, labels, images = parts.valid["label"].to_numpy(), torch.from_numpy(parts.labels), parts.train["image"].to_numpy()
+    truth, labels, images = (
+        parts.valid["label"].to_numpy(),
+        torch.from_numpy(parts.labels),
+        parts.train["image"].to_numpy(),
+    )
     at_once = 0
-    if device.type == "cuda":  # before the learner takes memory; four times a batch of training, or less, fits without gradients
+    if (
+        device.type == "cuda"
+        # before the learner takes memory; four times a batch of training, or less, fits without
+        # gradients
+    ):
         architecture = recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam"
         at_once = min(measured_way(*architecture, device).photos, 4 * recipe.batch_size)
     learner = Learner(recipe, parts.counts, device)
 
     def kept(row: dict[str, Any]) -> bool:
         try:
-            return (files.best.exists() and files.oof.exists() and read_card(files.best).epoch == row["epoch"]
-                    and oof_precision(read_probs(files.oof).key, files.best, plan, fold) is not None)
+            return (
+                files.best.exists()
+                and files.oof.exists()
+                and read_card(files.best).epoch == row["epoch"]
+                and oof_precision(read_probs(files.oof).key, files.best, plan, fold) is not None
+            )
         except KitError:
             return False
 
@@ -129,33 +187,57 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     if state is not None:
         warn_versions(files.last, state["versions"], training=True)
     if resumed and files.epochs and not keep_epochs:
-        warn(f"{files.folder}: --keep-epochs was given before and is not now: the epochs from here on are not kept")
+        warn(
+            f"{files.folder}: --keep-epochs was given before and is not now: the epochs from here "
+            "on are not kept"
+        )
     if state is not None:
         try:
             learner.restore(state["learner"])
         except (RuntimeError, ValueError, KeyError) as error:
-            raise problem(files.last, f"does not fit the recipe's network and optimizer ({str(error)[:120]})",
-                          remedy="train with the versions of torch and timm it was made with, or anew with --force") from error
-        now = _Position(state["rows"], state["step"], state["loss"], state["seconds"], state["waited"])
+            raise problem(
+                files.last,
+                f"does not fit the recipe's network and optimizer ({str(error)[:120]})",
+                remedy="train with the versions of torch and timm it was made with, or anew with "
+                "--force",
+            ) from error
+        now = _Position(
+            state["rows"], state["step"], state["loss"], state["seconds"], state["waited"]
+        )
         chosen = _chosen(recipe, now.rows) if now.rows else None
         if chosen and (chosen is not now.rows[-1] or now.step) and not kept(chosen):
             if not files.best.exists() or read_card(files.best).epoch != chosen["epoch"]:
-                raise problem(files.best, f"is not that of the kept epoch, {chosen['epoch']}: it is gone or damaged",
-                              remedy="put it back, or train the fold again with --force")
+                raise problem(
+                    files.best,
+                    f"is not that of the kept epoch, {chosen['epoch']}: it is gone or damaged",
+                    remedy="put it back, or train the fold again with --force",
+                )
             _mend_oof(chosen, plan, data, fold, files, device_name, workers)
     del state  # twice the weights, and more
     # Of all folds' photos, so that they share it; a trial does not build it.
-    cache = cached(pixels, root, plan.photos["image"].tolist(), recipe.geometry, build=not limit) if pixels else None
+    cache = (
+        cached(pixels, root, plan.photos["image"].tolist(), recipe.geometry, build=not limit)
+        if pixels
+        else None
+    )
     batches = EpochBatches(recipe, parts.labels, fold)
     loader, valid_loader = _loaders(recipe, parts, root, cache, batches, workers, device, at_once)
     tracker = open_tracker(track, files.folder, recipe.describe(), fold, now.rows, must_track)
 
     def validate(progress: Progress) -> np.ndarray:
         with stage("validation"):
-            return predict([learner.used.eval()], valid_loader, make_views("none"), device, progress)[0][0, 0]
+            return predict(
+                [learner.used.eval()], valid_loader, make_views("none"), device, progress
+            )[0][0, 0]
 
     def keep(row: dict[str, Any], probs: np.ndarray) -> None:
-        save(files.best, learner.used, make_card(recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit))
+        save(
+            files.best,
+            learner.used,
+            make_card(
+                recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit
+            ),
+        )
         _write_oof(files, plan, fold, parts.valid, probs, precision_name(learner.precision))
 
     def keep_epoch(row: dict[str, Any]) -> None:
@@ -163,23 +245,41 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
             return  # and leave what an earlier start kept
         path = files.epoch(row["epoch"])
         if not path.exists():
-            save(path, learner.used, make_card(recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit))
+            save(
+                path,
+                learner.used,
+                make_card(
+                    recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit
+                ),
+            )
         for stale in files.epochs[:-keep_epochs]:
             stale.unlink()
 
-    recent: list[tuple[int, np.ndarray, torch.Tensor]] = []  # steps whose loss has not been looked at
+    recent: list[
+        tuple[int, np.ndarray, torch.Tensor]
+    ] = []  # steps whose loss has not been looked at
 
     def check() -> None:
         losses = torch.stack([loss for _, _, loss in recent]).cpu() if recent else torch.zeros(0)
         for (step, at, _), loss in zip(recent, losses):
             if not math.isfinite(loss):
-                files.bad_batch.write_text("".join(f"{image}\n" for image in images[at]), encoding="utf-8")
-                raise problem(files.folder, f"the training loss of epoch {len(now.rows) + 1}, step {step + 1}, is not a finite "
-                              f"number, for the photos listed in {files.bad_batch.name}", images[at].tolist(),
-                              "lower lr or set clip in the recipe, and start with --force")
+                files.bad_batch.write_text(
+                    "".join(f"{image}\n" for image in images[at]), encoding="utf-8"
+                )
+                raise problem(
+                    files.folder,
+                    f"the training loss of epoch {len(now.rows) + 1}, step {step + 1}, is not a "
+                    "finite "
+                    f"number, for the photos listed in {files.bad_batch.name}",
+                    images[at].tolist(),
+                    "lower lr or set clip in the recipe, and start with --force",
+                )
         if learner.stalled:
-            raise problem(files.folder, f"the gradients overflow in every step of epoch {len(now.rows) + 1}",
-                          remedy="lower lr or set clip in the recipe, and start with --force")
+            raise problem(
+                files.folder,
+                f"the gradients overflow in every step of epoch {len(now.rows) + 1}",
+                remedy="lower lr or set clip in the recipe, and start with --force",
+            )
         now.loss += float(losses.sum(dtype=torch.float64))
         recent.clear()
 
@@ -188,20 +288,34 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
     def clear() -> None:
         """Remove what another training left, as soon as this one can be saved.
 
-        Not sooner: a typo, a damaged photo, a batch too large or a full disk would have cost what was there. Not later: whatever
-        lies beside a last.pt is taken for its own, even if this process is killed in between.
+        Not sooner: a typo, a damaged photo, a batch too large or a full disk would have cost what
+        was there. Not later: whatever lies beside a last.pt is taken for its own, even if this
+        process is killed in between.
         """
-        kept = [path for prefix in ("probs", "part", "oof") for path in files.folder.glob(f"{prefix}-*.npz")]
+        kept = [
+            path
+            for prefix in ("probs", "part", "oof")
+            for path in files.folder.glob(f"{prefix}-*.npz")
+        ]
         for path in (files.last, files.best, files.oof, files.metrics, *files.epochs, *kept):
             path.unlink(missing_ok=True)
 
     def save_now() -> None:
         nonlocal saved, fresh
         check()  # weights that have diverged are not worth keeping
-        save_state(files.last, {
-            "recipe": json.dumps(recipe.describe()), "plan": plan.hash, "fold": fold, "versions": dict(versions()),
-            "threads": threads, "learner": learner.state(), **{f.name: getattr(now, f.name) for f in dataclasses.fields(now)}},
-            clear if fresh else None)
+        save_state(
+            files.last,
+            {
+                "recipe": json.dumps(recipe.describe()),
+                "plan": plan.hash,
+                "fold": fold,
+                "versions": dict(versions()),
+                "threads": threads,
+                "learner": learner.state(),
+                **{f.name: getattr(now, f.name) for f in dataclasses.fields(now)},
+            },
+            clear if fresh else None,
+        )
         fresh = False
         saved = time.monotonic()
 
@@ -209,17 +323,26 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
         batches.epoch, batches.start = len(now.rows), now.step
         best = f", best {_best(recipe, now.rows)['val_f1_macro']:.3f}" if now.rows else ""
         asked = time.monotonic()
-        for step in _steps(loader):  # a stop ends the waiting for photos, which may be long, but not a step
+        for step in _steps(
+            loader
+        ):  # a stop ends the waiting for photos, which may be long, but not a step
             fetched = time.monotonic()
             with stop.held():
                 rate = learning_rate(recipe, len(now.rows) + (now.step + 0.5) / batches.steps)
-                loss = learner.step([(photos, labels[at]) for at, photos in step], rate, batches.seed(f"step/{now.step}"))
+                loss = learner.step(
+                    [(photos, labels[at]) for at, photos in step],
+                    rate,
+                    batches.seed(f"step/{now.step}"),
+                )
                 recent.append((now.step, torch.cat([at for at, _ in step]).numpy(), loss))
                 now.step += 1
                 note = None
                 if device.type == "cpu" or len(recent) >= _CHECK_STEPS or now.step == batches.steps:
                     check()
-                    note = f"epoch {len(now.rows) + 1}/{recipe.epochs}, loss {now.loss / now.step:.3f}{best}"
+                    note = (
+                        f"epoch {len(now.rows) + 1}/{recipe.epochs}, loss "
+                        f"{now.loss / now.step:.3f}{best}"
+                    )
                 progress.advance(sum(len(at) for at, _ in step), note)
                 now.waited += fetched - asked
                 now.seconds += time.monotonic() - asked
@@ -230,14 +353,24 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
 
     def end_epoch(progress: Progress, probs: np.ndarray) -> None:
         scores, epoch = score(truth, probs.argmax(axis=1)), len(now.rows) + 1
-        row = {"epoch": epoch, "lr": learning_rate(recipe, epoch - 0.5 / batches.steps), "train_loss": now.loss / batches.steps,
-               "val_loss": log_loss(probs, truth), "val_acc": scores.accuracy, "val_f1_macro": scores.f1,
-               "val_f1_mask": scores.mask, "val_f1_gender": scores.gender, "val_f1_age": scores.age,
-               "time_data": now.waited / batches.steps, "time_step": now.seconds / batches.steps}
+        row = {
+            "epoch": epoch,
+            "lr": learning_rate(recipe, epoch - 0.5 / batches.steps),
+            "train_loss": now.loss / batches.steps,
+            "val_loss": log_loss(probs, truth),
+            "val_acc": scores.accuracy,
+            "val_f1_macro": scores.f1,
+            "val_f1_mask": scores.mask,
+            "val_f1_gender": scores.gender,
+            "val_f1_age": scores.age,
+            "time_data": now.waited / batches.steps,
+            "time_step": now.seconds / batches.steps,
+        }
         seconds = now.seconds
         now.rows.append(row)
         now.step, now.loss, now.seconds, now.waited = 0, 0.0, 0.0, 0.0
-        # First of all, so that whatever interrupts the writing of the others, the next start makes them from it.
+        # First of all, so that whatever interrupts the writing of the others, the next start makes
+        # them from it.
         save_now()
         chosen = _chosen(recipe, now.rows) is row
         if chosen:
@@ -245,19 +378,35 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
         keep_epoch(row)
         write_metrics(files.metrics, now.rows)
         tracker.log(row)
-        progress.say(f"  epoch {epoch:2d}/{recipe.epochs}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}  "
-                     f"{scores.line()}  {duration(seconds)}" + ("  best so far" if chosen and recipe.select == "best" else ""))
+        progress.say(
+            f"  epoch {epoch:2d}/{recipe.epochs}  loss {row['train_loss']:.3f}  val loss "
+            f"{row['val_loss']:.3f}  "
+            f"{scores.line()}  {duration(seconds)}"
+            + ("  best so far" if chosen and recipe.select == "best" else "")
+        )
 
-    left = (recipe.epochs - len(now.rows)) * (len(parts.train) + len(parts.valid)) - sum(map(sum, batches.sizes[:now.step]))
-    say(f"{files.folder}: {recipe.model}, {count_parameters(learner.network) / 1e6:.1f} M parameters, {len(parts.train):,} "
+    left = (recipe.epochs - len(now.rows)) * (len(parts.train) + len(parts.valid)) - sum(
+        map(sum, batches.sizes[: now.step])
+    )
+    say(
+        f"{files.folder}: {recipe.model}, {count_parameters(learner.network) / 1e6:.1f} M "
+        f"parameters, {len(parts.train):,} "
         f"photos to train, {len(parts.valid):,} to validate, {_device_name(learner)}"
-        + (f", {threads} thread{'s'[:threads != 1]}" if device.type == "cpu" else "") + f", {workers} workers, "
+        + (f", {threads} thread{'s'[: threads != 1]}" if device.type == "cpu" else "")
+        + f", {workers} workers, "
         f"{recipe.optimizer} with weight decay {recipe.decay:g}"
-        + (f"; going on after epoch {len(now.rows)}, step {now.step} of {batches.steps}" if resumed else ""))
+        + (
+            f"; going on after epoch {len(now.rows)}, step {now.step} of {batches.steps}"
+            if resumed
+            else ""
+        )
+    )
     with Stop() as stop, Progress(f"fold {fold}", left) as progress, contextlib.closing(tracker):
         try:
             if now.rows and _chosen(recipe, now.rows) is now.rows[-1] and not kept(now.rows[-1]):
-                keep(now.rows[-1], validate(progress))  # the interruption came between last.pt and these
+                keep(
+                    now.rows[-1], validate(progress)
+                )  # the interruption came between last.pt and these
             if now.rows and not now.step:
                 keep_epoch(now.rows[-1])
             while not _over(recipe, now.rows):
@@ -271,7 +420,10 @@ def train_fold(recipe: Recipe, plan: Plan, data: Path, fold: int, runs: Path, de
                     save_now()
             raise
     if len(now.rows) < recipe.epochs:
-        say(f"{files.folder}: ended early, {recipe.patience} epochs without a better {recipe.monitor}")
+        say(
+            f"{files.folder}: ended early, {recipe.patience} epochs without a better "
+            f"{recipe.monitor}"
+        )
     write_metrics(files.metrics, now.rows)
     files.last.unlink(missing_ok=True)
     files.bad_batch.unlink(missing_ok=True)

@@ -32,7 +32,9 @@ def _limited(photos: pd.DataFrame, limit: int) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Parts:
-    """What a fold is trained and validated on, as rows of the plan; training labels as the recipe wants them."""
+    """What a fold is trained and validated on, as rows of the plan; training labels as the recipe
+    wants them.
+    """
 
     train: pd.DataFrame
     valid: pd.DataFrame
@@ -50,24 +52,45 @@ def _split(recipe: Recipe, plan: Plan, fold: int, limit: int) -> _Parts:
     taken, _ = training_labels(recipe, train["label"].to_numpy(), train["age"].to_numpy())
     train = _limited(train[taken], limit)
     if len(train) < 2:
-        raise KitError(f"recipe {recipe.name}: {len(train)} photos are left to train on; drop fewer ages")
+        raise KitError(
+            f"recipe {recipe.name}: {len(train)} photos are left to train on; drop fewer ages"
+        )
     _, labels = training_labels(recipe, train["label"].to_numpy(), train["age"].to_numpy())
     return _Parts(train, _limited(plan.photos[held], limit), labels)
 
 
-def _loaders(recipe: Recipe, parts: _Parts, root: Path, cache: Cache | None, batches: "EpochBatches", workers: int,
-             device: "torch.device", at_once: int = 0) -> tuple[Any, Any]:
-    """The loaders of training and validation; the latter in batches of `at_once`, or, for 0, of what training is known to fit."""
-    seen, unseen = (Photos(root, part["image"].tolist(), [recipe.geometry], augment, cache)
-                    for part, augment in ((parts.train, recipe.augment), (parts.valid, None)))
-    return (make_loader(seen, batches, workers, device),
-            make_loader(unseen, batches_of(len(parts.valid), at_once or min(_VALID_BATCH, recipe.batch_size)), workers, device))
+def _loaders(
+    recipe: Recipe,
+    parts: _Parts,
+    root: Path,
+    cache: Cache | None,
+    batches: "EpochBatches",
+    workers: int,
+    device: "torch.device",
+    at_once: int = 0,
+) -> tuple[Any, Any]:
+    """The loaders of training and validation; the latter in batches of `at_once`, or, for 0, of
+    what training is known to fit.
+    """
+    seen, unseen = (
+        Photos(root, part["image"].tolist(), [recipe.geometry], augment, cache)
+        for part, augment in ((parts.train, recipe.augment), (parts.valid, None))
+    )
+    return (
+        make_loader(seen, batches, workers, device),
+        make_loader(
+            unseen,
+            batches_of(len(parts.valid), at_once or min(_VALID_BATCH, recipe.batch_size)),
+            workers,
+            device,
+        ),
+    )
 
 
 def _steps(loader: Any) -> Iterator[list[tuple[Any, Any]]]:
     """The rest of an epoch: the batches of each step, as (indices, photos)."""
     passing, batches = one_pass(loader), loader.batch_sampler
-    for sizes in batches.sizes[batches.start:]:
+    for sizes in batches.sizes[batches.start :]:
         with stage("data"):
             batches_of_step = [(at, photos) for at, (photos,) in (next(passing) for _ in sizes)]
         yield batches_of_step

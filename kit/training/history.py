@@ -1,6 +1,5 @@
 """The epochs of a training: which one is kept, and when it ends."""
 
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,9 @@ from kit.scoring.metrics import Scores
 
 def _best(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The best epoch of a run's metrics by the recipe's `monitor`: the first of equals."""
-    return min(rows, key=lambda row: row["val_loss"] if recipe.monitor == "loss" else -row["val_f1_macro"])
+    return min(
+        rows, key=lambda row: row["val_loss"] if recipe.monitor == "loss" else -row["val_f1_macro"]
+    )
 
 
 def _chosen(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -22,11 +23,16 @@ def _over(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> bool:
     """Whether training ends after these epochs: they are all, or too many without a better one."""
     if not rows:
         return False
-    return len(rows) >= recipe.epochs or 0 < recipe.patience <= len(rows) - _best(recipe, rows)["epoch"]
+    return (
+        len(rows) >= recipe.epochs
+        or 0 < recipe.patience <= len(rows) - _best(recipe, rows)["epoch"]
+    )
 
 
 def _outcome(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> str:
-    """What a finished fold has come to: the chosen epoch and, where it was chosen on the fold, the last one beside it."""
+    """What a finished fold has come to: the chosen epoch and, where it was chosen on the fold, the
+    last one beside it.
+    """
     row = _chosen(recipe, rows)
     text = f"epoch {row['epoch']:.0f} of {len(rows)}, {_scores(row).line()}"
     if row is not rows[-1]:
@@ -35,4 +41,6 @@ def _outcome(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _scores(row: dict[str, Any]) -> Scores:
-    return Scores(*(row[c] for c in ("val_f1_macro", "val_acc", "val_f1_mask", "val_f1_gender", "val_f1_age")))
+    return Scores(
+        *(row[c] for c in ("val_f1_macro", "val_acc", "val_f1_mask", "val_f1_gender", "val_f1_age"))
+    )

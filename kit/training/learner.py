@@ -1,7 +1,9 @@
-"""One training step, and all that it changes: batches, learning rate, network, optimizer, moving average.
+"""One training step, and all that it changes: batches, learning rate, network, optimizer, moving
+average.
 
-Whatever is random in a step follows from the recipe's seed, the fold, the epoch and the step alone: a run that continues
-from any step needs no saved state of a random generator to equal an uninterrupted one.
+Whatever is random in a step follows from the recipe's seed, the fold, the epoch and the step alone:
+a run that continues from any step needs no saved state of a random generator to equal an
+uninterrupted one.
 """
 
 from collections.abc import Sequence
@@ -9,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from timm.optim import create_optimizer_v2
-from timm.utils import ModelEmaV3
+from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor
 
 from kit.models.cpu_bf16 import ease_training
@@ -27,23 +29,34 @@ from kit.training.losses import make_loss, mix, one_hot
 class Learner:
     """A network in training, with its optimizer, scaler and moving average, on a device.
 
-    `counts` (18,) are the training photos a class. `plain` trains without what makes it fast, the channels-last layout and
-    the precision that pays: to measure those by.
+    `counts` (18,) are the training photos a class. `plain` trains without what makes it fast, the
+    channels-last layout and the precision that pays: to measure those by.
     """
 
-    def __init__(self, recipe: Recipe, counts: np.ndarray, device: torch.device, plain: bool = False) -> None:
+    def __init__(
+        self, recipe: Recipe, counts: np.ndarray, device: torch.device, plain: bool = False
+    ) -> None:
         self.recipe, self.device = recipe, device
         self.layout = torch.contiguous_format if plain else torch.channels_last
         self.network: Network = build(recipe).to(device, memory_format=self.layout)  # type: ignore[call-overload]
-        self.precision = torch.float32 if plain else choose_precision(device, self.network.parameters_count)
+        self.precision = (
+            torch.float32 if plain else choose_precision(device, self.network.parameters_count)
+        )
         if device.type == "cpu" and self.precision == torch.bfloat16:
             ease_training(self.network)
         self.optimizer = create_optimizer_v2(
-            self.network.body, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.decay,
-            layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None, fused=True)
+            self.network.body,
+            opt=recipe.optimizer,
+            lr=recipe.lr,
+            weight_decay=recipe.decay,
+            layer_decay=recipe.layer_decay if recipe.layer_decay < 1 else None,
+            fused=True,
+        )
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == torch.float16)
         # The warm-up lets the average forget the first, random head.
-        self.average = ModelEmaV3(self.network, decay=recipe.ema, use_warmup=True) if recipe.ema else None
+        self.average = (
+            ModelEmaV3(self.network, decay=recipe.ema, use_warmup=True) if recipe.ema else None
+        )
         self.loss = make_loss(recipe, counts, COSINE_SCALE, device)
         self.count = 0  # steps in the moving average
 
@@ -54,7 +67,9 @@ class Learner:
         return used
 
     def step(self, batches: Sequence[Batch], rate: float, seed: int) -> Tensor:
-        """One step of the optimizer on batches of photos and labels, with the learning rate `rate`; the loss, on the device."""
+        """One step of the optimizer on batches of photos and labels, with the learning rate `rate`;
+        the loss, on the device.
+        """
         recipe = self.recipe
         torch.manual_seed(seed)  # dropout, stochastic depth and mixes, on every device
         for group in self.optimizer.param_groups:
@@ -82,7 +97,8 @@ class Learner:
             self.scaler.step(self.optimizer)
             scale = self.scaler.get_scale() if self.average is not None else 0.0
             self.scaler.update()
-            # A step whose gradients overflowed was left out, which a scaler tells by its lower scale; without one none is.
+            # A step whose gradients overflowed was left out, which a scaler tells by its lower
+            # scale; without one none is.
             if self.average is not None and self.scaler.get_scale() >= scale:
                 self.count += 1
                 self.average.update(self.network, step=self.count)
@@ -91,14 +107,20 @@ class Learner:
 
     @property
     def stalled(self) -> bool:
-        """Whether fp16's gradients have overflowed so often, step after step, that nothing is learned any more."""
+        """Whether fp16's gradients have overflowed so often, step after step, that nothing is
+        learned any more.
+        """
         return self.scaler.is_enabled() and self.scaler.get_scale() < 1e-4
 
     def state(self) -> dict[str, Any]:
         """All that steps change, as plain types and tensors."""
-        return {"network": self.network.body.state_dict(), "optimizer": self.optimizer.state_dict(),
-                "scaler": self.scaler.state_dict(), "count": self.count,
-                "average": self.average.module.body.state_dict() if self.average is not None else {}}
+        return {
+            "network": self.network.body.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "count": self.count,
+            "average": self.average.module.body.state_dict() if self.average is not None else {},
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""

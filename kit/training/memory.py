@@ -16,11 +16,16 @@ from kit.training.learner import Learner
 
 
 def fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
-    """The largest half, quarter, ... of a recipe's batch size with which steps fit into the device's memory; None if none."""
+    """The largest half, quarter, ... of a recipe's batch size with which steps fit into the
+    device's memory; None if none.
+    """
     size = recipe.batch_size // 2
     while size >= 3:  # the least that a recipe takes
         try:
-            batch = (torch.zeros(size, *recipe.size, 3, dtype=torch.uint8), torch.zeros(size, dtype=torch.int64))
+            batch = (
+                torch.zeros(size, *recipe.size, 3, dtype=torch.uint8),
+                torch.zeros(size, dtype=torch.int64),
+            )
             learner = Learner(recipe, np.ones(NUM_CLASSES), device)
             for seed in range(2):  # the optimizer's own memory comes with the first step
                 learner.step([batch], 0.0, seed)
@@ -38,23 +43,36 @@ def fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
 
 @contextlib.contextmanager
 def enough_memory(recipe: Recipe, device: torch.device) -> Iterator[None]:
-    """Raise `KitError` where the block runs out of the device's memory, with the batch size that fits."""
+    """Raise `KitError` where the block runs out of the device's memory, with the batch size that
+    fits.
+    """
     try:
         yield
         return
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-        traceback.clear_frames(error.__traceback__)  # they hold what did not fit: activations, most of all
+        traceback.clear_frames(
+            error.__traceback__
+        )  # they hold what did not fit: activations, most of all
         if device.type == "cuda":
             torch.cuda.empty_cache()
     fits = fitting_batch(recipe, device)
-    line = f"recipe {recipe.name}: the memory of {device} is too small for batch_size={recipe.batch_size} at " \
-           f"{recipe.size[0]} x {recipe.size[1]}; "
+    line = (
+        f"recipe {recipe.name}: the memory of {device} is too small for "
+        f"batch_size={recipe.batch_size} at "
+        f"{recipe.size[0]} x {recipe.size[1]}; "
+    )
     if fits is None:
         raise KitError(line + "no smaller one fits either: lower size, or free the device")
     if recipe.loss == "f1":
         raise KitError(line + f"{fits} fits: set batch_size={fits}")
     steps = math.ceil(recipe.batch_size / fits)
-    same = ", and the steps stay the same" if steps * fits == recipe.batch_size else ", for steps of about as many photos"
-    raise KitError(line + f"{fits} fits: set batch_size={fits}, accumulate={steps * recipe.accumulate}{same}")
+    same = (
+        ", and the steps stay the same"
+        if steps * fits == recipe.batch_size
+        else ", for steps of about as many photos"
+    )
+    raise KitError(
+        line + f"{fits} fits: set batch_size={fits}, accumulate={steps * recipe.accumulate}{same}"
+    )

@@ -21,11 +21,24 @@ from kit.system.versions import check_pixels
 from kit.training.history import _over
 
 # What `last.pt` holds: whose it is, where it stands, and what the training has changed.
-_STATE = ("recipe", "plan", "fold", "rows", "step", "loss", "seconds", "waited", "learner", "versions", "threads")
+_STATE = (
+    "recipe",
+    "plan",
+    "fold",
+    "rows",
+    "step",
+    "loss",
+    "seconds",
+    "waited",
+    "learner",
+    "versions",
+    "threads",
+)
 
 
 def save_state(path: Path, state: dict[str, Any], before: Callable[[], None] | None = None) -> None:
-    """Write `last.pt`: nested plain types and tensors, in place of the file before it, and the SHA-256 of it all at its end.
+    """Write `last.pt`: nested plain types and tensors, in place of the file before it, and the
+    SHA-256 of it all at its end.
 
     `before` is called when all is written and not yet in place.
     """
@@ -43,27 +56,35 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read `last.pt`, on the CPU and without running anything in it."""
     try:
         content = path.read_bytes()
-        if hashlib.sha256(memoryview(content)[:-32]).digest() != content[-32:]:  # torch does not look
+        if (
+            hashlib.sha256(memoryview(content)[:-32]).digest() != content[-32:]
+        ):  # torch does not look
             raise ValueError("the file is damaged")
-        state: dict[str, Any] = torch.load(io.BytesIO(content[:-32]), map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(
+            io.BytesIO(content[:-32]), map_location="cpu", weights_only=True
+        )
         lacking = set(_STATE) - state.keys()
         if lacking:
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
         json.loads(state["recipe"])
         _check_versions(state["versions"])
     except Exception as error:
-        raise problem(path, f"cannot be continued from ({type(error).__name__}: {str(error)[:120]})",
-                      remedy="train the fold again with --force") from error
+        raise problem(
+            path,
+            f"cannot be continued from ({type(error).__name__}: {str(error)[:120]})",
+            remedy="train the fold again with --force",
+        ) from error
     check_pixels(path, state["versions"])
     return state
 
 
 def _standing(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, Any] | None:
-    """What a fold's folder holds: None if nothing to continue from, `{}` if it is finished, else the state to go on from.
+    """What a fold's folder holds: None if nothing to continue from, `{}` if it is finished, else
+    the state to go on from.
 
-    `last.pt` is written before an epoch's other files and removed after the last one's: where it is, the fold is not
-    finished. Raises `KitError` if the fold was trained with another recipe, plan or fold, with the difference, or if a file
-    of it has gone.
+    `last.pt` is written before an epoch's other files and removed after the last one's: where it
+    is, the fold is not finished. Raises `KitError` if the fold was trained with another recipe,
+    plan or fold, with the difference, or if a file of it has gone.
     """
     if files.last.exists():
         state = load_state(files.last)
@@ -74,25 +95,44 @@ def _standing(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, A
     else:
         return None
     ours = recipe.describe()
-    differ = [f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}" for key in ours | theirs if theirs.get(key) != ours.get(key)]
-    differ = [line if len(line) < 150 else f"{line.split(' was ')[0]} was another" for line in differ]
+    differ = [
+        f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}"
+        for key in ours | theirs
+        if theirs.get(key) != ours.get(key)
+    ]
+    differ = [
+        line if len(line) < 150 else f"{line.split(' was ')[0]} was another" for line in differ
+    ]
     if differ or plan_hash != plan.hash:
-        raise problem(files.folder, "was trained with another " + (f"recipe: {differ[0]}" if differ else "fold plan"),
-                      differ if len(differ) > 1 else (), "give the recipe another name, or --force to train it anew")
+        raise problem(
+            files.folder,
+            "was trained with another " + (f"recipe: {differ[0]}" if differ else "fold plan"),
+            differ if len(differ) > 1 else (),
+            "give the recipe another name, or --force to train it anew",
+        )
     if its_fold != fold:
-        raise problem(files.folder, f"holds files of fold {its_fold}", remedy="move them back, or --force to train it anew")
+        raise problem(
+            files.folder,
+            f"holds files of fold {its_fold}",
+            remedy="move them back, or --force to train it anew",
+        )
     if state:
         return state
     rows = read_metrics(files.metrics)
     if not _over(recipe, rows):
-        raise problem(files.folder, f"has metrics of {len(rows)} of {recipe.epochs} epochs, and no last.pt to go on from",
-                      remedy="--force to train it anew")
+        raise problem(
+            files.folder,
+            f"has metrics of {len(rows)} of {recipe.epochs} epochs, and no last.pt to go on from",
+            remedy="--force to train it anew",
+        )
     return state
 
 
 @dataclass
 class _Position:
-    """How far a fold's training is: whole epochs as `rows`, and the current one's steps, loss and seconds so far."""
+    """How far a fold's training is: whole epochs as `rows`, and the current one's steps, loss and
+    seconds so far.
+    """
 
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     step: int = 0

@@ -27,25 +27,50 @@ def chosen_folds(text: str, k: int) -> list[int]:
         return list(range(k))
     parts = text.split(",")
     if not all(part.isdecimal() and int(part) < k for part in parts):
-        raise KitError(f"--fold {text}: the plan has the folds 0 to {k - 1}; take one, several as 0,2, or all")
+        raise KitError(
+            f"--fold {text}: the plan has the folds 0 to {k - 1}; take one, several as 0,2, or all"
+        )
     return list(dict.fromkeys(map(int, parts)))
 
 
-def _check_folds(recipe: Recipe, plan: Plan, folds: Sequence[int], runs: Path, resume: bool) -> None:
-    """Raise now what would be raised only after the folds before; with `resume`, also where none has anything to go on from."""
+def _check_folds(
+    recipe: Recipe, plan: Plan, folds: Sequence[int], runs: Path, resume: bool
+) -> None:
+    """Raise now what would be raised only after the folds before; with `resume`, also where none
+    has anything to go on from.
+    """
     places = {fold: Fold(runs / recipe.name / f"fold{fold}") for fold in folds}
     states = [_standing(recipe, plan, fold, files) for fold, files in places.items()]
     if resume and not any(states):
-        raise problem(runs / recipe.name, "there is no unfinished training to resume", remedy="start it without --resume")
+        raise problem(
+            runs / recipe.name,
+            "there is no unfinished training to resume",
+            remedy="start it without --resume",
+        )
 
 
-def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Path, device: str | None = None,
-          workers: int | None = None, force: bool = False, limit: int = 0, cache: bool = True, save_minutes: float = 10,
-          track: str | None = None, resume: bool = False, keep_epochs: int = 0, profile: bool = False) -> list[Scores]:
+def train(
+    recipe: Recipe,
+    plan: Plan,
+    data: Path,
+    folds: Sequence[int],
+    runs: Path,
+    device: str | None = None,
+    workers: int | None = None,
+    force: bool = False,
+    limit: int = 0,
+    cache: bool = True,
+    save_minutes: float = 10,
+    track: str | None = None,
+    resume: bool = False,
+    keep_epochs: int = 0,
+    profile: bool = False,
+) -> list[Scores]:
     """Train several folds one after another; the scores of the epoch that each one keeps.
 
-    With `limit`, a trial on so many photos of each part, in a run of its own, `<recipe>-limit<limit>`. With `profile`, each
-    fold's folder gets a profile of what was done in it now.
+    With `limit`, a trial on so many photos of each part, in a run of its own,
+    `<recipe>-limit<limit>`. With `profile`, each fold's folder gets a profile of what was done in
+    it now.
     """
     check_data(data, plan)
     if limit:
@@ -57,11 +82,33 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
     done = []
     for fold in folds:
         try:
-            with counted(), locked(runs / recipe.name / f"fold{fold}"), enough_memory(recipe, choose_device(device)):
-                with profiled(choose_device(device) if profile else None, runs / recipe.name / f"fold{fold}" / "profile"):
-                    done.append(train_fold(recipe, plan, data, fold, runs, device, workers, force, limit,
-                                           runs / "pixels" if cache else None, save_minutes, track, fold == folds[0],
-                                           keep_epochs))
+            with (
+                counted(),
+                locked(runs / recipe.name / f"fold{fold}"),
+                enough_memory(recipe, choose_device(device)),
+            ):
+                with profiled(
+                    choose_device(device) if profile else None,
+                    runs / recipe.name / f"fold{fold}" / "profile",
+                ):
+                    done.append(
+                        train_fold(
+                            recipe,
+                            plan,
+                            data,
+                            fold,
+                            runs,
+                            device,
+                            workers,
+                            force,
+                            limit,
+                            runs / "pixels" if cache else None,
+                            save_minutes,
+                            track,
+                            fold == folds[0],
+                            keep_epochs,
+                        )
+                    )
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -72,7 +119,9 @@ def train(recipe: Recipe, plan: Plan, data: Path, folds: Sequence[int], runs: Pa
     return done
 
 
-def _advice(recipe: Recipe, plan: Plan, folds: Sequence[int], fold: int, runs: Path, force: bool) -> str:
+def _advice(
+    recipe: Recipe, plan: Plan, folds: Sequence[int], fold: int, runs: Path, force: bool
+) -> str:
     """What to do after a training was stopped in a fold."""
     try:
         begun = bool(_standing(recipe, plan, fold, Fold(runs / recipe.name / f"fold{fold}")))
@@ -82,6 +131,7 @@ def _advice(recipe: Recipe, plan: Plan, folds: Sequence[int], fold: int, runs: P
         return f"stopped before the first save of fold {fold}; the same command starts it again"
     if not force:
         return "stopped; the same command goes on from here"
-    rest = ",".join(map(str, folds[folds.index(fold) + 1:]))
-    return (f"stopped in fold {fold}; --fold {fold} without --force goes on from here"
-            + (f", and --fold {rest} --force trains the rest anew" if rest else ""))
+    rest = ",".join(map(str, folds[folds.index(fold) + 1 :]))
+    return f"stopped in fold {fold}; --fold {fold} without --force goes on from here" + (
+        f", and --fold {rest} --force trains the rest anew" if rest else ""
+    )

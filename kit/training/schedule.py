@@ -6,10 +6,13 @@ from kit.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
-    """The learning rate after `epoch` (a fraction counts) epochs: a linear warm-up to `recipe.lr`, then the schedule.
+    """The learning rate after `epoch` (a fraction counts) epochs: a linear warm-up to `recipe.lr`,
+    then the schedule.
 
-    The formulas are torch's CosineAnnealingLR, StepLR and OneCycleLR (its default shape), as a function of the position.
+    The formulas are torch's CosineAnnealingLR, StepLR and OneCycleLR (its default shape), as a
+    function of the position.
     """
+
     def cosine(start: float, end: float, share: float) -> float:
         return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))
 
@@ -21,7 +24,9 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     if epoch < recipe.warmup:
         return recipe.lr * epoch / recipe.warmup
     if recipe.schedule == "cosine":
-        return cosine(recipe.lr, 0.0, (epoch - recipe.warmup) / max(recipe.epochs - recipe.warmup, 1e-9))
+        return cosine(
+            recipe.lr, 0.0, (epoch - recipe.warmup) / max(recipe.epochs - recipe.warmup, 1e-9)
+        )
     if recipe.schedule == "step":
         return float(recipe.lr * recipe.lr_factor ** (epoch // recipe.lr_step))
     return recipe.lr
