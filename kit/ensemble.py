@@ -21,13 +21,13 @@ from pathlib import Path
 
 from kit.blending.rule import BLENDS, DECISIONS
 from kit.blending.settings import Settings
-from kit.blending.submit import again, ensemble
+from kit.blending.submit import ensemble, reproduce
 from kit.data.folder import find_data, info_csv
 from kit.data.plan import plan_json, read_plan
-from kit.inference.engine import Engine
-from kit.inference.member_files import only_files, oof_beside
+from kit.inference.engine import Compute
+from kit.inference.member_files import only_files, oof_path
 from kit.reporting.record import show_checks, show_record
-from kit.results.check import check_submission, expected_of
+from kit.results.check import check_submission, expected_counts
 from kit.system.cli import Parser, command
 from kit.system.console import say, warn
 from kit.system.device import choose_device
@@ -184,11 +184,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     for place in (
         args.out,
-        *([args.save_probs, oof_beside(args.save_probs)] if args.save_probs is not None else []),
+        *([args.save_probs, oof_path(args.save_probs)] if args.save_probs is not None else []),
     ):
         if place is not None:
             refuse_input(place, data, args.plan, plan_json(args.plan))
-    engine = Engine(args.device, args.workers, args.batch_size, args.exact)
+    engine = Compute(args.device, args.workers, args.batch_size, args.exact)
     # The labels are in the plan: without a score, files of probabilities need none.
     needless = (
         (args.no_score or args.source is not None)
@@ -202,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         device = choose_device(args.device)
     with profiled(device) as profile:
         if args.source is not None:
-            out, record = again(args.source, plan, data, args.out, engine, args.force, words)
+            out, record = reproduce(args.source, plan, data, args.out, engine, args.force, words)
         else:
             settings = Settings(
                 tta=args.tta,
@@ -231,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if profile is not None:
         profile.write(out.with_suffix(".profile"))
     if args.save_probs is not None:
-        beside = oof_beside(args.save_probs)
+        beside = oof_path(args.save_probs)
         say(
             f"wrote {args.save_probs}"
             + (f" and {beside}" if beside.exists() else "")
@@ -241,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"wrote {out} (checked against info.csv: same ids, same order, whole numbers 0..17) and "
         f"{out.with_suffix('.json')}"
     )
-    for line in check_submission(out, info_csv(data), expected_of(out, plan)):
+    for line in check_submission(out, info_csv(data), expected_counts(out, plan)):
         warn(line)
 
 

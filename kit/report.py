@@ -20,7 +20,7 @@ from pathlib import Path
 
 from kit.data.folder import find_data
 from kit.data.plan import read_plan
-from kit.inference.engine import Engine
+from kit.inference.engine import Compute
 from kit.reporting.data_page import report_data
 from kit.reporting.page import report
 from kit.results.probs import PROBABILITY_FILES
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             data,
             out,
             args.tta,
-            Engine(args.device),
+            Compute(args.device),
             not args.no_photos,
             args.force,
         )

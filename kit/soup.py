@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kit.data.folder import find_data
 from kit.data.plan import read_plan
-from kit.inference.engine import Engine
+from kit.inference.engine import Compute
 from kit.results.run import FOLD_FOLDER
 from kit.system.cli import Parser, command
 from kit.system.errors import problem
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise problem(twice[0], "would be made twice", twice, "take one run at a time with --out")
     for paths, out in jobs:
         check_place(paths, out, data, args.force)
-    engine = Engine(args.device, args.workers)
+    engine = Compute(args.device, args.workers)
     for paths, out in jobs:
         soup(paths, plan, data, out, engine, args.force)
 

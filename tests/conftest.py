@@ -21,7 +21,7 @@ from kit.competitions.mask import SHOTS
 from kit.data.folder import read_eval
 from kit.data.plan import Plan
 from kit.data.planning import plan_folds
-from kit.models.checkpoint import load, read_card, save
+from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.recipe import Recipe, load_recipe, shipped_recipe
 from kit.results.probs import Probs, read_probs, write_probs
 from kit.results.run import Fold, oof_key
@@ -105,8 +105,8 @@ def networks_run_alike_on_every_machine(tmp_path_factory: pytest.TempPathFactory
         everywhere(
             patch,
             kit.inference.autotune,
-            "measured_way",
-            lambda *_: kit.inference.runtime.Way(torch.float32, 16),
+            "autotune",
+            lambda *_: kit.inference.runtime.InferenceMode(torch.float32, 16),
         )
         yield
 
@@ -143,7 +143,7 @@ def chosen_otherwise(run: Path, out: Path, plan: Plan, select: str, patience: in
     """
     for fold in range(plan.k):
         source, files = Fold(run / f"fold{fold}"), Fold(out / f"fold{fold}")
-        card = read_card(source.best)
+        card = read_checkpoint_info(source.best)
         changed = dataclasses.replace(
             card, epoch=9, select=select, recipe=card.recipe | {"patience": patience}
         )

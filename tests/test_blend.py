@@ -4,12 +4,20 @@ import numpy as np
 import pytest
 
 from kit.blending.biases import fit_biases, line_search
-from kit.blending.fit import convex_weights, fit, fit_temperature, nested
+from kit.blending.fit import convex_weights, fit_rule, fit_temperature, nested
 from kit.blending.greedy import greedy
-from kit.blending.rule import BLENDS, Rule, decide, distinct, tempered, uniform, weighted
+from kit.blending.rule import (
+    BLENDS,
+    Rule,
+    at_temperature,
+    decide,
+    distinct_members,
+    uniform_rule,
+    weighted,
+)
 from kit.competitions.mask import NUM_CLASSES
-from kit.scoring.bootstrap import People, interval, say_interval, show_interval
-from kit.scoring.metrics import f1_of_counts, log_loss, macro_f1, plain_f1
+from kit.scoring.bootstrap import GroupBootstrap, interval, say_interval, show_interval
+from kit.scoring.metrics import f1_of_counts, fast_macro_f1, log_loss, macro_f1
 
 
 def softmax(logits):
@@ -43,17 +51,19 @@ def test_blends_by_hand():
     a, b = np.full(18, 0.01), np.full(18, 0.02)
     a[:2], b[:2] = (0.5, 0.34), (0.3, 0.38)
     members = np.stack([a, b])[:, None]
-    np.testing.assert_allclose(uniform("mean", 2).probs(members)[0, :3], [0.4, 0.36, 0.015])
+    np.testing.assert_allclose(uniform_rule("mean", 2).probs(members)[0, :3], [0.4, 0.36, 0.015])
     np.testing.assert_allclose(
         Rule("greedy", np.array([0.25, 0.75])).probs(members)[0, :2], [0.35, 0.37]
     )
     geometric = np.sqrt(a * b)
-    np.testing.assert_allclose(uniform("gmean", 2).probs(members)[0], geometric / geometric.sum())
+    np.testing.assert_allclose(
+        uniform_rule("gmean", 2).probs(members)[0], geometric / geometric.sum()
+    )
     third = np.full(18, 0.5 / 16)
     third[:2] = 0.2, 0.3
-    votes = uniform("vote", 3).probs(np.stack([a, b, third])[:, None])[0]
+    votes = uniform_rule("vote", 3).probs(np.stack([a, b, third])[:, None])[0]
     assert votes.argmax() == 1 and votes.sum() == pytest.approx(1) and np.sort(votes)[-2] < 0.4
-    tie = uniform("vote", 2).probs(members)[0]
+    tie = uniform_rule("vote", 2).probs(members)[0]
     assert tie.argmax() == 0  # one vote each, and the mean is for class 0
     assert decide(members[0], np.ones(18)).tolist() == [0]
     gains = Rule("mean", np.ones(1), 2.0, np.eye(18)[1] * np.log(2) / 2).gains
@@ -63,10 +73,10 @@ def test_blends_by_hand():
 @pytest.mark.parametrize("blend", BLENDS)
 def test_every_blend_gives_probabilities_and_keeps_a_single_members_classes(blend):
     members, truth, person, _ = simulated(0)
-    rule = fit(members, truth, person, blend, "argmax")
+    rule = fit_rule(members, truth, person, blend, "argmax")
     assert rule.weights.sum() == pytest.approx(1) and (rule.weights >= 0).all()
     np.testing.assert_allclose(rule.probs(members).sum(axis=1), 1, atol=1e-5)
-    alone = fit(members[:1], truth, person, blend, "argmax")
+    alone = fit_rule(members[:1], truth, person, blend, "argmax")
     assert (alone.classes(members[:1]) == members[0].argmax(axis=1)).all()
 
 
@@ -104,7 +114,7 @@ def test_a_copy_of_a_member_changes_no_greedy_result():
         more = greedy(np.concatenate([members, copy[None]]), truth, person, bags=5, steps=8)
         assert more[-1] == 0 and (more[:-1] == plain).all()
         assert convex_weights(np.concatenate([members, copy[None]]), truth)[-1] == 0
-    assert distinct(np.stack([members[0], members[1], members[0]])) == [0, 1]
+    assert distinct_members(np.stack([members[0], members[1], members[0]])) == [0, 1]
 
 
 def test_greedy_is_caruanas_where_everything_can_be_tried():
@@ -166,14 +176,15 @@ def test_the_temperature_undoes_a_known_one():
     probs = members[0].astype(np.float64)
     own = fit_temperature(probs, truth)
     for factor in (0.5, 2.0, 3.0):
-        assert fit_temperature(tempered(probs, factor), truth) * factor == pytest.approx(
+        assert fit_temperature(at_temperature(probs, factor), truth) * factor == pytest.approx(
             own, rel=0.02
         )
-    best = log_loss(tempered(probs, own), truth)
+    best = log_loss(at_temperature(probs, own), truth)
     assert all(
-        best <= log_loss(tempered(probs, own * f), truth) + 1e-9 for f in (0.9, 0.99, 1.01, 1.1)
+        best <= log_loss(at_temperature(probs, own * f), truth) + 1e-9
+        for f in (0.9, 0.99, 1.01, 1.1)
     )
-    assert (tempered(probs, 3.0).argmax(axis=1) == probs.argmax(axis=1)).all()
+    assert (at_temperature(probs, 3.0).argmax(axis=1) == probs.argmax(axis=1)).all()
 
 
 # ------------------------------------------------------------ biases
@@ -188,7 +199,7 @@ def test_the_line_search_finds_the_best_of_all_shifts():
         shift, f1 = line_search(logs, truth, group)
         assert macro_f1(truth, (logs + shift * group).argmax(axis=1)) == pytest.approx(f1)
         tried = [
-            plain_f1((logs + s * group).argmax(axis=1), truth) for s in np.linspace(-8, 8, 400)
+            fast_macro_f1((logs + s * group).argmax(axis=1), truth) for s in np.linspace(-8, 8, 400)
         ]
         assert f1 >= max(tried) - 0.001 - 1e-9
 
@@ -213,9 +224,11 @@ def test_biases_undo_a_known_one_in_the_nested_score():
     old = np.log(members[0].astype(np.float64))
     old[:, np.arange(18) % 3 == 2] -= 6  # as from a network that was trained with few of the oldest
     spoilt = softmax(old)[None]
-    classes, _, _ = nested(spoilt, truth, person, fold, lambda *part: fit(*part, "mean", "bias"))
-    assert plain_f1(classes, truth) > plain_f1(spoilt[0].argmax(axis=1), truth) + 0.05
-    assert plain_f1(classes, truth) > 0.85 * plain_f1(members[0].argmax(axis=1), truth)
+    classes, _, _ = nested(
+        spoilt, truth, person, fold, lambda *part: fit_rule(*part, "mean", "bias")
+    )
+    assert fast_macro_f1(classes, truth) > fast_macro_f1(spoilt[0].argmax(axis=1), truth) + 0.05
+    assert fast_macro_f1(classes, truth) > 0.85 * fast_macro_f1(members[0].argmax(axis=1), truth)
 
 
 # ------------------------------------------------------------ nested
@@ -230,14 +243,14 @@ def test_of_pure_noise_the_nested_score_is_chance_and_the_in_sample_one_is_above
         members, truth, person, fold = simulated(seed, members=15, people=60)
         rng = np.random.default_rng(seed)
         members = softmax(rng.normal(size=members.shape))
-        rule = fit(members, truth, person, blend, decision)
-        inside.append(plain_f1(rule.classes(members), truth))
+        rule = fit_rule(members, truth, person, blend, decision)
+        inside.append(fast_macro_f1(rule.classes(members), truth))
         classes, _, _ = nested(
-            members, truth, person, fold, lambda *part: fit(*part, blend, decision)
+            members, truth, person, fold, lambda *part: fit_rule(*part, blend, decision)
         )
-        outside.append(plain_f1(classes, truth))
+        outside.append(fast_macro_f1(classes, truth))
         # What guessing with the same class frequencies comes to: the predictions of other photos.
-        chance.append(np.mean([plain_f1(rng.permutation(classes), truth) for _ in range(20)]))
+        chance.append(np.mean([fast_macro_f1(rng.permutation(classes), truth) for _ in range(20)]))
     error = np.std(np.array(outside) - chance, ddof=1) / np.sqrt(8)
     assert np.mean(inside) > np.mean(chance) + (0.002 if blend == "mean" else 0.01)
     assert abs(np.mean(outside) - np.mean(chance)) < 4 * error + 0.002
@@ -250,7 +263,7 @@ def test_nested_never_shows_a_rule_the_people_it_decides():
 
     def fitting(probs, labels, people):
         seen.append(set(people.tolist()))
-        return uniform("mean", len(probs))
+        return uniform_rule("mean", len(probs))
 
     classes, _, _ = nested(members, truth, person, fold, fitting)
     assert (classes == members.mean(axis=0, dtype=np.float64).argmax(axis=1)).all()
@@ -273,14 +286,14 @@ def test_f1_of_counts_is_sklearns():
         assert (
             f1_of_counts(counts).mean()
             == pytest.approx(macro_f1(truth, predicted))
-            == plain_f1(predicted, truth)
+            == fast_macro_f1(predicted, truth)
         )
 
 
 def test_a_draw_of_the_bootstrap_is_the_score_of_its_people():
     _, truth, person, _ = simulated(0, people=20)
     predicted = np.random.default_rng(0).permutation(truth)
-    people = People(person, truth, draws=30, seed=1)
+    people = GroupBootstrap(person, truth, draws=30, seed=1)
     rows = [
         np.concatenate(
             [np.flatnonzero(person == p) for p in range(20) for _ in range(int(times[p]))]
@@ -310,7 +323,7 @@ def test_the_interval_by_people_is_wider_than_one_by_photos_where_photos_correla
     )  # a person's photos all fail together
     predicted = np.where(wrong, (truth + 1) % 18, truth)
     by_people, by_photos = (
-        People(names, truth).macro(predicted) for names in (person, np.arange(len(person)))
+        GroupBootstrap(names, truth).macro(predicted) for names in (person, np.arange(len(person)))
     )
     assert by_people.std() > 1.7 * by_photos.std()
 
@@ -336,7 +349,7 @@ def test_the_95_percent_interval_holds_the_true_score_about_so_often():
     true, held, none, n = macro_f1(truth, predicted), 0, 0, 1000
     for seed in range(n):
         truth, predicted, person = population(250, rng)
-        people = People(person, truth, draws=500, seed=seed)
+        people = GroupBootstrap(person, truth, draws=500, seed=seed)
         found = people.interval(people.macro(predicted))
         none += found is None  # where one or two people happened to be of the rarest classes
         held += found is not None and found[0] <= true <= found[1]
@@ -351,11 +364,11 @@ def test_intervals_of_few_people_are_wider():
 
 
 def people_of(*counts):
-    """So many people of each class, two photos each: `People`, and predictions of which every third
-    is wrong.
+    """So many people of each class, two photos each: `GroupBootstrap`, and predictions of which
+    every third is wrong.
     """
     truth = np.repeat(np.arange(len(counts)), 2 * np.array(counts))
-    return People(np.arange(len(truth)) // 2, truth), np.where(
+    return GroupBootstrap(np.arange(len(truth)) // 2, truth), np.where(
         np.arange(len(truth)) % 3, truth, (truth + 1) % len(counts)
     )
 

@@ -173,8 +173,8 @@ def correlated(rho, n=12, draws=500):
 
 @pytest.mark.parametrize("rho, expected", [(0, 0.031), (0.8, 0.0139), (0.95, 0.0069)])
 def test_picking_the_best_makes_less_of_noise_where_submissions_correlate(rho, expected):
-    assert board.picking(correlated(rho)) == pytest.approx(expected, rel=0.06)
-    assert board.picking(correlated(rho, n=2)[[0, 0]]) == 0  # the same twice
+    assert board.selection_bias(correlated(rho)) == pytest.approx(expected, rel=0.06)
+    assert board.selection_bias(correlated(rho, n=2)[[0, 0]]) == 0  # the same twice
 
 
 def recorded(folder, draws, **more):
@@ -210,7 +210,7 @@ def test_the_board_takes_the_draws_of_the_records(tmp_path, capsys):
     draws = correlated(0.8)
     recorded(tmp_path, draws)
     chance, out = shown(tmp_path, capsys)
-    assert chance == pytest.approx(board.picking(draws), rel=1e-3)
+    assert chance == pytest.approx(board.selection_bias(draws), rel=1e-3)
     assert f"picking the best of so many equally good ones would make {chance:.4f} of noise" in out
 
 

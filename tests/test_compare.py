@@ -10,13 +10,13 @@ from conftest import chosen_otherwise, make_data
 from kit.compare import main
 from kit.data.folder import read_eval
 from kit.data.photos import size_of
-from kit.models.checkpoint import read_card
+from kit.models.checkpoint import read_checkpoint_info
 from kit.reporting.comparison import compare
 from kit.results.probs import read_probs
 from kit.results.run import Fold
 from kit.results.submission import read_answers
-from kit.scoring.agreement import alike_first, kappa, least_alike, most_differing, vote
-from kit.scoring.bootstrap import People
+from kit.scoring.agreement import cluster_order, kappa, most_differing, most_diverse, vote
+from kit.scoring.bootstrap import GroupBootstrap
 from kit.scoring.metrics import macro_f1
 from kit.system.disk import file_hash
 
@@ -163,7 +163,7 @@ def test_similar_files_stand_together():
         files = np.stack(
             [np.where(rng.random(300) < 0.1, rng.integers(0, 18, 300), kinds[k]) for k in family]
         )
-        order = alike_first(files)
+        order = cluster_order(files)
         assert sorted(order) == list(range(12))
         assert np.count_nonzero(np.diff(family[order])) == 2  # each family in one block
 
@@ -251,17 +251,20 @@ def test_the_paired_p_is_that_of_all_swaps():
                 )
             )
         exact = np.mean(np.array(found) >= observed - 1e-9)
-        assert People(person, truth).paired_p(a, b) == pytest.approx(exact, abs=0.05)
+        assert GroupBootstrap(person, truth).paired_p(a, b) == pytest.approx(exact, abs=0.05)
 
 
 def test_the_paired_test_is_right_where_nothing_differs_and_finds_what_does():
     people = [predictions(seed) for seed in range(150)]
     p = np.array(
-        [People(person, truth, draws=300).paired_p(a, b) for truth, person, a, b in people]
+        [GroupBootstrap(person, truth, draws=300).paired_p(a, b) for truth, person, a, b in people]
     )
     assert np.mean(p < 0.1) < 0.18 and np.mean(p) > 0.4
     truth, person, a, b = predictions(0, people=200, better=0.3)
-    assert People(person, truth).paired_p(a, b) < 0.01 and People(person, truth).paired_p(a, a) == 1
+    assert (
+        GroupBootstrap(person, truth).paired_p(a, b) < 0.01
+        and GroupBootstrap(person, truth).paired_p(a, a) == 1
+    )
 
 
 def test_answers_with_people_give_intervals_by_people(tmp_path, capsys):
@@ -271,7 +274,7 @@ def test_answers_with_people_give_intervals_by_people(tmp_path, capsys):
     rows = [f"{i}.jpg,{t},p{p}" for i, (t, p) in enumerate(zip(truth, person))]
     answers.write_text("ImageID,ans,person\n" + "\n".join(rows[::-1]) + "\n")
     result = compare(files, answers)
-    people = People(np.array([f"p{p}" for p in person]), truth)
+    people = GroupBootstrap(np.array([f"p{p}" for p in person]), truth)
     assert result["by"] == "people" and result["files"]["a"]["interval"] == list(
         people.interval(people.macro(a))
     )
@@ -298,7 +301,7 @@ def test_of_few_people_there_is_no_interval_and_it_is_said(tmp_path, capsys, fai
         "ImageID,ans,person\n"
         + "".join(f"{i}.jpg,{t},p{p}\n" for i, (t, p) in enumerate(zip(truth, person)))
     )
-    few = int(People(person, truth).effective)
+    few = int(GroupBootstrap(person, truth).effective)
     assert few < 8 and main([*map(str, files), "--answers", str(answers)]) == 0
     out = capsys.readouterr().out
     assert (
@@ -374,7 +377,7 @@ def test_runs_are_compared_out_of_fold(world, tmp_path, fails, capsys):
 def test_an_epoch_is_chosen_on_its_fold_by_its_score_or_by_when_training_ended(
     world, select, patience, chosen
 ):
-    card = read_card(Fold(world.runs / "small" / "fold0").best)
+    card = read_checkpoint_info(Fold(world.runs / "small" / "fold0").best)
     assert (
         dataclasses.replace(
             card, select=select, recipe=card.recipe | {"patience": patience}
@@ -394,12 +397,12 @@ def test_strong_files_that_are_least_alike(tmp_path, capsys):
         "c": (0.56, 0.50),
         "d": (0.40, 0.35),
     }  # d is clearly worse
-    two, three = least_alike(result, scored)
+    two, three = most_diverse(result, scored)
     assert set(two["files"]) == {"b", "c"} and two["kappa"] == 0.5
     assert set(three["files"]) == {"a", "b", "c"} and three["kappa"] == pytest.approx(2 / 3)
-    assert least_alike(result, {"a": (0.6, 0.5), "b": (0.5, 0.4)}) == []
+    assert most_diverse(result, {"a": (0.6, 0.5), "b": (0.5, 0.4)}) == []
     # Where the best has no interval, it cannot be told what is clearly worse.
-    assert least_alike(result, scored | {"a": (0.6, None)}) is None and least_alike(
+    assert most_diverse(result, scored | {"a": (0.6, None)}) is None and most_diverse(
         result, scored | {"d": (0.4, None)}
     )
     files = [
@@ -573,7 +576,7 @@ def test_class_counts_stand_beside_those_out_of_fold(tmp_path, capsys):
                 "sha256": file_hash(a),
                 "oof": {
                     "predicted_counts": [60, 60] + [0] * 16,
-                    "design": [1.0, 1.0],
+                    "rao_scott_correction": [1.0, 1.0],
                     "f1": 0.5,
                     "interval": [0.4, 0.6],
                 },

@@ -18,28 +18,28 @@ from kit.blending.settings import Settings
 from kit.blending.submit import ensemble
 from kit.compare import main as compare
 from kit.data.folder import eval_images, read_eval
-from kit.data.loader import Photos, batches_of, make_loader
+from kit.data.loader import PhotoDataset, batches_of, make_loader
 from kit.ensemble import main
-from kit.inference.engine import Engine
+from kit.inference.engine import Compute
 from kit.inference.members import find_members
 from kit.inference.oof import oof_probs, read_oof
 from kit.inference.passes import Passes, predict_passes
 from kit.inference.predict import predict
 from kit.inference.views import make_views
-from kit.models.checkpoint import load, make_card, read_card, save
+from kit.models.checkpoint import checkpoint_info, load, read_checkpoint_info, save
 from kit.models.network import Network
 from kit.results.leaderboard import read_board
 from kit.results.probs import Probs, read_probs, write_probs
 from kit.results.run import Fold, oof_key
 from kit.results.submission import read_answers
-from kit.scoring.bootstrap import People
+from kit.scoring.bootstrap import GroupBootstrap
 from kit.scoring.metrics import score
 from kit.system.device import to_device
 from kit.system.disk import file_hash
 from kit.system.errors import KitError
 
 CPU = torch.device("cpu")
-ENGINE = Engine("cpu", 0)
+ENGINE = Compute("cpu", 0)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def checkpoints_of(path, world):
 
 
 def photos_of(data):
-    return Photos(eval_images(data), read_eval(data), [small().geometry])
+    return PhotoDataset(eval_images(data), read_eval(data), [small().geometry])
 
 
 def loader_of(photos):
@@ -168,7 +168,7 @@ def test_too_little_gpu_memory_is_one_line(world, monkeypatch):
             eval_images(world.data),
             read_eval(world.data),
             "bright",
-            Engine("cpu", 0, 7),
+            Compute("cpu", 0, 7),
         )
 
 
@@ -186,7 +186,7 @@ def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(worl
         other
     ]
     ids = read_eval(world.data)
-    photos = Photos(eval_images(world.data), ids, [small().geometry, geometry])
+    photos = PhotoDataset(eval_images(world.data), ids, [small().geometry, geometry])
     probs, seconds = predict(networks, loader_of(photos), make_views("hflip+bright"), CPU)
     assert (seconds > 0).all() and len(seconds) == 6
     assert count[0] == len(ids) and probs.shape == (4, 6, len(ids), 18)
@@ -358,7 +358,7 @@ def test_the_board_tells_what_picking_among_submissions_makes_of_noise(copy, wor
     assert compare(["--board", "--json", "--log", str(copy / "leaderboard.csv")]) == 0
     members = find_members([copy / "runs" / "small"], world.plan, read_eval(copy / "data"))
     oof = oof_probs(members, world.plan, copy / "data", "bright", ENGINE)
-    people = People(oof.photos["person"].to_numpy(), oof.photos["label"].to_numpy())
+    people = GroupBootstrap(oof.photos["person"].to_numpy(), oof.photos["label"].to_numpy())
     draws = np.stack(
         [people.macro(probs[0].argmax(axis=1))[:500] for probs in (oof.views["plain"], oof.probs)]
     )
@@ -458,7 +458,7 @@ def test_two_runs_of_two_geometries(copy, world, capsys):
         save(
             target.best,
             network,
-            make_card(recipe, network, fold, world.plan.hash, epoch=1, score=0.0),
+            checkpoint_info(recipe, network, fold, world.plan.hash, epoch=1, score=0.0),
         )
         table = read_probs(source.oof)
         write_probs(
@@ -474,7 +474,7 @@ def test_runs_weigh_alike_whatever_folds_they_have(copy, world):
     for fold in range(1, 3):
         shutil.rmtree(copy / "runs" / "other" / f"fold{fold}")
     best = copy / "runs" / "other" / "fold0" / "best.safetensors"
-    save(best, load(best), dataclasses.replace(read_card(best), epoch=77))
+    save(best, load(best), dataclasses.replace(read_checkpoint_info(best), epoch=77))
     paths = [copy / "runs" / "small", copy / "runs" / "other"]
     members = find_members(paths, world.plan, read_eval(copy / "data"), allow_missing=True)
     passes = Passes(members, copy / "data", read_eval(copy / "data"), "none", ENGINE)

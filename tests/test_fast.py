@@ -26,20 +26,20 @@ import kit.inference.runtime
 import kit.system.device
 import kit.system.precision
 import kit.system.threads
-from kit.blending.close_calls import rounding_sample, settle
-from kit.blending.early import leads
+from kit.blending.close_calls import recompute_close_calls, rounding_sample
+from kit.blending.early import margins_over_next
 from kit.data.folder import eval_images, read_eval
-from kit.data.loader import Photos, make_loader
+from kit.data.loader import PhotoDataset, make_loader
 from kit.data.photos import Geometry
 from kit.ensemble import main
-from kit.inference.autotune import exact_way, probe, ready
-from kit.inference.engine import Engine
+from kit.inference.autotune import exact_mode, measure_modes, prepare
+from kit.inference.engine import Compute
 from kit.inference.members import find_members
 from kit.inference.passes import predict_passes
 from kit.inference.predict import predict
-from kit.inference.runtime import Ready, Way, read_way
+from kit.inference.runtime import InferenceMode, InferenceModel, read_mode
 from kit.inference.views import make_views
-from kit.models.cpu_bf16 import ease_training
+from kit.models.cpu_bf16 import patch_slow_bf16_layers
 from kit.models.network import Network
 from kit.system.device import choose_device, free_memory, has_kernels
 from kit.system.errors import KitError
@@ -48,14 +48,14 @@ from kit.system.profiler import profiled, stage, staged, step
 from kit.train import main as train_main
 
 CPU = torch.device("cpu")
-HALF, FULL = Way(torch.bfloat16, 4), Way(torch.float32, 4)
-measured_way = kit.inference.autotune.measured_way  # before the tests' own is in its place
+HALF, FULL = InferenceMode(torch.bfloat16, 4), InferenceMode(torch.float32, 4)
+autotune = kit.inference.autotune.autotune  # before the tests' own is in its place
 
 
 @pytest.fixture
 def halved(monkeypatch):
     """Networks run in bf16, as on a machine where it pays."""
-    everywhere(monkeypatch, kit.inference.autotune, "measured_way", lambda *_: HALF)
+    everywhere(monkeypatch, kit.inference.autotune, "autotune", lambda *_: HALF)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_features_of_16_bits_and_a_head_of_32(model, size, head):
         else Network(model, Geometry((400, 300), size), head).eval()
     )
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    half, full = Ready(network, HALF), Ready(network, FULL)
+    half, full = InferenceModel(network, HALF), InferenceModel(network, FULL)
     assert half.halved and not full.halved
     kinds = {p.dtype for p in half.network.parameters()}
     assert kinds == {torch.bfloat16, torch.float32}
@@ -129,7 +129,7 @@ def test_features_of_16_bits_and_a_head_of_32(model, size, head):
 
 
 def test_features_that_are_a_list_run_in_mixed_precision():
-    own = Ready(settled("crossvit_tiny_240", (240, 240)), HALF)
+    own = InferenceModel(settled("crossvit_tiny_240", (240, 240)), HALF)
     assert not own.halved
     with torch.inference_mode():
         assert own(torch.rand(1, 3, 240, 240)).sum() == pytest.approx(1, abs=1e-4)
@@ -147,19 +147,19 @@ def test_memory_that_runs_out_while_one_is_made_ready_is_told(monkeypatch, error
     def full(*args):
         raise error
 
-    everywhere(monkeypatch, kit.inference.fusion, "_alike", full)
+    everywhere(monkeypatch, kit.inference.fusion, "same_outputs", full)
     with pytest.raises(type(error), match=re.escape(str(error))):
-        Ready(settled("test_convnext", (64, 64)), HALF)
+        InferenceModel(settled("test_convnext", (64, 64)), HALF)
 
 
 def test_what_cannot_be_parted_or_says_something_else_runs_in_mixed_precision(monkeypatch):
     network = settled("test_resnet", (64, 48))
     broken = settled("test_resnet", (64, 48), seed=5)
     everywhere(monkeypatch, kit.inference.runtime, "_halved", lambda *_: broken.to(torch.bfloat16))
-    assert not Ready(network, HALF).halved  # of other weights, or of types that do not fit
+    assert not InferenceModel(network, HALF).halved  # of other weights, or of types that do not fit
     monkeypatch.undo()
     everywhere(monkeypatch, kit.inference.runtime, "_halved", lambda *_: None)
-    own = Ready(network, HALF)
+    own = InferenceModel(network, HALF)
     with torch.inference_mode():
         assert not own.halved and own(torch.rand(1, 3, 64, 48)).sum() == pytest.approx(1, abs=1e-4)
 
@@ -170,7 +170,7 @@ def test_what_cannot_be_parted_or_says_something_else_runs_in_mixed_precision(mo
 def test_training_goes_round_what_is_slow_in_bf16_and_inference_knows_nothing_of_it(model, size):
     network = settled(model, size)
     eased = copying.deepcopy(network)
-    ease_training(eased)
+    patch_slow_bf16_layers(eased)
     kinds = {type(module).__name__ for module in eased.modules()}
     assert "_Depthwise" in kinds and ("_Squeeze" in kinds) == (model == "efficientnet_b0")
     assert list(eased.state_dict()) == list(network.state_dict())
@@ -178,16 +178,17 @@ def test_training_goes_round_what_is_slow_in_bf16_and_inference_knows_nothing_of
     with torch.inference_mode():
         assert torch.allclose(eased(photos), network(photos), atol=1e-4)
         for way in (HALF, FULL):
-            own = Ready(eased, way)
+            own = InferenceModel(eased, way)
             assert own.halved == (way is HALF)
             assert (
                 "_Depthwise" not in {type(module).__name__ for module in own.network.modules()}
                 or own.network is eased
             )
             assert (
-                torch.equal(own(photos), Ready(network, way)(photos)) or model == "efficientnet_b0"
+                torch.equal(own(photos), InferenceModel(network, way)(photos))
+                or model == "efficientnet_b0"
             )
-            assert torch.allclose(own(photos), Ready(network, way)(photos), atol=1e-2)
+            assert torch.allclose(own(photos), InferenceModel(network, way)(photos), atol=1e-2)
     gradients = []
     for own, mixed in ((network, False), (eased, True), (eased, False)):
         own.zero_grad()
@@ -203,20 +204,20 @@ def test_training_goes_round_what_is_slow_in_bf16_and_inference_knows_nothing_of
 
 
 def test_one_that_is_ready_stays(world):
-    own = Ready(settled("test_resnet", (64, 48)), HALF)
-    assert ready(own, CPU) is own
-    assert ready(settled("test_resnet", (64, 48)), CPU).way.precision == torch.float32
+    own = InferenceModel(settled("test_resnet", (64, 48)), HALF)
+    assert prepare(own, CPU) is own
+    assert prepare(settled("test_resnet", (64, 48)), CPU).way.precision == torch.float32
 
 
 def test_a_copy_that_is_off_by_a_third_of_the_spread_is_not_taken(monkeypatch):
-    network, plain = settled("test_resnet", (64, 48)), Ready.logits
-    monkeypatch.setattr(Ready, "logits", lambda own, photos: plain(own, photos) * 1.3)
-    assert not Ready(network, HALF).halved
-    monkeypatch.setattr(Ready, "logits", plain)
-    assert Ready(network, HALF).halved
+    network, plain = settled("test_resnet", (64, 48)), InferenceModel.logits
+    monkeypatch.setattr(InferenceModel, "logits", lambda own, photos: plain(own, photos) * 1.3)
+    assert not InferenceModel(network, HALF).halved
+    monkeypatch.setattr(InferenceModel, "logits", plain)
+    assert InferenceModel(network, HALF).halved
 
 
-class Overflowing(Ready):
+class Overflowing(InferenceModel):
     """A network in 16 bits for which photos that are mostly white are too bright."""
 
     def logits(self, photos):
@@ -234,10 +235,13 @@ def test_photos_that_overflow_are_run_again_in_fp32_and_said(tmp_path, capsys):
             tmp_path / name
         )
     network = settled("test_resnet", (64, 48))
-    photos = Photos(tmp_path, names, [network.geometry])
+    photos = PhotoDataset(tmp_path, names, [network.geometry])
     views = make_views("hflip")
     exact, _ = predict(
-        [Ready(network, FULL)], make_loader(photos, [[0, 1, 2, 3], [4, 5, 6]], 0, CPU), views, CPU
+        [InferenceModel(network, FULL)],
+        make_loader(photos, [[0, 1, 2, 3], [4, 5, 6]], 0, CPU),
+        views,
+        CPU,
     )
     found, _ = predict(
         [Overflowing(network, HALF)],
@@ -279,7 +283,7 @@ def test_the_probe_takes_the_fastest_way_and_prefers_fp32_where_it_is_about_as_f
             return rates[own.way.name, own.way.photos]
 
         everywhere(monkeypatch, kit.inference.autotune, "photos_per_second", rate)
-        best = next(iter(probe(network, CPU)))
+        best = next(iter(measure_modes(network, CPU)))
         return best.name, best.photos, asked
 
     b, f = "bfloat16", "float32"
@@ -300,7 +304,7 @@ def test_the_probe_takes_the_fastest_way_and_prefers_fp32_where_it_is_about_as_f
         return 5.0
 
     everywhere(monkeypatch, kit.inference.autotune, "photos_per_second", greedy)
-    assert next(iter(probe(network, CPU))).photos == 8
+    assert next(iter(measure_modes(network, CPU))).photos == 8
 
     def nothing_free(own, device):
         raise RuntimeError(
@@ -308,7 +312,7 @@ def test_the_probe_takes_the_fastest_way_and_prefers_fp32_where_it_is_about_as_f
         )
 
     everywhere(monkeypatch, kit.inference.autotune, "photos_per_second", nothing_free)
-    assert set(probe(network, CPU).values()) == {0.0}
+    assert set(measure_modes(network, CPU).values()) == {0.0}
 
 
 def test_the_probe_is_said_and_kept(monkeypatch, tmp_path, capsys):
@@ -316,13 +320,16 @@ def test_the_probe_is_said_and_kept(monkeypatch, tmp_path, capsys):
     of = ("test_efficientnet", Geometry((400, 300), (32, 24)), "classes", False, CPU)
     torch.manual_seed(3)
     drawn = torch.get_rng_state()
-    way = measured_way.__wrapped__(*of)
+    way = autotune.__wrapped__(*of)
     assert torch.equal(torch.get_rng_state(), drawn)  # it disturbs nobody's randomness
     assert "test_efficientnet at 32 x 24 on " in capsys.readouterr().out
     (kept,) = (tmp_path / "kfold-kit").iterdir()
-    assert read_way(json.loads(kept.read_text())) == way
+    assert read_mode(json.loads(kept.read_text())) == way
     kept.write_text(json.dumps({"precision": "bfloat16", "photos": 3}))
-    assert measured_way.__wrapped__(*of) == Way(torch.bfloat16, 3) and not capsys.readouterr().out
+    assert (
+        autotune.__wrapped__(*of) == InferenceMode(torch.bfloat16, 3)
+        and not capsys.readouterr().out
+    )
     for damaged in (
         "",
         "[]",
@@ -331,22 +338,20 @@ def test_the_probe_is_said_and_kept(monkeypatch, tmp_path, capsys):
         '{"precision": "float32", "photos": 0}',
     ):
         kept.write_text(damaged)
-        assert (
-            measured_way.__wrapped__(*of).photos > 3 and "photos at once" in capsys.readouterr().out
-        )
+        assert autotune.__wrapped__(*of).photos > 3 and "photos at once" in capsys.readouterr().out
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # where nothing can be kept
-    assert measured_way.__wrapped__(*of).photos > 3
+    assert autotune.__wrapped__(*of).photos > 3
     monkeypatch.setattr(
         kit.inference.autotune.Path,
         "exists",
         lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied")),
     )
-    assert measured_way.__wrapped__(*of).photos > 3  # or read
+    assert autotune.__wrapped__(*of).photos > 3  # or read
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "full"))
     everywhere(monkeypatch, kit.inference.autotune, "photos_per_second", lambda *_: 0.0)
-    measured_way.__wrapped__(*of)
+    autotune.__wrapped__(*of)
     assert not (tmp_path / "full").exists()  # another process may have had the memory
 
 
@@ -411,13 +416,13 @@ def test_a_gpu_without_kernels_is_told_with_the_build_that_has_them(monkeypatch)
 
 def test_a_gpu_is_validated_with_as_many_photos_as_the_probe_found(monkeypatch):
     network = settled("test_resnet", (64, 48))
-    found = {network.architecture: Way(torch.float16, 128)}
-    everywhere(monkeypatch, kit.inference.autotune, "measured_way", lambda *of: found[of[:-1]])
+    found = {network.architecture: InferenceMode(torch.float16, 128)}
+    everywhere(monkeypatch, kit.inference.autotune, "autotune", lambda *of: found[of[:-1]])
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
-    assert kit.inference.autotune.validation_way(network, torch.device("cuda:0")) == Way(
+    assert kit.inference.autotune.validation_mode(network, torch.device("cuda:0")) == InferenceMode(
         torch.float16, 128
     )
-    assert kit.inference.autotune.validation_way(network, CPU) == Way(torch.float32, 16)
+    assert kit.inference.autotune.validation_mode(network, CPU) == InferenceMode(torch.float32, 16)
 
 
 # ------------------------------------------------------------ threads
@@ -439,7 +444,7 @@ def test_trainings_side_by_side_share_the_threads(monkeypatch):
     )
     try:
         assert kit.system.threads.share_threads() == 8
-        with kit.system.threads.counted():  # oneself counts once
+        with kit.system.threads.count_training():  # oneself counts once
             assert kit.system.threads.share_threads() == 8 and other.stdout.readline() == b"in\n"
             assert (
                 kit.system.threads.other_trainings() == 1
@@ -465,11 +470,15 @@ def test_trainings_side_by_side_share_the_threads(monkeypatch):
 
 def test_exact_is_fp32_and_a_record_has_the_last_word():
     card = type(
-        "Card", (), {"model": "m", "size": (32, 24), "geometry": None, "head": "", "cosine": False}
+        "CheckpointInfo",
+        (),
+        {"model": "m", "size": (32, 24), "geometry": None, "head": "", "cosine": False},
     )()
-    assert Engine(exact=True, ways={"m 32 x 24": HALF}).way(card, CPU) == exact_way(CPU)
-    assert Engine(ways={"m 32 x 24": HALF}).way(card, CPU) == HALF
-    assert Engine(batch_size=2, ways={"m 32 x 24": HALF}).way(card, CPU) == Way(torch.bfloat16, 2)
+    assert Compute(exact=True, ways={"m 32 x 24": HALF}).way(card, CPU) == exact_mode(CPU)
+    assert Compute(ways={"m 32 x 24": HALF}).way(card, CPU) == HALF
+    assert Compute(batch_size=2, ways={"m 32 x 24": HALF}).way(card, CPU) == InferenceMode(
+        torch.bfloat16, 2
+    )
 
 
 # ------------------------------------------------------------ close calls
@@ -494,11 +503,11 @@ def test_of_a_hundred_files_with_rounding_errors_at_most_one_differs_after_close
     gains, differ, before, again = np.ones(18), 0, 0, []
     for seed in range(100):
         exact, rough = rounded(kind, seed)
-        found = settle(
+        found = recompute_close_calls(
             lambda rows: (exact[rows], exact[rows]),
             rough,
             gains,
-            leads(rough, gains, np.zeros(len(rough))),
+            margins_over_next(rough, gains, np.zeros(len(rough))),
             rounding_sample(len(rough)),
         )
         differ += bool((found.total.argmax(axis=1) != exact.argmax(axis=1)).any())
@@ -543,8 +552,8 @@ def test_close_calls_are_settled_exactly(seed):
         return exact[rows], exact[rows]
 
     rough = exact + noise
-    ahead = leads(rough, gains, np.zeros(300))
-    found = settle(again, rough, gains, ahead, drawn)
+    ahead = margins_over_next(rough, gains, np.zeros(300))
+    found = recompute_close_calls(again, rough, gains, ahead, drawn)
     assert set(asked[:20]) == set(drawn.tolist())
     assert found.photos == len(asked) == len(set(asked)) < 300
     assert (found.total[asked] == exact[asked]).all()
@@ -558,8 +567,8 @@ def test_leads_by_hand():
     total, gains = np.array([[0.5, 0.3, 0.1], [0.2, 0.2, 0.2]]), np.array([1.0, 2.0, 1.0])
     # 0: class 1 has .6, class 0 .5, so .1 ahead; with .04 to come that class 0 may get, .06. 1: .4
     # over .2.
-    np.testing.assert_allclose(leads(total, gains, np.zeros(2)), [0.1, 0.2])
-    np.testing.assert_allclose(leads(total, gains, np.array([0.04, 0.0])), [0.06, 0.2])
+    np.testing.assert_allclose(margins_over_next(total, gains, np.zeros(2)), [0.1, 0.2])
+    np.testing.assert_allclose(margins_over_next(total, gains, np.array([0.04, 0.0])), [0.06, 0.2])
 
 
 @pytest.mark.parametrize(
@@ -597,13 +606,13 @@ def test_a_submission_of_16_bits_has_the_classes_of_fp32(copy, world, halved, ca
 
 def test_agree_is_held_against_the_classes_that_a_full_run_writes(copy, world, halved, monkeypatch):
     everywhere(monkeypatch, kit.blending.margins, "sample_size", lambda photos, agree: (2, 5))
-    plain, given = kit.blending.margins.fit_margins, []
+    plain, given = kit.blending.margins.fit_stopping_rule, []
 
     def fitting(*args):
         given.append(args)
         return plain(*args)
 
-    everywhere(monkeypatch, kit.blending.margins, "fit_margins", fitting)
+    everywhere(monkeypatch, kit.blending.margins, "fit_stopping_rule", fitting)
     assert main(arguments(copy, world, "--exact")) == 0
     classes = [int(line.split(",")[1]) for line in (copy / "s.csv").read_text().splitlines()[1:]]
     for kept in (copy / "runs").glob("small/*/p*-*.npz"):
@@ -634,7 +643,7 @@ def test_a_record_of_16_bits_is_made_again_to_the_byte_where_the_probe_says_anot
     everywhere(
         monkeypatch,
         kit.inference.autotune,
-        "measured_way",
+        "autotune",
         lambda *_: pytest.fail("the record says it"),
     )
     line = [
@@ -671,7 +680,7 @@ def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_on
         0
     ].checkpoints
     root, ids = eval_images(world.data), read_eval(world.data)
-    whole, _ = predict_passes(checkpoints, root, ids, "hflip", Engine("cpu", 0))
+    whole, _ = predict_passes(checkpoints, root, ids, "hflip", Compute("cpu", 0))
     for kept in (copy / "runs").glob("small/*/p*-*.npz"):
         kept.unlink()
     count, plain, groups = [0], kit.data.photos.decode, []
@@ -689,7 +698,7 @@ def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_on
     everywhere(monkeypatch, kit.inference.predict, "predict", grouped)
     need = checkpoints[0].card.parameters * 4
     everywhere(monkeypatch, kit.system.device, "free_memory", lambda device: 2 * 2 * need + 10)
-    parted, computed = predict_passes(checkpoints, root, ids, "hflip", Engine("cpu", 0))
+    parted, computed = predict_passes(checkpoints, root, ids, "hflip", Compute("cpu", 0))
     assert groups == [2, 1] and count[0] == len(ids) and computed == 6
     for key, table in whole.items():
         np.testing.assert_allclose(parted[key].at(ids), table.at(ids), atol=1e-6)
@@ -698,7 +707,9 @@ def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_on
 
 def test_memory_that_is_free(monkeypatch, tmp_path):
     assert 2**20 < free_memory(CPU) < 2**50
-    everywhere(monkeypatch, kit.system.device, "_proc", lambda name: "MemAvailable:    2048 kB\n")
+    everywhere(
+        monkeypatch, kit.system.device, "read_proc", lambda name: "MemAvailable:    2048 kB\n"
+    )
     assert free_memory(CPU) <= 2048 * 1024
     assert choose_device("cpu") == CPU
 

@@ -18,7 +18,7 @@ from kit.competitions.mask import age_class, encode
 from kit.system.errors import KitError
 from kit.training.batches import EpochBatches, training_labels
 from kit.training.learner import Learner
-from kit.training.memory import enough_memory, fitting_batch
+from kit.training.memory import explain_out_of_memory, largest_fitting_batch
 from kit.training.schedule import learning_rate
 
 CPU = torch.device("cpu")
@@ -467,14 +467,16 @@ def test_a_batch_that_fits_is_the_largest_half_or_quarter(monkeypatch, size, mos
             raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(Learner, "step", step)
-    assert fitting_batch(small(batch_size=size), CPU) == fits
+    assert largest_fitting_batch(small(batch_size=size), CPU) == fits
     halves = list(dict.fromkeys(tried))
     assert halves == [size >> k for k in range(1, len(halves) + 1)] and tried.count(fits) in (0, 2)
 
 
 def test_a_batch_that_fits_takes_a_real_step():
     assert (
-        fitting_batch(small(batch_size=8, ema=0.9, mix="cutmix", mix_prob=1.0, head="ordinal"), CPU)
+        largest_fitting_batch(
+            small(batch_size=8, ema=0.9, mix="cutmix", mix_prob=1.0, head="ordinal"), CPU
+        )
         == 4
     )
 
@@ -491,9 +493,9 @@ def test_what_did_not_fit_is_freed_before_another_size_is_tried(monkeypatch):
         assert held[0]() is None
         return 4
 
-    everywhere(monkeypatch, kit.training.memory, "fitting_batch", fitting)
+    everywhere(monkeypatch, kit.training.memory, "largest_fitting_batch", fitting)
     with pytest.raises(KitError, match="4 fits: set batch_size=4, accumulate=3"):
-        with enough_memory(small(batch_size=12), CPU):
+        with explain_out_of_memory(small(batch_size=12), CPU):
             too_large()
 
 
@@ -517,13 +519,13 @@ def test_an_optimizer_has_its_own_weight_decay(optimizer, decay):
 
 
 def test_adams_weights_do_not_shrink():
-    norms = {}
+    normalizers = {}
     for decay in (None, 0.05):
         learner = Learner(small(optimizer="adam", weight_decay=decay, lr=1e-3), COUNTS, CPU)
         before = weights(learner).norm()
         train(learner, range(40))
-        norms[decay] = float(weights(learner).norm() / before)
-    assert norms[None] > 0.99 and norms[0.05] < norms[None] - 0.01
+        normalizers[decay] = float(weights(learner).norm() / before)
+    assert normalizers[None] > 0.99 and normalizers[0.05] < normalizers[None] - 0.01
 
 
 def test_the_average_leaves_out_steps_whose_gradients_overflow(monkeypatch):
@@ -538,8 +540,10 @@ def test_the_average_leaves_out_steps_whose_gradients_overflow(monkeypatch):
     train(learner, [0, 1])
     plain = learner.count
     average = {name: value.clone() for name, value in learner.used.state_dict().items()}
-    sums = learner.loss.sums
-    monkeypatch.setattr(type(learner.loss), "sums", lambda loss, *args: sums(*args) * float("inf"))
+    loss_sums = learner.loss.loss_sums
+    monkeypatch.setattr(
+        type(learner.loss), "loss_sums", lambda loss, *args: loss_sums(*args) * float("inf")
+    )
     train(learner, [2])
     assert learner.count == plain
     assert all(

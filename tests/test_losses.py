@@ -29,7 +29,7 @@ def value(recipe, logits, targets, counts=COUNTS):
     if targets.dim() == 1:
         targets = one_hot(targets)
     loss = make_loss(recipe, counts, COSINE_SCALE)
-    return (loss.sums(logits, targets) / loss.norms(targets)).sum()
+    return (loss.loss_sums(logits, targets) / loss.normalizers(targets)).sum()
 
 
 def alike(one, other, tolerance=1e-5):
@@ -140,7 +140,7 @@ def test_norms_of_a_mix_are_those_of_its_photos():
         targets = one_hot(torch.randint(0, 18, (7,)))
         loss = make_loss(recipe, np.arange(1, 19), 30)
         _, mixed = mix(recipe, torch.rand(7, 3, 32, 24), targets)
-        torch.testing.assert_close(loss.norms(mixed), loss.norms(targets))
+        torch.testing.assert_close(loss.normalizers(mixed), loss.normalizers(targets))
 
 
 def test_three_heads_weigh_each_task_by_its_own_sizes():
@@ -363,11 +363,13 @@ def test_sums_and_norms_of_small_batches_add_up_to_those_of_a_large_one(loss, he
             measure = make_loss(recipe, COUNTS, COSINE_SCALE)
             parts = [at.tolist() for at in torch.arange(22).split([7, 7, 5, 3])]
             alike(
-                sum(measure.sums(logits[at], targets[at]) for at in parts),
-                measure.sums(logits, targets),
+                sum(measure.loss_sums(logits[at], targets[at]) for at in parts),
+                measure.loss_sums(logits, targets),
                 1e-4,
             )
-            alike(sum(measure.norms(targets[at]) for at in parts), measure.norms(targets))
+            alike(
+                sum(measure.normalizers(targets[at]) for at in parts), measure.normalizers(targets)
+            )
 
 
 # ------------------------------------------------------------ mixes
@@ -392,12 +394,15 @@ def test_a_mixed_target_is_the_share_of_pixels_of_each_photo(how):
     recipe = small(mix=how, mix_prob=1.0)
     shares = set()
     for seed in range(40):
-        pictures, goals = mixed(recipe, seed, photos, targets)
-        alike(pictures.mean(dim=(1, 2, 3)), goals @ greys)
-        alike(goals.sum(dim=1), torch.ones(5))
-        assert ((targets + targets.roll(1, 0))[goals > 0] > 0).all()
-        shares.add(round(float((goals * targets).sum(dim=1).mean()), 3))
-        assert len({round(share, 4) for share in (goals * targets).sum(dim=1).tolist()}) == 1
+        pictures, smoothed_targets = mixed(recipe, seed, photos, targets)
+        alike(pictures.mean(dim=(1, 2, 3)), smoothed_targets @ greys)
+        alike(smoothed_targets.sum(dim=1), torch.ones(5))
+        assert ((targets + targets.roll(1, 0))[smoothed_targets > 0] > 0).all()
+        shares.add(round(float((smoothed_targets * targets).sum(dim=1).mean()), 3))
+        assert (
+            len({round(share, 4) for share in (smoothed_targets * targets).sum(dim=1).tolist()})
+            == 1
+        )
     assert shares == {0.48, 0.52} if how == "half" else len(shares) > 20
     assert torch.equal(photos, before[0]) and torch.equal(targets, before[1])
 
@@ -406,11 +411,11 @@ def test_half_joins_the_left_or_the_right_half_of_a_photo_with_its_neighbours():
     photos, targets = torch.rand(4, 3, 8, 25), one_hot(torch.arange(4))
     sides = set()
     for seed in range(20):
-        pictures, goals = mixed(small(mix="half", mix_prob=1.0), seed, photos, targets)
+        pictures, smoothed_targets = mixed(small(mix="half", mix_prob=1.0), seed, photos, targets)
         left = torch.equal(pictures[..., :12], photos[..., :12])
         own, other = (photos, photos.roll(1, 0)) if left else (photos.roll(1, 0), photos)
         assert torch.equal(pictures, torch.cat([own[..., :12], other[..., 12:]], dim=3))
-        assert float(goals[0, 0]) == pytest.approx(12 / 25 if left else 13 / 25)
+        assert float(smoothed_targets[0, 0]) == pytest.approx(12 / 25 if left else 13 / 25)
         sides.add(left)
     assert sides == {True, False}
 
@@ -420,9 +425,11 @@ def test_the_marginals_of_a_mix_are_the_mix_of_the_marginals(how):
     photos, targets, _ = plain_batch()
     loss = make_loss(small(head="tasks"), COUNTS, COSINE_SCALE)
     for seed in range(10):
-        _, goals = mixed(small(mix=how, mix_prob=1.0), seed, photos, targets)
-        share = float((goals[0] * targets[0]).sum())
-        for got, own in zip(loss.goals(goals), loss.goals(targets)):
+        _, smoothed_targets = mixed(small(mix=how, mix_prob=1.0), seed, photos, targets)
+        share = float((smoothed_targets[0] * targets[0]).sum())
+        for got, own in zip(
+            loss.smoothed_targets(smoothed_targets), loss.smoothed_targets(targets)
+        ):
             alike(got, share * own + (1 - share) * own.roll(1, 0))
 
 
@@ -430,14 +437,14 @@ def test_the_marginals_of_a_mix_are_the_mix_of_the_marginals(how):
 def test_mixing_follows_from_the_seed_and_happens_as_often_as_the_recipe_says(how):
     photos, targets = torch.rand(4, 3, 8, 6), one_hot(torch.arange(4))
     for recipe in (small(mix=how, mix_prob=0.0), small(mix="none", mix_prob=1.0)):
-        pictures, goals = mixed(recipe, 0, photos, targets)
-        assert torch.equal(pictures, photos) and torch.equal(goals, targets)
+        pictures, smoothed_targets = mixed(recipe, 0, photos, targets)
+        assert torch.equal(pictures, photos) and torch.equal(smoothed_targets, targets)
     recipe = small(mix=how, mix_prob=0.3)
     changed = 0
     for seed in range(400):
-        pictures, goals = mixed(recipe, seed, photos, targets)
-        changed += not torch.equal(goals, targets)
+        pictures, smoothed_targets = mixed(recipe, seed, photos, targets)
+        changed += not torch.equal(smoothed_targets, targets)
         if seed < 20:
             again = mixed(recipe, seed, photos, targets)
-            assert torch.equal(pictures, again[0]) and torch.equal(goals, again[1])
+            assert torch.equal(pictures, again[0]) and torch.equal(smoothed_targets, again[1])
     assert 85 < changed < 155 if how != "none" else changed == 0

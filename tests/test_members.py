@@ -16,7 +16,7 @@ import kit.blending.margins
 import kit.inference.predict
 import kit.system.versions
 from kit.blending.rule import BLENDS
-from kit.blending.select import judge
+from kit.blending.select import select_blend
 from kit.blending.settings import Settings
 from kit.blending.submit import ensemble
 from kit.compare import main as compare_main
@@ -24,19 +24,19 @@ from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES
 from kit.data.folder import eval_images, info_csv, read_eval
 from kit.data.plan import read_plan
 from kit.ensemble import main
-from kit.inference.member import named_apart
+from kit.inference.member import unique_names
 from kit.inference.members import find_members
 from kit.inference.oof import Oof, oof_probs
 from kit.inference.passes import predict_passes
-from kit.models.checkpoint import load, read_card, save
-from kit.results.check import check_submission, expected_of
+from kit.models.checkpoint import load, read_checkpoint_info, save
+from kit.results.check import check_submission, expected_counts
 from kit.results.leaderboard import read_board
 from kit.results.probs import Probs, read_foreign_probs, read_probs, write_probs
 from kit.results.run import Fold, oof_key
 from kit.results.submission import read_answers
 from kit.scoring.agreement import correlations
-from kit.scoring.bootstrap import People
-from kit.scoring.class_counts import Expected, design, distribution_p
+from kit.scoring.bootstrap import GroupBootstrap
+from kit.scoring.class_counts import Expected, distribution_p, rao_scott_correction
 from kit.scoring.metrics import macro_f1
 from kit.system.errors import KitError
 from kit.system.versions import versions
@@ -269,12 +269,12 @@ def test_a_bare_checkpoint_is_scored_by_its_own_fold(copy, world, capsys):  # no
     assert "is of 42 of 126 training photos: small has no more" in capsys.readouterr().err
     with pytest.raises(KitError, match="the same checkpoint twice"):
         find_members([best, copy / "b0.safetensors"], plan, ids)
-    card = read_card(copy / "b0.safetensors")
+    card = read_checkpoint_info(copy / "b0.safetensors")
     save(copy / "b2.safetensors", load(best), dataclasses.replace(card, epoch=9))
     two = find_members(
         [copy / "b0.safetensors", copy / "b2.safetensors"], plan, ids
     )  # of one fold: two members
-    assert [len(m.checkpoints) for m in two] == [1, 1] and len(set(named_apart(two))) == 2
+    assert [len(m.checkpoints) for m in two] == [1, 1] and len(set(unique_names(two))) == 2
     assert main(arguments(copy, copy / "b2.safetensors", "--fast", "--force")) == 0
     assert not (copy.parent / "pixels").exists()
 
@@ -323,7 +323,7 @@ def oof_of(seed, better, people=150):
 
 @pytest.mark.parametrize("blend", ["greedy", "weights"])
 def test_a_fitted_blend_is_used_where_it_pays_and_only_there(blend):
-    good = judge(oof_of(0, 4.0), blend, "argmax")
+    good = select_blend(oof_of(0, 4.0), blend, "argmax")
     assert (
         good.record["used"] == [blend, "argmax"]
         and not good.kept_mean
@@ -333,13 +333,13 @@ def test_a_fitted_blend_is_used_where_it_pays_and_only_there(blend):
     assert asked["gain_interval"][0] > 0 and good.record["f1"] == pytest.approx(asked["nested"])
     alike = oof_of(0, 2.0)
     alike = Oof({"plain": np.stack([alike.views["plain"][0]] * 2)}, alike.photos)
-    bad = judge(alike, blend, "argmax")
+    bad = select_blend(alike, blend, "argmax")
     assert (
         bad.kept_mean
         and bad.record["used"] == ["mean", "argmax"]
         and bad.rule.weights.tolist() == [0.5, 0.5]
     )
-    forced = judge(alike, blend, "argmax", force=True)
+    forced = select_blend(alike, blend, "argmax", force=True)
     assert (
         forced.record["forced"]
         and forced.record["used"] == [blend, "argmax"]
@@ -350,7 +350,7 @@ def test_a_fitted_blend_is_used_where_it_pays_and_only_there(blend):
 def test_the_standing_by_hand():
     oof = oof_of(1, 3.0)
     truth = oof.photos["label"].to_numpy()
-    standing = judge(oof, "mean", "argmax")
+    standing = select_blend(oof, "mean", "argmax")
     mean = oof.probs.mean(axis=0, dtype=np.float64).argmax(axis=1)
     assert (
         standing.record["f1"]
@@ -367,7 +367,7 @@ def test_the_standing_by_hand():
         np.corrcoef(*errors)[0, 1], abs=1e-5
     )
     assert json.loads(json.dumps(standing.record))["people"] == 150
-    draws = People(oof.photos["person"].to_numpy(), truth).macro(mean)[:500]
+    draws = GroupBootstrap(oof.photos["person"].to_numpy(), truth).macro(mean)[:500]
     np.testing.assert_allclose(
         [float(draw) for draw in standing.record["draws"].split()], draws, atol=6e-6
     )
@@ -383,7 +383,7 @@ def test_no_gain_is_claimed_of_noise():
             size=(5, *oof.views["plain"][0].shape)
         )
         probs = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
-        used += not judge(
+        used += not select_blend(
             Oof({"plain": probs.astype(np.float32)}, oof.photos), "greedy", "argmax"
         ).kept_mean
     assert used <= 2
@@ -392,7 +392,7 @@ def test_no_gain_is_claimed_of_noise():
 @pytest.mark.parametrize("blend", ["gmean", "vote"])
 def test_what_is_kept_instead_is_what_the_gain_is_over(blend):
     oof = oof_of(2, 2.0)
-    standing = judge(oof, blend, "bias")
+    standing = select_blend(oof, blend, "bias")
     tested = standing.record["tested"]
     assert tested["over"] == f"{blend} + argmax" and standing.kept_mean == (
         tested["interval"][0] <= 0
@@ -527,7 +527,7 @@ def test_from_makes_the_same_bytes_again(copy, options, capsys, monkeypatch):  #
             (copy / "runs" / "linked" / f"fold{fold}").rename(copy / f"other{fold}")
             (copy / "runs" / "linked" / f"fold{fold}").symlink_to(copy / f"other{fold}")
         best = copy / "other1" / "best.safetensors"
-        save(more[0], load(best), dataclasses.replace(read_card(best), epoch=9))
+        save(more[0], load(best), dataclasses.replace(read_checkpoint_info(best), epoch=9))
         first[0] = str(copy / "runs" / "linked")
     if options[0] == "SINGLE":
         first[0] = str(copy / "runs" / "small" / "fold1")
@@ -732,7 +732,7 @@ def test_absent_classes_and_far_counts_are_warned_of(copy):  # noqa: F811
         "otherwise than the out-of-fold predictions (p = " in line and CLASS_NAMES[4] in line
         for line in lines
     )
-    assert expected_of(copy / "all4.csv", None) is None
+    assert expected_counts(copy / "all4.csv", None) is None
 
 
 def test_the_design_effect_and_the_p_by_simulation():
@@ -745,16 +745,20 @@ def test_the_design_effect_and_the_p_by_simulation():
             np.arange(people), 7
         )
 
-    assert design(rng.integers(0, 18, 5000), np.arange(5000)) == pytest.approx((1, 17), rel=0.05)
+    assert rao_scott_correction(rng.integers(0, 18, 5000), np.arange(5000)) == pytest.approx(
+        (1, 17), rel=0.05
+    )
     same = rng.integers(0, 18, 500)
-    assert design(np.repeat(same, 7), np.repeat(np.arange(500), 7)) == pytest.approx(
+    assert rao_scott_correction(np.repeat(same, 7), np.repeat(np.arange(500), 7)) == pytest.approx(
         (7, 17), rel=0.05
     )
     small = []
     for _ in range(300):
         classes, person = draw(800)
         counts = np.bincount(draw(300)[0], minlength=18)
-        expected = Expected(np.bincount(classes, minlength=18), design(classes, person), "")
+        expected = Expected(
+            np.bincount(classes, minlength=18), rao_scott_correction(classes, person), ""
+        )
         small.append(distribution_p(counts, expected) < 0.05)
     assert 0.01 < np.mean(small) < 0.09
     counts = np.bincount(draw(300)[0] // 6 * 6, minlength=18)  # all of one gender and age
@@ -945,7 +949,11 @@ def test_without_a_plan_checkpoints_and_a_mistyped_one_are_told(copy, fails, cap
 )
 def test_a_checkpoint_that_says_odd_things_of_itself_is_one_line(copy, damage, fails):  # noqa: F811
     best = Fold(copy / "runs" / "small" / "fold0").best
-    save(copy / "loose.safetensors", load(best), dataclasses.replace(read_card(best), **damage))
+    save(
+        copy / "loose.safetensors",
+        load(best),
+        dataclasses.replace(read_checkpoint_info(best), **damage),
+    )
     assert "is no checkpoint of the kit" in fails(
         main, copy / "loose.safetensors", *arguments(copy)[1:], "--no-score"
     )
@@ -953,7 +961,7 @@ def test_a_checkpoint_that_says_odd_things_of_itself_is_one_line(copy, damage, f
 
 def test_other_versions_are_told_and_other_pixels_refused(copy, capsys, fails):  # noqa: F811
     best = Fold(copy / "runs" / "small" / "fold0").best
-    card = read_card(best)
+    card = read_checkpoint_info(best)
     assert card.versions == dict(versions()) and set(card.versions) == {
         "torch",
         "torchvision",

@@ -121,7 +121,7 @@ def test_planted_errors_are_found_and_their_lines_undo_them(tmp_path, seed):
     for s in found[:3]:
         assert (
             s.suggested_prob > s.given_prob
-            and s.stands_out > 2
+            and s.z_score > 2
             and set(s.images) <= set(photos["image"])
         )
 
@@ -152,7 +152,7 @@ def test_an_age_beside_a_boundary_is_nothing_strange():
     assert (
         [s.line for s in found] == ["p003,age,30"]
         and found[0].given == "<30 (20)"
-        and found[0].stands_out > 2
+        and found[0].z_score > 2
     )
 
 

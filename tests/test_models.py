@@ -9,9 +9,9 @@ from torch import nn
 
 import kit.system.precision
 from kit.data.photos import Geometry
-from kit.inference.fusion import folded
+from kit.inference.fusion import fuse_conv_bn
 from kit.inference.views import make_views
-from kit.models.checkpoint import load, make_card, read_card, save
+from kit.models.checkpoint import checkpoint_info, load, read_checkpoint_info, save
 from kit.models.network import Network, build, cost
 from kit.scoring.metrics import macro_f1, score
 from kit.system.device import choose_device
@@ -25,7 +25,7 @@ MEAN, STD = (0.1, 0.2, 0.3), (1.0, 1.0, 2.0)
 
 def card(recipe, network, **changes):
     return dataclasses.replace(
-        make_card(recipe, network, fold=1, plan="abc", epoch=3, score=0.5), **changes
+        checkpoint_info(recipe, network, fold=1, plan="abc", epoch=3, score=0.5), **changes
     )
 
 
@@ -39,7 +39,7 @@ def test_a_checkpoint_says_all_that_inference_needs(tmp_path):
     save(tmp_path / "a.safetensors", network, card(recipe, network))
     save(tmp_path / "b.safetensors", network, card(recipe, network))
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    assert read_card(tmp_path / "a.safetensors") == card(recipe, network)
+    assert read_checkpoint_info(tmp_path / "a.safetensors") == card(recipe, network)
     assert (card(recipe, network).mean, card(recipe, network).std) == (MEAN, STD)
     again = load(tmp_path / "a.safetensors")
     photos = torch.rand(2, 3, 32, 24)
@@ -63,7 +63,7 @@ def test_the_first_loss_is_that_of_18_equal_classes():
 def test_every_head_predicts_18_classes_and_comes_back_from_its_checkpoint(tmp_path, changes):
     recipe = small(**changes)
     network = build(recipe).to(memory_format=torch.channels_last).eval()
-    save(tmp_path / "a.safetensors", network, make_card(recipe, network, 0, "abc", 1, 0.5))
+    save(tmp_path / "a.safetensors", network, checkpoint_info(recipe, network, 0, "abc", 1, 0.5))
     photos = torch.rand(3, 3, 32, 24)
     with torch.no_grad():
         logits = network(photos)
@@ -110,7 +110,7 @@ def test_bad_checkpoints_are_one_line(tmp_path):
     path = tmp_path / "best.safetensors"
     path.write_bytes(b"not safetensors")
     with pytest.raises(KitError, match="no checkpoint of the kit"):
-        read_card(path)
+        read_checkpoint_info(path)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(KitError, match="no checkpoint of the kit"):
         load(path)
@@ -301,7 +301,7 @@ def settled(model, size, seed=0):
 def test_folding_batch_norms_changes_the_network_and_not_what_it_says(model, size):
     network = settled(model, size)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    fast = folded(network)
+    fast = fuse_conv_bn(network)
     norms = [sum(isinstance(m, nn.BatchNorm2d) for m in n.modules()) for n in (network, fast)]
     assert (
         norms[1] < norms[0]
@@ -321,12 +321,12 @@ def test_folding_batch_norms_changes_the_network_and_not_what_it_says(model, siz
 )
 def test_what_has_no_batch_norm_or_cannot_be_traced_is_left_alone(model, size):
     network = settled(model, size)
-    assert folded(network) is network
+    assert fuse_conv_bn(network) is network
 
 
 def test_a_network_in_training_is_not_folded():
     network = settled("test_resnet", (64, 48)).train()
-    assert folded(network) is network
+    assert fuse_conv_bn(network) is network
     shared = settled("test_resnet", (64, 48))
     shared.body.conv1 = (
         nn.Sequential(shared.body.conv1)
@@ -334,7 +334,7 @@ def test_a_network_in_training_is_not_folded():
         else shared.body.conv1
     )
     assert torch.allclose(
-        folded(shared)(torch.ones(1, 3, 64, 48)), shared(torch.ones(1, 3, 64, 48)), atol=1e-4
+        fuse_conv_bn(shared)(torch.ones(1, 3, 64, 48)), shared(torch.ones(1, 3, 64, 48)), atol=1e-4
     )
 
 
@@ -344,4 +344,4 @@ def test_a_fold_that_would_say_something_else_is_not_taken(monkeypatch):
         "torch.nn.utils.fusion.fuse_conv_bn_weights",
         lambda weight, bias, *_: (nn.Parameter(weight * 3), nn.Parameter(torch.ones(len(weight)))),
     )
-    assert folded(network) is network
+    assert fuse_conv_bn(network) is network

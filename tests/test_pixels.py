@@ -12,9 +12,9 @@ from PIL import Image
 
 import kit.data.cache
 import kit.data.loader
-from kit.data.cache import cached
-from kit.data.loader import Photos, batches_of, default_workers, make_loader, one_pass
-from kit.data.photos import Geometry, decode, fit
+from kit.data.cache import pixel_cache
+from kit.data.loader import PhotoDataset, batches_of, default_workers, iterate, make_loader
+from kit.data.photos import Geometry, crop_and_resize, decode
 from kit.system.errors import KitError
 
 CPU = torch.device("cpu")
@@ -92,17 +92,22 @@ def test_the_crop_is_central_and_scales_with_the_photo():
     photo = np.zeros((512, 384, 3), np.uint8)
     photo[56:456, 42:342] = 255
     geometry = Geometry((400, 300), (200, 150))
-    assert fit(photo, geometry).shape == (200, 150, 3) and fit(photo, geometry).min() == 255
+    assert (
+        crop_and_resize(photo, geometry).shape == (200, 150, 3)
+        and crop_and_resize(photo, geometry).min() == 255
+    )
     double = photo.repeat(2, axis=0).repeat(2, axis=1)
-    assert (fit(double, geometry) == 255).all()
-    assert (fit(photo, Geometry((512, 384), (512, 384))) == photo).all()
+    assert (crop_and_resize(double, geometry) == 255).all()
+    assert (crop_and_resize(photo, Geometry((512, 384), (512, 384))) == photo).all()
 
 
 def test_every_photo_comes_once_whatever_the_batch_and_workers(tmp_path):
     names = [f"{i}.jpg" for i in range(7)]
     for name in names:
         draw_photo(tmp_path / name, name)
-    photos = Photos(tmp_path, names, [Geometry((512, 384), (16, 12)), Geometry((256, 192), (8, 6))])
+    photos = PhotoDataset(
+        tmp_path, names, [Geometry((512, 384), (16, 12)), Geometry((256, 192), (8, 6))]
+    )
     for workers in (0, 2):
         found = [
             (at, big, little)
@@ -137,10 +142,10 @@ NAMES = [f"{i}.jpg" for i in range(8)]
 
 
 def test_cached_photos_are_the_decoded_ones(place, capsys):
-    cache = cached(place / "pixels", place / "photos", NAMES, GEOMETRY)
+    cache = pixel_cache(place / "pixels", place / "photos", NAMES, GEOMETRY)
     assert "pixel cache of 8 photos" in capsys.readouterr().out
-    fresh = Photos(place / "photos", NAMES[2:], [GEOMETRY])
-    kept = Photos(place / "photos", NAMES[2:], [GEOMETRY], cache=cache)
+    fresh = PhotoDataset(place / "photos", NAMES[2:], [GEOMETRY])
+    kept = PhotoDataset(place / "photos", NAMES[2:], [GEOMETRY], cache=cache)
     for name in NAMES:
         (place / "photos" / name).rename(place / name)
     for photos in (kept, pickle.loads(pickle.dumps(kept))):
@@ -157,10 +162,10 @@ def test_cached_photos_are_the_decoded_ones(place, capsys):
 def test_augmentation_does_not_change_the_cache(place):
     from conftest import small
 
-    cache = cached(place / "pixels", place / "photos", NAMES, GEOMETRY)
+    cache = pixel_cache(place / "pixels", place / "photos", NAMES, GEOMETRY)
     before = cache.path.read_bytes()
-    photos = Photos(place / "photos", NAMES, [GEOMETRY], small().augment, cache)
-    fresh = Photos(place / "photos", NAMES, [GEOMETRY], small().augment)
+    photos = PhotoDataset(place / "photos", NAMES, [GEOMETRY], small().augment, cache)
+    fresh = PhotoDataset(place / "photos", NAMES, [GEOMETRY], small().augment)
     assert all((photos[i, i][1][0] == fresh[i, i][1][0]).all() for i in range(8))
     assert cache.path.read_bytes() == before
 
@@ -171,10 +176,10 @@ def test_the_cache_is_made_once_and_anew_for_every_change(place, monkeypatch):
     everywhere(monkeypatch, kit.data.cache, "_build", lambda *args: (built.append(1), real(*args)))
 
     def again(names=NAMES, geometry=GEOMETRY):
-        cache = cached(place / "pixels", root, names, geometry)
+        cache = pixel_cache(place / "pixels", root, names, geometry)
         photos, fresh = (
-            Photos(root, names, [geometry], cache=cache),
-            Photos(root, names, [geometry]),
+            PhotoDataset(root, names, [geometry], cache=cache),
+            PhotoDataset(root, names, [geometry]),
         )
         assert all((photos[i][1][0] == fresh[i][1][0]).all() for i in range(len(names)))
         return len(built)
@@ -200,11 +205,11 @@ def test_the_cache_is_made_once_and_anew_for_every_change(place, monkeypatch):
 
 def test_a_cache_that_cannot_be_written_is_done_without(place, monkeypatch, capsys):
     everywhere(monkeypatch, kit.data.cache, "_FREE_BYTES", 2**62)
-    assert cached(place / "pixels", place / "photos", NAMES, GEOMETRY) is None
+    assert pixel_cache(place / "pixels", place / "photos", NAMES, GEOMETRY) is None
     assert "too little free disk" in capsys.readouterr().err
     monkeypatch.undo()
     (place / "file").write_text("")
-    assert cached(place / "file", place / "photos", NAMES, GEOMETRY) is None
+    assert pixel_cache(place / "file", place / "photos", NAMES, GEOMETRY) is None
     assert "cannot be written" in capsys.readouterr().err
 
     def full(*args):
@@ -212,7 +217,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(place, monkeypatch, caps
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        assert cached(place / "pixels", place / "photos", NAMES, GEOMETRY) is None
+        assert pixel_cache(place / "pixels", place / "photos", NAMES, GEOMETRY) is None
     assert "No space left on device): photos are decoded in every epoch" in capsys.readouterr().err
     assert [p.name for p in (place / "pixels").iterdir()] == [".lock"]
 
@@ -220,10 +225,10 @@ def test_a_cache_that_cannot_be_written_is_done_without(place, monkeypatch, caps
 def test_a_photo_that_cannot_be_cached_is_one_line(place):
     (place / "photos" / "5.jpg").write_bytes(b"no image")
     with pytest.raises(KitError, match="5.jpg: is no image"):
-        cached(place / "pixels", place / "photos", NAMES, GEOMETRY)
+        pixel_cache(place / "pixels", place / "photos", NAMES, GEOMETRY)
     (place / "photos" / "5.jpg").unlink()
     with pytest.raises(KitError, match="5.jpg: cannot be read"):
-        cached(place / "pixels", place / "photos", NAMES, GEOMETRY)
+        pixel_cache(place / "pixels", place / "photos", NAMES, GEOMETRY)
     assert not list((place / "pixels").glob("*.npy"))
 
 
@@ -236,15 +241,15 @@ def test_photos_that_change_while_they_are_cached_are_refused(place, monkeypatch
 
     everywhere(monkeypatch, kit.data.cache, "_build", slow)
     with pytest.raises(KitError, match="were changed while they were read"):
-        cached(place / "pixels", place / "photos", NAMES, GEOMETRY)
+        pixel_cache(place / "pixels", place / "photos", NAMES, GEOMETRY)
     assert not list((place / "pixels").glob("*.npy"))
 
 
 def test_without_building_only_a_cache_that_is_there_is_used(place):
-    assert cached(place / "pixels", place / "photos", NAMES, GEOMETRY, build=False) is None
+    assert pixel_cache(place / "pixels", place / "photos", NAMES, GEOMETRY, build=False) is None
     assert not (place / "pixels").exists()
-    made = cached(place / "pixels", place / "photos", NAMES, GEOMETRY)
-    assert cached(place / "pixels", place / "photos", NAMES, GEOMETRY, build=False) == made
+    made = pixel_cache(place / "pixels", place / "photos", NAMES, GEOMETRY)
+    assert pixel_cache(place / "pixels", place / "photos", NAMES, GEOMETRY, build=False) == made
 
 
 def test_processes_that_want_the_same_cache_build_it_once(place):
@@ -267,12 +272,12 @@ def test_processes_that_want_the_same_cache_build_it_once(place):
 
 def test_loader_processes_that_give_nothing_are_not_waited_for_for_ever(place, monkeypatch):
     everywhere(monkeypatch, kit.data.loader, "_WAIT_SECONDS", 1)
-    monkeypatch.setattr(Photos, "__getitem__", lambda *_: time.sleep(4))
-    loader = make_loader(Photos(place / "photos", NAMES, [GEOMETRY]), [[0]], 1, CPU)
+    monkeypatch.setattr(PhotoDataset, "__getitem__", lambda *_: time.sleep(4))
+    loader = make_loader(PhotoDataset(place / "photos", NAMES, [GEOMETRY]), [[0]], 1, CPU)
     with pytest.raises(
         KitError, match="no photos came from the loader processes for 1 seconds: .*take --workers 0"
     ):
-        list(one_pass(loader))
+        list(iterate(loader))
 
 
 def test_default_workers():
@@ -285,9 +290,12 @@ def test_a_damaged_photo_is_one_line_from_a_worker_too(tmp_path, workers):
     (tmp_path / "a.jpg").write_bytes(b"no image")
     with pytest.raises(KitError) as error:
         list(
-            one_pass(
+            iterate(
                 make_loader(
-                    Photos(tmp_path, ["a.jpg"], [Geometry((512, 384), (8, 6))]), [[0]], workers, CPU
+                    PhotoDataset(tmp_path, ["a.jpg"], [Geometry((512, 384), (8, 6))]),
+                    [[0]],
+                    workers,
+                    CPU,
                 )
             )
         )

@@ -11,7 +11,7 @@ from kit.data.plan import read_plan
 from kit.ensemble import main as ensemble
 from kit.inference.members import find_members
 from kit.inference.oof import read_oof
-from kit.models.checkpoint import load, read_card, save
+from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.results.run import Fold
 from kit.scoring.metrics import score
 from kit.soup import main
@@ -49,7 +49,10 @@ def test_the_last_epochs_are_kept_and_the_best_is_one_of_all(kept):
             "epoch0002.safetensors",
             "epoch0003.safetensors",
         ]
-        best, cards = read_card(files.best), [read_card(path) for path in files.epochs]
+        best, cards = (
+            read_checkpoint_info(files.best),
+            [read_checkpoint_info(path) for path in files.epochs],
+        )
         assert [card.epoch for card in cards] == [2, 3]
         if best.epoch > 1:
             assert files.epoch(best.epoch).read_bytes() == files.best.read_bytes()
@@ -95,7 +98,11 @@ def test_equal_checkpoints_make_the_same_network(world, kept, tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(kept, runs)
     first = Fold(runs / "kept" / "fold0").epochs[0]
-    save(tmp_path / "copy.safetensors", load(first), dataclasses.replace(read_card(first), epoch=9))
+    save(
+        tmp_path / "copy.safetensors",
+        load(first),
+        dataclasses.replace(read_checkpoint_info(first), epoch=9),
+    )
     assert (
         main(
             arguments(world, runs, first, tmp_path / "copy.safetensors", "--out", tmp_path / "same")
@@ -163,19 +170,21 @@ def test_a_soup_with_the_chosen_epoch_says_that_it_was_chosen(world, kept, tmp_p
     files = Fold(kept / "kept" / "fold0")
     best = tmp_path / "best.safetensors"
     save(
-        best, load(files.epochs[0]), dataclasses.replace(read_card(files.epochs[0]), select="best")
+        best,
+        load(files.epochs[0]),
+        dataclasses.replace(read_checkpoint_info(files.epochs[0]), select="best"),
     )
     for chosen, select in ((best, "best"), (files.epochs[0], "soup")):
         out = tmp_path / select
         assert main(arguments(world, kept, chosen, files.epochs[1], "--out", out)) == 0
-        assert read_card(out / "fold0" / "best.safetensors").select == select
+        assert read_checkpoint_info(out / "fold0" / "best.safetensors").select == select
 
 
 def test_a_soup_of_a_training_that_ended_early_says_so_too(world, kept, tmp_path):
     for name, patience in (("early", 3), ("whole", 0)):
         files = []
         for path in Fold(kept / "kept" / "fold0").epochs:
-            card = read_card(path)
+            card = read_checkpoint_info(path)
             files.append(tmp_path / name / path.name)
             save(
                 files[-1],
@@ -185,7 +194,7 @@ def test_a_soup_of_a_training_that_ended_early_says_so_too(world, kept, tmp_path
                 ),
             )
         assert main(arguments(world, kept, *files, "--out", tmp_path / f"{name}_soup")) == 0
-        card = read_card(tmp_path / f"{name}_soup" / "fold0" / "best.safetensors")
+        card = read_checkpoint_info(tmp_path / f"{name}_soup" / "fold0" / "best.safetensors")
         assert (card.select, card.chosen_on_fold) == (
             ("best", True) if patience else ("soup", False)
         )

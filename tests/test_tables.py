@@ -12,7 +12,7 @@ from kit.data.plan import read_plan, write_plan
 from kit.results.probs import Probs, read_probs, write_probs
 from kit.results.run import METRIC_COLUMNS, read_metrics, write_metrics
 from kit.results.submission import read_answers, read_submission, write_submission
-from kit.system.disk import write_json, writing
+from kit.system.disk import atomic_write, write_json
 from kit.system.errors import KitError, problem
 
 
@@ -30,7 +30,7 @@ def test_an_error_is_one_line_with_count_and_first():
 
 
 def test_writing_leaves_nothing_behind_when_it_fails(tmp_path):
-    with pytest.raises(ZeroDivisionError), writing(tmp_path / "a.txt") as temporary:
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "a.txt") as temporary:
         temporary.write_text("half")
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
@@ -38,9 +38,9 @@ def test_writing_leaves_nothing_behind_when_it_fails(tmp_path):
 
 def test_writing_refuses_what_exists_unless_forced(tmp_path):
     path = text(tmp_path / "a.txt", "old")
-    with pytest.raises(KitError, match="exists already"), writing(path):
+    with pytest.raises(KitError, match="exists already"), atomic_write(path):
         raise AssertionError("the block must not run")
-    with writing(path, force=True) as temporary:
+    with atomic_write(path, force=True) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "new"
 
@@ -49,7 +49,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path):
     path = text(tmp_path / "a.txt", "old")
     with (
         pytest.raises(KitError, match="a.txt: cannot be written: No space left"),
-        writing(path, force=True) as temporary,
+        atomic_write(path, force=True) as temporary,
     ):
         temporary.write_text("half")
         raise OSError(28, "No space left on device")
@@ -162,8 +162,12 @@ def test_what_can_be_understood_is_and_that_is_said_but_it_is_no_submission(
         and read["ans"].tolist() == [3, 17]
         and read["ans"].dtype == np.int64
     )
-    heard = capsys.readouterr().err
-    assert (said in heard and heard.count("\n") == 1 and "한글" in heard) if said else heard == ""
+    active_members = capsys.readouterr().err
+    assert (
+        (said in active_members and active_members.count("\n") == 1 and "한글" in active_members)
+        if said
+        else active_members == ""
+    )
     info = text(tmp_path / "info.csv", "ImageID,ans\na.jpg,0\nb.jpg,0\n")
     if "\r" in content:
         assert read_submission(path, info).tolist() == [3, 17]

@@ -25,18 +25,18 @@ import kit.training.resume
 import kit.training.trackers
 from kit.competitions.mask_sample import draw_sample
 from kit.data.folder import train_images
-from kit.data.loader import Photos, batches_of, make_loader
+from kit.data.loader import PhotoDataset, batches_of, make_loader
 from kit.data.plan import read_plan
 from kit.data.planning import plan_folds
 from kit.inference.predict import predict
 from kit.inference.views import make_views
-from kit.models.checkpoint import load, read_card
+from kit.models.checkpoint import load, read_checkpoint_info
 from kit.recipe import load_recipe, shipped_recipe
 from kit.results.probs import read_probs
 from kit.results.run import Fold, oof_key, read_metrics
 from kit.scoring.metrics import score
 from kit.system.errors import KitError
-from kit.system.locks import locked
+from kit.system.locks import lock_folder
 from kit.system.versions import versions
 from kit.train import main
 from kit.training.fold import train_fold
@@ -80,7 +80,11 @@ def test_oof_covers_every_photo_once_and_belongs_to_its_checkpoint(world):
             "metrics.csv",
             "oof.npz",
         ]
-        card, oof, rows = read_card(files.best), read_probs(files.oof), read_metrics(files.metrics)
+        card, oof, rows = (
+            read_checkpoint_info(files.best),
+            read_probs(files.oof),
+            read_metrics(files.metrics),
+        )
         assert (
             card.fold == fold and card.plan == world.plan.hash and card.recipe == small().describe()
         )
@@ -94,7 +98,7 @@ def test_oof_covers_every_photo_once_and_belongs_to_its_checkpoint(world):
         )
         assert (last["val_f1_mask"], last["val_f1_age"]) == pytest.approx((scores.mask, scores.age))
         assert len(rows) == 2 and all(math.isfinite(v) for row in rows for v in row.values())
-        photos = Photos(train_images(world.data), held["image"].tolist(), [card.geometry])
+        photos = PhotoDataset(train_images(world.data), held["image"].tolist(), [card.geometry])
         cpu = torch.device("cpu")
         loader = make_loader(photos, batches_of(len(photos), 5), 0, cpu)
         again = predict([load(files.best)], loader, make_views("none"), cpu)[0][0, 0]
@@ -280,7 +284,7 @@ def test_a_stopped_run_saves_first(killable, tmp_path, how, group):
 @pytest.mark.parametrize("moment", range(0, 40, 3))
 def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatch, moment):
     """Ctrl+C after the n-th photo read: while training, while validating, and in between."""
-    count, real = [0], Photos.__getitem__
+    count, real = [0], PhotoDataset.__getitem__
 
     def reading(photos, at):
         count[0] += 1
@@ -291,7 +295,7 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatc
     recipe = small(name="stopped", epochs=2, ema=0.5)
     stopped = False
     with monkeypatch.context() as patch:
-        patch.setattr(Photos, "__getitem__", reading)
+        patch.setattr(PhotoDataset, "__getitem__", reading)
         try:
             train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
         except KeyboardInterrupt:
@@ -440,7 +444,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world, tmp_path, monk
 
 
 def test_a_fold_is_trained_by_one_process(world, tmp_path):
-    with locked(tmp_path / "small" / "fold0"):
+    with lock_folder(tmp_path / "small" / "fold0"):
         (tmp_path / "small" / "fold0" / ".best.safetensors.123.tmp").write_bytes(b"half")
         with pytest.raises(KitError, match="another process is training this fold"):
             train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
@@ -568,7 +572,7 @@ def test_force_deletes_nothing_before_all_is_well(world, tmp_path, monkeypatch, 
         )
     files.bad_batch.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(Photos, "__getitem__", lambda *_: signal.raise_signal(signal.SIGTERM))
+        patch.setattr(PhotoDataset, "__getitem__", lambda *_: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(KeyboardInterrupt):
             train(small(lr=0.1), world.plan, world.data, [0], tmp_path, "cpu", 0, force=True)
     assert (
@@ -661,7 +665,9 @@ def test_what_goes_on_keeps_its_threads_and_says_other_versions(
     finally:
         torch.set_num_threads(before)
     assert "last.pt: was made with timm 0.1.2 (here " in err and "albumentations none (here " in err
-    assert read_card(Fold(tmp_path / "small" / "fold0").best).versions == dict(versions())
+    assert read_checkpoint_info(Fold(tmp_path / "small" / "fold0").best).versions == dict(
+        versions()
+    )
 
 
 def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(
@@ -736,7 +742,7 @@ def test_which_epoch_is_kept_and_when_training_ends(
     recipe = small(name="chosen", epochs=4, **changes)
     done = train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)[0]
     files = Fold(tmp_path / "chosen" / "fold0")
-    card, rows = read_card(files.best), read_metrics(files.metrics)
+    card, rows = read_checkpoint_info(files.best), read_metrics(files.metrics)
     assert (len(rows), card.epoch, card.select, card.averaged) == (
         epochs,
         kept,
@@ -765,7 +771,7 @@ def test_which_epoch_is_kept_and_when_training_ends(
 def test_select_overrides_the_recipe(killable, tmp_path, fails, capsys):
     arguments = [str(a) for a in [*killable.command[3:], "--runs", tmp_path]]
     assert main([*arguments, "--select", "best"]) == 0
-    card = read_card(Fold(tmp_path / "mine" / "fold0").best)
+    card = read_checkpoint_info(Fold(tmp_path / "mine" / "fold0").best)
     assert (card.select, card.averaged) == ("best", True)
     assert "its best epoch, chosen on the fold" in capsys.readouterr().out
     assert "select was 'best', is 'last'" in fails(main, *arguments)
@@ -774,7 +780,7 @@ def test_select_overrides_the_recipe(killable, tmp_path, fails, capsys):
 def test_the_moving_average_is_what_is_kept(world, tmp_path):
     recipe = small(name="ema", ema=0.9)
     train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
-    assert read_card(Fold(tmp_path / "ema" / "fold0").best).averaged
+    assert read_checkpoint_info(Fold(tmp_path / "ema" / "fold0").best).averaged
     train(
         dataclasses.replace(recipe, name="plain", ema=0.0),
         world.plan,
@@ -820,7 +826,7 @@ def test_a_trial_is_a_run_of_its_own(killable, tmp_path, capsys, fails):
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine-limit10"]
     files = Fold(tmp_path / "mine-limit10" / "fold0")
-    assert read_card(files.best).limit == 10 and len(read_probs(files.oof).ids) == 10
+    assert read_checkpoint_info(files.best).limit == 10 and len(read_probs(files.oof).ids) == 10
     assert main([*arguments, "--limit", "10"]) == 0
     assert "finished before" in capsys.readouterr().out
     files.oof.unlink()
@@ -918,7 +924,7 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
     train(recipe, plan, data, [0], tmp_path, "cpu", 0, limit=6)
     assert len(read_metrics(files.metrics)) == 2 and not files.last.exists()
     oof = read_probs(files.oof)
-    photos = Photos(train_images(data), oof.ids.tolist(), [recipe.geometry])
+    photos = PhotoDataset(train_images(data), oof.ids.tolist(), [recipe.geometry])
     cpu = torch.device("cpu")
     again = predict(
         [load(files.best)], make_loader(photos, batches_of(6, 32), 0, cpu), make_views("none"), cpu

@@ -8,11 +8,11 @@ import numpy as np
 
 from kit.benchmarks.synthetic import drawn_members
 from kit.benchmarks.timing import Table
-from kit.blending.early import exact_margins, run
-from kit.blending.fit import fit, nested
+from kit.blending.early import exact_stopping_rule, run_passes
+from kit.blending.fit import fit_rule, nested
 from kit.competitions.mask import NUM_CLASSES
-from kit.scoring.bootstrap import People
-from kit.scoring.metrics import plain_f1
+from kit.scoring.bootstrap import GroupBootstrap
+from kit.scoring.metrics import fast_macro_f1
 from kit.system.console import Progress
 
 
@@ -31,10 +31,14 @@ def bench_blend(people: int, members: int) -> Table:
             ("greedy", "argmax"),
         ):
             started = time.perf_counter()
-            rule = fit(probs, label, person, blend, decision)
+            rule = fit_rule(probs, label, person, blend, decision)
             once = time.perf_counter() - started
             classes, _, _ = nested(
-                probs, label, person, fold, functools.partial(fit, blend=blend, decision=decision)
+                probs,
+                label,
+                person,
+                fold,
+                functools.partial(fit_rule, blend=blend, decision=decision),
             )
             kept[blend, decision] = classes
             rows.append(
@@ -42,13 +46,13 @@ def bench_blend(people: int, members: int) -> Table:
                     f"{blend} + {decision}",
                     f"{once:.1f}",
                     f"{time.perf_counter() - started:.1f}",
-                    f"{plain_f1(rule.classes(probs), label):.4f}",
-                    f"{plain_f1(classes, label):.4f}",
+                    f"{fast_macro_f1(rule.classes(probs), label):.4f}",
+                    f"{fast_macro_f1(classes, label):.4f}",
                 ]
             )
             progress.advance()
         started = time.perf_counter()
-        of = People(person, label)
+        of = GroupBootstrap(person, label)
         draws = of.macro(kept["greedy", "argmax"]) - of.macro(kept["mean", "argmax"])
         rows.append(
             [
@@ -62,8 +66,12 @@ def bench_blend(people: int, members: int) -> Table:
         progress.advance()
     count = min(members, 10)
     weights = np.full(count, 1 / count)
-    _, taken = run(
-        lambda p, at: probs[p, at], weights, np.ones(NUM_CLASSES), exact_margins(count), len(photos)
+    _, taken = run_passes(
+        lambda p, at: probs[p, at],
+        weights,
+        np.ones(NUM_CLASSES),
+        exact_stopping_rule(count),
+        len(photos),
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Table(

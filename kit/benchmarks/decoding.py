@@ -13,16 +13,16 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from kit.benchmarks.synthetic import _training_photos
 from kit.benchmarks.timing import Table, _ratio, in_turns
-from kit.data.cache import cached
-from kit.data.loader import Photos
+from kit.data.cache import pixel_cache
+from kit.data.loader import PhotoDataset
 from kit.data.photos import FRAME, decode
-from kit.data.photos import fit as fit_photo
+from kit.data.photos import crop_and_resize as fit_photo
 from kit.recipe import Recipe
 from kit.system.device import choose_device, clock, to_device
 from kit.system.errors import KitError
 
 
-def augment_on_device(photos: "torch.Tensor") -> "torch.Tensor":
+def augment_on_device(photos: torch.Tensor) -> torch.Tensor:
     """Geometry and colour of a batch (N, 3, height, width) in 0..1 at once, about as the recipes'
     transforms have them.
     """
@@ -80,7 +80,7 @@ def bench_photos(
                 left, top = round(w * (1 - share[1]) / 2), round(h * (1 - share[0]) / 2)
                 cv2.resize(photo[top : h - top, left : w - left], (width, height))
 
-        cache = cached(Path(folder) / "pixels", root, images, geometry)
+        cache = pixel_cache(Path(folder) / "pixels", root, images, geometry)
         if cache is None:
             raise KitError(
                 "kit.bench photos: the temporary folder has no room for a pixel cache; set TMPDIR "
@@ -88,7 +88,7 @@ def bench_photos(
             )
         decoded = [decode(path)[0] for path in paths]
         kept, plain = (
-            Photos(root, images, [geometry], cache=cache),
+            PhotoDataset(root, images, [geometry], cache=cache),
             [fit_photo(photo, geometry) for photo in decoded],
         )
         stacked = torch.from_numpy(np.stack(plain))

@@ -15,17 +15,17 @@ from kit.benchmarks.synthetic import _link, _training_photos
 from kit.benchmarks.timing import Apart, Table, _ratio, in_turns
 from kit.blending.classify import blend_early, blend_in_full
 from kit.blending.margins import sample_size
-from kit.blending.rule import uniform
+from kit.blending.rule import uniform_rule
 from kit.blending.settings import Settings
 from kit.data.folder import eval_images, read_eval
-from kit.data.loader import Photos, default_workers
-from kit.inference.autotune import measured_way, photos_per_second
-from kit.inference.engine import Engine
+from kit.data.loader import PhotoDataset, default_workers
+from kit.inference.autotune import autotune, photos_per_second
+from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint, Member
 from kit.inference.predict import predict
-from kit.inference.runtime import Ready
+from kit.inference.runtime import InferenceModel
 from kit.inference.views import make_views
-from kit.models.checkpoint import load, read_card
+from kit.models.checkpoint import load, read_checkpoint_info
 from kit.models.network import Network, cost
 from kit.recipe import Recipe
 from kit.system.device import choose_device
@@ -33,7 +33,7 @@ from kit.system.disk import file_hash
 from kit.system.errors import KitError, problem
 
 
-def _run_checkpoints(folder: Path, place: Path) -> list["Checkpoint"]:
+def _run_checkpoints(folder: Path, place: Path) -> list[Checkpoint]:
     """The checkpoints of a run, or of one of its folds, copied to a place where nothing is kept
     beside them yet.
     """
@@ -46,7 +46,7 @@ def _run_checkpoints(folder: Path, place: Path) -> list["Checkpoint"]:
         )
         target.parent.mkdir(parents=True)
         shutil.copyfile(path, target)
-        found.append(Checkpoint(target, read_card(target), file_hash(target)))
+        found.append(Checkpoint(target, read_checkpoint_info(target), file_hash(target)))
     if not found:
         raise problem(
             folder, "holds no checkpoint", remedy="name a recipe's file or a trained run's folder"
@@ -76,10 +76,10 @@ def bench_infer(
     same with timm's loader and model.
     """
     device, views = choose_device(device_name), make_views("hflip")
-    engine = Engine(device_name, workers)
+    engine = Compute(device_name, workers)
     workers = default_workers(device.type) if workers is None else workers
     with tempfile.TemporaryDirectory() as temporary:
-        place, checkpoints = Path(temporary), list["Checkpoint"]()
+        place, checkpoints = Path(temporary), list[Checkpoint]()
         if isinstance(source, Path):
             if data is None:
                 raise KitError(
@@ -108,21 +108,21 @@ def bench_infer(
             networks = [Network(model, geometry, head, cosine).to(device).eval() for _ in range(5)]
             root, images = _training_photos(data, place, photos)
         torch.save([network.state_dict() for network in networks], place / "weights.pt")
-        way = measured_way(model, geometry, head, cosine, device)
+        way = autotune(model, geometry, head, cosine, device)
         _link(root, images, place / "timm" / "photos")
 
         laid = (network.to(memory_format=torch.channels_last) for network in networks)  # type: ignore[call-overload]
-        made = [] if checkpoints else [Ready(network, way) for network in laid]
+        made = [] if checkpoints else [InferenceModel(network, way) for network in laid]
 
         def alone() -> np.ndarray:
-            batches = engine.loader(Photos(root, images, [geometry]), device, way.photos)
+            batches = engine.loader(PhotoDataset(root, images, [geometry]), device, way.photos)
             return predict(made, batches, views, device)[0].mean(axis=(0, 1)).argmax(axis=1)
 
         def ensemble(settings: Settings, exact: bool = False) -> np.ndarray:
             for kept in place.glob("runs/*/*/p*-*.npz"):
                 kept.unlink()
             shutil.rmtree(place / "runs" / "pixels", ignore_errors=True)
-            members, rule = [Member(name, tuple(checkpoints))], uniform("mean", 1)
+            members, rule = [Member(name, tuple(checkpoints))], uniform_rule("mean", 1)
             with_exact = dataclasses.replace(engine, exact=exact)
             if settings.fast:
                 return blend_early(members, rule, data, images, settings, with_exact, [0.0]).classes  # type: ignore[arg-type]
@@ -156,7 +156,7 @@ def bench_infer(
             )
         ) as apart:
             times, classes = in_turns({**ways, **apart.ways}, rounds, "infer")
-        forward = photos_per_second(Ready(networks[0], way), device)
+        forward = photos_per_second(InferenceModel(networks[0], way), device)
     passes = len(images) * len(networks) * len(views)
     truth = classes["a loop over folds and views"]
     same = {

@@ -10,7 +10,7 @@ import ttach
 from timm.data import ImageDataset, create_loader  # type: ignore[attr-defined]
 
 from kit.competitions.mask import NUM_CLASSES
-from kit.data.loader import Photos, batches_of, make_loader, one_pass
+from kit.data.loader import PhotoDataset, batches_of, iterate, make_loader
 from kit.inference.engine import BATCH_SIZE
 from kit.inference.views import make_views
 from kit.models.network import Network
@@ -22,7 +22,7 @@ def _timm_loader(
     size: tuple[int, int],
     batch: int,
     workers: int,
-    device: "torch.device",
+    device: torch.device,
     training: bool,
 ) -> Any:
     """timm's loader of the photos below a folder, as its own scripts make it, at a size (height,
@@ -43,7 +43,7 @@ def _timm_loader(
     )
 
 
-def matrix_peak(device: "torch.device", precision: "torch.dtype") -> float:
+def matrix_peak(device: torch.device, precision: torch.dtype) -> float:
     """GFLOP/s of multiplying two large square matrices in a precision: what a network can at best
     come near.
     """
@@ -79,9 +79,12 @@ def _other_inference(
 
     def own_batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         loader = make_loader(
-            Photos(root, images, [geometry]), batches_of(len(images), BATCH_SIZE), workers, device
+            PhotoDataset(root, images, [geometry]),
+            batches_of(len(images), BATCH_SIZE),
+            workers,
+            device,
         )
-        for at, (batch,) in one_pass(loader):
+        for at, (batch,) in iterate(loader):
             yield at, to_device(batch, device).contiguous()
 
     def timms_batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

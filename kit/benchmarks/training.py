@@ -16,8 +16,8 @@ from kit.benchmarks.loops import _timm_loader, matrix_peak
 from kit.benchmarks.synthetic import _link, _training_photos
 from kit.benchmarks.timing import Apart, Table, _ratio, _rounds
 from kit.competitions.mask import NUM_CLASSES
-from kit.data.cache import cached
-from kit.data.loader import Photos, default_workers, make_loader, one_pass
+from kit.data.cache import pixel_cache
+from kit.data.loader import PhotoDataset, default_workers, iterate, make_loader
 from kit.models.network import cost
 from kit.recipe import Recipe, load_recipe
 from kit.system.device import choose_device, clock, peak_memory
@@ -25,11 +25,11 @@ from kit.system.errors import KitError
 from kit.system.precision import choose_precision, precision_name
 from kit.training.batches import EpochBatches
 from kit.training.learner import Learner
-from kit.training.memory import enough_memory
+from kit.training.memory import explain_out_of_memory
 
 
 def _timed_steps(
-    batches: Iterable[Any], work: Callable[[Any], Any], steps: int, device: "torch.device"
+    batches: Iterable[Any], work: Callable[[Any], Any], steps: int, device: torch.device
 ) -> tuple[float, float]:
     """Seconds of the steps after the first, which starts the loader and sets things up, and of
     waiting for photos in them.
@@ -57,24 +57,24 @@ def _own_training(
     folder: Path | None,
     steps: int,
     workers: int,
-    device: "torch.device",
+    device: torch.device,
 ) -> Callable[[], tuple[float, float]]:
     """Training as `kit.train` does it, with a pixel cache in `folder`; without one plainly, with no
     layout or precision.
     """
     labels = torch.arange(len(images)) % NUM_CLASSES
-    cache = cached(folder, root, images, recipe.geometry) if folder else None
+    cache = pixel_cache(folder, root, images, recipe.geometry) if folder else None
     learner = Learner(recipe, np.ones(NUM_CLASSES), device, plain=folder is None)
 
     def steps_of_it() -> tuple[float, float]:
         loader = make_loader(
-            Photos(root, images, [recipe.geometry], recipe.augment, cache),
+            PhotoDataset(root, images, [recipe.geometry], recipe.augment, cache),
             EpochBatches(recipe, labels.numpy(), 0),
             workers,
             device,
         )
         return _timed_steps(
-            one_pass(loader),
+            iterate(loader),
             lambda batch: learner.step([(batch[1][0], labels[batch[0]])], recipe.lr, 0),
             steps,
             device,
@@ -141,7 +141,7 @@ def bench_train(
     recipe = dataclasses.replace(load_recipe(path), pretrained=False, accumulate=1)
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
-    with tempfile.TemporaryDirectory() as temporary, enough_memory(recipe, device):
+    with tempfile.TemporaryDirectory() as temporary, explain_out_of_memory(recipe, device):
         folder = Path(temporary)
         root, images = _training_photos(data, folder, recipe.batch_size * (steps + 1))
         _link(root, images, folder / "timm" / "photos")

@@ -12,20 +12,20 @@ import numpy as np
 from kit.blending.close_calls import (
     ROUNDING_CONFIDENCE,
     ROUNDING_SHARE,
-    Settled,
-    drifts,
+    Recomputed,
+    recompute_close_calls,
+    rounding_errors,
     rounding_sample,
-    settle,
 )
-from kit.blending.early import exact_margins, leads, remaining_weights, run
-from kit.blending.margins import fit_margins, sample_size
+from kit.blending.early import exact_stopping_rule, margins_over_next, remaining_weights, run_passes
+from kit.blending.margins import fit_stopping_rule, sample_size
 from kit.blending.rule import Rule, decide
 from kit.blending.settings import LINEAR, Settings
 from kit.competitions.mask import NUM_CLASSES
 from kit.data.folder import eval_images
-from kit.inference.engine import Engine
+from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint, Member
-from kit.inference.members import ways_of
+from kit.inference.members import inference_modes
 from kit.inference.passes import Passes, predict_passes
 from kit.inference.views import make_views
 from kit.results.probs import Probs
@@ -54,7 +54,7 @@ def blend_in_full(
     data: Path,
     ids: Sequence[str],
     settings: Settings,
-    engine: Engine,
+    engine: Compute,
 ) -> Outcome:
     """Run every checkpoint with every view on every photo, what is kept from before excepted, and
     decide.
@@ -90,8 +90,8 @@ def blend_in_full(
     if _rounded(members, engine):
         exact = _exact(members, data, ids, settings, engine)
 
-        def again(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            sums = _blended(rule, exact.owners, exact.ask_all(rows), len(rows))
+        def recompute(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            sums = _blended(rule, exact.owners, exact.rows_of_all(rows), len(rows))
             return sums, sums
 
         before = decide(blended, rule.gains)
@@ -101,11 +101,11 @@ def blend_in_full(
             Progress("close calls in fp32", len(ids)) as progress,
         ):
             drawn = rounding_sample(len(ids))
-            settled = settle(
-                again,
+            settled = recompute_close_calls(
+                recompute,
                 blended,
                 rule.gains,
-                leads(blended, rule.gains, np.zeros(len(ids))),
+                margins_over_next(blended, rule.gains, np.zeros(len(ids))),
                 drawn,
                 progress,
             )
@@ -130,13 +130,13 @@ def _blended(
     return rule.probs(means)
 
 
-def _rounded(members: Sequence[Member], engine: Engine) -> bool:
+def _rounded(members: Sequence[Member], engine: Compute) -> bool:
     """Whether some network runs in 16 bits, so that close calls may not be those of fp32."""
-    return any(way.precision.itemsize < 4 for way in ways_of(members, engine).values())
+    return any(way.precision.itemsize < 4 for way in inference_modes(members, engine).values())
 
 
 def _exact(
-    members: Sequence[Member], data: Path, ids: Sequence[str], settings: Settings, engine: Engine
+    members: Sequence[Member], data: Path, ids: Sequence[str], settings: Settings, engine: Compute
 ) -> Passes:
     """The same passes in fp32, for close calls."""
     return Passes(
@@ -151,10 +151,10 @@ def _exact(
 
 
 def _close(
-    settled: Settled, drawn: int, before: np.ndarray, after: np.ndarray, exact: Passes
+    settled: Recomputed, drawn: int, before: np.ndarray, after: np.ndarray, exact: Passes
 ) -> dict[str, Any]:
     """What a record says of close calls: photos run again, how many of them `drawn` at random, and
-    what `settle` has proven.
+    what `recompute_close_calls` has proven.
     """
     return {
         "photos": settled.photos,
@@ -173,7 +173,7 @@ def blend_early(
     data: Path,
     ids: Sequence[str],
     settings: Settings,
-    engine: Engine,
+    engine: Compute,
     strengths: Sequence[float],
     remake: bool = False,
 ) -> Outcome:
@@ -189,7 +189,7 @@ def blend_early(
     weights, count, photos = passes.weights(rule), len(passes.sources), len(ids)
     by_view = {view: v for v, view in enumerate(passes.views)}
     needed = int(np.isnan(passes.probs[:, :, 0]).sum())
-    known, margins, record = passes.known.copy(), exact_margins(count), dict[str, Any]()
+    known, margins, record = passes.known.copy(), exact_stopping_rule(count), dict[str, Any]()
     if settings.agree is not None and known.all() and not remake:
         warn(
             "--agree: all passes are kept from before, so that there is nothing to save; the "
@@ -209,11 +209,11 @@ def blend_early(
     exact = _exact(members, data, ids, settings, engine) if _rounded(members, engine) else None
     rank = np.argsort(order)
 
-    def again(rows: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def recompute(rows: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """In fp32 the sums of the passes that each of the photos has `done`, and of all."""
         assert exact is not None
         same, whole = np.zeros((2, len(rows), NUM_CLASSES))
-        for p, probs in enumerate(exact.ask_all(rows)):
+        for p, probs in enumerate(exact.rows_of_all(rows)):
             share = weights[p] * probs.astype(np.float64)
             same[rank[p] < done] += share[rank[p] < done]
             whole += share
@@ -228,19 +228,19 @@ def blend_early(
             sample = np.random.default_rng(0).choice(photos, fitting + tested, replace=False)
             rows = np.sort(sample)
             for p in order:
-                passes.ask(p, rows, progress)
+                passes.rows(p, rows, progress)
             probs = passes.probs[np.array(order)[:, None], sample]
             whole_sums = np.tensordot(weights[order], probs.astype(np.float64), 1)
             if exact is not None:
                 with stage("close calls in fp32"):
-                    whole_sums = settle(
-                        lambda at: again(sample[at], np.full(len(at), count)),
+                    whole_sums = recompute_close_calls(
+                        lambda at: recompute(sample[at], np.full(len(at), count)),
                         whole_sums,
                         rule.gains,
-                        leads(whole_sums, rule.gains, np.zeros(len(sample))),
+                        margins_over_next(whole_sums, rule.gains, np.zeros(len(sample))),
                         rounding_sample(len(sample)),
                     ).total
-            margins = fit_margins(
+            margins = fit_stopping_rule(
                 probs,
                 weights[order],
                 rule.gains,
@@ -263,17 +263,19 @@ def blend_early(
         if exact is not None and settings.agree is None:
             # What is decided by less than 16 bits move a lead would have to be run again in full.
             drawn = rounding_sample(photos)
-            rough = np.tensordot(weights, passes.ask_all(drawn).astype(np.float64), 1)
+            rough = np.tensordot(weights, passes.rows_of_all(drawn).astype(np.float64), 1)
             with stage("close calls in fp32"):
                 slack = 2 * float(
-                    drifts(rough, again(drawn, np.full(len(drawn), count))[1], rule.gains).max()
+                    rounding_errors(
+                        rough, recompute(drawn, np.full(len(drawn), count))[1], rule.gains
+                    ).max()
                 )
         elif exact is not None:
             drawn = np.sort(
                 sample[rounding_sample(len(sample))]
             )  # of the sample, whose passes are known in fp32 already
-        total, taken = run(
-            lambda p, rows: passes.ask(order[p], rows, progress),
+        total, taken = run_passes(
+            lambda p, rows: passes.rows(order[p], rows, progress),
             weights[order],
             rule.gains,
             margins,
@@ -302,11 +304,11 @@ def blend_early(
             stage("close calls in fp32"),
             Progress("close calls in fp32", photos) as progress,
         ):
-            settled = settle(
-                lambda rows: again(rows, taken[rows]),
+            settled = recompute_close_calls(
+                lambda rows: recompute(rows, taken[rows]),
                 total,
                 rule.gains,
-                leads(total, rule.gains, left),
+                margins_over_next(total, rule.gains, left),
                 drawn,
                 progress,
             )

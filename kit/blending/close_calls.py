@@ -22,7 +22,7 @@ ROUNDING_CONFIDENCE: Final = 0.99
 ROUNDING_SHARE: Final = 0.01
 
 
-def drifts(total: np.ndarray, exact: np.ndarray, gains: np.ndarray) -> np.ndarray:
+def rounding_errors(total: np.ndarray, exact: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """How far sums (N, 18) with rounding errors are off in the lead of their leading class over any
     other one, at most: (N,).
     """
@@ -49,7 +49,7 @@ def rounding_sample(photos: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Settled:
+class Recomputed:
     """Sums with those of close calls computed again: `total` (N, 18), how many photos were, and the
     largest error found.
     """
@@ -59,14 +59,14 @@ class Settled:
     error: float
 
 
-def settle(
-    again: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+def recompute_close_calls(
+    recompute: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     total: np.ndarray,
     gains: np.ndarray,
     ahead: np.ndarray,
     drawn: np.ndarray,
     progress: Progress | None = None,
-) -> Settled:
+) -> Recomputed:
     """Compute the sums of close calls again, exactly.
 
     `total` (N, 18) are sums of probabilities with rounding errors, and `ahead` (N,) is how far each
@@ -86,12 +86,12 @@ def settle(
         rows = np.sort(
             ranked[done : min(done + _CHUNK, len(drawn)) if done < len(drawn) else done + _CHUNK]
         )
-        same, settled[rows] = again(rows)
-        error = max(error, float(drifts(total[rows], same, gains).max()))
+        same, settled[rows] = recompute(rows)
+        error = max(error, float(rounding_errors(total[rows], same, gains).max()))
         done += len(rows)
         if progress is not None:
             progress.expect(
                 max(done, len(drawn) + int((ahead[ranked[len(drawn) :]] <= 2 * error).sum()))
             )
             progress.advance(len(rows))
-    return Settled(settled, done, error)
+    return Recomputed(settled, done, error)

@@ -26,10 +26,10 @@ def headroom(total: np.ndarray, gains: np.ndarray, remaining: float) -> np.ndarr
     to c: the quotient, the least over c.
     """
     # The slack as if more were to come: it grows with the gains, as the rounding does.
-    return (_ahead(total * gains) / (gains * (remaining + _SLACK))).min(axis=1)
+    return (leads_over_others(total * gains) / (gains * (remaining + _SLACK))).min(axis=1)
 
 
-def _ahead(scaled: np.ndarray) -> np.ndarray:
+def leads_over_others(scaled: np.ndarray) -> np.ndarray:
     """How far each photo's leading class is ahead of each other one, and infinitely of itself; (N,
     18).
     """
@@ -40,7 +40,7 @@ def _ahead(scaled: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Margins:
+class StoppingRule:
     """The headroom above which a photo is decided after each pass, (passes - 1,): 1 is exact.
 
     The others were fitted to a random `sample` of the photos (their indices), all of whose passes
@@ -55,9 +55,9 @@ class Margins:
     differ: int
 
 
-def exact_margins(passes: int) -> Margins:
+def exact_stopping_rule(passes: int) -> StoppingRule:
     """The margins that change no class."""
-    return Margins(np.ones(passes - 1), np.zeros(0, np.int64), 0, 0, 0)
+    return StoppingRule(np.ones(passes - 1), np.zeros(0, np.int64), 0, 0, 0)
 
 
 def remaining_weights(weights: np.ndarray) -> np.ndarray:
@@ -67,11 +67,11 @@ def remaining_weights(weights: np.ndarray) -> np.ndarray:
     return np.cumsum(weights[::-1])[::-1][1:]
 
 
-def run(
+def run_passes(
     passes: Callable[[int, np.ndarray], np.ndarray],
     weights: np.ndarray,
     gains: np.ndarray,
-    margins: Margins,
+    margins: StoppingRule,
     photos: int,
     slack: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +92,7 @@ def run(
         if p < len(left):
             safe = headroom(total[rows], gains, left[p]) > margins.after[p]
             if slack:
-                safe &= leads(total[rows], gains, np.full(len(rows), left[p])) > slack
+                safe &= margins_over_next(total[rows], gains, np.full(len(rows), left[p])) > slack
             safe &= ~whole[rows]
             taken[rows[safe]] = p + 1
             rows = rows[~safe]
@@ -101,8 +101,8 @@ def run(
     return total, taken
 
 
-def leads(total: np.ndarray, gains: np.ndarray, remaining: np.ndarray) -> np.ndarray:
+def margins_over_next(total: np.ndarray, gains: np.ndarray, remaining: np.ndarray) -> np.ndarray:
     """How far the leading class of each photo is ahead of the next, whatever passes of the weight
     `remaining` (N,) say: (N,).
     """
-    return (_ahead(total * gains) - gains * remaining[:, None]).min(axis=1)
+    return (leads_over_others(total * gains) - gains * remaining[:, None]).min(axis=1)

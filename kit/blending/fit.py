@@ -13,11 +13,19 @@ from scipy.optimize import minimize, minimize_scalar
 
 from kit.blending.biases import fit_biases
 from kit.blending.greedy import greedy
-from kit.blending.rule import _TINY, Rule, _log, decide, distinct, tempered, uniform
+from kit.blending.rule import (
+    _TINY,
+    Rule,
+    _log,
+    at_temperature,
+    decide,
+    distinct_members,
+    uniform_rule,
+)
 from kit.competitions.mask import NUM_CLASSES
 
 
-def fit(
+def fit_rule(
     members: np.ndarray, truth: np.ndarray, person: np.ndarray, blend: str, decision: str
 ) -> Rule:
     """Fit a blend and its decision to the members' out-of-fold probabilities; `truth` and `person`
@@ -26,7 +34,7 @@ def fit(
     The temperature is the one of the least log-loss (Guo et al., 2017), whatever the decision.
     """
     count = len(members)
-    rule = uniform(blend, count)
+    rule = uniform_rule(blend, count)
     if blend == "greedy":
         rule = dataclasses.replace(rule, weights=greedy(members, truth, person))
     elif blend == "weights":
@@ -65,7 +73,7 @@ def nested(
         rule = fitting(members[:, ~held], truth[~held], person[~held])
         blended = rule.probs(members[:, held])
         classes[held], decided[held] = decide(blended, rule.gains), rule.calibrated(blended)
-        probs[held] = tempered(blended, rule.temperature)
+        probs[held] = at_temperature(blended, rule.temperature)
     return classes, probs, decided
 
 
@@ -75,7 +83,7 @@ def convex_weights(members: np.ndarray, truth: np.ndarray) -> np.ndarray:
     The problem is convex. The sum needs no constraint: with the sum of weights added to the loss,
     it is 1 at the optimum.
     """
-    kept = distinct(members)
+    kept = distinct_members(members)
     sure = np.maximum(
         members[kept][:, np.arange(len(truth)), truth].T.astype(np.float64), _TINY
     )  # (N, M)

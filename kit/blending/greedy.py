@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from kit.blending.rule import _TINY, distinct, weighted
+from kit.blending.rule import _TINY, distinct_members, weighted
 from kit.competitions.mask import NUM_CLASSES
-from kit.scoring.metrics import plain_f1
+from kit.scoring.metrics import fast_macro_f1
 from kit.system.threads import cores
 
 _BAGS = 20
@@ -30,7 +30,7 @@ def greedy(
     member are left out, or a member would be drawn more often for having some. In-sample the result
     is never below the best single member.
     """
-    kept = distinct(members)
+    kept = distinct_members(members)
     probs = _fixed_point(members[kept])
     people = np.unique(np.asarray(person), return_inverse=True)[1]
     size, count = min(len(kept), max(3, (len(kept) + 1) // 2)), int(people.max()) + 1
@@ -44,11 +44,11 @@ def greedy(
         return chosen
 
     def reached(weights: np.ndarray) -> float:
-        return plain_f1(weighted(members[kept], weights).argmax(axis=1), truth)
+        return fast_macro_f1(weighted(members[kept], weights).argmax(axis=1), truth)
 
     with ThreadPoolExecutor(cores()) as pool:
         mixed = np.mean(list(pool.map(bag, range(bags))), axis=0)
-    singles = [plain_f1(members[m].argmax(axis=1), truth) for m in kept]
+    singles = [fast_macro_f1(members[m].argmax(axis=1), truth) for m in kept]
     if reached(mixed) < max(singles):
         mixed = _climb(probs, truth, steps)
         if reached(mixed) < max(singles):  # by the rounding of fixed-point numbers

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from scipy.stats import hypergeom
 
-from kit.blending.early import Margins, exact_margins, headroom, remaining_weights
+from kit.blending.early import StoppingRule, exact_stopping_rule, headroom, remaining_weights
 from kit.system.errors import KitError
 
 CONFIDENCE: Final = 0.95
@@ -26,7 +26,7 @@ def sample_size(photos: int, agree: float) -> tuple[int, int]:
     allowed = allowed_to_differ(photos, agree)
     sizes = range(50, photos // 2)
     at = bisect.bisect_left(
-        sizes, True, key=lambda tested: most_that_differ(photos, tested, 1) <= allowed
+        sizes, True, key=lambda tested: most_that_may_differ(photos, tested, 1) <= allowed
     )
     if at == len(sizes):
         raise KitError(
@@ -44,7 +44,7 @@ def allowed_to_differ(photos: int, agree: float) -> int:
     return int(np.floor(photos * (1 - agree) + 1e-9))
 
 
-def most_that_differ(photos: int, tested: int, differ: int) -> int:
+def most_that_may_differ(photos: int, tested: int, differ: int) -> int:
     """With 95 % confidence at most so many of `photos` - `tested` differ, when `differ` of `tested`
     drawn at random do.
 
@@ -61,7 +61,7 @@ def most_that_differ(photos: int, tested: int, differ: int) -> int:
     return low - differ
 
 
-def fit_margins(
+def fit_stopping_rule(
     probs: np.ndarray,
     weights: np.ndarray,
     gains: np.ndarray,
@@ -70,7 +70,7 @@ def fit_margins(
     photos: int,
     agree: float,
     classes: np.ndarray,
-) -> Margins:
+) -> StoppingRule:
     """The margins for which at most a share of 1 - `agree` of the photos differs from the full run,
     with 95 % confidence.
 
@@ -83,7 +83,7 @@ def fit_margins(
     """
     left = remaining_weights(weights)
     if not len(left):
-        return exact_margins(1)
+        return exact_stopping_rule(1)
     totals = np.cumsum(weights[:, None, None] * probs.astype(np.float64), axis=0)
     room = np.stack(
         [headroom(total, gains, rest) for total, rest in zip(totals, left)]
@@ -96,7 +96,7 @@ def fit_margins(
         allowed_to_differ(photos, agree),
         len(sample) - fitting,
     )
-    chosen = Margins(np.ones(len(left)), sample, allowed, tested, 0)
+    chosen = StoppingRule(np.ones(len(left)), sample, allowed, tested, 0)
     for step in _LADDER:
         after = fitted + step * (1 - fitted) if step >= 0 else fitted * (1 + step)
         stops = room[:, ~part] > after[:, None]
@@ -104,7 +104,7 @@ def fit_margins(
         differ = int(np.sum(stopped & differs[:, ~part][first, np.arange(tested)]))
         # What the step's own count bounds is less, but the step is chosen by it: the confidence is
         # of `allowed` alone.
-        if most_that_differ(pool, tested, differ) > allowed:
+        if most_that_may_differ(pool, tested, differ) > allowed:
             break
-        chosen = Margins(after, sample, allowed, tested, differ)
+        chosen = StoppingRule(after, sample, allowed, tested, differ)
     return chosen

@@ -82,7 +82,7 @@ class Rule:
         return decide(self.probs(members), self.gains)
 
 
-def uniform(blend: str, members: int) -> Rule:
+def uniform_rule(blend: str, members: int) -> Rule:
     """The rule in which all members count alike."""
     return Rule(blend, np.full(members, 1 / members))
 
@@ -111,7 +111,7 @@ def _normalised(positive: np.ndarray) -> np.ndarray:
     return positive / positive.sum(axis=1, keepdims=True)
 
 
-def distinct(members: np.ndarray) -> list[int]:
+def distinct_members(members: np.ndarray) -> list[int]:
     """The members that are not copies of an earlier one, by their indices; four decimals do not
     tell two apart.
     """
@@ -130,7 +130,7 @@ def _log(probs: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probs, _TINY))
 
 
-def tempered(probs: np.ndarray, temperature: float) -> np.ndarray:
+def at_temperature(probs: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities (N, 18) at another temperature: above 1 less sure."""
     return _softmax(_log(probs) / temperature)
 

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from kit.blending.fit import fit, nested
-from kit.blending.rule import FITTED, Rule, uniform
+from kit.blending.fit import fit_rule, nested
+from kit.blending.rule import FITTED, Rule, uniform_rule
 from kit.competitions.mask import NUM_CLASSES
 from kit.inference.oof import Oof, mean_of
 from kit.scoring.agreement import correlations
-from kit.scoring.bootstrap import Interval, People
-from kit.scoring.class_counts import design
-from kit.scoring.metrics import log_loss, plain_f1, score
+from kit.scoring.bootstrap import GroupBootstrap, Interval
+from kit.scoring.class_counts import rao_scott_correction
+from kit.scoring.metrics import fast_macro_f1, log_loss, score
 from kit.system.console import Progress
 
 _FULL_TABLE: Final = 8
@@ -42,7 +42,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Standing:
+class BlendSelection:
     """What the out-of-fold photos say: the `rule` to use, whether it is the one asked for, and
     `record`, plain values.
 
@@ -56,7 +56,7 @@ class Standing:
     probs: np.ndarray
 
 
-def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
+def select_blend(oof: Oof, blend: str, decision: str, force: bool = False) -> BlendSelection:
     """Fit the blend and decision that are asked for, score them nested, and take them if their gain
     is above chance.
 
@@ -66,7 +66,7 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
     """
     probs, truth = oof.probs, oof.photos["label"].to_numpy()
     person, fold = oof.photos["person"].to_numpy(), oof.photos["fold"].to_numpy()
-    people, members = People(person, truth), len(probs)
+    people, members = GroupBootstrap(person, truth), len(probs)
     # With one fold alone its people are parted anew.
     parts = (
         fold
@@ -90,11 +90,11 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
     with Progress("fitting", len({b for b, _ in wanted}), "blends") as progress:
         for b in dict.fromkeys(b for b, _ in wanted):
             most = decision if (b, decision) in wanted else "argmax"
-            rule = fit(probs, truth, person, b, most)
+            rule = fit_rule(probs, truth, person, b, most)
             outcomes[b, most] = (
                 rule,
                 *nested(
-                    probs, truth, person, parts, functools.partial(fit, blend=b, decision=most)
+                    probs, truth, person, parts, functools.partial(fit_rule, blend=b, decision=most)
                 ),
             )
             calibrated = outcomes[b, most][2]
@@ -110,20 +110,20 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
     for which in wanted:
         rule, classes, _, _ = outcomes[which]
         draws = people.macro(classes)
-        f1 = plain_f1(classes, truth)
+        f1 = fast_macro_f1(classes, truth)
         candidates[which] = Candidate(
             " + ".join(which),
-            plain_f1(rule.classes(probs), truth),
+            fast_macro_f1(rule.classes(probs), truth),
             f1,
             people.interval(draws),
-            f1 - plain_f1(outcomes["mean", "argmax"][1], truth),
+            f1 - fast_macro_f1(outcomes["mean", "argmax"][1], truth),
             people.interval(draws - base),
         )
     fitted = blend in FITTED or decision == "bias"
     asked, over = outcomes[blend, decision][1], outcomes[plain, "argmax"][1]
     tested: dict[str, Any] = {
         "over": f"{plain} + argmax",
-        "gain": plain_f1(asked, truth) - plain_f1(over, truth),
+        "gain": fast_macro_f1(asked, truth) - fast_macro_f1(over, truth),
         "interval": people.interval(people.macro(asked) - people.macro(over)),
     }
     pays = tested["interval"] is not None and tested["interval"][0] > 0
@@ -137,7 +137,9 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
         **vars(scores),
         "interval": chosen.interval,
         "in_sample": chosen.in_sample,
-        "folds": {int(k): plain_f1(classes[fold == k], truth[fold == k]) for k in np.unique(fold)},
+        "folds": {
+            int(k): fast_macro_f1(classes[fold == k], truth[fold == k]) for k in np.unique(fold)
+        },
         "asked": [blend, decision],
         "used": list(used),
         "tested": tested if fitted else None,
@@ -155,13 +157,13 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
         },
         "true_counts": np.bincount(truth, minlength=NUM_CLASSES).tolist(),
         "predicted_counts": np.bincount(classes, minlength=NUM_CLASSES).tolist(),
-        "design": design(classes, person),
+        "rao_scott_correction": rao_scott_correction(classes, person),
         # One text, for a list would be a line each: with them kit.compare --board tells what
         # picking the best makes of noise.
         "draws": " ".join(f"{draw:.5f}" for draw in people.macro(classes)[:_KEPT_DRAWS]),
     }
     singles = [member.argmax(axis=1) for member in probs]
-    strengths = [plain_f1(single, truth) for single in singles]
+    strengths = [fast_macro_f1(single, truth) for single in singles]
     near = correlations(probs, truth)
     record["members"] = [
         {
@@ -174,11 +176,11 @@ def judge(oof: Oof, blend: str, decision: str, force: bool = False) -> Standing:
         for f1, single, member, row in zip(strengths, singles, probs, near)
     ]
     if len(oof.views) > 1:
-        record["views"] = view_gains(oof, uniform(plain, members), people)
-    return Standing(rule, used != (blend, decision), strengths, record, decided)
+        record["views"] = view_gains(oof, uniform_rule(plain, members), people)
+    return BlendSelection(rule, used != (blend, decision), strengths, record, decided)
 
 
-def view_gains(oof: Oof, rule: Rule, people: People) -> dict[str, dict[str, Any]]:
+def view_gains(oof: Oof, rule: Rule, people: GroupBootstrap) -> dict[str, dict[str, Any]]:
     """What each view adds: out-of-fold macro-F1 of all views minus that without it, with its
     interval; and its own alone.
 
@@ -195,8 +197,8 @@ def view_gains(oof: Oof, rule: Rule, people: People) -> dict[str, dict[str, Any]
         rest = classes([other for other in names if other != view])
         draws = people.macro(together) - people.macro(rest)
         gains[view] = {
-            "alone": plain_f1(classes([view]), truth),
-            "adds": plain_f1(together, truth) - plain_f1(rest, truth),
+            "alone": fast_macro_f1(classes([view]), truth),
+            "adds": fast_macro_f1(together, truth) - fast_macro_f1(rest, truth),
             "interval": people.interval(draws),
         }
     return gains

@@ -13,18 +13,18 @@ import numpy as np
 from kit import __version__
 from kit.blending.classify import Outcome, blend_early, blend_in_full
 from kit.blending.margins import sample_size
-from kit.blending.rule import BLENDS, Rule, distinct, uniform
-from kit.blending.select import Standing, judge
+from kit.blending.rule import BLENDS, Rule, distinct_members, uniform_rule
+from kit.blending.select import BlendSelection, select_blend
 from kit.blending.settings import Settings, check_settings
 from kit.competitions.mask import NUM_CLASSES
 from kit.data.folder import info_csv, read_eval, read_info
 from kit.data.plan import Plan
-from kit.inference.engine import Engine
-from kit.inference.member import Member, named_apart
-from kit.inference.member_files import only_files, oof_beside
-from kit.inference.members import find_members, read_members, ways_of
+from kit.inference.engine import Compute
+from kit.inference.member import Member, unique_names
+from kit.inference.member_files import only_files, oof_path
+from kit.inference.members import find_members, inference_modes, read_members
 from kit.inference.oof import oof_probs
-from kit.inference.runtime import read_way
+from kit.inference.runtime import read_mode
 from kit.models.network import cost
 from kit.results import leaderboard as board
 from kit.results.check import check_place
@@ -75,7 +75,7 @@ def ensemble(
     data: Path,
     out: Path | None,
     settings: Settings = Settings(),
-    engine: Engine = Engine(),
+    engine: Compute = Compute(),
     allow_missing: bool = False,
     force: bool = False,
     command_line: str = "",
@@ -105,7 +105,7 @@ def ensemble(
         _inputs(members),
         force,
     )
-    standing: Standing | None = None
+    standing: BlendSelection | None = None
     if settings.score:
         if plan is None:
             raise KitError(
@@ -125,10 +125,10 @@ def ensemble(
             oof.without(copies),
             [member for m, member in enumerate(members) if m not in copies],
         )
-        standing = judge(oof, settings.blend, settings.decision, settings.force_blend)
+        standing = select_blend(oof, settings.blend, settings.decision, settings.force_blend)
         if standing.kept_mean:
             warn(_kept_mean(standing))
-    rule = standing.rule if standing else uniform(settings.blend, len(members))
+    rule = standing.rule if standing else uniform_rule(settings.blend, len(members))
     if rule.blend == "vote":
         engine = dataclasses.replace(
             engine, exact=True
@@ -150,7 +150,7 @@ def ensemble(
         "plan": plan.hash if plan else "",
         "versions": dict(versions()),
         "batch_size": engine.batch_size,
-        "ways": {name: way.describe() for name, way in ways_of(members, engine).items()},
+        "ways": {name: way.describe() for name, way in inference_modes(members, engine).items()},
         "temperature": rule.temperature,
         "biases": rule.biases.tolist(),
         "members": _describe(members, rule, standing, out),
@@ -193,7 +193,7 @@ def _check_save(
         raise KitError(
             "--save-probs: needs every pass of every photo; leave --fast and --agree out"
         )
-    for place in (path, oof_beside(path)):
+    for place in (path, oof_path(path)):
         refuse_input(place, data, *inputs)
         if out is not None and place.resolve() in (
             out.resolve(),
@@ -227,20 +227,20 @@ def _save_probs(path: Path, test: Probs, oof: Probs | None, plan: Plan | None, f
         )
         oof = None
     if oof is None or path.suffix == ".npz":
-        oof_beside(path).unlink(missing_ok=True)  # of what --force replaces
+        oof_path(path).unlink(missing_ok=True)  # of what --force replaces
     else:
-        write_foreign_probs(oof_beside(path), oof, force)
+        write_foreign_probs(oof_path(path), oof, force)
     if oof is not None and path.suffix == ".npz":
         test = Probs(np.concatenate([test.ids, oof.ids]), np.concatenate([test.probs, oof.probs]))
     write_foreign_probs(path, test, force)
 
 
-def again(
+def reproduce(
     source: Path,
     plan: Plan | None,
     data: Path,
     out: Path | None,
-    engine: Engine = Engine(),
+    engine: Compute = Compute(),
     force: bool = False,
     command_line: str = "",
 ) -> tuple[Path, dict[str, Any]]:
@@ -269,7 +269,7 @@ def again(
             for m in record["members"]
         ]
         names, wanted = [m["name"] for m in record["members"]], record["sha256"]
-        ways = {name: read_way(way) for name, way in record["ways"].items()}
+        ways = {name: read_mode(way) for name, way in record["ways"].items()}
         engine = dataclasses.replace(
             engine, ways=ways, batch_size=engine.batch_size or record["batch_size"], fresh=True
         )
@@ -376,15 +376,15 @@ def _copies(members: Sequence[Member], probs: np.ndarray, ids: Sequence[str]) ->
     """The members to leave out: files whose probabilities are those of a file before it, out of
     fold and for the submission.
     """
-    names, first = named_apart(members), distinct(probs)
+    names, first = unique_names(members), distinct_members(probs)
     left_out = []
     for m in set(range(len(members))) - set(first):
-        alike = next(k for k in first if len(distinct(probs[[k, m]])) == 1)
+        alike = next(k for k in first if len(distinct_members(probs[[k, m]])) == 1)
         ours, theirs = members[m].test, members[alike].test
         if (
             ours is not None
             and theirs is not None
-            and len(distinct(np.stack([theirs.at(ids), ours.at(ids)]))) == 1
+            and len(distinct_members(np.stack([theirs.at(ids), ours.at(ids)]))) == 1
         ):
             left_out.append(m)
         warn(
@@ -401,7 +401,7 @@ def _finish(
     ids: Sequence[str],
     out: Path,
     settings: Settings,
-    engine: Engine,
+    engine: Compute,
     record: dict[str, Any],
     started: float,
     force: bool,
@@ -414,14 +414,23 @@ def _finish(
     strengths = (
         [m["f1"] for m in record["oof"]["members"]] if record["oof"] else [0.0] * len(members)
     )
-    heard = np.flatnonzero(rule.weights > 0).tolist()  # the others change nothing, and are not run
+    active_members = np.flatnonzero(
+        rule.weights > 0
+    ).tolist()  # the others change nothing, and are not run
     members, rule = (
-        [members[m] for m in heard],
-        dataclasses.replace(rule, weights=rule.weights[heard]),
+        [members[m] for m in active_members],
+        dataclasses.replace(rule, weights=rule.weights[active_members]),
     )
     if settings.fast:
         outcome = blend_early(
-            members, rule, data, ids, settings, engine, [strengths[m] for m in heard], bool(wanted)
+            members,
+            rule,
+            data,
+            ids,
+            settings,
+            engine,
+            [strengths[m] for m in active_members],
+            bool(wanted),
         )
     else:
         outcome = blend_in_full(members, rule, data, ids, settings, engine)
@@ -446,13 +455,13 @@ def _seen_from(path: Path, out: Path) -> str:
 
 
 def _describe(
-    members: Sequence[Member], rule: Rule, standing: Standing | None, out: Path
+    members: Sequence[Member], rule: Rule, standing: BlendSelection | None, out: Path
 ) -> list[dict[str, Any]]:
     """The members as the record has them: files and their hashes, weight, and the networks' weights
     and GFLOP a photo.
     """
     rows: list[dict[str, Any]] = []
-    for name, member, weight in zip(named_apart(members), members, rule.weights.tolist()):
+    for name, member, weight in zip(unique_names(members), members, rule.weights.tolist()):
         files = [
             {
                 "path": _seen_from(c.path, out),
@@ -484,7 +493,7 @@ def _describe(
     return rows
 
 
-def _kept_mean(standing: Standing) -> str:
+def _kept_mean(standing: BlendSelection) -> str:
     oof = standing.record
     tested = oof["tested"]
     return (

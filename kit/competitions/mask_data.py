@@ -12,7 +12,7 @@ import pandas as pd
 from kit.competitions.mask import GENDERS, SHOTS, Correction, label_photos
 from kit.data.folder import train_images
 from kit.system.errors import problem
-from kit.system.table import _plain_name, _read_csv, _unique, _whole
+from kit.system.table import check_unique, is_plain_name, read_csv, whole_numbers
 
 TRAIN_COLUMNS = ("id", "gender", "race", "age", "path")
 
@@ -24,7 +24,7 @@ def read_people(path: Path) -> pd.DataFrame:
     """`train.csv`: one row a person with `id, gender, race, age, path`, all text but `age` (int64
     years).
     """
-    people = _read_csv(path, TRAIN_COLUMNS)
+    people = read_csv(path, TRAIN_COLUMNS)
     bad = people.loc[~people["gender"].isin(GENDERS)]
     if len(bad):
         raise problem(
@@ -33,7 +33,7 @@ def read_people(path: Path) -> pd.DataFrame:
             [f"'{g}' at {p}" for g, p in zip(bad["gender"], bad["path"])],
             "mend these rows",
         )
-    unsafe = people.loc[~people["path"].map(_plain_name), "path"]
+    unsafe = people.loc[~people["path"].map(is_plain_name), "path"]
     if len(unsafe):
         raise problem(
             path,
@@ -41,15 +41,15 @@ def read_people(path: Path) -> pd.DataFrame:
             [f"'{p}'" for p in unsafe],
             "mend these rows",
         )
-    _unique(path, people, "path", "every person has one row and one folder")
-    return people.assign(age=_whole(path, people, "age", 0, 120, "path"))
+    check_unique(path, people, "path", "every person has one row and one folder")
+    return people.assign(age=whole_numbers(path, people, "age", 0, 120, "path"))
 
 
 def read_corrections(path: Path) -> list[Correction]:
     """A corrections file: `path,field,value`, with the field `gender`, `age` or `swap`, each at
     most once a person.
     """
-    table = _read_csv(path, CORRECTION_COLUMNS)
+    table = read_csv(path, CORRECTION_COLUMNS)
     rows = [Correction(*row) for row in table.itertuples(index=False)]
     bad = [f"{r.path},{r.field},{r.value}" for r in rows if not _correct(r)]
     if bad:

@@ -59,7 +59,7 @@ def draw_sample(
                 "alone",
                 remedy="choose another --out",
             )
-    with _whole(out) as folder:
+    with whole_numbers(out) as folder:
         with Progress("drawing", (people + eval_people) * len(SHOTS)) as progress:
             _draw_train(folder, people, seed, progress)
             _draw_eval(folder, eval_people, seed, progress)
@@ -83,7 +83,7 @@ def _is_sample(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _whole(out: Path) -> Iterator[Path]:
+def whole_numbers(out: Path) -> Iterator[Path]:
     """A sibling folder to fill, renamed to `out` at the end and removed when filling it fails."""
     out.parent.mkdir(parents=True, exist_ok=True)
     new, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kit.data.photos import Geometry, decode, fit
+from kit.data.photos import Geometry, crop_and_resize, decode
 from kit.system.console import Progress, say, warn
-from kit.system.disk import text_hash, writing
+from kit.system.disk import atomic_write, text_hash
 from kit.system.errors import KitError, problem
-from kit.system.locks import locked
+from kit.system.locks import lock_folder
 from kit.system.threads import cores
 from kit.system.versions import PIXELS_VERSION
 
@@ -27,9 +27,9 @@ _FREE_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
-class Cache:
-    """A file of photos after `fit` to `size`: uint8 (photos, height, width, 3) in .npy format, row
-    r the photo `images[r]`.
+class PixelCache:
+    """A file of photos after `crop_and_resize` to `size`: uint8 (photos, height, width, 3) in .npy
+    format, row r the photo `images[r]`.
     """
 
     path: Path
@@ -61,9 +61,9 @@ class Cache:
         return array
 
 
-def cached(
+def pixel_cache(
     folder: Path, root: Path, images: Sequence[str], geometry: Geometry, build: bool = True
-) -> Cache | None:
+) -> PixelCache | None:
     """The pixel cache of photos under a geometry, in `folder`; it is built where it is not there.
 
     Its name holds a hash over each photo's name, size and times, so that a changed photo makes
@@ -75,14 +75,14 @@ def cached(
     stamp = _stamp(root, images)
     prefix = f"{geometry.crop[0]}x{geometry.crop[1]}-{height}x{width}-"
     path = folder / f"{prefix}{stamp[:16]}.npy"
-    cache = Cache(path, tuple(images), geometry.size)
+    cache = PixelCache(path, tuple(images), geometry.size)
     if cache.whole:
         return cache
     if not build:
         return None
     need = len(images) * height * width * 3
     try:
-        with locked(folder, "another process is building the pixel cache; waiting for it"):
+        with lock_folder(folder, "another process is building the pixel cache; waiting for it"):
             if cache.whole:
                 return cache
             if path.exists():
@@ -140,12 +140,12 @@ def _build(path: Path, root: Path, images: Sequence[str], geometry: Geometry) ->
     """Write the cache file; an `OSError` is one of writing."""
 
     def load(image: str) -> bytes:
-        return fit(decode(root / image)[0], geometry).tobytes()
+        return crop_and_resize(decode(root / image)[0], geometry).tobytes()
 
     unreadable = False
     try:
         with (
-            writing(path, force=True) as temporary,
+            atomic_write(path, force=True) as temporary,
             ThreadPoolExecutor(cores()) as pool,
             Progress("pixel cache", len(images)) as progress,
             open(temporary, "wb") as file,

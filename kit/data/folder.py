@@ -11,7 +11,7 @@ from kit.data.plan import Plan
 from kit.system.console import warn
 from kit.system.disk import file_hash, text_hash
 from kit.system.errors import problem
-from kit.system.table import _plain_name, _read_csv, _unique
+from kit.system.table import check_unique, is_plain_name, read_csv
 
 
 def find_data(given: str | None, needs: str = "train/train.csv") -> Path:
@@ -115,8 +115,8 @@ ANSWER_COLUMNS = ("ImageID", "ans")
 
 def read_info(path: Path) -> list[str]:
     """`info.csv`: the ids (file names) to predict, in the order a submission must keep."""
-    info = _read_csv(path, ANSWER_COLUMNS)
-    unsafe = info.loc[~info["ImageID"].map(_plain_name), "ImageID"]
+    info = read_csv(path, ANSWER_COLUMNS)
+    unsafe = info.loc[~info["ImageID"].map(is_plain_name), "ImageID"]
     if len(unsafe):
         raise problem(
             path,
@@ -124,5 +124,5 @@ def read_info(path: Path) -> list[str]:
             [f"'{i}'" for i in unsafe],
             "take info.csv as the competition gave it",
         )
-    _unique(path, info, "ImageID", "take info.csv as the competition gave it")
+    check_unique(path, info, "ImageID", "take info.csv as the competition gave it")
     return info["ImageID"].tolist()

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from kit.data.cache import Cache
-from kit.data.photos import Geometry, augmented, decode, fit
+from kit.data.cache import PixelCache
+from kit.data.photos import Geometry, augmented, crop_and_resize, decode
 from kit.system.console import warn
 from kit.system.errors import KitError, problem
 from kit.system.threads import cores
@@ -25,7 +25,7 @@ from kit.system.threads import cores
 _WAIT_SECONDS = 120
 
 
-class Photos(Dataset[tuple[int, list[np.ndarray]]]):
+class PhotoDataset(Dataset[tuple[int, list[np.ndarray]]]):
     """A torch data set: item i is (i, one uint8 array (height, width, 3) for each geometry), the
     file decoded once.
 
@@ -40,7 +40,7 @@ class Photos(Dataset[tuple[int, list[np.ndarray]]]):
         images: Sequence[str],
         geometries: Sequence[Geometry],
         augment: Callable[[], Any] | None = None,
-        cache: Cache | None = None,
+        cache: PixelCache | None = None,
     ) -> None:
         self.root, self.images, self.geometries, self.augment, self.cache = (
             root,
@@ -68,7 +68,7 @@ class Photos(Dataset[tuple[int, list[np.ndarray]]]):
                 self.cache = None
         if self._pixels is None or self._rows is None:
             photo, _ = decode(self.root / self.images[i])
-            fitted = [fit(photo, geometry) for geometry in self.geometries]
+            fitted = [crop_and_resize(photo, geometry) for geometry in self.geometries]
         else:
             fitted = [self._pixels[self._rows[i]]]
         if self.augment is not None and seed is not None:
@@ -108,7 +108,7 @@ def default_workers(device_type: str) -> int:
     return min(8, max(1, cores() - 1)) if device_type == "cuda" else 0
 
 
-def make_loader(photos: Photos, batches: Any, workers: int, device: Any) -> Any:
+def make_loader(photos: PhotoDataset, batches: Any, workers: int, device: Any) -> Any:
     """A torch loader that gives ((N,) indices, [one uint8 (N, height, width, 3) a geometry]) for
     each list of `batches`.
     """
@@ -129,7 +129,7 @@ def make_loader(photos: Photos, batches: Any, workers: int, device: Any) -> Any:
     )
 
 
-def one_pass(loader: Any) -> Iterator[tuple[Any, Any]]:
+def iterate(loader: Any) -> Iterator[tuple[Any, Any]]:
     """One pass over a loader; a worker's `KitError` comes as its own one line, without torch's
     traceback in it.
     """

@@ -132,7 +132,7 @@ def size_of(path: Path) -> tuple[int, int]:
         return (file.height, file.width) if turned else file.size
 
 
-def fit(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
+def crop_and_resize(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
     """Crop and resize an RGB uint8 photo (H, W, 3) to `geometry.size`: uint8 (height, width, 3)."""
     height, width = photo.shape[:2]
     h = max(1, round(geometry.crop[0] * height / FRAME[0]))

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from kit.competitions.mask import NUM_CLASSES
-from kit.system.disk import file_hash, read_json, refuse_existing, write_json, writing
+from kit.system.disk import atomic_write, file_hash, read_json, refuse_existing, write_json
 from kit.system.errors import problem
-from kit.system.table import _read_csv, _unique, _whole
+from kit.system.table import check_unique, read_csv, whole_numbers
 
 PLAN_COLUMNS = ("image", "person", "age", "label", "fold")
 
@@ -44,7 +44,7 @@ def write_plan(path: Path, photos: pd.DataFrame, meta: dict[str, Any], force: bo
     """
     if not force:
         refuse_existing(path, plan_json(path))
-    with writing(path, force) as temporary:
+    with atomic_write(path, force) as temporary:
         photos[list(PLAN_COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
         plan = Plan(_plan_photos(temporary, path), file_hash(temporary), meta)
         write_json(plan_json(path), meta | {"folds.csv": plan.hash}, force)
@@ -75,15 +75,15 @@ def read_plan(path: Path) -> Plan:
 
 def _plan_photos(source: Path, path: Path) -> pd.DataFrame:
     """The checked rows of a plan in the file `source`, which is or becomes `path`."""
-    photos = _read_csv(source, PLAN_COLUMNS)
-    _unique(path, photos, "image", "plan again with python -m kit.folds --force")
+    photos = read_csv(source, PLAN_COLUMNS)
+    check_unique(path, photos, "image", "plan again with python -m kit.folds --force")
     photos = photos.assign(
-        age=_whole(path, photos, "age", 0, 120, "image"),
-        label=_whole(path, photos, "label", 0, NUM_CLASSES - 1, "image"),
-        fold=_whole(path, photos, "fold", 0, 999, "image"),
+        age=whole_numbers(path, photos, "age", 0, 120, "image"),
+        label=whole_numbers(path, photos, "label", 0, NUM_CLASSES - 1, "image"),
+        fold=whole_numbers(path, photos, "fold", 0, 999, "image"),
     )
     spread = photos[["person", "fold"]].drop_duplicates()
-    _unique(
+    check_unique(
         path,
         spread,
         "person",

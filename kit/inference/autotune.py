@@ -8,7 +8,7 @@ from typing import Final
 import torch
 
 from kit.data.photos import Geometry
-from kit.inference.runtime import Ready, Way, read_way
+from kit.inference.runtime import InferenceMode, InferenceModel, read_mode
 from kit.models.network import Network
 from kit.system.console import say
 from kit.system.device import clock, device_name, out_of_memory, peak_memory
@@ -17,7 +17,7 @@ from kit.system.errors import KitError
 from kit.system.precision import choose_precision, half_precision
 
 
-def validation_way(network: Network, device: torch.device) -> Way:
+def validation_mode(network: Network, device: torch.device) -> InferenceMode:
     """How a network is validated: the precision of its training, and on a GPU as many photos at
     once as a probe found fastest.
 
@@ -25,19 +25,21 @@ def validation_way(network: Network, device: torch.device) -> Way:
     against another.
     """
     photos = (
-        measured_way(*network.architecture, device).photos
+        autotune(*network.architecture, device).photos
         if device.type == "cuda"
         else _AT_ONCE[device.type][0]
     )
-    return Way(choose_precision(device, network.parameters_count), photos)
+    return InferenceMode(choose_precision(device, network.parameters_count), photos)
 
 
-def ready(network: "Network | Ready", device: torch.device) -> Ready:
-    """A network as inference runs it, by `validation_way`; one that is ready already stays as it
+def prepare(network: Network | InferenceModel, device: torch.device) -> InferenceModel:
+    """A network as inference runs it, by `validation_mode`; one that is ready already stays as it
     is.
     """
     return (
-        network if isinstance(network, Ready) else Ready(network, validation_way(network, device))
+        network
+        if isinstance(network, InferenceModel)
+        else InferenceModel(network, validation_mode(network, device))
     )
 
 
@@ -63,12 +65,12 @@ _FAST_ENOUGH = 5_000
 _PROBE_VERSION: Final = 2
 
 
-def exact_way(device: torch.device) -> Way:
+def exact_mode(device: torch.device) -> InferenceMode:
     """fp32, whatever is faster."""
-    return Way(torch.float32, _AT_ONCE[device.type][0])
+    return InferenceMode(torch.float32, _AT_ONCE[device.type][0])
 
 
-def photos_per_second(network: Ready, device: torch.device) -> float:
+def photos_per_second(network: InferenceModel, device: torch.device) -> float:
     """The photos of random pixels that a network takes a second, its `way.photos` at once."""
     photos = torch.rand(network.way.photos, 3, *network.geometry.size, device=device)
     photos = photos.contiguous(memory_format=torch.channels_last)
@@ -85,19 +87,19 @@ def photos_per_second(network: Ready, device: torch.device) -> float:
     return network.way.photos / min(times[1:])
 
 
-def probe(network: Network, device: torch.device) -> dict[Way, float]:
+def measure_modes(network: Network, device: torch.device) -> dict[InferenceMode, float]:
     """The ways that may pay on a device, with photos a second: each precision, and the better one
     with more and fewer photos.
 
     The way to take is the first; its rate is 0 where memory is too small for any.
     """
 
-    def measure(way: Way) -> float:
+    def measure(way: InferenceMode) -> float:
         try:
             if device.type == "cuda":
                 torch.cuda.empty_cache()  # what is reserved counts, and not what was before
                 torch.cuda.reset_peak_memory_stats(device)
-            rate = photos_per_second(Ready(network, way), device)
+            rate = photos_per_second(InferenceModel(network, way), device)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -109,19 +111,23 @@ def probe(network: Network, device: torch.device) -> dict[Way, float]:
         return rate if fits else 0.0
 
     first, *others = _AT_ONCE[device.type]
-    rates: dict[Way, float] = {}
-    while not rates.get(Way(torch.float32, first)):
-        rates[Way(torch.float32, first)] = measure(Way(torch.float32, first))
-        if first == 1 or rates[Way(torch.float32, first)]:
+    rates: dict[InferenceMode, float] = {}
+    while not rates.get(InferenceMode(torch.float32, first)):
+        rates[InferenceMode(torch.float32, first)] = measure(InferenceMode(torch.float32, first))
+        if first == 1 or rates[InferenceMode(torch.float32, first)]:
             break
         first, others = first // 2, []  # where not so many fit, more do not either
-    full, half = Way(torch.float32, first), half_precision(device)
+    full, half = InferenceMode(torch.float32, first), half_precision(device)
     best = full
     if half is not None and not (device.type == "cpu" and rates[full] > _FAST_ENOUGH):
-        rates[Way(half, first)] = measure(Way(half, first))
-        best = Way(half, first) if rates[Way(half, first)] > _GAIN_PRECISION * rates[full] else full
+        rates[InferenceMode(half, first)] = measure(InferenceMode(half, first))
+        best = (
+            InferenceMode(half, first)
+            if rates[InferenceMode(half, first)] > _GAIN_PRECISION * rates[full]
+            else full
+        )
     for photos in others:
-        way = Way(best.precision, photos)
+        way = InferenceMode(best.precision, photos)
         rates[way] = measure(way)
     faster = max(
         (way for way in rates if way.precision == best.precision), key=lambda way: rates[way]
@@ -139,9 +145,9 @@ def _kept_place(key: str) -> Path | None:
 
 
 @functools.cache
-def measured_way(
+def autotune(
     model: str, geometry: Geometry, head: str, cosine: bool, device: torch.device
-) -> Way:
+) -> InferenceMode:
     """The way in which an architecture runs fastest on a device, by a short probe, said and kept
     for the next time.
 
@@ -154,12 +160,12 @@ def measured_way(
     place = _kept_place(key)
     try:
         if place is not None and place.exists():
-            return read_way(read_json(place))
+            return read_mode(read_json(place))
     except (KitError, ValueError, OSError):
         pass  # damaged, or not to be read: measured again
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         network = Network(model, geometry, head, cosine).eval()
-        rates = probe(network.to(device, memory_format=torch.channels_last), device)  # type: ignore[call-overload]
+        rates = measure_modes(network.to(device, memory_format=torch.channels_last), device)  # type: ignore[call-overload]
     best, *others = rates
     say(
         f"{model} at {geometry.size[0]} x {geometry.size[1]} on {device_name(device)}: "

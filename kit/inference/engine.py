@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import torch
 
-from kit.data.loader import Photos, batches_of, default_workers, make_loader
-from kit.inference.autotune import exact_way, measured_way
+from kit.data.loader import PhotoDataset, batches_of, default_workers, make_loader
+from kit.inference.autotune import autotune, exact_mode
 from kit.inference.member import Checkpoint
-from kit.inference.runtime import Ready, Way
-from kit.models.checkpoint import Card, load
+from kit.inference.runtime import InferenceMode, InferenceModel
+from kit.models.checkpoint import CheckpointInfo, load
 from kit.system.device import free_memory, out_of_memory
 from kit.system.errors import KitError
 from kit.system.profiler import stage
@@ -21,7 +21,7 @@ BATCH_SIZE: Final = 32
 
 
 @dataclass(frozen=True)
-class Engine:
+class Compute:
     """Where and how networks run: the device's name (None: the first GPU, else the CPU), loader
     processes, batch size.
 
@@ -34,20 +34,20 @@ class Engine:
     batch_size: int | None = None
     exact: bool = False
     fresh: bool = False
-    ways: Mapping[str, "Way"] = dataclasses.field(default_factory=dict)
+    ways: Mapping[str, InferenceMode] = dataclasses.field(default_factory=dict)
 
-    def way(self, card: "Card", device: "torch.device") -> "Way":
+    def way(self, card: CheckpointInfo, device: torch.device) -> InferenceMode:
         """How the network of a checkpoint runs."""
         if self.exact:
-            way = exact_way(device)
-        elif way_name(card) in self.ways:
-            way = self.ways[way_name(card)]
+            way = exact_mode(device)
+        elif architecture_name(card) in self.ways:
+            way = self.ways[architecture_name(card)]
         else:
-            way = measured_way(card.model, card.geometry, card.head, card.cosine, device)
+            way = autotune(card.model, card.geometry, card.head, card.cosine, device)
         return dataclasses.replace(way, photos=min(way.photos, self.batch_size or way.photos))
 
     def loader(
-        self, photos: Photos, device: "torch.device", at_once: int = 0, few: bool = False
+        self, photos: PhotoDataset, device: torch.device, at_once: int = 0, few: bool = False
     ) -> Any:
         """A loader that gives every photo once, in order, in batches of at least those that go
         through a network at once.
@@ -65,13 +65,13 @@ class Engine:
         )
 
 
-def way_name(card: "Card") -> str:
+def architecture_name(card: CheckpointInfo) -> str:
     """An architecture at a size, whose networks all run in one way."""
     return f"{card.model} {card.size[0]} x {card.size[1]}"
 
 
 @contextlib.contextmanager
-def _enough_memory(engine: Engine, device: "torch.device") -> Iterator[None]:
+def explain_out_of_memory_of_batch(engine: Compute, device: torch.device) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
@@ -85,13 +85,15 @@ def _enough_memory(engine: Engine, device: "torch.device") -> Iterator[None]:
         ) from error
 
 
-def _load(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> "Ready":
+def load_inference_model(
+    checkpoint: Checkpoint, engine: Compute, device: torch.device
+) -> InferenceModel:
     """The network of a checkpoint, ready to run."""
     with stage("load"):
-        return Ready(load(checkpoint.path, device), engine.way(checkpoint.card, device))
+        return InferenceModel(load(checkpoint.path, device), engine.way(checkpoint.card, device))
 
 
-def _bytes(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> int:
+def weight_bytes(checkpoint: Checkpoint, engine: Compute, device: torch.device) -> int:
     """What a network's weights take in memory: one in 16 bits holds those of fp32 as well, and in
     mixed precision twice.
     """
@@ -101,7 +103,7 @@ def _bytes(checkpoint: Checkpoint, engine: Engine, device: "torch.device") -> in
 
 
 def _groups(
-    checkpoints: Sequence[Checkpoint], engine: Engine, device: "torch.device"
+    checkpoints: Sequence[Checkpoint], engine: Compute, device: torch.device
 ) -> list[list[int]]:
     """The checkpoints, by number, whose networks are in memory together: all of them, if half of it
     is enough.
@@ -110,7 +112,7 @@ def _groups(
     """
     room, need = (
         free_memory(device) // 2,
-        [_bytes(checkpoint, engine, device) for checkpoint in checkpoints],
+        [weight_bytes(checkpoint, engine, device) for checkpoint in checkpoints],
     )
     if sum(need) <= room:
         return [list(range(len(checkpoints)))]

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from kit.models.cpu_bf16 import _copied
+from kit.models.cpu_bf16 import unpatched_copy
 from kit.models.network import Network
 
 # Of the spread of logits, by how much those of a copy of a network may differ. fp32 with other
@@ -30,7 +30,7 @@ class _Leaves(fx.Tracer):
         )
 
 
-def folded(network: Network) -> Network:
+def fuse_conv_bn(network: Network) -> Network:
     """A copy of a network in evaluation mode for inference, with batch norms folded into the
     convolutions before them.
 
@@ -41,7 +41,7 @@ def folded(network: Network) -> Network:
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
-    changed = _copied(network)
+    changed = unpatched_copy(network)
     try:
         nodes = list(_Leaves().trace(changed.body).nodes)
     except (
@@ -83,10 +83,10 @@ def folded(network: Network) -> Network:
         rest = (norm.drop, norm.act) if isinstance(norm, BatchNormAct2d) else ()
         changed.body.set_submodule(str(node.target), nn.Sequential(*rest))
         done += 1
-    return changed if done and _alike(network, changed, _SAME_FP32) else network
+    return changed if done and same_outputs(network, changed, _SAME_FP32) else network
 
 
-def _noise(network: Network, precision: torch.dtype = torch.float32) -> Tensor:
+def _probe_photo(network: Network, precision: torch.dtype = torch.float32) -> Tensor:
     """One photo of soft noise, always the same: of independent pixels, far from photos, rounding
     grows in deep networks.
     """
@@ -97,11 +97,11 @@ def _noise(network: Network, precision: torch.dtype = torch.float32) -> Tensor:
     return noise.to(network.mean.device, precision, memory_format=torch.channels_last)
 
 
-def _alike(network: Network, other: Callable[[Tensor], Tensor], tolerance: float) -> bool:
+def same_outputs(network: Network, other: Callable[[Tensor], Tensor], tolerance: float) -> bool:
     """True if a network's logits for noise and those of one made from it differ by less than such a
     share of their spread.
     """
-    noise = _noise(network)
+    noise = _probe_photo(network)
     with torch.inference_mode():
         logits = network(noise).float()
         return bool(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.models.checkpoint import Card
+from kit.models.checkpoint import CheckpointInfo
 from kit.results.probs import Probs
 
 
@@ -13,7 +13,7 @@ class Checkpoint:
     """A checkpoint: its file, what it says of itself, and the SHA-256 of its bytes."""
 
     path: Path
-    card: "Card"
+    card: CheckpointInfo
     hash: str
 
 
@@ -33,7 +33,7 @@ class Member:
     oof: Probs | None = None
 
 
-def named_apart(members: Sequence[Member]) -> list[str]:
+def unique_names(members: Sequence[Member]) -> list[str]:
     """The members' names, by their places where two have the same."""
 
     def place(member: Member) -> str:

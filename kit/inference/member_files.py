@@ -17,7 +17,7 @@ def only_files(paths: Sequence[Path]) -> bool:
     return all(path.suffix in PROBABILITY_FILES and not path.is_dir() for path in paths)
 
 
-def oof_beside(path: Path) -> Path:
+def oof_path(path: Path) -> Path:
     """Where a probability file's out-of-fold ones lie, if they are not in it:
     `<stem>.oof.<suffix>`.
     """

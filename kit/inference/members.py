@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kit.data.plan import Plan
-from kit.inference.engine import Engine, way_name
+from kit.inference.engine import Compute, architecture_name
 from kit.inference.member import Checkpoint, Member
-from kit.inference.member_files import only_files, oof_beside, read_member_file
-from kit.inference.runtime import Way
-from kit.models.checkpoint import Card, read_card
+from kit.inference.member_files import only_files, oof_path, read_member_file
+from kit.inference.runtime import InferenceMode
+from kit.models.checkpoint import CheckpointInfo, read_checkpoint_info
 from kit.results.probs import PROBABILITY_FILES
 from kit.results.run import FOLD_FOLDER, Fold, read_metrics
 from kit.system.console import warn
@@ -22,11 +22,11 @@ from kit.system.errors import problem
 from kit.system.versions import warn_versions
 
 
-def ways_of(members: Sequence[Member], engine: Engine) -> dict[str, "Way"]:
+def inference_modes(members: Sequence[Member], engine: Compute) -> dict[str, InferenceMode]:
     """The way in which each architecture among members runs."""
     device = choose_device(engine.device)
     return {
-        way_name(c.card): engine.way(c.card, device)
+        architecture_name(c.card): engine.way(c.card, device)
         for member in members
         for c in member.checkpoints
     }
@@ -50,9 +50,9 @@ def find_members(
         if only_files([path]):
             if path.resolve() in files:
                 raise problem(path, "the same file twice", remedy="name each member once")
-            if any(oof_beside(other).resolve() == path.resolve() for other in paths):
+            if any(oof_path(other).resolve() == path.resolve() for other in paths):
                 continue  # a glob has taken it with its own
-            beside = oof_beside(path)
+            beside = oof_path(path)
             files[path.resolve()] = read_member_file(
                 path, plan, ids, beside if beside.exists() else None
             )
@@ -99,8 +99,8 @@ def _find_checkpoints(
     """
     of_fold = path.name == "best.safetensors" and FOLD_FOLDER.fullmatch(path.resolve().parent.name)
     if path.suffix == ".safetensors" and path.is_file() and not of_fold:
-        card = read_card(path)
-        _check_card(path, card, plan)
+        card = read_checkpoint_info(path)
+        _check_checkpoint(path, card, plan)
         return [
             ((path.resolve().parent, card.recipe["name"]), Checkpoint(path, card, file_hash(path)))
         ]
@@ -129,8 +129,8 @@ def _find_checkpoints(
     found = []
     for folder in there:
         files = Fold(folder)
-        card = read_card(files.best)
-        _check_card(files.best, card, plan)
+        card = read_checkpoint_info(files.best)
+        _check_checkpoint(files.best, card, plan)
         if not single and folder.name != f"fold{card.fold}":
             raise problem(
                 files.best,
@@ -159,15 +159,17 @@ def read_members(name: str, files: Sequence[Path], plan: Plan | None, ids: Seque
     """
     if files[0].suffix in PROBABILITY_FILES:
         return dataclasses.replace(read_member_file(files[0], plan, ids, *files[1:2]), name=name)
-    checkpoints = tuple(Checkpoint(path, read_card(path), file_hash(path)) for path in files)
+    checkpoints = tuple(
+        Checkpoint(path, read_checkpoint_info(path), file_hash(path)) for path in files
+    )
     for checkpoint in checkpoints:
-        _check_card(checkpoint.path, checkpoint.card, plan)
+        _check_checkpoint(checkpoint.path, checkpoint.card, plan)
     member = Member(name, checkpoints)
     _warn_versions(member)
     return member
 
 
-def _check_card(path: Path, card: "Card", plan: Plan | None) -> None:
+def _check_checkpoint(path: Path, card: CheckpointInfo, plan: Plan | None) -> None:
     if plan is None:
         raise problem(path, "needs the fold plan it was trained on", remedy="name it with --plan")
     if card.plan != plan.hash:

@@ -11,8 +11,8 @@ import pandas as pd
 from kit.competitions.mask import NUM_CLASSES
 from kit.data.folder import train_images
 from kit.data.plan import Plan
-from kit.inference.engine import Engine
-from kit.inference.member import Checkpoint, Member, named_apart
+from kit.inference.engine import Compute
+from kit.inference.member import Checkpoint, Member, unique_names
 from kit.inference.passes import predict_passes
 from kit.inference.views import make_views
 from kit.results.probs import Probs, read_probs
@@ -87,7 +87,7 @@ def oof_probs(
     plan: Plan,
     data: Path,
     tta: str,
-    engine: Engine,
+    engine: Compute,
     force_views: bool = False,
 ) -> Oof:
     """The members' out-of-fold probabilities: each training photo by the checkpoint that has not
@@ -150,7 +150,7 @@ def oof_probs(
         warn(
             f"the score, and whatever is fitted, is of {len(photos):,} of {len(plan.photos):,} "
             "training photos: "
-            f"{named_apart(members)[least]} has no more"
+            f"{unique_names(members)[least]} has no more"
         )
     images = photos["image"].tolist()
     stacks = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from kit.data.cache import Cache, cached
+from kit.data.cache import PixelCache, pixel_cache
 from kit.data.photos import Geometry
-from kit.inference.engine import Engine
+from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint
 from kit.results.probs import Probs, read_probs, write_probs
 from kit.results.run import FOLD_FOLDER
@@ -19,8 +19,8 @@ from kit.system.errors import KitError
 from kit.system.versions import inference_versions
 
 
-def _key(
-    checkpoint: Checkpoint, photos: str, view: str, engine: Engine, device: "torch.device"
+def pass_key(
+    checkpoint: Checkpoint, photos: str, view: str, engine: Compute, device: torch.device
 ) -> str:
     card = checkpoint.card
     return json.dumps(
@@ -36,38 +36,38 @@ def _key(
     )
 
 
-def _place(checkpoint: Checkpoint, prefix: str, key: str) -> Path:
+def kept_path(checkpoint: Checkpoint, prefix: str, key: str) -> Path:
     return checkpoint.path.parent / f"{prefix}-{text_hash(key)[:16]}.npz"
 
 
-def _keep(tables: Iterable[tuple[Checkpoint, Probs]], prefix: str) -> None:
+def keep_probs(tables: Iterable[tuple[Checkpoint, Probs]], prefix: str) -> None:
     """Keep probabilities beside their checkpoints; where that cannot be, the next ensemble computes
     them again.
     """
     failed = []
     for checkpoint, table in tables:
         try:
-            write_probs(_place(checkpoint, prefix, table.key), table, force=True)
+            write_probs(kept_path(checkpoint, prefix, table.key), table, force=True)
             if prefix == "probs":
-                _place(checkpoint, "part", table.key).unlink(missing_ok=True)
+                kept_path(checkpoint, "part", table.key).unlink(missing_ok=True)
         except KitError as error:
             failed.append(str(error).partition(";")[0])
     if failed:
         warn(f"probabilities are not kept ({len(failed)} files): {failed[0]}")
 
 
-def _kept(
+def read_kept(
     checkpoint: Checkpoint,
     prefix: str,
     key: str,
     ids: Sequence[str],
-    engine: Engine,
+    engine: Compute,
     whole: bool = True,
 ) -> Probs | None:
     """Probabilities that were kept, of all the photos `ids`, or if need not be `whole`, of some of
     them.
     """
-    path = _place(checkpoint, prefix, key)
+    path = kept_path(checkpoint, prefix, key)
     if engine.fresh or not path.exists():
         return None
     try:
@@ -82,17 +82,17 @@ def _kept(
     )
 
 
-class Caches:
+class PixelCaches:
     """Pixel caches of photos, one a geometry, made when asked for: beside the runs, or for the time
     of this object.
     """
 
     def __init__(self, root: Path, ids: Sequence[str], prefix: str) -> None:
         self.root, self.ids, self.name = root, list(ids), {"probs": "eval"}.get(prefix, prefix)
-        self._caches: dict[Geometry, Cache | None] = {}
+        self._caches: dict[Geometry, PixelCache | None] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def of(self, checkpoint: Checkpoint, build: bool = True) -> Cache | None:
+    def of(self, checkpoint: Checkpoint, build: bool = True) -> PixelCache | None:
         """The cache that a checkpoint's network sees; None where no disk has room, or it is not
         there and not to be built.
         """
@@ -106,7 +106,7 @@ class Caches:
             else:
                 self._folder = self._folder or tempfile.TemporaryDirectory(prefix="kit-pixels-")
                 place = Path(self._folder.name)
-            self._caches[geometry] = cached(place, self.root, self.ids, geometry, build)
+            self._caches[geometry] = pixel_cache(place, self.root, self.ids, geometry, build)
         return self._caches[geometry]
 
     def close(self) -> None:

@@ -10,12 +10,18 @@ import pandas as pd
 from kit.blending.rule import Rule
 from kit.competitions.mask import NUM_CLASSES
 from kit.data.folder import content_hash, eval_images
-from kit.data.loader import Photos
-from kit.inference.engine import Engine, _bytes, _enough_memory, _groups, _load
+from kit.data.loader import PhotoDataset
+from kit.inference.engine import (
+    Compute,
+    _groups,
+    explain_out_of_memory_of_batch,
+    load_inference_model,
+    weight_bytes,
+)
 from kit.inference.member import Checkpoint, Member
-from kit.inference.pass_cache import Caches, _keep, _kept, _key
+from kit.inference.pass_cache import PixelCaches, keep_probs, pass_key, read_kept
 from kit.inference.predict import predict
-from kit.inference.runtime import Ready
+from kit.inference.runtime import InferenceModel
 from kit.inference.views import make_views
 from kit.results.probs import Probs
 from kit.system.console import Progress
@@ -28,7 +34,7 @@ def predict_passes(
     root: Path,
     ids: Sequence[str],
     tta: str,
-    engine: Engine,
+    engine: Compute,
     force_views: bool = False,
     prefix: str = "probs",
     known: Callable[[Checkpoint], Probs | None] | None = None,
@@ -45,8 +51,8 @@ def predict_passes(
     found: dict[tuple[int, str], Probs] = {}
     for c, checkpoint in enumerate(checkpoints):
         for view in views:
-            key = _key(checkpoint, photos, view, engine, device)
-            kept = (known(checkpoint) if known and view == "plain" else None) or _kept(
+            key = pass_key(checkpoint, photos, view, engine, device)
+            kept = (known(checkpoint) if known and view == "plain" else None) or read_kept(
                 checkpoint, prefix, key, ids, engine
             )
             if kept is not None:
@@ -61,12 +67,12 @@ def predict_passes(
     # view, and one decode.
     todo = {view: transform for view, transform in views.items() if lacking[view]}
     groups = _groups([checkpoints[c] for c in absent], engine, device)
-    caches = Caches(root, ids, prefix)
+    caches = PixelCaches(root, ids, prefix)
     with (
         Progress(
             f"{len(absent)} checkpoints x {len(todo)} views", len(ids) * len(groups)
         ) as progress,
-        _enough_memory(engine, device),
+        explain_out_of_memory_of_batch(engine, device),
         contextlib.closing(caches),
     ):
         for group in groups:
@@ -74,24 +80,28 @@ def predict_passes(
             geometries = list(dict.fromkeys(checkpoints[c].card.geometry for c in own))
             cache = caches.of(checkpoints[own[0]]) if len(groups) > 1 else None
             loader = engine.loader(
-                Photos(root, ids, geometries, cache=cache),
+                PhotoDataset(root, ids, geometries, cache=cache),
                 device,
                 max(engine.way(checkpoints[c].card, device).photos for c in own),
             )
             probs, seconds = predict(
-                (_load(checkpoints[c], engine, device) for c in own), loader, todo, device, progress
+                (load_inference_model(checkpoints[c], engine, device) for c in own),
+                loader,
+                todo,
+                device,
+                progress,
             )
             for n, c in enumerate(own):
                 for v, view in enumerate(todo):
                     found[c, view] = Probs(
                         np.array(ids, dtype=np.str_),
                         probs[n, v],
-                        _key(checkpoints[c], photos, view, engine, device),
+                        pass_key(checkpoints[c], photos, view, engine, device),
                         float(seconds[v]) / len(own),
                     )
             # Group by group, so that what is stopped has not run for nothing.
             with stage("write"):
-                _keep(((checkpoints[c], found[c, view]) for c in own for view in todo), prefix)
+                keep_probs(((checkpoints[c], found[c, view]) for c in own for view in todo), prefix)
     return found, len(absent) * len(todo)
 
 
@@ -112,7 +122,7 @@ class Passes:
         data: Path,
         ids: Sequence[str],
         tta: str,
-        engine: Engine,
+        engine: Compute,
         force_views: bool = False,
         few: bool = False,
     ) -> None:
@@ -128,25 +138,27 @@ class Passes:
         self.probs = np.full((len(self.sources), len(self.ids), NUM_CLASSES), np.nan, np.float32)
         self.computed, self._photos = 0, content_hash(self.root, self.ids)
         self.known = np.zeros(len(self.sources), bool)
-        self._caches, self._few = Caches(self.root, self.ids, "probs"), few
-        self._networks: dict[str, Ready] = {}
+        self._caches, self._few = PixelCaches(self.root, self.ids, "probs"), few
+        self._networks: dict[str, InferenceModel] = {}
         self._seconds, self._new = np.zeros(len(self.sources)), set[int]()
         for p, (_, source, _) in enumerate(self.sources):
             if isinstance(source, Probs):
                 self.probs[p] = source.at(self.ids)
                 self.known[p] = True
                 continue
-            kept = _kept(source, "probs", self._key(p), self.ids, engine)
+            kept = read_kept(source, "probs", self.pass_key(p), self.ids, engine)
             self.known[p] = kept is not None
-            kept = kept or _kept(source, "part", self._key(p), self.ids, engine, whole=False)
+            kept = kept or read_kept(
+                source, "part", self.pass_key(p), self.ids, engine, whole=False
+            )
             if kept is not None:
                 self.probs[p, pd.Index(self.ids).get_indexer(pd.Index(kept.ids))] = kept.probs
 
-    def weights(self, rule: "Rule") -> np.ndarray:
+    def weights(self, rule: Rule) -> np.ndarray:
         """The weight of each pass, (passes,), where a member's passes share its own."""
         return rule.weights[self.owners] / np.bincount(self.owners)[self.owners]
 
-    def ask(self, p: int, rows: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+    def rows(self, p: int, rows: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         """The probabilities of pass `p` for the photos `rows`: (len(rows), 18)."""
         lacking = rows[np.isnan(self.probs[p, rows, 0])]
         if len(lacking):
@@ -155,7 +167,7 @@ class Passes:
             progress.advance(len(rows) - len(lacking))
         return self.probs[p, rows]
 
-    def ask_all(self, rows: np.ndarray) -> np.ndarray:
+    def rows_of_all(self, rows: np.ndarray) -> np.ndarray:
         """The probabilities of all passes for the photos `rows`, which are decoded once: (passes,
         len(rows), 18).
         """
@@ -172,7 +184,7 @@ class Passes:
     def close(self) -> None:
         """Keep what was computed, and let go of networks and photos."""
         for p in sorted(self._new):
-            self._keep(p)
+            self.keep_probs(p)
         self._networks.clear()
         self._caches.close()
 
@@ -181,12 +193,18 @@ class Passes:
         assert isinstance(source, Checkpoint)
         return source
 
-    def _key(self, p: int) -> str:
-        return _key(self._checkpoint(p), self._photos, self.sources[p][2], self.engine, self.device)
+    def pass_key(self, p: int) -> str:
+        return pass_key(
+            self._checkpoint(p), self._photos, self.sources[p][2], self.engine, self.device
+        )
 
-    def _keep(self, p: int) -> None:
+    def keep_probs(self, p: int) -> None:
         """Keep what is known of a pass."""
-        rows, checkpoint, key = ~np.isnan(self.probs[p, :, 0]), self._checkpoint(p), self._key(p)
+        rows, checkpoint, key = (
+            ~np.isnan(self.probs[p, :, 0]),
+            self._checkpoint(p),
+            self.pass_key(p),
+        )
         table = Probs(
             np.array(self.ids, dtype=np.str_)[rows],
             self.probs[p, rows],
@@ -194,20 +212,23 @@ class Passes:
             float(self._seconds[p]),
         )
         with stage("write"):
-            _keep([(checkpoint, table)], "probs" if rows.all() else "part")
+            keep_probs([(checkpoint, table)], "probs" if rows.all() else "part")
         self._new.discard(p)
 
-    def _network(self, checkpoint: Checkpoint) -> "Ready":
+    def _network(self, checkpoint: Checkpoint) -> InferenceModel:
         """The network of a checkpoint, which stays for its other views as long as there
         is memory.
         """
         if checkpoint.hash not in self._networks:
             if (
                 self._networks
-                and 2 * _bytes(checkpoint, self.engine, self.device) > free_memory(self.device) // 2
+                and 2 * weight_bytes(checkpoint, self.engine, self.device)
+                > free_memory(self.device) // 2
             ):
                 self._networks.clear()
-            self._networks[checkpoint.hash] = _load(checkpoint, self.engine, self.device)
+            self._networks[checkpoint.hash] = load_inference_model(
+                checkpoint, self.engine, self.device
+            )
         return self._networks[checkpoint.hash]
 
     def _run(self, passes: Sequence[int], rows: np.ndarray, progress: Progress | None) -> None:
@@ -219,8 +240,8 @@ class Passes:
         }
         geometries = list(dict.fromkeys(c.card.geometry for c in checkpoints))
         cache = self._caches.of(checkpoints[0], not self._few) if len(geometries) == 1 else None
-        photos = Photos(self.root, [self.ids[i] for i in rows], geometries, cache=cache)
-        with _enough_memory(self.engine, self.device):
+        photos = PhotoDataset(self.root, [self.ids[i] for i in rows], geometries, cache=cache)
+        with explain_out_of_memory_of_batch(self.engine, self.device):
             networks = [self._network(checkpoint) for checkpoint in checkpoints]
             loader = self.engine.loader(
                 photos, self.device, max(network.way.photos for network in networks), self._few
@@ -233,4 +254,4 @@ class Passes:
             self.computed += len(rows)
             self._new.add(p)
             if len(rows) == len(self.ids):
-                self._keep(p)
+                self.keep_probs(p)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from kit.competitions.mask import NUM_CLASSES
-from kit.data.loader import Photos, one_pass
-from kit.inference.autotune import ready
-from kit.inference.runtime import Ready
+from kit.data.loader import PhotoDataset, iterate
+from kit.inference.autotune import prepare
+from kit.inference.runtime import InferenceModel
 from kit.inference.views import View
 from kit.models.network import Network
 from kit.system.console import Progress, warn
@@ -21,7 +21,9 @@ from kit.system.errors import KitError, problem
 from kit.system.profiler import stage, staged, step
 
 
-def check_views(networks: Sequence[Ready], views: dict[str, View], device: torch.device) -> None:
+def check_views(
+    networks: Sequence[InferenceModel], views: dict[str, View], device: torch.device
+) -> None:
     """Raise `KitError` for a view whose size a network does not take: some architectures are built
     for one size.
     """
@@ -76,7 +78,7 @@ class _Watch:
 
 
 def predict(
-    networks: Iterable[Network | Ready],
+    networks: Iterable[Network | InferenceModel],
     loader: Any,
     views: dict[str, View],
     device: torch.device,
@@ -87,13 +89,13 @@ def predict(
 
     `loader` gives every one of its photos once, without augmentation. The networks must be on
     `device`, in evaluation mode, and each of one of the photos' geometries; those that are not
-    `Ready` run by `fast.validation_way`. From a generator, they are not in memory beside what is
-    made of them. Photos for which 16 bits give something not finite are run again in fp32, with a
-    warning. Raises `KitError` where that is not finite either, or a network does not take a view's
-    size.
+    `InferenceModel` run by `fast.validation_mode`. From a generator, they are not in memory beside
+    what is made of them. Photos for which 16 bits give something not finite are run again in fp32,
+    with a warning. Raises `KitError` where that is not finite either, or a network does not take a
+    view's size.
     """
-    photos: Photos = loader.dataset
-    run = [ready(network, device) for network in networks]
+    photos: PhotoDataset = loader.dataset
+    run = [prepare(network, device) for network in networks]
     check_views(run, views, device)
     # Those that see the same photos, so many at once; a view is made once for all of them.
     groups: dict[tuple[int, int], list[int]] = {}
@@ -105,7 +107,7 @@ def predict(
     # Results stay on the device to the end: fetching each one would make a GPU wait for the next.
     probs = torch.empty((len(run), len(views), len(photos), NUM_CLASSES), device=device)
     with torch.inference_mode():
-        for at, batch in staged("data", one_pass(loader)):
+        for at, batch in staged("data", iterate(loader)):
             for (g, size), own in groups.items():
                 for rows, part in zip(at.split(size), batch[g].split(size)):
                     with stage("copy"):
@@ -123,7 +125,7 @@ def predict(
         with stage("copy"):
             found = probs.cpu().numpy()
     for n, network in enumerate(run):
-        _mend_overflow(network, photos, views, device, found[n])
+        _recompute_overflow(network, photos, views, device, found[n])
     wrong = np.flatnonzero(~np.isfinite(found).all(axis=(0, 1, 3)))
     if len(wrong):
         raise problem(
@@ -136,8 +138,12 @@ def predict(
     return found, watch.seconds()
 
 
-def _mend_overflow(
-    network: Ready, photos: Photos, views: dict[str, View], device: torch.device, found: np.ndarray
+def _recompute_overflow(
+    network: InferenceModel,
+    photos: PhotoDataset,
+    views: dict[str, View],
+    device: torch.device,
+    found: np.ndarray,
 ) -> None:
     """Replace probabilities `found` (views, photos, 18) that 16 bits made not finite by those of
     fp32.

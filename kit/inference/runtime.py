@@ -6,8 +6,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from kit.inference.fusion import _alike, _noise, folded
-from kit.models.cpu_bf16 import _copied, patch_slow_means
+from kit.inference.fusion import _probe_photo, fuse_conv_bn, same_outputs
+from kit.models.cpu_bf16 import patch_slow_means, unpatched_copy
 from kit.models.heads import combine
 from kit.models.network import Network
 from kit.system.device import out_of_memory
@@ -15,7 +15,7 @@ from kit.system.precision import autocast, precision_name
 
 
 @dataclass(frozen=True)
-class Way:
+class InferenceMode:
     """How networks are run: the precision, and how many photos go through one at once."""
 
     precision: torch.dtype
@@ -41,7 +41,7 @@ _PRECISIONS: Final = {
 }
 
 
-def read_way(content: Any) -> Way:
+def read_mode(content: Any) -> InferenceMode:
     """A way from what `describe` has made of it; raises `ValueError` for anything else."""
     photos = content.get("photos") if isinstance(content, dict) else None
     if (
@@ -50,7 +50,7 @@ def read_way(content: Any) -> Way:
         or content.get("precision") not in list(_PRECISIONS)
     ):
         raise ValueError(f"{content} names no precision and number of photos")
-    return Way(_PRECISIONS[content["precision"]], content["photos"])
+    return InferenceMode(_PRECISIONS[content["precision"]], content["photos"])
 
 
 def _halved(network: Network, precision: torch.dtype) -> Network | None:
@@ -60,7 +60,7 @@ def _halved(network: Network, precision: torch.dtype) -> Network | None:
     The head is what `forward_features` does not run: in 8 bits of mantissa its logits would be
     rounded to a hundredth of themselves.
     """
-    changed = _copied(network)
+    changed = unpatched_copy(network)
     body, ran = changed.body, set[nn.Module]()
     hooks = [
         module.register_forward_pre_hook(lambda module, _: ran.add(module))
@@ -68,7 +68,7 @@ def _halved(network: Network, precision: torch.dtype) -> Network | None:
     ]
     try:
         with torch.inference_mode():
-            body.forward_features(_noise(network))
+            body.forward_features(_probe_photo(network))
     except Exception as error:  # no timm network, or one of another build
         if out_of_memory(error):
             raise
@@ -88,7 +88,7 @@ def _halved(network: Network, precision: torch.dtype) -> Network | None:
     return changed
 
 
-class Ready(nn.Module):
+class InferenceModel(nn.Module):
     """A network as inference runs it: photos (N, 3, height, width) in 0..1 -> probabilities (N, 18)
     float32.
 
@@ -98,17 +98,17 @@ class Ready(nn.Module):
     narrow for.
     """
 
-    def __init__(self, network: Network, way: Way) -> None:
+    def __init__(self, network: Network, way: InferenceMode) -> None:
         super().__init__()
         self.geometry, self.way = network.geometry, way
         self.source = network if way.precision != torch.float32 else None
-        self.network, self.halved = folded(network), False
+        self.network, self.halved = fuse_conv_bn(network), False
         if way.precision != torch.float32:
             half = _halved(self.network, way.precision)
             if half is not None:
                 whole, self.network, self.halved = self.network, half, True
                 try:
-                    self.halved = _alike(network, self.logits, _SAME_HALF)
+                    self.halved = same_outputs(network, self.logits, _SAME_HALF)
                 # types that do not fit, features that are a list: each architecture has its own
                 except Exception as error:
                     if out_of_memory(error):

@@ -16,13 +16,13 @@ from kit.competitions.mask import CLASS_NAMES
 from kit.data.photos import Geometry
 from kit.models.network import Network, count_parameters
 from kit.recipe import Recipe, chosen_on_fold
-from kit.system.disk import writing
+from kit.system.disk import atomic_write
 from kit.system.errors import problem
 from kit.system.versions import check_pixels, versions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class CheckpointInfo:
     """What a checkpoint says of itself, in its metadata.
 
     `crop` and `size` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is the hash
@@ -64,11 +64,11 @@ class Card:
         return Geometry(self.crop, self.size)
 
 
-def make_card(
+def checkpoint_info(
     recipe: Recipe, network: Network, fold: int, plan: str, epoch: int, score: float, limit: int = 0
-) -> Card:
+) -> CheckpointInfo:
     """The card of a network that a recipe has trained."""
-    return Card(
+    return CheckpointInfo(
         model=recipe.model,
         crop=recipe.crop,
         size=recipe.size,
@@ -91,12 +91,12 @@ def make_card(
     )
 
 
-def save(path: Path, network: Network, card: Card) -> None:
+def save(path: Path, network: Network, card: CheckpointInfo) -> None:
     """Write a network's weights with their card, in place of the file before it."""
     weights = {
         name: value.detach().cpu().contiguous() for name, value in network.body.state_dict().items()
     }
-    with writing(path, force=True) as temporary:
+    with atomic_write(path, force=True) as temporary:
         # One key: safetensors writes several in a random order, and equal checkpoints should be
         # equal bytes. As bytes, and not by its own writer, so that a full disk is an OSError with a
         # reason.
@@ -105,7 +105,7 @@ def save(path: Path, network: Network, card: Card) -> None:
         )
 
 
-def read_card(path: Path) -> Card:
+def read_checkpoint_info(path: Path) -> CheckpointInfo:
     """Read what a checkpoint says of itself; raises `KitError` for a file that is none."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -114,7 +114,7 @@ def read_card(path: Path) -> Card:
             key: tuple(value) if isinstance(value, list) else value
             for key, value in content.items()
         }
-        card = Card(**content)
+        card = CheckpointInfo(**content)
         _check_versions(card.versions)
         if not {"name", "epochs", "patience"} <= card.recipe.keys():
             raise ValueError("its recipe is damaged")
@@ -148,7 +148,7 @@ def _check_versions(versions: Any) -> None:
 
 def load(path: Path, device: str | torch.device = "cpu") -> Network:
     """The network of a checkpoint, in evaluation mode."""
-    card = read_card(path)
+    card = read_checkpoint_info(path)
     network = Network(card.model, card.geometry, card.head, card.cosine, card.mean, card.std)
     try:
         network.body.load_state_dict(load_file(path))

@@ -46,7 +46,7 @@ def patch_slow_means(body: nn.Module) -> None:
             module.__class__ = _Squeeze
 
 
-def ease_training(network: nn.Module) -> None:
+def patch_slow_bf16_layers(network: nn.Module) -> None:
     """Have a network that is trained in bf16 on a CPU go round what is slow there; its weights and
     their names stay.
     """
@@ -57,8 +57,8 @@ def ease_training(network: nn.Module) -> None:
             module.__class__ = _Squeeze
 
 
-def _copied(network: Network) -> Network:
-    """A copy of a network for inference, as it was before `ease_training`."""
+def unpatched_copy(network: Network) -> Network:
+    """A copy of a network for inference, as it was before `patch_slow_bf16_layers`."""
     copied = copy.deepcopy(network)
     for module in copied.modules():
         if type(module) is _Depthwise:

@@ -10,14 +10,14 @@ import numpy as np
 
 from kit.competitions.mask import NUM_CLASSES, TASKS, decode
 from kit.data.plan import Plan
-from kit.inference.engine import Engine
-from kit.inference.member import named_apart
+from kit.inference.engine import Compute
+from kit.inference.member import unique_names
 from kit.inference.members import find_members
 from kit.inference.oof import oof_probs
-from kit.results.check import expected_of, record_of
+from kit.results.check import expected_counts, read_record
 from kit.results.predictions import Predictions, read_files
-from kit.scoring.agreement import alike_first, kappa, least_alike
-from kit.scoring.bootstrap import Interval, People
+from kit.scoring.agreement import cluster_order, kappa, most_diverse
+from kit.scoring.bootstrap import GroupBootstrap, Interval
 from kit.scoring.class_counts import distribution_p
 from kit.scoring.metrics import score
 
@@ -37,8 +37,8 @@ _TESTED = 10  # files of which every pair is tested
 def read_runs(runs: Sequence[Path], plan: Plan) -> Predictions:
     """The predictions of runs, out of fold, of the photos that all of them have."""
     members = find_members(runs, plan, [], allow_missing=True)
-    oof = oof_probs(members, plan, Path(), "none", Engine())
-    names = named_apart(members)
+    oof = oof_probs(members, plan, Path(), "none", Compute())
+    names = unique_names(members)
     return Predictions(
         names,
         oof.photos["image"].tolist(),
@@ -73,7 +73,7 @@ def compare_files(
     """
     result = compare_classes(read.names, read.classes, read.truth, read.person, all_flips)
     for name, path in zip(read.names, files):
-        expected = expected_of(path, None)
+        expected = expected_counts(path, None)
         if expected is not None:
             file = result["files"][name]
             file |= {
@@ -84,7 +84,7 @@ def compare_files(
         scored = {
             name: found for name, path in zip(read.names, files) if (found := _out_of_fold(path))
         }
-        result["apart"] = least_alike(result, scored)
+        result["apart"] = most_diverse(result, scored)
     return result
 
 
@@ -105,17 +105,17 @@ def compare_classes(
     people or, where those are not known, by photos, which makes them too narrow, and `effective`
     how many of these they rest on; files have `scores` and `interval`, and pairs of ten files or
     fewer `gain` (b's macro-F1 over a's), `gain_interval` and `p`, of a paired permutation test;
-    `apart` are the files that are strong and least alike (`least_alike`). Intervals are None where
+    `apart` are the files that are strong and least alike (`most_diverse`). Intervals are None where
     they would rest on too few.
     """
     result: dict[str, Any] = {
         "files": {},
-        "order": [names[i] for i in alike_first(classes)],
+        "order": [names[i] for i in cluster_order(classes)],
         "pairs": [],
     }
     people, draws = None, []
     if truth is not None:
-        people = People(np.arange(len(truth)) if person is None else person, truth)
+        people = GroupBootstrap(np.arange(len(truth)) if person is None else person, truth)
         result |= {"by": "photos" if person is None else "people", "effective": people.effective}
         result["true_counts"] = np.bincount(truth, minlength=NUM_CLASSES).tolist()
         draws = [people.macro(own) for own in classes]
@@ -163,7 +163,7 @@ def compare_classes(
         for name, file in result["files"].items()
         if "scores" in file
     }
-    return result | {"apart": least_alike(result, scored)}
+    return result | {"apart": most_diverse(result, scored)}
 
 
 def _plain(interval: Interval | None) -> list[float] | None:
@@ -175,7 +175,7 @@ def _out_of_fold(path: Path) -> tuple[float, float | None] | None:
     beside it.
     """
     try:
-        oof = (record_of(path) or {})["oof"]
+        oof = (read_record(path) or {})["oof"]
         return float(oof["f1"]), float(oof["interval"][0]) if oof["interval"] is not None else None
     except (KeyError, TypeError, ValueError, IndexError):
         return None

@@ -19,7 +19,7 @@ _GAP, _LINE = 6, 13
 _WHITE, _DARK = (255, 255, 255), (40, 40, 40)
 
 
-def thumbnail(path: Path, width: int = WIDTH) -> "Image.Image":
+def thumbnail(path: Path, width: int = WIDTH) -> Image.Image:
     """A photo at `width` pixels and the height of the competition's frame; one of another shape has
     its middle cut out.
     """
@@ -27,14 +27,14 @@ def thumbnail(path: Path, width: int = WIDTH) -> "Image.Image":
     return ImageOps.fit(photo, (width, width * 4 // 3), Image.Resampling.LANCZOS)
 
 
-def thumbnails(root: Path, images: Sequence[str], width: int = WIDTH) -> "list[Image.Image]":
+def thumbnails(root: Path, images: Sequence[str], width: int = WIDTH) -> list[Image.Image]:
     """The thumbnails of photos below `root`, in order."""
     return for_each_photo(root, images, lambda path: thumbnail(path, width), "photos to look at")
 
 
 def contact_sheet(
-    photos: "Sequence[Image.Image]", captions: Sequence[Sequence[str]], columns: int
-) -> "Image.Image":
+    photos: Sequence[Image.Image], captions: Sequence[Sequence[str]], columns: int
+) -> Image.Image:
     """Thumbnails of one size in rows of so many `columns`, each above the lines of its caption, cut
     at its width.
     """
@@ -56,7 +56,7 @@ def contact_sheet(
     return sheet
 
 
-def data_uri(image: "Image.Image") -> str:
+def data_uri(image: Image.Image) -> str:
     """An image as a `data:` address, which a page holds within itself."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=82, optimize=True)

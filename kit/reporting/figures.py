@@ -55,7 +55,7 @@ def series(n: int) -> str:
 
 def _figure(
     height: float, width: float = _WIDTH, rows: int = 1, ratios: Sequence[float] | None = None
-) -> "tuple[Figure, Any]":
+) -> tuple[Figure, Any]:
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = {"height_ratios": ratios} if ratios else {}
     axes = figure.subplots(rows, 1, sharex=rows > 1, squeeze=False, gridspec_kw=grid)[:, 0]
@@ -70,19 +70,19 @@ def _figure(
     return figure, axes if rows > 1 else axes[0]
 
 
-def _names(axis: "Axes", x: str = "", y: str = "") -> None:
+def _names(axis: Axes, x: str = "", y: str = "") -> None:
     axis.set_xlabel(x, color=INK, fontsize=9)
     axis.set_ylabel(y, color=INK, fontsize=9)
 
 
-def _legend(axis: "Axes", columns: int = 1, **options: Any) -> None:
+def _legend(axis: Axes, columns: int = 1, **options: Any) -> None:
     axis.legend(frameon=False, fontsize=8.5, labelcolor=INK, ncols=columns, **options)
 
 
 _P = ParamSpec("_P")
 
 
-def _drawing(draw: "Callable[Concatenate[str, _P], Figure]") -> Callable[Concatenate[str, _P], str]:
+def _drawing(draw: Callable[Concatenate[str, _P], Figure]) -> Callable[Concatenate[str, _P], str]:
     """Turn a function that draws a figure into one that gives it as an SVG element."""
 
     @functools.wraps(draw)
@@ -101,7 +101,7 @@ def _drawing(draw: "Callable[Concatenate[str, _P], Figure]") -> Callable[Concate
     return svg
 
 
-def _svg(figure: "Figure", name: str) -> str:
+def _svg(figure: Figure, name: str) -> str:
     """A figure as an SVG element that fits its place, with `name` for those who cannot see it."""
     text = io.StringIO()
     FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
@@ -124,7 +124,7 @@ def _page_colours(style: str) -> str:
 
 
 @_drawing
-def intervals(name: str, values: Mapping[str, tuple[float, Interval | None]]) -> "Figure":
+def intervals(name: str, values: Mapping[str, tuple[float, Interval | None]]) -> Figure:
     """Scores with their intervals, where they have one, a row each, the first one stressed."""
     figure, axis = _figure(0.5 + 0.3 * len(values))
     for row, (value, bounds) in enumerate(values.values()):
@@ -162,7 +162,7 @@ def intervals(name: str, values: Mapping[str, tuple[float, Interval | None]]) ->
 @_drawing
 def curves(
     name: str, folds: Mapping[int, Sequence[Mapping[str, float]]], chosen: Mapping[int, int]
-) -> "Figure":
+) -> Figure:
     """Learning curves of a run's folds: losses above, validation macro-F1 below, the `chosen` epoch
     of each marked.
     """
@@ -204,7 +204,7 @@ def curves(
 @_drawing
 def class_scores(
     name: str, f1: Sequence[float], bounds: Sequence[Interval | None], people: Sequence[int]
-) -> "Figure":
+) -> Figure:
     """F1 of the 18 classes with intervals, where they have one, and the number of people that each
     rests on.
     """
@@ -223,7 +223,7 @@ def class_scores(
 
 
 @_drawing
-def confusion(name: str, counts: np.ndarray, labels: Sequence[str]) -> "Figure":
+def confusion(name: str, counts: np.ndarray, labels: Sequence[str]) -> Figure:
     """A confusion matrix of photos (C, C), true classes down: counts, shaded by their share of the
     row.
     """
@@ -265,7 +265,7 @@ def confusion(name: str, counts: np.ndarray, labels: Sequence[str]) -> "Figure":
 
 
 @_drawing
-def reliability(name: str, bins: Sequence[Mapping[str, float]]) -> "Figure":
+def reliability(name: str, bins: Sequence[Mapping[str, float]]) -> Figure:
     """Accuracy by confidence above, against the diagonal of an honest network, and how many photos
     have it, below.
     """
@@ -302,7 +302,7 @@ def reliability(name: str, bins: Sequence[Mapping[str, float]]) -> "Figure":
 
 
 @_drawing
-def by_age(name: str, years: Sequence[Mapping[str, Any]]) -> "Figure":
+def by_age(name: str, years: Sequence[Mapping[str, Any]]) -> Figure:
     """What is predicted at each age in years, as shares, with the share that is right; below, how
     many people are of it.
     """
@@ -335,7 +335,7 @@ def by_age(name: str, years: Sequence[Mapping[str, Any]]) -> "Figure":
 
 
 @_drawing
-def photo_counts(name: str, counts: np.ndarray) -> "Figure":
+def photo_counts(name: str, counts: np.ndarray) -> Figure:
     """Photos a class, (18,)."""
     figure, axis = _figure(5.2)
     axis.barh(range(NUM_CLASSES), counts, 0.72, color=ACCENT, alpha=0.75)
@@ -357,7 +357,7 @@ def photo_counts(name: str, counts: np.ndarray) -> "Figure":
 
 
 @_drawing
-def ages(name: str, years: np.ndarray, gender: np.ndarray) -> "Figure":
+def ages(name: str, years: np.ndarray, gender: np.ndarray) -> Figure:
     """People by age in years (N,), and by gender (N,), 0 male and 1 female."""
     figure, axis = _figure(3.0)
     edges = np.arange(years.min() - 0.5, years.max() + 1.0)
@@ -377,7 +377,7 @@ def ages(name: str, years: np.ndarray, gender: np.ndarray) -> "Figure":
 
 
 @_drawing
-def brightness(name: str, values: Mapping[str, np.ndarray]) -> "Figure":
+def brightness(name: str, values: Mapping[str, np.ndarray]) -> Figure:
     """The distribution of the photos' mean brightness (0..255), of each set as shares of its
     photos.
     """

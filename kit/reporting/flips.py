@@ -10,7 +10,7 @@ from kit.competitions.mask import CLASS_NAMES
 from kit.reporting.contact_sheet import contact_sheet, thumbnails
 from kit.results.predictions import Predictions
 from kit.scoring.agreement import most_differing
-from kit.system.disk import refuse_existing, refuse_input, writing
+from kit.system.disk import atomic_write, refuse_existing, refuse_input
 from kit.system.errors import problem
 
 
@@ -69,6 +69,6 @@ def write_flips(
             "name the competition's folder with --data",
         )
     sheet = contact_sheet(thumbnails(root, ids), captions, 8)
-    with writing(out, force) as temporary:
+    with atomic_write(out, force) as temporary:
         sheet.save(temporary, "PNG" if out.suffix.lower() == ".png" else "JPEG", quality=88)
     return len(rows)

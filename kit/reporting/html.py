@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kit import __version__
 from kit.reporting.contact_sheet import data_uri, thumbnails
 from kit.scoring.bootstrap import say_interval, show_interval
-from kit.system.disk import refuse_existing, refuse_input, writing
+from kit.system.disk import atomic_write, refuse_existing, refuse_input
 from kit.system.errors import problem
 
 
@@ -42,5 +42,5 @@ def _write_page(out: Path, force: bool, content: dict[str, Any]) -> None:
     environment.filters["whole"] = lambda value: f"{value:,}"
     made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     page = environment.get_template("page.html").render(version=__version__, made=made, **content)
-    with writing(out, force) as temporary:
+    with atomic_write(out, force) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from kit.blending.select import judge
+from kit.blending.select import select_blend
 from kit.competitions.mask import (
     AGE_BOUNDARIES,
     AGES,
@@ -18,7 +18,7 @@ from kit.competitions.mask import (
     decode,
 )
 from kit.inference.oof import Oof
-from kit.scoring.bootstrap import People
+from kit.scoring.bootstrap import GroupBootstrap
 from kit.scoring.metrics import calibration, log_loss
 
 _ERRORS: Final = 24  # photos in the gallery of the worst errors
@@ -50,12 +50,12 @@ def measure(oof: Oof) -> dict[str, Any]:
     """All that a report says in numbers, of members' out-of-fold probabilities, as plain values.
 
     Those of the mean of the members and the plain argmax: `f1`, `accuracy`, `interval`, `folds`,
-    `classes`, `tasks` and the rest of `standing.judge`'s record, with the blends that it compares;
-    `of_folds` adds intervals. `confusion` has the counts of the 18 `classes`, `mask`, `gender` and
-    `age`, true ones down; `precision` and `recall` are (18,); `ece` and `bins` are those of
-    `metrics.calibration`, `years` those of `years`.
+    `classes`, `tasks` and the rest of `standing.select_blend`'s record, with the blends that it
+    compares; `of_folds` adds intervals. `confusion` has the counts of the 18 `classes`, `mask`,
+    `gender` and `age`, true ones down; `precision` and `recall` are (18,); `ece` and `bins` are
+    those of `metrics.calibration`, `years` those of `years`.
     """
-    numbers = dict(judge(oof, "mean", "argmax").record)
+    numbers = dict(select_blend(oof, "mean", "argmax").record)
     asked = (
         [("mean", "bias")]
         if len(oof.probs) == 1
@@ -63,7 +63,9 @@ def measure(oof: Oof) -> dict[str, Any]:
     )
     rows: dict[str, dict[str, Any]] = {}
     for blend, decision in asked:
-        rows |= {row["name"]: row for row in judge(oof, blend, decision).record["candidates"]}
+        rows |= {
+            row["name"]: row for row in select_blend(oof, blend, decision).record["candidates"]
+        }
     numbers["candidates"] = list(rows.values())
     photos, probs = oof.photos, oof.probs.mean(axis=0)
     truth, predicted = photos["label"].to_numpy(), probs.argmax(axis=1)
@@ -71,7 +73,7 @@ def measure(oof: Oof) -> dict[str, Any]:
     numbers["of_folds"] = {}
     for k in np.unique(fold).tolist():
         own = fold == k
-        people = People(person[own], truth[own])
+        people = GroupBootstrap(person[own], truth[own])
         numbers["of_folds"][k] = {
             "f1": numbers["folds"][k],
             "people": people.number,

@@ -9,8 +9,8 @@ import numpy as np
 from kit.competitions.mask import CLASS_NAMES, TASK_NAMES, TASKS
 from kit.data.folder import check_data, info_csv, read_info, train_images
 from kit.data.plan import Plan
-from kit.inference.engine import Engine
-from kit.inference.member import Member, named_apart
+from kit.inference.engine import Compute
+from kit.inference.member import Member, unique_names
 from kit.inference.members import find_members
 from kit.inference.oof import oof_probs
 from kit.reporting import figures
@@ -28,7 +28,7 @@ def report(
     data: Path | None,
     out: Path,
     tta: str = "none",
-    engine: Engine = Engine(),
+    engine: Compute = Compute(),
     photos: bool = True,
     force: bool = False,
 ) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def report(
         runs, plan, read_info(info_csv(data)) if data is not None else [], allow_missing=True
     )
     oof = oof_probs(members, plan, data or Path(), tta, engine)
-    names, probs = named_apart(members), oof.probs.mean(axis=0)
+    names, probs = unique_names(members), oof.probs.mean(axis=0)
     numbers = measure(oof)
     suspects = find_mislabelled(oof.photos, probs)
     numbers["suspects"] = [
@@ -55,7 +55,7 @@ def report(
             "suggested": s.suggested,
             "given_prob": s.given_prob,
             "suggested_prob": s.suggested_prob,
-            "stands_out": s.stands_out,
+            "z_score": s.z_score,
         }
         for s in suspects
     ]

@@ -9,7 +9,7 @@ import numpy as np
 from kit.competitions.mask import CLASS_NAMES
 from kit.data.plan import read_plan
 from kit.results import leaderboard as board
-from kit.results.check import check_submission, expected_of
+from kit.results.check import check_submission, expected_counts
 from kit.scoring.bootstrap import say_interval, show_interval
 from kit.scoring.metrics import Scores
 from kit.system.console import duration, say, show_table, warn
@@ -254,7 +254,7 @@ def show_checks(paths: Sequence[Path], info: Path, plan_path: Path) -> None:
                 raise problem(
                     path, f"there is no such file{near(path)}", remedy="name a submission"
                 )
-            expected = expected_of(path, plan)
+            expected = expected_counts(path, plan)
             warnings = check_submission(path, info, expected)
         except KitError as error:
             refused.append(str(error))

@@ -12,7 +12,7 @@ from kit.data.folder import read_info
 from kit.data.plan import Plan
 from kit.results import leaderboard as board
 from kit.results.submission import read_answers, read_submission
-from kit.scoring.class_counts import Expected, design, distribution_p
+from kit.scoring.class_counts import Expected, distribution_p, rao_scott_correction
 from kit.system.disk import check_writable, file_hash, read_json, refuse_existing, refuse_input
 from kit.system.errors import KitError, problem
 
@@ -42,7 +42,7 @@ def check_place(out: Path, data: Path, paths: Sequence[Path], force: bool) -> No
     check_writable(out)
 
 
-def record_of(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path) -> dict[str, Any] | None:
     """The record beside a submission; None where there is none, or it is of another file."""
     try:
         record = read_json(path.with_suffix(".json"))
@@ -61,7 +61,7 @@ def paired_draws(rows: Sequence[dict[str, Any]], folder: Path) -> np.ndarray | N
     found, of = [], []
     for row in rows:
         try:
-            record = record_of(folder / row["submission"]) or {}
+            record = read_record(folder / row["submission"]) or {}
             oof = record["oof"]
             of.append(
                 (
@@ -86,13 +86,16 @@ def paired_draws(rows: Sequence[dict[str, Any]], folder: Path) -> np.ndarray | N
     return draws if draws.size and np.isfinite(draws).all() else None
 
 
-def expected_of(path: Path, plan: Plan | None) -> Expected | None:
+def expected_counts(path: Path, plan: Plan | None) -> Expected | None:
     """What a submission's class counts are held against: its record's out-of-fold counts, or the
     plan's labels without one.
     """
     try:
-        oof = (record_of(path) or {})["oof"]
-        (scale, freedom), counts = oof["design"], np.array(oof["predicted_counts"], dtype=np.int64)
+        oof = (read_record(path) or {})["oof"]
+        (scale, freedom), counts = (
+            oof["rao_scott_correction"],
+            np.array(oof["predicted_counts"], dtype=np.int64),
+        )
         if counts.shape != (NUM_CLASSES,):
             raise ValueError(f"{len(counts)} classes")
         return Expected(counts, (float(scale), float(freedom)), _OOF)
@@ -102,7 +105,7 @@ def expected_of(path: Path, plan: Plan | None) -> Expected | None:
     labels = plan.photos["label"].to_numpy()
     return Expected(
         np.bincount(labels, minlength=NUM_CLASSES),
-        design(labels, plan.photos["person"].to_numpy()),
+        rao_scott_correction(labels, plan.photos["person"].to_numpy()),
         "the training labels",
     )
 
@@ -144,7 +147,7 @@ def check_submission(path: Path, info: Path, expected: Expected | None) -> list[
             + f", and {len(equal) - 1} more" * (len(equal) > 1)
         )
     record = path.with_suffix(".json")
-    if record.exists() and record_of(path) is None:
+    if record.exists() and read_record(path) is None:
         warnings.append(
             f"{path}: {record.name} beside it is not its record: one of the two was changed"
         )

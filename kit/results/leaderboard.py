@@ -13,10 +13,10 @@ import pandas as pd
 from scipy.stats import pearsonr
 
 from kit.system.console import warn
-from kit.system.disk import file_hash, writing
-from kit.system.errors import KitError, nearest, problem
-from kit.system.locks import held
-from kit.system.table import _read_csv
+from kit.system.disk import atomic_write, file_hash
+from kit.system.errors import KitError, did_you_mean, problem
+from kit.system.locks import lock_file
+from kit.system.table import read_csv
 
 NAME: Final = "leaderboard.csv"
 
@@ -28,7 +28,7 @@ _OUTSIDE: Final = 2.5
 def _alone(path: Path) -> Iterator[None]:
     """Hold the log against other processes, which wait: no row is lost."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with held(path.with_name(f".{path.name}.lock"), lambda: None):
+    with lock_file(path.with_name(f".{path.name}.lock"), lambda: None):
         yield
 
 
@@ -90,7 +90,8 @@ def record(path: Path, name: str, scores: dict[str, float]) -> dict[str, Any]:
         if not found:
             raise problem(
                 path,
-                f"has no submission {wanted}{nearest(wanted, [row['submission'] for row in rows])}",
+                "has no submission "
+                f"{wanted}{did_you_mean(wanted, [row['submission'] for row in rows])}",
                 remedy="python -m kit.compare --board shows them",
             )
         now = path.parent / wanted
@@ -109,7 +110,8 @@ def summary(rows: list[dict[str, Any]], draws: np.ndarray | None = None) -> dict
     whose public score is more than 2.5 standard deviations (studentised residuals) off the line of
     the others. With two public scores or more: `picked_from`, their number; `best_above`, what the
     best is over their mean; and, with `draws` (`submission.paired_draws` of those with a public
-    score), `by_chance`, what the best would be over the mean if all were equally good (`picking`).
+    score), `by_chance`, what the best would be over the mean if all were equally good
+    (`selection_bias`).
     """
     ordered = sorted(rows, key=lambda row: -row["oof"] if row["oof"] != "" else 1.0)
     result: dict[str, Any] = {"rows": ordered}
@@ -130,11 +132,11 @@ def summary(rows: list[dict[str, Any]], draws: np.ndarray | None = None) -> dict
         scores = np.array([row["public"] for row in public], dtype=np.float64)
         result |= {"picked_from": len(public), "best_above": float(scores.max() - scores.mean())}
         if draws is not None:
-            result["by_chance"] = picking(draws)
+            result["by_chance"] = selection_bias(draws)
     return result
 
 
-def picking(draws: np.ndarray) -> float:
+def selection_bias(draws: np.ndarray) -> float:
     """What the best of submissions is expected to score above their mean if all are equally good,
     so by noise alone.
 
@@ -180,7 +182,7 @@ BOARD_COLUMNS = (
 
 def write_board(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write the leaderboard log, a row a submission, in place of the one before it."""
-    with writing(path, force=True) as temporary:
+    with atomic_write(path, force=True) as temporary:
         pd.DataFrame(rows, columns=list(BOARD_COLUMNS)).to_csv(
             temporary, index=False, lineterminator="\n"
         )
@@ -190,7 +192,7 @@ def read_board(path: Path) -> list[dict[str, Any]]:
     """The rows of the leaderboard log: scores as numbers in 0..1, or empty text where there is
     none.
     """
-    table = _read_csv(path, BOARD_COLUMNS)
+    table = read_csv(path, BOARD_COLUMNS)
     rows: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in table.to_dict(orient="records")
     ]

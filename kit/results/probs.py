@@ -10,9 +10,9 @@ import pandas as pd
 
 from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES
 from kit.system.console import warn
-from kit.system.disk import _unreadable, writing
+from kit.system.disk import atomic_write, unreadable
 from kit.system.errors import problem
-from kit.system.table import _read_csv
+from kit.system.table import read_csv
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def write_probs(path: Path, table: Probs, force: bool = False) -> None:
     wrong = _wrong_probs(table)
     if wrong:
         raise ValueError(f"{path}: {wrong}")
-    with writing(path, force) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path, force) as temporary, open(temporary, "wb") as file:
         np.savez(
             file,
             ids=table.ids.astype(np.str_),
@@ -75,7 +75,7 @@ def _read_npz(path: Path, remedy: str) -> Probs:
                 seconds,
             )
     except FileNotFoundError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file
         if "Object arrays" in str(error):
             remedy = "save ids.astype(str), which needs no pickle"
@@ -129,7 +129,7 @@ def read_foreign_probs(path: Path) -> Probs:
                 remedy=remedy,
             )
     else:
-        rows = _read_csv(path)
+        rows = read_csv(path)
         if rows.columns[0] in ("", "Unnamed: 0"):
             warn(f"{path}: has an index column, which is left out")
             rows = rows.iloc[:, 1:]
@@ -192,7 +192,7 @@ def write_foreign_probs(path: Path, table: Probs, force: bool = False) -> None:
     """
     if path.suffix == ".npz":
         return write_probs(path, table, force)
-    with writing(path, force) as temporary:
+    with atomic_write(path, force) as temporary:
         rows = pd.DataFrame(
             table.probs.astype(np.float32), columns=[str(c) for c in range(NUM_CLASSES)]
         )

@@ -10,9 +10,9 @@ from typing import Any, Final
 import pandas as pd
 
 from kit.data.plan import Plan
-from kit.system.disk import file_hash, writing
+from kit.system.disk import atomic_write, file_hash
 from kit.system.errors import problem
-from kit.system.table import _read_csv
+from kit.system.table import read_csv
 
 METRIC_COLUMNS = (
     "epoch",
@@ -98,7 +98,7 @@ def oof_precision(key: str, best: Path, plan: Plan, fold: int) -> str | None:
 
 def write_metrics(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write a run's `metrics.csv`, a row an epoch, in place of the one before it."""
-    with writing(path, force=True) as temporary:
+    with atomic_write(path, force=True) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
 
 
@@ -106,7 +106,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     """The rows of a run's `metrics.csv` as numbers; none where there is no file."""
     if not path.exists():
         return []
-    table = _read_csv(path, METRIC_COLUMNS)
+    table = read_csv(path, METRIC_COLUMNS)
     try:
         return [
             {str(k): float(v) for k, v in row.items()} for row in table.to_dict(orient="records")

@@ -12,9 +12,9 @@ from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES
 from kit.data.folder import ANSWER_COLUMNS, read_info
 from kit.results.probs import read_foreign_probs
 from kit.system.console import warn
-from kit.system.disk import _json_bytes, file_hash, writing
+from kit.system.disk import atomic_write, file_hash, json_bytes
 from kit.system.errors import problem
-from kit.system.table import _header, _read_csv, _unique, _whole
+from kit.system.table import check_unique, read_csv, read_header, whole_numbers
 
 
 def read_answers(path: Path, strict: bool = False) -> pd.DataFrame:
@@ -26,8 +26,8 @@ def read_answers(path: Path, strict: bool = False) -> pd.DataFrame:
     written as 3.0, and probabilities, of which the most probable class is taken.
     """
     if strict:
-        return _classes(path, _read_csv(path, ANSWER_COLUMNS))
-    header = _header(path)
+        return _classes(path, read_csv(path, ANSWER_COLUMNS))
+    header = read_header(path)
     names = set(header)
     if "ans" not in names and (
         names.issuperset(map(str, range(NUM_CLASSES))) or names.issuperset(CLASS_NAMES)
@@ -37,7 +37,7 @@ def read_answers(path: Path, strict: bool = False) -> pd.DataFrame:
         return pd.DataFrame(
             {"ImageID": probs.ids, "ans": probs.probs.argmax(axis=1).astype(np.int64)}
         )
-    answers = _read_csv(path, ANSWER_COLUMNS, ["person"])
+    answers = read_csv(path, ANSWER_COLUMNS, ["person"])
     if header and header not in (list(ANSWER_COLUMNS), [*ANSWER_COLUMNS, "person"]):
         warn(f"{path}: {_deviation(header)}; that can be read, but is no form for a submission")
     whole = {
@@ -72,8 +72,8 @@ def _deviation(header: Sequence[str]) -> str:
 
 def _classes(path: Path, answers: pd.DataFrame) -> pd.DataFrame:
     """Answers with unique ids and `ans` as int64."""
-    _unique(path, answers, "ImageID", "every photo has one row")
-    return answers.assign(ans=_whole(path, answers, "ans", 0, NUM_CLASSES - 1, "ImageID"))
+    check_unique(path, answers, "ImageID", "every photo has one row")
+    return answers.assign(ans=whole_numbers(path, answers, "ans", 0, NUM_CLASSES - 1, "ImageID"))
 
 
 def write_submission(
@@ -93,7 +93,7 @@ def write_submission(
     file's SHA-256 `wanted`, where that is given.
     """
     record_path = path.with_suffix(".json")
-    with writing(record_path, force) as kept, writing(path, force) as temporary:
+    with atomic_write(record_path, force) as kept, atomic_write(path, force) as temporary:
         pd.DataFrame({"ImageID": ids, "ans": classes}).to_csv(
             temporary, index=False, lineterminator="\n"
         )
@@ -107,7 +107,7 @@ def write_submission(
                 "written",
             )
         record = record | {"sha256": file_hash(temporary)}
-        kept.write_bytes(_json_bytes(record))
+        kept.write_bytes(json_bytes(record))
         record_path.unlink(
             missing_ok=True
         )  # whatever happens from here: the record of the file before is none of this one
@@ -118,7 +118,7 @@ def read_submission(path: Path, info: Path, name: Path | None = None) -> np.ndar
     """The classes (N,) of a submission whose columns, ids and order are those of `info`; errors
     call it `name`.
     """
-    answers, expected, header = read_answers(path, strict=True), read_info(info), _header(path)
+    answers, expected, header = read_answers(path, strict=True), read_info(info), read_header(path)
     if header != list(ANSWER_COLUMNS):
         raise problem(
             name or path,

@@ -10,7 +10,7 @@ from scipy.spatial.distance import pdist
 from kit.competitions.mask import NUM_CLASSES
 
 
-def least_alike(
+def most_diverse(
     result: dict[str, Any], scored: dict[str, tuple[float, float | None]]
 ) -> list[dict[str, Any]] | None:
     """The two and the three files that are strong and least alike, by `kappa`, the mean of their
@@ -53,7 +53,7 @@ def kappa(table: np.ndarray) -> float:
     return float((np.trace(shares) - chance) / (1 - chance)) if chance < 1 else 1.0
 
 
-def alike_first(classes: np.ndarray) -> list[int]:
+def cluster_order(classes: np.ndarray) -> list[int]:
     """An order of submissions (files, N) in which similar ones stand together: the leaves of their
     average-linkage tree.
     """

@@ -60,7 +60,7 @@ def say_interval(
     )
 
 
-class People:
+class GroupBootstrap:
     """A bootstrap over people: each draw takes as many people as there are, with replacement, with
     all of their photos.
 

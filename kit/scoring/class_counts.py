@@ -10,16 +10,16 @@ from kit.competitions.mask import NUM_CLASSES
 
 @dataclass(frozen=True)
 class Expected:
-    """The class counts (18,) that a submission's are held against, whose they are, and the `design`
-    of their chance.
+    """The class counts (18,) that a submission's are held against, whose they are, and the
+    `rao_scott_correction` of their chance.
     """
 
     counts: np.ndarray
-    design: tuple[float, float]
+    rao_scott_correction: tuple[float, float]
     source: str
 
 
-def design(classes: np.ndarray, person: np.ndarray) -> tuple[float, float]:
+def rao_scott_correction(classes: np.ndarray, person: np.ndarray) -> tuple[float, float]:
     """What photos of one person do to a chi-square of class counts: the scale and the degrees of
     freedom of its distribution.
 
@@ -50,10 +50,10 @@ def distribution_p(counts: np.ndarray, expected: Expected) -> float:
     """How likely class counts at least so different are, if both come from people of one kind: p of
     a chi-square test.
 
-    Of two samples, by `design`; classes absent from both are left out.
+    Of two samples, by `rao_scott_correction`; classes absent from both are left out.
     """
     table = np.stack([counts, expected.counts]).astype(np.float64)
     table = table[:, table.sum(axis=0) > 0]
     fitted = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
-    scale, freedom = expected.design
+    scale, freedom = expected.rao_scott_correction
     return float(chi2.sf(((table - fitted) ** 2 / fitted).sum() / scale, freedom))

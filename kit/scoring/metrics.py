@@ -93,7 +93,7 @@ def f1_of_counts(counts: np.ndarray) -> np.ndarray:
     return 2 * hits / np.maximum(true + predicted, 1)
 
 
-def plain_f1(predicted: np.ndarray, truth: np.ndarray) -> float:
+def fast_macro_f1(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Macro-F1 as `kit.metrics.macro_f1` has it, in a hundredth of the time."""
     counts = [
         np.bincount(labels, minlength=NUM_CLASSES)

@@ -55,7 +55,7 @@ class Suspect:
     """A label that is probably wrong: its `correction`, what was `given` and is `suggested`, and
     the photos that tell.
 
-    `given_prob` and `suggested_prob` are the mean probabilities (0..1) of both; `stands_out` is how
+    `given_prob` and `suggested_prob` are the mean probabilities (0..1) of both; `z_score` is how
     many standard deviations their difference lies above the mean of labels of that kind.
     """
 
@@ -64,7 +64,7 @@ class Suspect:
     suggested: str
     given_prob: float
     suggested_prob: float
-    stands_out: float
+    z_score: float
     images: tuple[str, ...]
 
     @property
@@ -72,7 +72,7 @@ class Suspect:
         """How clear it is: the difference of the two probabilities, times how far it stands out, 4
         deviations at most.
         """
-        return (self.suggested_prob - self.given_prob) * min(self.stands_out, _MOST)
+        return (self.suggested_prob - self.given_prob) * min(self.z_score, _MOST)
 
     @property
     def line(self) -> str:
@@ -111,7 +111,7 @@ def find_mislabelled(photos: pd.DataFrame, probs: np.ndarray) -> list[Suspect]:
         *_of_people(photos, probs, truth["age"], "age"),
         *_swaps(photos, probs, truth["mask"]),
     ]
-    strange = [suspect for suspect in found if suspect.stands_out > _LEAST]
+    strange = [suspect for suspect in found if suspect.z_score > _LEAST]
     return sorted(strange, key=lambda suspect: (-suspect.score, suspect.line))
 
 
@@ -149,7 +149,7 @@ def _of_people(
                 (GENDERS if field == "gender" else AGES)[new],
                 float(mean[i, old]),
                 float(mean[i, new]),
-                _stands_out(margins[i], margins[alike]),
+                _z_score(margins[i], margins[alike]),
                 tuple(
                     sorted(
                         images[at == i].tolist(),
@@ -207,14 +207,14 @@ def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray) -> list[S
                 now,
                 before,
                 before + value,
-                _stands_out(value, gains[int(given[a]), int(given[b])]),
+                _z_score(value, gains[int(given[a]), int(given[b])]),
                 (str(images[a]), str(images[b])),
             )
         )
     return found
 
 
-def _stands_out(margin: float, alike: Sequence[float] | np.ndarray) -> float:
+def _z_score(margin: float, alike: Sequence[float] | np.ndarray) -> float:
     return float((margin - np.mean(alike)) / max(np.std(alike), _STEADY)) if len(alike) else 0.0
 
 

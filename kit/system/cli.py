@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from kit.system.console import _console, _reader_left, _silence
+from kit.system.console import _reader_left, _silence, console_of
 from kit.system.errors import KitError
 from kit.system.signals import _sigterm_as_ctrl_c
 
@@ -78,12 +78,12 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
                 raise
             return _fail(f"{error.filename or 'system'}: {error.strerror}")
         except KeyboardInterrupt:
-            _console(stderr=True).print("stopped", style="yellow")
+            console_of(stderr=True).print("stopped", style="yellow")
             return 130
 
     return run
 
 
 def _fail(line: str) -> int:
-    _console(stderr=True).print(f"error: {line}", style="red", markup=False, soft_wrap=True)
+    console_of(stderr=True).print(f"error: {line}", style="red", markup=False, soft_wrap=True)
     return 2

@@ -41,7 +41,7 @@ def _silence() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _console(stderr: bool = False) -> Console:
+def console_of(stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     # A stream may be closed (None). No emoji: a path may hold `:star:`.
     return _Console(
@@ -54,12 +54,12 @@ def _console(stderr: bool = False) -> Console:
 
 def say(text: str = "", style: str | None = None) -> None:
     """Print one line to standard output, as it is (no markup, no wrapping)."""
-    _console().print(text, style=style, markup=False, soft_wrap=True)
+    console_of().print(text, style=style, markup=False, soft_wrap=True)
 
 
 def warn(text: str) -> None:
     """Print one `warning:` line to standard error."""
-    _console(stderr=True).print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+    console_of(stderr=True).print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
 
 
 def show_table(
@@ -108,7 +108,7 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self._start = self._logged = time.monotonic()
-        console = _console(stderr=True)
+        console = console_of(stderr=True)
         if console.is_terminal:
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
@@ -145,7 +145,7 @@ class Progress:
         elif now - self._logged >= _LOG_SECONDS:
             self._logged = now
             eta = (self.total - self.done) / max(rate, 1e-9)
-            _console(stderr=True).print(
+            console_of(stderr=True).print(
                 f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {rate:,.0f}/s, ETA "
                 f"{duration(eta)} {self._note}".rstrip(),
                 markup=False,

@@ -111,11 +111,11 @@ def device_name(device: torch.device) -> str:
     """
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    found = re.search(r"^model name\s*: (.*)$", _proc("cpuinfo"), re.MULTILINE)
+    found = re.search(r"^model name\s*: (.*)$", read_proc("cpuinfo"), re.MULTILINE)
     return f"{found[1] if found else 'CPU'}, {torch.get_num_threads()} threads"
 
 
-def _proc(name: str) -> str:
+def read_proc(name: str) -> str:
     """A file of /proc; empty where there is none."""
     try:
         return Path("/proc", name).read_text(encoding="utf-8")
@@ -148,7 +148,7 @@ def free_memory(device: torch.device) -> int:
             device
         )  # by torch, for what comes next
         return int(torch.cuda.mem_get_info(device)[0]) + kept
-    available = re.search(r"^MemAvailable:\s*(\d+) kB$", _proc("meminfo"), re.MULTILINE)
+    available = re.search(r"^MemAvailable:\s*(\d+) kB$", read_proc("meminfo"), re.MULTILINE)
     free = int(available[1]) * 1024 if available else 8 * 2**30
     # of the container, if its limit is the tighter one; files that were read count to what it uses,
     # but give way

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kit.system.errors import KitError, nearest, problem
+from kit.system.errors import KitError, did_you_mean, problem
 
 
 @contextmanager
-def writing(path: Path, force: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path, force: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place if the block ends well, else leave
     nothing behind.
 
@@ -71,7 +71,7 @@ def file_hash(path: Path) -> str:
                 else hashlib.sha256(file.read()).hexdigest()
             )
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def text_hash(text: str) -> str:
@@ -81,11 +81,11 @@ def text_hash(text: str) -> str:
 
 def write_json(path: Path, content: dict[str, Any], force: bool = False) -> None:
     """Write a dict as JSON a person can read."""
-    with writing(path, force) as temporary:
-        temporary.write_bytes(_json_bytes(content))
+    with atomic_write(path, force) as temporary:
+        temporary.write_bytes(json_bytes(content))
 
 
-def _json_bytes(content: dict[str, Any]) -> bytes:
+def json_bytes(content: dict[str, Any]) -> bytes:
     try:
         return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
     except UnicodeEncodeError:  # a path that is no UTF-8: escaped, it can be read back
@@ -97,7 +97,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     except ValueError as error:
         raise problem(path, f"is no JSON ({error})", remedy="make it again") from error
     if not isinstance(content, dict):
@@ -105,7 +105,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _unreadable(path: Path, error: OSError) -> KitError:
+def unreadable(path: Path, error: OSError) -> KitError:
     return problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path")
 
 
@@ -123,7 +123,7 @@ def check_writable(path: Path) -> None:
 def near(path: Path) -> str:
     """The name beside a path that is not there which was most likely meant, for a message."""
     try:
-        return nearest(
+        return did_you_mean(
             str(path), [str(path.parent / other.name) for other in path.parent.iterdir()]
         )
     except OSError:

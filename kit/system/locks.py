@@ -19,7 +19,7 @@ os.register_at_fork(after_in_child=lambda: [file.close() for file in _locks])
 
 
 @contextmanager
-def held(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+def lock_file(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a lock file; where another process does, raise `BlockingIOError`, or call `waiting`,
     which may raise, and wait.
     """
@@ -40,7 +40,7 @@ def held(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None
 
 
 @contextmanager
-def locked(folder: Path, waiting: str = "") -> Iterator[None]:
+def lock_folder(folder: Path, waiting: str = "") -> Iterator[None]:
     """Hold a folder against a second process, and clear what a killed one left half-written.
 
     If another process holds it, raises `KitError`, or, with `waiting`, says that and waits.
@@ -56,7 +56,7 @@ def locked(folder: Path, waiting: str = "") -> Iterator[None]:
         warn(f"{folder}: {waiting}")
 
     folder.mkdir(parents=True, exist_ok=True)
-    with held(folder / ".lock", taken):
+    with lock_file(folder / ".lock", taken):
         for half in folder.glob(".*.tmp"):
             half.unlink()
         yield

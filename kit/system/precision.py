@@ -5,7 +5,7 @@ import re
 
 import torch
 
-from kit.system.device import _proc
+from kit.system.device import read_proc
 
 # bf16 on a CPU with its own instructions for it, against fp32, in training at 224 x 168 on two
 # cores: ResNet18 1.8 times as fast, ResNet50 1.9, VGG19 1.8, EfficientNet-b3 and b4 1.25;
@@ -16,7 +16,7 @@ _BF16_WEIGHTS = 10_000_000
 @functools.cache
 def cpu_has_bf16() -> bool:
     """Whether the processor has instructions for bf16: without them it is far slower than fp32."""
-    return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", _proc("cpuinfo")))
+    return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", read_proc("cpuinfo")))
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:

@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
 from kit.system.console import say, show_table, warn
 from kit.system.device import clock
-from kit.system.disk import write_json, writing
+from kit.system.disk import atomic_write, write_json
 from kit.system.errors import KitError
 
 Item = TypeVar("Item")
@@ -55,7 +55,7 @@ class Profile:
     operators of a few steps.
     """
 
-    device: "torch.device"
+    device: torch.device
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     operators: list[Operator] = dataclasses.field(default_factory=list)
     steps: int = 0
@@ -95,7 +95,7 @@ class Profile:
         self._show()
         try:
             if self.trace:
-                with writing(trace, force=True) as temporary:
+                with atomic_write(trace, force=True) as temporary:
                     temporary.write_bytes(self.trace)
             write_json(
                 prefix.with_name(f"{prefix.name}.json"),
@@ -182,7 +182,7 @@ def step() -> None:
 
 
 @contextlib.contextmanager
-def profiled(device: "torch.device | None", prefix: Path | None = None) -> Iterator[Profile | None]:
+def profiled(device: torch.device | None, prefix: Path | None = None) -> Iterator[Profile | None]:
     """Profile the block, unless `device` is None; with `prefix` what was found is written at its
     end, however it ends.
 
@@ -224,7 +224,7 @@ def profiled(device: "torch.device | None", prefix: Path | None = None) -> Itera
             own.write(prefix)
 
 
-def operators(tracer: Any, device: "torch.device") -> list[Operator]:
+def operators(tracer: Any, device: torch.device) -> list[Operator]:
     """The operators of a trace, the longest first; convolutions by their kind, with all that they
     call.
     """

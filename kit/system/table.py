@@ -12,20 +12,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kit.system.disk import _unreadable
+from kit.system.disk import unreadable
 from kit.system.errors import problem
 
 
-def _read_csv(
-    path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()
-) -> pd.DataFrame:
+def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV as text; every one of `columns` must be there, once, and at least one row. Without
     `columns`, all of them.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     except pd.errors.EmptyDataError as error:
         raise problem(
             path,
@@ -73,7 +71,7 @@ def _read_csv(
     return table[[*columns, *(name for name in optional if name in table)]] if columns else table
 
 
-def _header(path: Path) -> list[str]:
+def read_header(path: Path) -> list[str]:
     """The names of a CSV's columns as they stand in its first line that is not blank, a byte-order
     mark with the first one.
 
@@ -83,12 +81,12 @@ def _header(path: Path) -> list[str]:
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
             return next((row for row in csv.reader(file) if "".join(row).strip()), [])
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     except csv.Error:
-        return []  # of what it is, `_read_csv` tells
+        return []  # of what it is, `read_csv` tells
 
 
-def _whole(
+def whole_numbers(
     path: Path, table: pd.DataFrame, column: str, low: int, high: int, key: str
 ) -> np.ndarray:
     """A column of whole numbers in low..high as int64; the first row that is not one is named by
@@ -113,12 +111,12 @@ def _whole(
     return numbers
 
 
-def _unique(path: Path, table: pd.DataFrame, column: str, remedy: str) -> None:
+def check_unique(path: Path, table: pd.DataFrame, column: str, remedy: str) -> None:
     repeated = table.loc[table[column].duplicated(), column]
     if len(repeated):
         raise problem(path, f"repeats a value in column '{column}'", repeated.tolist(), remedy)
 
 
-def _plain_name(name: str) -> bool:
+def is_plain_name(name: str) -> bool:
     """Whether a value from a CSV may name a file in a folder: no way out of it, nothing hidden."""
     return bool(name) and not name.startswith(".") and not re.search(r"[/\\\0]", name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from kit.system.locks import held
+from kit.system.locks import lock_file
 
 _THREADS = torch.get_num_threads()
 
@@ -28,7 +28,7 @@ def _trainings() -> Path:
 
 
 @contextlib.contextmanager
-def counted() -> Iterator[None]:
+def count_training() -> Iterator[None]:
     """Count this process among the machine's trainings as long as the block runs; where no file can
     be written, it is not.
     """
@@ -36,7 +36,7 @@ def counted() -> Iterator[None]:
         with contextlib.suppress(OSError):
             path = _trainings() / f"{os.getpid()}.lock"
             stack.callback(path.unlink, missing_ok=True)
-            stack.enter_context(held(path))
+            stack.enter_context(lock_file(path))
         yield
 
 

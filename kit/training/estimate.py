@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from kit.data.cache import cached
+from kit.data.cache import pixel_cache
 from kit.data.folder import check_data, train_images
-from kit.data.loader import Photos, batches_of, default_workers, make_loader
+from kit.data.loader import PhotoDataset, batches_of, default_workers, make_loader
 from kit.data.plan import Plan
-from kit.inference.autotune import ready
+from kit.inference.autotune import prepare
 from kit.inference.predict import predict
 from kit.inference.views import make_views
 from kit.recipe import Recipe, check_augment
@@ -20,9 +20,9 @@ from kit.system.errors import KitError
 from kit.system.threads import cores
 from kit.training.batches import EpochBatches
 from kit.training.fold import _device_name
-from kit.training.fold_data import _loaders, _split, _steps
+from kit.training.fold_data import _split, batches_of_steps, fold_loaders
 from kit.training.learner import Learner
-from kit.training.memory import enough_memory
+from kit.training.memory import explain_out_of_memory
 from kit.training.schedule import learning_rate
 
 
@@ -47,15 +47,17 @@ def dry_run(
     parts, root = _split(recipe, plan, folds[0], limit), train_images(data)
     batches = EpochBatches(recipe, parts.labels, folds[0])
     pixels = (
-        cached(runs / "pixels", root, plan.photos["image"].tolist(), recipe.geometry, build=False)
+        pixel_cache(
+            runs / "pixels", root, plan.photos["image"].tolist(), recipe.geometry, build=False
+        )
         if cache
         else None
     )
-    loader, valid_loader = _loaders(recipe, parts, root, pixels, batches, 0, device)
+    loader, valid_loader = fold_loaders(recipe, parts, root, pixels, batches, 0, device)
     labels = torch.from_numpy(parts.labels)
-    some, fresh = next(iter(batches)), Photos(root, loader.dataset.images, [recipe.geometry])
+    some, fresh = next(iter(batches)), PhotoDataset(root, loader.dataset.images, [recipe.geometry])
     some_valid = next(iter(valid_loader.batch_sampler))
-    seen = Photos(
+    seen = PhotoDataset(
         root, [valid_loader.dataset.images[i] for i in some_valid], [recipe.geometry], cache=pixels
     )
     valid_loader = make_loader(seen, batches_of(len(seen), len(seen)), 0, device)
@@ -64,17 +66,17 @@ def dry_run(
     plain = [fresh[i] for i, _ in some]
     decoded = (clock(device) - started) / len(plain)
     started = clock(device)
-    step = next(_steps(loader))
+    step = next(batches_of_steps(loader))
     size = sum(len(at) for at, _ in step)
     loaded = clock(device) - started
     took, rate = [], learning_rate(recipe, 0.5 / batches.steps)
-    with enough_memory(recipe, device):
+    with explain_out_of_memory(recipe, device):
         learner = Learner(recipe, parts.counts, device)
         for n in range(3):  # the first one sets things up
             started = clock(device)
             loss = float(learner.step([(images, labels[at]) for at, images in step], rate, n))
             took.append(clock(device) - started)
-        network = ready(learner.used.eval(), device)
+        network = prepare(learner.used.eval(), device)
         for _ in range(2):  # here, too
             started = clock(device)
             predict([network], valid_loader, make_views("none"), device)

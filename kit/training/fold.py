@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from kit.data.cache import cached
+from kit.data.cache import pixel_cache
 from kit.data.folder import train_images
-from kit.data.loader import Photos, batches_of, default_workers, make_loader
+from kit.data.loader import PhotoDataset, batches_of, default_workers, make_loader
 from kit.data.plan import Plan
-from kit.inference.autotune import measured_way, ready
+from kit.inference.autotune import autotune, prepare
 from kit.inference.predict import predict
 from kit.inference.views import make_views
-from kit.models.checkpoint import load, make_card, read_card, save
+from kit.models.checkpoint import checkpoint_info, load, read_checkpoint_info, save
 from kit.models.network import count_parameters
 from kit.recipe import Recipe, check_augment
 from kit.results.probs import Probs, read_probs, write_probs
@@ -34,10 +34,10 @@ from kit.system.signals import Stop
 from kit.system.threads import share_threads
 from kit.system.versions import versions, warn_versions
 from kit.training.batches import EpochBatches
-from kit.training.fold_data import _VALID_BATCH, _limited, _loaders, _split, _steps
-from kit.training.history import _best, _chosen, _outcome, _over, _scores
+from kit.training.fold_data import _VALID_BATCH, _split, batches_of_steps, fold_loaders, limited
+from kit.training.history import _scores, best_epoch, describe_finished, is_finished, selected_epoch
 from kit.training.learner import Learner
-from kit.training.resume import _Position, _standing, save_state
+from kit.training.resume import TrainingState, resume_state, save_state
 from kit.training.schedule import learning_rate
 from kit.training.trackers import open_tracker
 
@@ -45,7 +45,7 @@ from kit.training.trackers import open_tracker
 _CHECK_STEPS = 10
 
 
-def _mend_oof(
+def rebuild_oof(
     row: dict[str, Any],
     plan: Plan,
     data: Path,
@@ -72,16 +72,16 @@ def _mend_oof(
                 remedy="put the right one back, or train the fold again with --force",
             )
         return
-    device, card = choose_device(device_name), read_card(files.best)
-    valid = _limited(plan.photos[plan.photos["fold"] == fold], card.limit)
+    device, card = choose_device(device_name), read_checkpoint_info(files.best)
+    valid = limited(plan.photos[plan.photos["fold"] == fold], card.limit)
     workers = default_workers(device.type) if workers is None else workers
     loader = make_loader(
-        Photos(train_images(data), valid["image"].tolist(), [card.geometry]),
+        PhotoDataset(train_images(data), valid["image"].tolist(), [card.geometry]),
         batches_of(len(valid), min(_VALID_BATCH, card.recipe["batch_size"])),
         workers,
         device,
     )
-    network = ready(load(files.best, device), device)
+    network = prepare(load(files.best, device), device)
     probs = predict([network], loader, make_views("none"), device)[0][0, 0]
     saved, again = row["val_loss"], log_loss(probs, valid["label"].to_numpy())
     if abs(again - saved) > 0.05:  # far more than another device's rounding makes
@@ -90,10 +90,10 @@ def _mend_oof(
             f"has the loss {again:.3f}, not the {saved:.3f} it was saved with: it is damaged",
             remedy="train the fold again with --force",
         )
-    _write_oof(files, plan, fold, valid, probs, network.way.name)
+    write_oof(files, plan, fold, valid, probs, network.way.name)
 
 
-def _write_oof(
+def write_oof(
     files: Fold, plan: Plan, fold: int, valid: pd.DataFrame, probs: np.ndarray, precision: str
 ) -> None:
     """Write the out-of-fold probabilities of `files.best` for the fold's photos `valid`, computed
@@ -105,7 +105,7 @@ def _write_oof(
     )
 
 
-def _device_name(learner: "Learner") -> str:
+def _device_name(learner: Learner) -> str:
     return f"{learner.device}, {precision_name(learner.precision)}"
 
 
@@ -135,17 +135,17 @@ def train_fold(
     `keep_epochs` epochs are kept, too, for `kit.soup`.
     """
     files = Fold(runs / recipe.name / f"fold{fold}")
-    state = None if force else _standing(recipe, plan, fold, files)
+    state = None if force else resume_state(recipe, plan, fold, files)
     if state == {}:
         finished = read_metrics(files.metrics)
-        _mend_oof(_chosen(recipe, finished), plan, data, fold, files, device_name, workers)
-        say(f"{files.folder}: finished before, skipped ({_outcome(recipe, finished)})")
+        rebuild_oof(selected_epoch(recipe, finished), plan, data, fold, files, device_name, workers)
+        say(f"{files.folder}: finished before, skipped ({describe_finished(recipe, finished)})")
         if keep_epochs and not files.epochs:
             warn(
                 f"{files.folder}: its epochs were not kept; --keep-epochs needs it to be trained "
                 "anew, with --force"
             )
-        return _scores(_chosen(recipe, finished))
+        return _scores(selected_epoch(recipe, finished))
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
     check_augment(recipe)
@@ -168,7 +168,7 @@ def train_fold(
         # gradients
     ):
         architecture = recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam"
-        at_once = min(measured_way(*architecture, device).photos, 4 * recipe.batch_size)
+        at_once = min(autotune(*architecture, device).photos, 4 * recipe.batch_size)
     learner = Learner(recipe, parts.counts, device)
 
     def kept(row: dict[str, Any]) -> bool:
@@ -176,13 +176,13 @@ def train_fold(
             return (
                 files.best.exists()
                 and files.oof.exists()
-                and read_card(files.best).epoch == row["epoch"]
+                and read_checkpoint_info(files.best).epoch == row["epoch"]
                 and oof_precision(read_probs(files.oof).key, files.best, plan, fold) is not None
             )
         except KitError:
             return False
 
-    now = _Position()
+    now = TrainingState()
     resumed = state is not None
     if state is not None:
         warn_versions(files.last, state["versions"], training=True)
@@ -201,27 +201,29 @@ def train_fold(
                 remedy="train with the versions of torch and timm it was made with, or anew with "
                 "--force",
             ) from error
-        now = _Position(
+        now = TrainingState(
             state["rows"], state["step"], state["loss"], state["seconds"], state["waited"]
         )
-        chosen = _chosen(recipe, now.rows) if now.rows else None
+        chosen = selected_epoch(recipe, now.rows) if now.rows else None
         if chosen and (chosen is not now.rows[-1] or now.step) and not kept(chosen):
-            if not files.best.exists() or read_card(files.best).epoch != chosen["epoch"]:
+            if not files.best.exists() or read_checkpoint_info(files.best).epoch != chosen["epoch"]:
                 raise problem(
                     files.best,
                     f"is not that of the kept epoch, {chosen['epoch']}: it is gone or damaged",
                     remedy="put it back, or train the fold again with --force",
                 )
-            _mend_oof(chosen, plan, data, fold, files, device_name, workers)
+            rebuild_oof(chosen, plan, data, fold, files, device_name, workers)
     del state  # twice the weights, and more
     # Of all folds' photos, so that they share it; a trial does not build it.
     cache = (
-        cached(pixels, root, plan.photos["image"].tolist(), recipe.geometry, build=not limit)
+        pixel_cache(pixels, root, plan.photos["image"].tolist(), recipe.geometry, build=not limit)
         if pixels
         else None
     )
     batches = EpochBatches(recipe, parts.labels, fold)
-    loader, valid_loader = _loaders(recipe, parts, root, cache, batches, workers, device, at_once)
+    loader, valid_loader = fold_loaders(
+        recipe, parts, root, cache, batches, workers, device, at_once
+    )
     tracker = open_tracker(track, files.folder, recipe.describe(), fold, now.rows, must_track)
 
     def validate(progress: Progress) -> np.ndarray:
@@ -234,11 +236,11 @@ def train_fold(
         save(
             files.best,
             learner.used,
-            make_card(
+            checkpoint_info(
                 recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit
             ),
         )
-        _write_oof(files, plan, fold, parts.valid, probs, precision_name(learner.precision))
+        write_oof(files, plan, fold, parts.valid, probs, precision_name(learner.precision))
 
     def keep_epoch(row: dict[str, Any]) -> None:
         if not keep_epochs:
@@ -248,7 +250,7 @@ def train_fold(
             save(
                 path,
                 learner.used,
-                make_card(
+                checkpoint_info(
                     recipe, learner.used, fold, plan.hash, row["epoch"], row["val_f1_macro"], limit
                 ),
             )
@@ -321,9 +323,9 @@ def train_fold(
 
     def train_epoch(progress: Progress) -> None:
         batches.epoch, batches.start = len(now.rows), now.step
-        best = f", best {_best(recipe, now.rows)['val_f1_macro']:.3f}" if now.rows else ""
+        best = f", best {best_epoch(recipe, now.rows)['val_f1_macro']:.3f}" if now.rows else ""
         asked = time.monotonic()
-        for step in _steps(
+        for step in batches_of_steps(
             loader
         ):  # a stop ends the waiting for photos, which may be long, but not a step
             fetched = time.monotonic()
@@ -372,7 +374,7 @@ def train_fold(
         # First of all, so that whatever interrupts the writing of the others, the next start makes
         # them from it.
         save_now()
-        chosen = _chosen(recipe, now.rows) is row
+        chosen = selected_epoch(recipe, now.rows) is row
         if chosen:
             keep(row, probs)
         keep_epoch(row)
@@ -403,13 +405,17 @@ def train_fold(
     )
     with Stop() as stop, Progress(f"fold {fold}", left) as progress, contextlib.closing(tracker):
         try:
-            if now.rows and _chosen(recipe, now.rows) is now.rows[-1] and not kept(now.rows[-1]):
+            if (
+                now.rows
+                and selected_epoch(recipe, now.rows) is now.rows[-1]
+                and not kept(now.rows[-1])
+            ):
                 keep(
                     now.rows[-1], validate(progress)
                 )  # the interruption came between last.pt and these
             if now.rows and not now.step:
                 keep_epoch(now.rows[-1])
-            while not _over(recipe, now.rows):
+            while not is_finished(recipe, now.rows):
                 train_epoch(progress)
                 probs = validate(progress)
                 with stop.held(), stage("write"):
@@ -427,4 +433,4 @@ def train_fold(
     write_metrics(files.metrics, now.rows)
     files.last.unlink(missing_ok=True)
     files.bad_batch.unlink(missing_ok=True)
-    return _scores(_chosen(recipe, now.rows))
+    return _scores(selected_epoch(recipe, now.rows))

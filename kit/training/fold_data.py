@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 
 from kit.competitions.mask import NUM_CLASSES
-from kit.data.cache import Cache
-from kit.data.loader import Photos, batches_of, make_loader, one_pass
+from kit.data.cache import PixelCache
+from kit.data.loader import PhotoDataset, batches_of, iterate, make_loader
 from kit.data.plan import Plan
 from kit.recipe import Recipe
 from kit.system.errors import KitError
@@ -22,7 +22,7 @@ from kit.training.batches import EpochBatches, training_labels
 _VALID_BATCH = 32
 
 
-def _limited(photos: pd.DataFrame, limit: int) -> pd.DataFrame:
+def limited(photos: pd.DataFrame, limit: int) -> pd.DataFrame:
     """At most `limit` of the photos (0: all), the same ones every time, drawn over all of them."""
     if not limit or len(photos) <= limit:
         return photos
@@ -31,7 +31,7 @@ def _limited(photos: pd.DataFrame, limit: int) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Parts:
+class FoldData:
     """What a fold is trained and validated on, as rows of the plan; training labels as the recipe
     wants them.
     """
@@ -46,34 +46,34 @@ class _Parts:
         return np.bincount(self.labels, minlength=NUM_CLASSES)
 
 
-def _split(recipe: Recipe, plan: Plan, fold: int, limit: int) -> _Parts:
+def _split(recipe: Recipe, plan: Plan, fold: int, limit: int) -> FoldData:
     held = (plan.photos["fold"] == fold).to_numpy()
     train = plan.photos[~held]
     taken, _ = training_labels(recipe, train["label"].to_numpy(), train["age"].to_numpy())
-    train = _limited(train[taken], limit)
+    train = limited(train[taken], limit)
     if len(train) < 2:
         raise KitError(
             f"recipe {recipe.name}: {len(train)} photos are left to train on; drop fewer ages"
         )
     _, labels = training_labels(recipe, train["label"].to_numpy(), train["age"].to_numpy())
-    return _Parts(train, _limited(plan.photos[held], limit), labels)
+    return FoldData(train, limited(plan.photos[held], limit), labels)
 
 
-def _loaders(
+def fold_loaders(
     recipe: Recipe,
-    parts: _Parts,
+    parts: FoldData,
     root: Path,
-    cache: Cache | None,
-    batches: "EpochBatches",
+    cache: PixelCache | None,
+    batches: EpochBatches,
     workers: int,
-    device: "torch.device",
+    device: torch.device,
     at_once: int = 0,
 ) -> tuple[Any, Any]:
     """The loaders of training and validation; the latter in batches of `at_once`, or, for 0, of
     what training is known to fit.
     """
     seen, unseen = (
-        Photos(root, part["image"].tolist(), [recipe.geometry], augment, cache)
+        PhotoDataset(root, part["image"].tolist(), [recipe.geometry], augment, cache)
         for part, augment in ((parts.train, recipe.augment), (parts.valid, None))
     )
     return (
@@ -87,9 +87,9 @@ def _loaders(
     )
 
 
-def _steps(loader: Any) -> Iterator[list[tuple[Any, Any]]]:
+def batches_of_steps(loader: Any) -> Iterator[list[tuple[Any, Any]]]:
     """The rest of an epoch: the batches of each step, as (indices, photos)."""
-    passing, batches = one_pass(loader), loader.batch_sampler
+    passing, batches = iterate(loader), loader.batch_sampler
     for sizes in batches.sizes[batches.start :]:
         with stage("data"):
             batches_of_step = [(at, photos) for at, (photos,) in (next(passing) for _ in sizes)]

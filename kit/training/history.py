@@ -7,33 +7,33 @@ from kit.recipe import Recipe
 from kit.scoring.metrics import Scores
 
 
-def _best(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def best_epoch(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The best epoch of a run's metrics by the recipe's `monitor`: the first of equals."""
     return min(
         rows, key=lambda row: row["val_loss"] if recipe.monitor == "loss" else -row["val_f1_macro"]
     )
 
 
-def _chosen(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def selected_epoch(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The epoch whose weights are kept."""
-    return _best(recipe, rows) if recipe.select == "best" else rows[-1]
+    return best_epoch(recipe, rows) if recipe.select == "best" else rows[-1]
 
 
-def _over(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> bool:
+def is_finished(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> bool:
     """Whether training ends after these epochs: they are all, or too many without a better one."""
     if not rows:
         return False
     return (
         len(rows) >= recipe.epochs
-        or 0 < recipe.patience <= len(rows) - _best(recipe, rows)["epoch"]
+        or 0 < recipe.patience <= len(rows) - best_epoch(recipe, rows)["epoch"]
     )
 
 
-def _outcome(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> str:
+def describe_finished(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> str:
     """What a finished fold has come to: the chosen epoch and, where it was chosen on the fold, the
     last one beside it.
     """
-    row = _chosen(recipe, rows)
+    row = selected_epoch(recipe, rows)
     text = f"epoch {row['epoch']:.0f} of {len(rows)}, {_scores(row).line()}"
     if row is not rows[-1]:
         text += f"; the last epoch {rows[-1]['val_f1_macro']:.3f}"

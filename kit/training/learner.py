@@ -15,7 +15,7 @@ from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor
 
-from kit.models.cpu_bf16 import ease_training
+from kit.models.cpu_bf16 import patch_slow_bf16_layers
 from kit.models.heads import COSINE_SCALE
 from kit.models.network import Network, build
 from kit.recipe import Recipe
@@ -43,7 +43,7 @@ class Learner:
             torch.float32 if plain else choose_precision(device, self.network.parameters_count)
         )
         if device.type == "cpu" and self.precision == torch.bfloat16:
-            ease_training(self.network)
+            patch_slow_bf16_layers(self.network)
         self.optimizer = create_optimizer_v2(
             self.network.body,
             opt=recipe.optimizer,
@@ -76,7 +76,9 @@ class Learner:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         with stage("copy"):
             every = [one_hot(labels.to(self.device, non_blocking=True)) for _, labels in batches]
-            norms = torch.stack([self.loss.norms(targets) for targets in every]).sum(dim=0)
+            normalizers = torch.stack([self.loss.normalizers(targets) for targets in every]).sum(
+                dim=0
+            )
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
@@ -86,7 +88,7 @@ class Learner:
             with stage("forward"):
                 with autocast(self.device, self.precision):
                     logits = self.network(photos.contiguous(memory_format=self.layout))
-                loss = (self.loss.sums(logits, targets) / norms).sum()
+                loss = (self.loss.loss_sums(logits, targets) / normalizers).sum()
             with stage("backward"):
                 self.scaler.scale(loss).backward()
             total += loss.detach()

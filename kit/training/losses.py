@@ -63,7 +63,7 @@ def class_weights(counts: np.ndarray, how: str) -> np.ndarray:
 @dataclass(frozen=True)
 class Loss:
     """A recipe's loss: a value for each task (one for the head of 18), each a sum over photos to be
-    divided by `norms`.
+    divided by `normalizers`.
 
     Sums and norms add up over the batches of a step, so that a step over several batches equals one
     over a large one. `weights` are each task's class weights, `margins` those of LDAM.
@@ -73,7 +73,7 @@ class Loss:
     weights: tuple[Tensor, ...]
     margins: tuple[Tensor, ...]
 
-    def goals(self, targets: Tensor) -> list[Tensor]:
+    def smoothed_targets(self, targets: Tensor) -> list[Tensor]:
         """What each task's log-probabilities are weighed by, (N, classes), of targets (N, 18):
         smoothed, times class weights.
 
@@ -97,7 +97,7 @@ class Loss:
             else [table.sum(dim=others) for others in _OTHERS.values()]
         )
 
-    def norms(self, targets: Tensor) -> Tensor:
+    def normalizers(self, targets: Tensor) -> Tensor:
         """What each task's sum is divided by, (tasks,): the weights of the photos' labels; 1 for a
         loss of the whole batch.
 
@@ -109,7 +109,7 @@ class Loss:
             [(task * weight).sum() for task, weight in zip(self.tasks(targets), self.weights)]
         )
 
-    def sums(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def loss_sums(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Each task's sum over photos, (tasks,), of logits (N, 18) and targets (N, 18)."""
         log_probs = logits.float().log_softmax(dim=1)
         tasks = [log_probs] if self.recipe.head == "classes" else marginals(log_probs)
@@ -118,7 +118,7 @@ class Loss:
                 [self._f1(*task) for task in zip(tasks, self.tasks(targets), self.weights)]
             )
         return torch.stack(
-            [self._one(*task) for task in zip(tasks, self.goals(targets), self.margins)]
+            [self._one(*task) for task in zip(tasks, self.smoothed_targets(targets), self.margins)]
         )
 
     def _f1(self, logs: Tensor, target: Tensor, weight: Tensor) -> Tensor:

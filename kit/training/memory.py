@@ -15,7 +15,7 @@ from kit.system.errors import KitError
 from kit.training.learner import Learner
 
 
-def fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
+def largest_fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
     """The largest half, quarter, ... of a recipe's batch size with which steps fit into the
     device's memory; None if none.
     """
@@ -42,7 +42,7 @@ def fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
 
 
 @contextlib.contextmanager
-def enough_memory(recipe: Recipe, device: torch.device) -> Iterator[None]:
+def explain_out_of_memory(recipe: Recipe, device: torch.device) -> Iterator[None]:
     """Raise `KitError` where the block runs out of the device's memory, with the batch size that
     fits.
     """
@@ -57,7 +57,7 @@ def enough_memory(recipe: Recipe, device: torch.device) -> Iterator[None]:
         )  # they hold what did not fit: activations, most of all
         if device.type == "cuda":
             torch.cuda.empty_cache()
-    fits = fitting_batch(recipe, device)
+    fits = largest_fitting_batch(recipe, device)
     line = (
         f"recipe {recipe.name}: the memory of {device} is too small for "
         f"batch_size={recipe.batch_size} at "

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from kit.data.plan import Plan
-from kit.models.checkpoint import _check_versions, read_card
+from kit.models.checkpoint import _check_versions, read_checkpoint_info
 from kit.recipe import Recipe
 from kit.results.run import Fold, read_metrics
-from kit.system.disk import writing
+from kit.system.disk import atomic_write
 from kit.system.errors import problem
 from kit.system.versions import check_pixels
-from kit.training.history import _over
+from kit.training.history import is_finished
 
 # What `last.pt` holds: whose it is, where it stands, and what the training has changed.
 _STATE = (
@@ -44,7 +44,7 @@ def save_state(path: Path, state: dict[str, Any], before: Callable[[], None] | N
     """
     content = io.BytesIO()  # torch's own writer hides a full disk in a RuntimeError
     torch.save(state, content)
-    with writing(path, force=True) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path, force=True) as temporary, open(temporary, "wb") as file:
         file.write(content.getbuffer())
         file.write(hashlib.sha256(content.getbuffer()).digest())
         file.flush()
@@ -78,7 +78,7 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def _standing(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, Any] | None:
+def resume_state(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, Any] | None:
     """What a fold's folder holds: None if nothing to continue from, `{}` if it is finished, else
     the state to go on from.
 
@@ -90,7 +90,7 @@ def _standing(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, A
         state = load_state(files.last)
         theirs, plan_hash, its_fold = json.loads(state["recipe"]), state["plan"], state["fold"]
     elif files.best.exists():
-        card = read_card(files.best)
+        card = read_checkpoint_info(files.best)
         state, theirs, plan_hash, its_fold = {}, card.recipe, card.plan, card.fold
     else:
         return None
@@ -119,7 +119,7 @@ def _standing(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, A
     if state:
         return state
     rows = read_metrics(files.metrics)
-    if not _over(recipe, rows):
+    if not is_finished(recipe, rows):
         raise problem(
             files.folder,
             f"has metrics of {len(rows)} of {recipe.epochs} epochs, and no last.pt to go on from",
@@ -129,7 +129,7 @@ def _standing(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, A
 
 
 @dataclass
-class _Position:
+class TrainingState:
     """How far a fold's training is: whole epochs as `rows`, and the current one's steps, loss and
     seconds so far.
     """

@@ -13,12 +13,12 @@ from kit.scoring.metrics import Scores
 from kit.system.console import warn
 from kit.system.device import choose_device
 from kit.system.errors import KitError, problem
-from kit.system.locks import locked
+from kit.system.locks import lock_folder
 from kit.system.profiler import profiled
-from kit.system.threads import counted
+from kit.system.threads import count_training
 from kit.training.fold import train_fold
-from kit.training.memory import enough_memory
-from kit.training.resume import _standing
+from kit.training.memory import explain_out_of_memory
+from kit.training.resume import resume_state
 
 
 def chosen_folds(text: str, k: int) -> list[int]:
@@ -40,7 +40,7 @@ def _check_folds(
     has anything to go on from.
     """
     places = {fold: Fold(runs / recipe.name / f"fold{fold}") for fold in folds}
-    states = [_standing(recipe, plan, fold, files) for fold, files in places.items()]
+    states = [resume_state(recipe, plan, fold, files) for fold, files in places.items()]
     if resume and not any(states):
         raise problem(
             runs / recipe.name,
@@ -83,9 +83,9 @@ def train(
     for fold in folds:
         try:
             with (
-                counted(),
-                locked(runs / recipe.name / f"fold{fold}"),
-                enough_memory(recipe, choose_device(device)),
+                count_training(),
+                lock_folder(runs / recipe.name / f"fold{fold}"),
+                explain_out_of_memory(recipe, choose_device(device)),
             ):
                 with profiled(
                     choose_device(device) if profile else None,
@@ -124,7 +124,7 @@ def _advice(
 ) -> str:
     """What to do after a training was stopped in a fold."""
     try:
-        begun = bool(_standing(recipe, plan, fold, Fold(runs / recipe.name / f"fold{fold}")))
+        begun = bool(resume_state(recipe, plan, fold, Fold(runs / recipe.name / f"fold{fold}")))
     except KitError:
         begun = False  # what is there is of another recipe, and has not been replaced yet
     if not begun:

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from kit.data.folder import train_images
-from kit.data.loader import Photos
+from kit.data.loader import PhotoDataset
 from kit.data.plan import Plan
-from kit.inference.autotune import ready
-from kit.inference.engine import Engine
+from kit.inference.autotune import prepare
+from kit.inference.engine import Compute
 from kit.inference.oof import fold_ids
 from kit.inference.predict import predict
 from kit.inference.views import make_views
-from kit.models.checkpoint import Card, load, read_card, save
+from kit.models.checkpoint import CheckpointInfo, load, read_checkpoint_info, save
 from kit.results.probs import Probs, write_probs
 from kit.results.run import Fold, oof_key
 from kit.scoring.metrics import Scores, score
@@ -61,11 +61,11 @@ def ingredients(paths: Sequence[Path], last: int = 0) -> dict[Path, list[Path]]:
     return found
 
 
-def check_ingredients(paths: Sequence[Path], plan: Plan) -> "list[Card]":
+def check_ingredients(paths: Sequence[Path], plan: Plan) -> list[CheckpointInfo]:
     """The cards of one fold's checkpoints; raises `KitError` where they are fewer than two, or of
     different folds or recipes.
     """
-    cards = [read_card(path) for path in paths]
+    cards = [read_checkpoint_info(path) for path in paths]
     hashes = [file_hash(path) for path in paths]
     other = [str(path) for i, path in enumerate(paths) if hashes[i] in hashes[:i]]
     if other:
@@ -135,7 +135,7 @@ def soup(
     plan: Plan,
     data: Path,
     out: Path,
-    engine: Engine = Engine(),
+    engine: Compute = Compute(),
     force: bool = False,
 ) -> Scores:
     """Average the weights of one fold's checkpoints into the fold's folder `out`, and score it on
@@ -159,8 +159,8 @@ def soup(
         }
     )
     device, ids = choose_device(engine.device), fold_ids(plan, card.fold)
-    loader = engine.loader(Photos(train_images(data), ids, [card.geometry]), device)
-    network = ready(mixed.to(device), device)
+    loader = engine.loader(PhotoDataset(train_images(data), ids, [card.geometry]), device)
+    network = prepare(mixed.to(device), device)
     with Progress(f"fold {card.fold}", len(ids)) as progress:
         probs, _ = predict([network], loader, make_views("none"), device, progress)
     truth = plan.photos.set_index("image").loc[ids, "label"].to_numpy()

@@ -52,15 +52,15 @@ class Tracker(Protocol):
 
 class _TensorBoard:
     def __init__(self, folder: Path) -> None:
-        self._make, self._place = SummaryWriter, folder / _TENSORBOARD
+        self._make, self.kept_path = SummaryWriter, folder / _TENSORBOARD
         self._writer: Any = None
 
     def log(self, row: dict[str, Any]) -> None:
         if self._writer is None:
             # Event files can only grow: a run that goes on writes its epochs anew, so that none is
             # there twice.
-            shutil.rmtree(self._place, ignore_errors=True)
-            self._writer = self._make(str(self._place))  # type: ignore[no-untyped-call]
+            shutil.rmtree(self.kept_path, ignore_errors=True)
+            self._writer = self._make(str(self.kept_path))  # type: ignore[no-untyped-call]
         for column, name in SCALARS.items():
             self._writer.add_scalar(name, row[column], int(row["epoch"]))
         self._writer.flush()
@@ -111,7 +111,7 @@ def _has_account() -> bool:
         return False
 
 
-class _Careful:
+class _FaultTolerant:
     """A tracker, or none, that is let go, with one warning, when it fails: it must not cost a
     training.
     """
@@ -156,7 +156,7 @@ def open_tracker(
     `must`: then it warns.
     """
     if name is None:
-        return _Careful(None, "")
+        return _FaultTolerant(None, "")
     try:
         inner: Tracker = (
             _TensorBoard(folder)
@@ -171,12 +171,12 @@ def open_tracker(
         line = f"--track {name}: it does not start ({type(error).__name__}: {str(error)[:160]})"
         if not must:
             warn(f"{line}; the training goes on without it")
-            return _Careful(None, "")
+            return _FaultTolerant(None, "")
         raise KitError(
             f"{line}; train without --track"
             + (", or with WANDB_MODE=offline" if name == "wandb" else "")
         ) from error
-    tracker = _Careful(inner, name)
+    tracker = _FaultTolerant(inner, name)
     for row in rows:
         tracker.log(row)
     return tracker
