@@ -1,9 +1,9 @@
-"""Plan folds: every person in one fold, all 18 classes balanced, look-alike people kept together.
+"""Plan folds: every group in one fold, all classes balanced, look-alikes kept together.
 
     python -m kit.folds --data DIR
 
 writes `runs/folds.csv`, the one authority on training labels and split, which all recipes share,
-and `runs/folds.json` with what made it. The same data, seed and corrections give the same file on
+and `runs/folds.json` with what made it, the competition among it. The same data, seed and corrections give the same file on
 any machine.
 """
 
@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES
+from kit.competition import find_competition
 from kit.data.folder import find_data
 from kit.data.plan import Plan, plan_json
-from kit.data.planning import plan_folds
+from kit.data.planning import PlanOptions, plan_folds
 from kit.data.split import class_counts
 from kit.system.cli import Parser, command
 from kit.system.console import say, show_table, warn
@@ -25,31 +25,33 @@ _SHOWN = 10  # links and corrections printed; folds.json has all
 
 
 def show_plan(plan: Plan) -> None:
-    """Print a plan: photos per class and fold, people, and what the audit and the
-    corrections did.
-    """
-    counts = class_counts(plan.photos)
-    people = plan.photos.drop_duplicates("person").groupby("fold").size()
+    """Print a plan: photos per class and fold, groups, and what audit and corrections did."""
+    competition = plan.competition
+    counts = class_counts(plan.photos, competition.classes)
+    groups = plan.photos.drop_duplicates("group").groupby("fold").size()
     show_table(
         f"Photos per class and fold, seed {plan.meta['seed']}",
         ["class", *(f"fold {f}" for f in range(plan.k)), "all"],
         [
-            [f"{c:2d} {CLASS_NAMES[c]}", *counts[:, c], counts[:, c].sum()]
-            for c in range(NUM_CLASSES)
+            [f"{c:2d} {name}", *counts[:, c], counts[:, c].sum()]
+            for c, name in enumerate(competition.class_names)
         ],
-        ["people", *(people[f] for f in range(plan.k)), people.sum()],
+        [competition.groups, *(groups[f] for f in range(plan.k)), groups.sum()],
     )
     links = plan.meta["audit"]["links"]
     if not plan.meta["audit"]["done"]:
-        say("leak audit: left out (--no-audit), so look-alike people may lie in different folds")
+        say(
+            f"leak audit: left out (--no-audit), so look-alike {competition.groups} may lie in "
+            "different folds"
+        )
     elif not links:
         say(
             f"leak audit: {len(plan.photos):,} photos read, none the same or near-identical under "
-            "two people"
+            f"two {competition.groups}"
         )
     else:
         say(
-            f"leak audit: {len(links)} pairs of people share a photo or a near-identical one; "
+            f"leak audit: {len(links)} pairs of {competition.groups} share a photo or a near-identical one; "
             "each pair is kept in one fold"
         )
         for link in links[:_SHOWN]:
@@ -66,6 +68,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(prog="kit.folds", description=__doc__)
     parser.add_argument("--data", help="the competition's folder (default: $KIT_DATA, then data/)")
+    parser.add_argument(
+        "--competition",
+        metavar="FILE|NAME",
+        help="what is to be predicted (default: competition.py where you are, then mask)",
+    )
     parser.add_argument("--folds", type=int, default=5, help="number of folds (default: 5)")
     parser.add_argument("--seed", type=int, default=42, help="seed of the split (default: 42)")
     parser.add_argument(
@@ -81,15 +88,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.out.suffix != ".csv":
         raise problem(args.out, "is no name for a plan", remedy="let --out end in .csv")
-    plan, remarks = plan_folds(
-        find_data(args.data),
-        args.out,
-        args.folds,
-        args.seed,
-        args.corrections,
-        not args.no_audit,
-        args.force,
+    data = find_data(args.data, find_competition(args.competition))
+    options = PlanOptions(
+        folds=args.folds,
+        seed=args.seed,
+        corrections=args.corrections,
+        audit=not args.no_audit,
+        force=args.force,
     )
+    plan, remarks = plan_folds(data, args.out, options)
     show_plan(plan)
     for remark in remarks:
         warn(remark)

@@ -5,29 +5,22 @@ A variant is `dataclasses.replace(load_recipe("recipes/base.py"), name="variant"
 
 import ast
 import dataclasses
-import difflib
-import functools
 import inspect
 import json
 import os
 import re
-import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
-import numpy as np
-
-from kit.data.photos import FRAME, Geometry, augmented
-from kit.system.disk import text_hash
-from kit.system.errors import KitError, problem
+from kit.data.geometry import Geometry
+from kit.system.errors import KitError, did_you_mean, problem
+from kit.system.script import module_of, run_script
 
 # albumentations asks the network for a newer release whenever it is imported; a run should not.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-
 
 # The fields that are a choice among names.
 CHOICES = {
@@ -41,8 +34,30 @@ CHOICES = {
     "select": ("last", "best"),
     "monitor": ("f1", "loss"),
 }
-
-
+# The least and the most of whole numbers. Of a batch of 2, one photo may be left over.
+WHOLE = {
+    "epochs": (1, 10**6),
+    "batch_size": (3, 10**6),
+    "accumulate": (1, 10**4),
+    "lr_step": (1, 10**6),
+    "patience": (0, 10**6),
+    "seed": (0, 2**32 - 1),
+}
+# The most of other numbers, from 0 on; those of POSITIVE are above 0.
+MOST = {
+    "lr": 1e6,
+    "label_smoothing": 1,
+    "mix_prob": 1,
+    "mix_alpha": 1e6,
+    "focal_gamma": 100,
+    "layer_decay": 1,
+    "lr_factor": 1,
+    "clip": 1e6,
+    "ema": 1,
+    "drop_rate": 1,
+    "drop_path_rate": 1,
+}
+POSITIVE = ("lr", "mix_alpha", "layer_decay", "lr_factor")
 # AdamW's decay shrinks the weights by themselves; Adam's and SGD's is added to the gradient, where
 # .05 would drown it. Those of timm's and torchvision's own recipes.
 WEIGHT_DECAY = {"adamw": 0.05, "adam": 0.0, "sgd": 1e-4}
@@ -54,19 +69,21 @@ class Recipe:
 
     Network: `name` equals the file's name. `model` is a timm architecture; `pretrained` is True
     (ImageNet weights, fetched by timm), False, or a local weights file, environment variables
-    expanded. `head` is `classes` (18 outputs), `tasks` (mask, gender and age apart, whose
-    probabilities are multiplied to the 18), or `ordinal` (the same, with the age as two questions:
-    30 or older, and if so, 60 or older).
+    expanded. `head` is `classes` (an output a class), `tasks` (an output for each answer to each of
+    the competition's tasks, whose probabilities are multiplied), or `ordinal` (the same, with an
+    ordered task of c classes as c - 1 questions: is it above the first class, and if so, above the
+    second?).
 
-    Photos: `crop` is the centre crop in the frame of the competition's photos (512, 384), `size`
-    what it is resized to; training and inference share both. `augment()` returns an albumentations
+    Photos: `crop` is the centre crop in the frame of the competition's photos (None: all of it),
+    `size` what it is resized to; training and inference share both. `augment()` returns an albumentations
     transform of the uint8 RGB photo after them. `mix` is `none`, `mixup`, `cutmix`, or `half` (the
     left half of one photo and the right half of another), applied to a batch with probability
     `mix_prob`; `mix_alpha` is the parameter of the Beta distribution that mixup and cutmix draw
     from.
 
-    Labels, of training photos only: `age_boundary` is the age from which a person counts as 60 or
-    older; people of the ages `drop_ages` (lowest, highest) are left out. `sampler` is `plain`,
+    Labels, of training photos only, for a competition with an ordered task: `edges` are other first
+    numbers of its classes from the second on; photos with numbers from `drop[0]` to `drop[1]` are
+    left out. `sampler` is `plain`,
     `balanced` (every class as often) or `sqrt` (by the square root of its size).
 
     Loss: `loss` is `ce`, `focal` (with `focal_gamma`), `f1` (1 - soft macro-F1 of the batch) or
@@ -93,14 +110,14 @@ class Recipe:
     head: str = "classes"
     drop_rate: float = 0.0
     drop_path_rate: float = 0.0
-    crop: tuple[int, int] = FRAME
+    crop: tuple[int, int] | None = None
     size: tuple[int, int] = (256, 192)
     augment: Callable[[], Any] | None = None
     mix: str = "none"
     mix_prob: float = 0.5
     mix_alpha: float = 1.0
-    age_boundary: int = 60
-    drop_ages: tuple[int, int] | None = None
+    edges: tuple[int, ...] | None = None
+    drop: tuple[int, int] | None = None
     sampler: str = "plain"
     loss: str = "ce"
     focal_gamma: float = 2.0
@@ -125,123 +142,91 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        def rule(field: str, good: bool, text: str) -> None:
+        for field, good, text in (
+            *self._names(),
+            *self._tuples(),
+            *self._numbers(),
+            *self._pairs(),
+        ):
             if not good:
                 raise KitError(
                     f"recipe {self.name}: {field}={getattr(self, field)!r} must be {text}"
                 )
 
-        rule(
-            "name",
-            isinstance(self.name, str) and bool(re.fullmatch(r"\w[\w.-]*", self.name)),
-            "a plain file name",
-        )
-        rule("model", isinstance(self.model, str), "the name of a timm architecture")
-        rule(
-            "pretrained", isinstance(self.pretrained, (bool, str)), "True, False or a weights file"
-        )
+    def _names(self) -> list[tuple[str, bool, str]]:
+        """The rules of texts and functions: a field, whether it is good, and what it must be."""
+        named = isinstance(self.name, str) and bool(re.fullmatch(r"\w[\w.-]*", self.name))
+        weights = isinstance(self.pretrained, (bool, str))
+        augment = self.augment is None or isinstance(self.augment, (FunctionType, RecipeFunction))
+        rules = [
+            ("name", named, "a plain file name"),
+            ("model", isinstance(self.model, str), "the name of a timm architecture"),
+            ("pretrained", weights, "True, False or a weights file"),
+            ("augment", augment, "a function, defined with def, that returns a transform"),
+        ]
         for field, choices in CHOICES.items():
             value = getattr(self, field)
-            near = difflib.get_close_matches(str(value), choices, n=1)
-            rule(
-                field,
-                value in choices,
-                f"one of {', '.join(choices)}" + (f"; did you mean {near[0]}?" if near else ""),
-            )
+            hint = did_you_mean(str(value), choices) if value not in choices else ""
+            rules.append((field, value in choices, f"one of {', '.join(choices)}{hint}"))
+        return rules
+
+    def _tuples(self) -> list[tuple[str, bool, str]]:
+        """The rules of tuples of whole numbers."""
+        rules = []
         for field in ("crop", "size"):
             pair = getattr(self, field)
-            rule(
-                field,
-                isinstance(pair, tuple)
-                and len(pair) == 2
-                and all(type(n) is int and 0 < n <= 4096 for n in pair),
-                "a pair (height, width) of pixels",
-            )
-        rule(
-            "crop",
-            self.crop[0] <= FRAME[0] and self.crop[1] <= FRAME[1],
-            f"at most {FRAME} (height, width)",
-        )
-        rule(
-            "augment",
-            self.augment is None or isinstance(self.augment, (FunctionType, RecipeFunction)),
-            "a function, defined with def, that returns a transform",
-        )
-        rule(
-            "drop_ages",
-            self.drop_ages is None
-            or (
-                isinstance(self.drop_ages, tuple)
-                and len(self.drop_ages) == 2
-                and all(type(n) is int for n in self.drop_ages)
-                and 0 <= self.drop_ages[0] <= self.drop_ages[1] <= 120
-            ),
-            "None or a pair (lowest, highest) of years",
-        )
-        for field, least, most in (
-            ("epochs", 1, 10**6),
-            ("batch_size", 3, 10**6),  # of 2, one photo may be left over
-            ("accumulate", 1, 10**4),
-            ("lr_step", 1, 10**6),
-            ("patience", 0, 10**6),
-            ("age_boundary", 31, 120),
-            ("seed", 0, 2**32 - 1),
-        ):
+            good = _whole_tuple(pair, 1, 4096) and len(pair) == 2
+            text = "a pair (height, width) of pixels"
+            rules.append((field, good or (field == "crop" and pair is None), text))
+        drop, edges = self.drop, self.edges
+        between = _whole_tuple(drop, 0, 10**9) and len(drop or ()) == 2 and drop == _sorted(drop)
+        rules.append(("drop", drop is None or between, "None or a pair (lowest, highest)"))
+        rising = _whole_tuple(edges, 0, 10**9) and edges == _sorted(set(edges or ()))
+        rules.append(("edges", edges is None or rising, "None or rising whole numbers"))
+        return rules
+
+    def _numbers(self) -> list[tuple[str, bool, str]]:
+        """The rules of numbers."""
+        rules = []
+        for field, (least, most) in WHOLE.items():
             value = getattr(self, field)
-            rule(
-                field,
-                type(value) is int and least <= value <= most,
-                f"a whole number from {least} to {most}",
-            )
+            good = type(value) is int and least <= value <= most
+            rules.append((field, good, f"a whole number from {least} to {most}"))
         decay = self.weight_decay
-        rule(
-            "weight_decay",
-            decay is None or (type(decay) in (int, float) and 0 <= decay <= 1e6),
-            "None (the optimizer's usual one) or a number from 0 to 1e+06",
-        )
-        for field, top in (
-            ("lr", 1e6),
-            ("warmup", self.epochs),
-            ("label_smoothing", 1),
-            ("mix_prob", 1),
-            ("mix_alpha", 1e6),
-            ("focal_gamma", 100),
-            ("layer_decay", 1),
-            ("lr_factor", 1),
-            ("clip", 1e6),
-            ("ema", 1),
-            ("drop_rate", 1),
-            ("drop_path_rate", 1),
-        ):
-            value = getattr(self, field)
-            good = type(value) in (int, float) and 0 <= value <= top
-            positive = field in ("lr", "mix_alpha", "layer_decay", "lr_factor")
-            rule(
-                field,
-                good and (not positive or value > 0),
-                f"a number {'above' if positive else 'from'} 0 to {top:g}",
-            )
-        for field, wrong, text in (
+        good = decay is None or (type(decay) in (int, float) and 0 <= decay <= 1e6)
+        text = "None (the optimizer's usual one) or a number from 0 to 1e+06"
+        rules.append(("weight_decay", good, text))
+        for field, top in (MOST | {"warmup": self.epochs}).items():
+            value, above = getattr(self, field), field in POSITIVE
+            good = type(value) in (int, float) and 0 <= value <= top and (not above or value > 0)
+            rules.append((field, good, f"a number {'above' if above else 'from'} 0 to {top:g}"))
+        return rules
+
+    def _pairs(self) -> list[tuple[str, bool, str]]:
+        """The rules of fields that do not go together."""
+        return [
             (
                 "accumulate",
-                self.accumulate > 1 and self.loss == "f1",
+                self.accumulate == 1 or self.loss != "f1",
                 "1 with loss='f1', which is of a whole batch: the sum over smaller ones is "
                 "another loss; raise batch_size",
             ),
             (
                 "head",
-                self.head == "ordinal" and self.loss == "ldam",
+                self.head != "ordinal" or self.loss != "ldam",
                 "classes or tasks with loss='ldam', whose margins are between the outputs of "
                 "classes",
             ),
-            ("ema", self.ema == 1, "below 1: at 1 the average never moves"),
-        ):
-            rule(field, not wrong, text)
+            ("ema", self.ema != 1, "below 1: at 1 the average never moves"),
+        ]
 
-    @property
-    def geometry(self) -> Geometry:
-        """The recipe's crop and size."""
-        return Geometry(self.crop, self.size)
+    def geometry(self, frame: tuple[int, int]) -> Geometry:
+        """The recipe's crop and size in a competition's frame; raises `KitError` if it is larger."""
+        crop = self.crop or frame
+        if crop[0] > frame[0] or crop[1] > frame[1]:
+            text = f"must be at most {frame} (height, width), the frame of the competition's photos"
+            raise KitError(f"recipe {self.name}: crop={crop} {text}")
+        return Geometry(crop, self.size, frame)
 
     @property
     def decay(self) -> float:
@@ -348,20 +333,16 @@ class RecipeFunction:
         return ast.unparse(ast.Module(kept, []))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return getattr(_module(self.path, self.text), self.name)(*args, **kwargs)
+        return getattr(module_of(self.path, self.text), self.name)(*args, **kwargs)
 
 
-@functools.cache
-def _module(path: str, text: str) -> ModuleType:
-    module = ModuleType(f"kit_recipe_{text_hash(path + text)[:8]}")
-    module.__file__ = path
-    sys.modules[module.__name__] = module
-    try:
-        exec(compile(text, path, "exec"), module.__dict__)
-    except BaseException:
-        del sys.modules[module.__name__]
-        raise
-    return module
+def _whole_tuple(values: object, least: int, most: int) -> bool:
+    """True if `values` is a tuple of whole numbers from `least` to `most`."""
+    return isinstance(values, tuple) and all(type(n) is int and least <= n <= most for n in values)
+
+
+def _sorted(values: Any) -> tuple[int, ...]:
+    return tuple(sorted(values))
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -372,100 +353,31 @@ def load_recipe(path: str | Path) -> Recipe:
     """
     path = Path(path)
     if not path.is_file() or path.suffix != ".py":
-        there = {
-            p.stem: p
-            for folder in (Path("recipes"), path.parent)
-            for p in folder.glob("*.py")
-            if p.is_file()
-        }
-        near = difflib.get_close_matches(path.stem, there, n=1, cutoff=0.5)
-        hint = (
-            f"did you mean {there[near[0]]}?"
-            if near
-            else "a recipe is a .py file; the kit's own are in recipes/"
-        )
-        raise problem(path, "there is no such recipe", remedy=hint)
-    absolute = str(path.resolve())
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        module = _module(absolute, text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise problem(path, f"cannot be read ({error})", remedy="save it as UTF-8 text") from error
-    except SyntaxError as error:
-        raise KitError(f"{path} line {error.lineno}: syntax error: {error.msg}") from error
-    except KitError as error:
-        raise KitError(f"{path}: {error}") from error
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # whatever a person's file raises is theirs to mend, at this line
-        lines = [
-            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == absolute
-        ]
-        raise KitError(
-            f"{path} line {lines[-1] if lines else '?'}: {type(error).__name__}: "
-            f"{error}{_hint(error)}"
-        ) from error
+        files = [p for folder in (Path("recipes"), path.parent) for p in folder.glob("*.py")]
+        hint = did_you_mean(str(path.with_suffix(".py")), [str(p) for p in files], 0.5)
+        remedy = "a recipe is a .py file; the kit's own are in recipes/"
+        raise problem(path, f"there is no such recipe{hint}", remedy=remedy)
+    module, text = run_script(path, [f.name for f in dataclasses.fields(Recipe)])
     recipe = getattr(module, "recipe", None)
     if not isinstance(recipe, Recipe):
-        raise problem(
-            path,
-            "has no variable 'recipe' that is a Recipe",
-            remedy="write: recipe = Recipe(name=..., model=...)",
-        )
+        remedy = "write: recipe = Recipe(name=..., model=...)"
+        raise problem(path, "has no variable 'recipe' that is a Recipe", remedy=remedy)
     if recipe.name != path.stem:
-        raise problem(
-            path, f"holds the recipe '{recipe.name}'", remedy=f'name both alike: name="{path.stem}"'
-        )
-    name = getattr(recipe.augment, "__name__", "")
-    if isinstance(recipe.augment, FunctionType):
-        if recipe.augment.__module__ != module.__name__:
-            # A recipe is what its file says: a change of another module would go unseen, and mix
-            # folds of two recipes.
-            raise problem(
-                path,
-                "takes augment from another module",
-                remedy="define it in this file, or take the recipe it is "
-                "of with load_recipe and replace",
-            )
-        if getattr(module, name, None) is not recipe.augment:
-            raise problem(
-                path,
-                "augment is no named function of the file",
-                remedy="define it with def at the top level",
-            )
-        recipe = dataclasses.replace(recipe, augment=RecipeFunction(absolute, text, name))
-    return recipe
-
-
-def check_augment(recipe: Recipe) -> None:
-    """Try a recipe's augmentation on a black photo; raises `KitError` where it fails or gives what
-    a network cannot take.
-    """
-    if recipe.augment is None:
-        return
-    try:
-        transform = recipe.augment()
-        transform.set_random_seed(0)
-        augmented(transform, np.zeros((*recipe.size, 3), np.uint8))
-    except KitError as error:
-        raise KitError(f"recipe {recipe.name}: {error}") from error
-    except Exception as error:  # whatever a person's function raises is theirs to mend
-        raise KitError(
-            f"recipe {recipe.name}: augment fails ({type(error).__name__}: {str(error)[:160]}); "
-            "it must return an "
-            "albumentations Compose"
-        ) from error
-
-
-def _hint(error: BaseException) -> str:
-    misspelt = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-    near = (
-        difflib.get_close_matches(misspelt[1], [f.name for f in dataclasses.fields(Recipe)], n=1)
-        if misspelt
-        else []
-    )
-    return f"; did you mean {near[0]}?" if near else ""
+        remedy = f'name both alike: name="{path.stem}"'
+        raise problem(path, f"holds the recipe '{recipe.name}'", remedy=remedy)
+    if not isinstance(recipe.augment, FunctionType):
+        return recipe
+    name = recipe.augment.__name__
+    if recipe.augment.__module__ != module.__name__:
+        # A recipe is what its file says: a change of another module would go unseen, and mix folds
+        # of two recipes.
+        remedy = "define it in this file, or take the recipe it is of with load_recipe and replace"
+        raise problem(path, "takes augment from another module", remedy=remedy)
+    if getattr(module, name, None) is not recipe.augment:
+        remedy = "define it with def at the top level"
+        raise problem(path, "augment is no named function of the file", remedy=remedy)
+    augment = RecipeFunction(str(path.resolve()), text, name)
+    return dataclasses.replace(recipe, augment=augment)
 
 
 def shipped_recipe(name: str) -> Path:

@@ -1,12 +1,9 @@
-"""Draw a data set of synthetic faces in the competition's layout, for trials without its photos.
+"""Draw a small data set in the competition's layout, for trials without its photos.
 
     python -m kit.sample --out data/sample
 
-The drawing carries what the task asks for, with overlap, so that a small network learns it but not
-fully: masks by their place, gender by hair and jaw (one in twelve has the other's hair), age by
-grey hair and, weaker, by lines, both noisy functions of the years. The layout carries the
-competition's traps: ids with leading zeros and a `-1`, an id that stands twice, mixed extensions,
-junk files, and eval photos that do not say whose they are.
+The drawing carries what is asked, with overlap, so that a small network learns it, but not fully.
+The layout carries the competition's traps.
 """
 
 import shlex
@@ -14,8 +11,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.competitions.mask import SHOTS
-from kit.competitions.mask_sample import draw_sample
 from kit.system.cli import Parser, command
 from kit.system.console import say
 from kit.system.errors import problem
@@ -23,6 +18,7 @@ from kit.system.errors import problem
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
     parser = Parser(prog="kit.sample", description=__doc__)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the folder to draw into"
@@ -38,12 +34,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.out == Path():
         raise problem("--out", "names the folder you are in", remedy="name a new one")
-    out = draw_sample(args.out, args.people, args.eval_people, args.seed, args.force)
-    shots = len(SHOTS)
+    from kit.competition import find_competition
+
+    competition = find_competition("mask")
+    assert competition.draw is not None
+    out = competition.draw(args.out, args.people, args.eval_people, args.seed, args.force)
+    images = [out / folder for folder in (competition.train_images, competition.test_images)]
+    photos = [sum(1 for path in folder.rglob("[!.]*.*")) for folder in images]
     say(
-        f"drew {args.people:,} people with labels ({args.people * shots:,} photos) and "
-        f"{args.eval_people:,} for eval "
-        f"({args.eval_people * shots:,} photos) in {out}"
+        f"drew {args.people:,} people with labels ({photos[0]:,} photos) and "
+        f"{args.eval_people:,} for eval ({photos[1]:,} photos) in {out}"
     )
     say(f"look   {out / 'contact_sheet.png'}")
     say(f"next   python -m kit.folds --data {shlex.quote(str(args.out))}")

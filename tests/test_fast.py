@@ -30,7 +30,7 @@ from kit.blending.close_calls import recompute_close_calls, rounding_sample
 from kit.blending.early import margins_over_next
 from kit.data.folder import eval_images, read_eval
 from kit.data.loader import PhotoDataset, make_loader
-from kit.data.photos import Geometry
+from kit.data.geometry import Geometry
 from kit.ensemble import main
 from kit.inference.autotune import exact_mode, measure_modes, prepare
 from kit.inference.engine import Compute

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import kit.system.precision
-from kit.data.photos import Geometry
+from kit.data.geometry import Geometry
 from kit.inference.fusion import fuse_conv_bn
 from kit.inference.views import make_views
 from kit.models.checkpoint import checkpoint_info, load, read_checkpoint_info, save

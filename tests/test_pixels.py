@@ -14,7 +14,8 @@ import kit.data.cache
 import kit.data.loader
 from kit.data.cache import pixel_cache
 from kit.data.loader import PhotoDataset, batches_of, default_workers, iterate, make_loader
-from kit.data.photos import Geometry, crop_and_resize, decode
+from kit.data.geometry import Geometry
+from kit.data.photos import crop_and_resize, decode
 from kit.system.errors import KitError
 
 CPU = torch.device("cpu")

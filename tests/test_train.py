@@ -370,7 +370,7 @@ def test_a_cache_that_is_deleted_meanwhile_ends_no_training(world, tmp_path, mon
             path.unlink()
         return real(*args)
 
-    everywhere(monkeypatch, kit.system.profiler, "step", step)
+    monkeypatch.setattr(kit.training.learner.Learner, "step", step)
     train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
     assert "photos are decoded instead" in capsys.readouterr().err
     assert_same_run(*(Fold(runs / "small" / "fold0") for runs in (tmp_path, world.runs)))

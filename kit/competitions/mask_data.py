@@ -9,15 +9,33 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kit.competitions.mask import GENDERS, SHOTS, Correction, label_photos
-from kit.data.folder import train_images
+from kit.competition import TrainingPhotos
+from kit.competitions.mask_labels import AGE, GENDER, MASK, SHOTS
 from kit.system.errors import problem
 from kit.system.table import check_unique, is_plain_name, read_csv, whole_numbers
 
 TRAIN_COLUMNS = ("id", "gender", "race", "age", "path")
-
-
 CORRECTION_COLUMNS = ("path", "field", "value")
+EXTENSIONS = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One label fix: a person's `gender` or `age`, or the `swap` of two of the seven shots, whose
+    `value` is `a:b`.
+    """
+
+    path: str
+    field: str
+    value: str
+
+
+def read_photos(data: Path, corrections: Path | None = None) -> TrainingPhotos:
+    """The training photos of a data folder with their labels, after the corrections of a file."""
+    fixes = read_corrections(corrections) if corrections else []
+    people, photos, remarks = _list_photos(data, fixes)
+    table, applied = _apply(people, photos, fixes, corrections or data / "train" / "train.csv")
+    return TrainingPhotos(table, remarks, applied)
 
 
 def read_people(path: Path) -> pd.DataFrame:
@@ -25,11 +43,11 @@ def read_people(path: Path) -> pd.DataFrame:
     years).
     """
     people = read_csv(path, TRAIN_COLUMNS)
-    bad = people.loc[~people["gender"].isin(GENDERS)]
+    bad = people.loc[~people["gender"].isin(GENDER.classes)]
     if len(bad):
         raise problem(
             path,
-            f"column 'gender' must hold {' or '.join(GENDERS)}",
+            f"column 'gender' must hold {' or '.join(GENDER.classes)}",
             [f"'{g}' at {p}" for g, p in zip(bad["gender"], bad["path"])],
             "mend these rows",
         )
@@ -72,7 +90,7 @@ def read_corrections(path: Path) -> list[Correction]:
 
 def _correct(row: Correction) -> bool:
     if row.field == "gender":
-        return row.value in GENDERS
+        return row.value in GENDER.classes
     if row.field == "age":
         return bool(re.fullmatch(r"[0-9]{1,3}", row.value)) and int(row.value) <= 120
     shots = row.value.split(":")
@@ -84,96 +102,70 @@ def _correct(row: Correction) -> bool:
     )
 
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
+def _list_photos(
+    data: Path, corrections: Iterable[Correction]
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """The rows of `train.csv`, its people's seven photos each (`image, person, mask`), and remarks.
 
-
-@dataclass(frozen=True)
-class Layout:
-    """What a training folder holds: `people` (train.csv), `photos` (`image, person, mask`), and
-    remarks for a person.
+    Hidden files such as `._*` are skipped. Raises `KitError` for a person without a folder, for a
+    photo that is missing or there twice, and for labels in a folder's name that contradict
+    train.csv, unless a correction settles them.
     """
-
-    people: pd.DataFrame
-    photos: pd.DataFrame
-    remarks: list[str]
-
-
-def read_layout(data: Path, corrections: Iterable[Correction] = ()) -> Layout:
-    """Read `train.csv` and list its people's seven photos each, skipping `._*` and other hidden
-    junk.
-
-    Raises for a person without a folder, a photo that is missing or there twice, and labels in a
-    folder's name that contradict train.csv, unless a correction settles them.
-    """
-    csv, root = data / "train" / "train.csv", train_images(data)
+    csv, root = data / "train" / "train.csv", data / "train" / "images"
     people = read_people(csv)
     _check_names(csv, people, {(c.path, c.field) for c in corrections})
     if not root.is_dir():
-        raise problem(
-            root,
-            "there is no such folder",
-            remedy="it must hold a folder of photos for each row of train.csv",
-        )
-    images: list[str] = []
-    persons: list[str] = []
-    masks: list[int] = []
-    absent: list[str] = []
-    short: list[str] = []
-    twice: list[str] = []
-    other: list[str] = []
+        remedy = "it must hold a folder of photos for each row of train.csv"
+        raise problem(root, "there is no such folder", remedy=remedy)
+    absent, short, twice, other = list[str](), list[str](), list[str](), list[str]()
+    rows: list[tuple[str, str, int]] = []
     for person in people["path"]:
         try:
-            names = os.listdir(root / person)
+            names = sorted(os.listdir(root / person))
         except (FileNotFoundError, NotADirectoryError):
             absent.append(person)
             continue
-        found: dict[str, str] = {}
-        for name in sorted(names):
+        shots: dict[str, str] = {}
+        for name in names:
             stem, dot, extension = name.rpartition(".")
             if name.startswith("."):
                 continue
             if stem not in SHOTS or dot + extension.lower() not in EXTENSIONS:
                 other.append(f"{person}/{name}")
-            elif stem in found:
-                twice.append(f"{person}/{found[stem]} and {name}")
+            elif stem in shots:
+                twice.append(f"{person}/{shots[stem]} and {name}")
             else:
-                found[stem] = name
-        short += [f"{person}/{shot}" for shot in SHOTS if shot not in found]
-        images += [f"{person}/{name}" for name in found.values()]
-        persons += [person] * len(found)
-        masks += [SHOTS[shot] for shot in found]
-    if absent:
-        raise problem(
-            root, "people of train.csv without a folder of photos", absent, "unpack the data again"
-        )
-    if twice:
-        raise problem(root, "photos that are there twice", twice, "remove one of the two")
-    if short:
-        raise problem(
-            root,
-            f"photos that are missing (.jpg, .jpeg or .png; a person has {len(SHOTS)})",
-            short,
-            "unpack the data again",
-        )
-    known = set(people["path"])
-    extra = sorted(
-        n
-        for n in os.listdir(root)
-        if n not in known and not n.startswith(".") and os.path.isdir(root / n)
+                shots[stem] = name
+        short += [f"{person}/{shot}" for shot in SHOTS if shot not in shots]
+        rows += [(f"{person}/{name}", person, SHOTS[stem]) for stem, name in shots.items()]
+    again = "unpack the data again"
+    of_seven = f"photos that are missing (.jpg, .jpeg or .png; a person has {len(SHOTS)})"
+    for what, names, remedy in (
+        ("people of train.csv without a folder of photos", absent, again),
+        ("photos that are there twice", twice, "remove one of the two"),
+        (of_seven, short, again),
+    ):
+        if names:
+            raise problem(root, what, names, remedy)
+    photos = pd.DataFrame(rows, columns=["image", "person", "mask"])
+    return people, photos, _left_out(root, set(people["path"]), other)
+
+
+def _left_out(root: Path, known: set[str], other: Sequence[str]) -> list[str]:
+    """Remarks on folders that train.csv does not list, and on files that are no shots."""
+    folders = sorted(
+        name
+        for name in os.listdir(root)
+        if name not in known and not name.startswith(".") and (root / name).is_dir()
     )
-    remarks = [
+    return [
         f"{root}: {what}, left out ({len(names):,}, the first: {names[0]})"
         for what, names in (
-            ("folders that train.csv does not list", extra),
+            ("folders that train.csv does not list", folders),
             ("files that are none of a person's seven photos", other),
         )
         if names
     ]
-    return Layout(
-        people,
-        pd.DataFrame({"image": images, "person": persons, "mask": np.array(masks, dtype=np.int64)}),
-        remarks,
-    )
 
 
 def _check_names(csv: Path, people: pd.DataFrame, settled: set[tuple[str, str]]) -> None:
@@ -205,37 +197,35 @@ def _check_names(csv: Path, people: pd.DataFrame, settled: set[tuple[str, str]])
         )
 
 
-def apply_corrections(
-    layout: Layout, corrections: Sequence[Correction], source: Path
+def _apply(
+    people: pd.DataFrame, photos: pd.DataFrame, corrections: Sequence[Correction], source: Path
 ) -> tuple[pd.DataFrame, list[dict[str, str]]]:
-    """The layout's photos with labels, `image, person, age, label`, after the corrections; and what
-    each one changed.
+    """The photos `image, group, age, label` after the corrections, and what each one changed.
 
     The second value has `path, field, old, new` a correction: enough to undo it.
     """
-    people = layout.people.set_index("path")[["gender", "age"]].copy()
-    photos = layout.photos.copy()
+    people = people.set_index("path")[["gender", "age"]]
     unknown = [c.path for c in corrections if c.path not in people.index]
     if unknown:
         near = [p for p in people.index if p.split("_")[0] == unknown[0]]
-        raise problem(
-            source,
-            "corrects people that train.csv does not have",
-            unknown,
-            f"did you mean {near[0]}?" if near else "name a person by train.csv's path column",
-        )
+        remedy = f"did you mean {near[0]}?" if near else "name a person by train.csv's path column"
+        raise problem(source, "corrects people that train.csv does not have", unknown, remedy)
     done = []
     for row in corrections:
         if row.field == "swap":
             a, b = row.value.split(":")
-            own = photos.index[photos["person"] == row.path]
-            stems = photos.loc[own, "image"].str.extract(r"/(\w+)\.[^.]+$")[0]
-            pair = [own[(stems == a).to_numpy()][0], own[(stems == b).to_numpy()][0]]
+            of_person = photos.index[photos["person"] == row.path]
+            stems = photos.loc[of_person, "image"].str.extract(r"/(\w+)\.[^.]+$")[0]
+            pair = [of_person[(stems == shot).to_numpy()][0] for shot in (a, b)]
             photos.loc[pair, "mask"] = photos.loc[pair[::-1], "mask"].to_numpy()
             old, new = f"{a}:{b}", f"{b}:{a}"
         else:
             old, new = str(people.at[row.path, row.field]), row.value
             people.loc[row.path, row.field] = int(row.value) if row.field == "age" else row.value
         done.append({"path": row.path, "field": row.field, "old": old, "new": new})
-    full = photos.join(people, on="person")
-    return full.assign(label=label_photos(full))[["image", "person", "age", "label"]], done
+    table = photos.join(people, on="person").rename(columns={"person": "group"})
+    gender = (table["gender"] == GENDER.classes[1]).to_numpy(dtype=np.int64)
+    answers = (table["mask"].to_numpy(), gender, AGE.class_of(table["age"].to_numpy()))
+    shape = tuple(len(task.classes) for task in (MASK, GENDER, AGE))
+    table = table.assign(label=np.ravel_multi_index(answers, shape).astype(np.int64))
+    return table[["image", "group", "age", "label"]], done

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kit.competitions.mask import GENDERS, SHOTS
+from kit.competitions.mask_labels import FRAME, GENDER, SHOTS
 
-WIDTH, HEIGHT = 384, 512
+HEIGHT, WIDTH = FRAME
 
 
 # Shapes are drawn twice as large and then reduced, which smooths their edges.
@@ -23,19 +23,19 @@ _AGE_SHARES: Final = (0.4, 0.4, 0.2)
 _AGE_RANGES: Final = ((18, 29), (30, 59), (60, 60))
 
 
-_TRAIN, _EVAL = 0, 1
+TRAIN, EVAL = 0, 1
 
 
 Colour = tuple[int, int, int]
 
 
-_DARK: Final[Colour] = (38, 28, 30)
+DARK: Final[Colour] = (38, 28, 30)
 
 
 _SILVER: Final[Colour] = (212, 212, 216)
 
 
-_WHITE: Final[Colour] = (248, 248, 248)
+WHITE: Final[Colour] = (248, 248, 248)
 
 
 _MAKES: Final[dict[str, Colour]] = {
@@ -57,7 +57,7 @@ class Person:
 
     @property
     def path(self) -> str:
-        return f"{self.id}_{GENDERS[self.gender]}_Asian_{self.age}"
+        return f"{self.id}_{GENDER.classes[self.gender]}_Asian_{self.age}"
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Pen:
         self.area(_arc(x, y, rx, ry), colour)
 
 
-def plan_people(people: int, seed: int, split: int = _TRAIN) -> list[Person]:
+def plan_people(people: int, seed: int, split: int = TRAIN) -> list[Person]:
     """Who is drawn: `people` people in the order of their ids, each gender and age class with its
     share.
 
@@ -249,7 +249,7 @@ def make_face(person: Person, rng: np.random.Generator) -> Face:
             ],
             8,
         ),
-        collar=_pick(rng, [_WHITE, (214, 220, 228), (60, 60, 70)], 6),
+        collar=_pick(rng, [WHITE, (214, 220, 228), (60, 60, 70)], 6),
         shoulders=rng.normal(150 if male else 132, 8),
         glasses=bool(rng.random() < 0.2),
         tie=bool(rng.random() < (0.88 if male else 0.06)),
@@ -362,14 +362,14 @@ def _draw_features(pen: Pen, face: Face, smile: float, gaze: float) -> None:
                 crease,
                 2.4,
             )
-        brow = _mix(_mix(face.hair, _DARK, 0.4), _SILVER, 0.5 * face.grey)
+        brow = _mix(_mix(face.hair, DARK, 0.4), _SILVER, 0.5 * face.grey)
         pen.line(_arc(x, -h * 0.14, 22, 12, 205, 335, 10), brow, face.brow)
-        pen.oval(x, -6, 15 * face.eye, 7.5 * face.eye, _WHITE)
+        pen.oval(x, -6, 15 * face.eye, 7.5 * face.eye, WHITE)
         pen.oval(x + gaze, -6, 6.6 * face.eye, 7 * face.eye, (46, 30, 26))
-        pen.oval(x + gaze + 2, -8, 1.8, 1.8, _WHITE)
+        pen.oval(x + gaze + 2, -8, 1.8, 1.8, WHITE)
         pen.line(
             _arc(x, -6, 15 * face.eye, 8 * face.eye, 185, 355, 12),
-            _DARK,
+            DARK,
             2.2 if face.jaw > 2.4 else 3.2,
         )
         if face.glasses:
@@ -459,7 +459,7 @@ def _draw_mask(pen: Pen, face: Face, make: str, top: float, rise: float) -> None
                 pen.oval(i * 20 + (y // 16 % 2) * 8, y, 4, 4, (236, 214, 190))
 
 
-def _draw_person(person: Person, rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
+def draw_person(person: Person, rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
     """A person's seven photos by their stems; every mask has another make."""
     face = make_face(person, rng)
     makes = rng.permutation(list(_MAKES)).tolist()

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kit import __version__
-from kit.competitions.mask import GENDERS, SHOTS, age_class, encode
-from kit.competitions.mask_faces import _DARK, _EVAL, _TRAIN, _WHITE, _draw_person, plan_people
+from kit.competitions.mask_faces import DARK, EVAL, TRAIN, WHITE, draw_person, plan_people
+from kit.competitions.mask_labels import AGE, GENDER, SHOTS
 from kit.system.console import Progress
 from kit.system.errors import problem
 
@@ -122,7 +122,7 @@ def _draw_train(folder: Path, people: int, seed: int, progress: Progress) -> Non
         (images / person.path).mkdir(parents=True)
         small = []
         for i, (shot, photo) in enumerate(
-            _draw_person(person, np.random.default_rng([seed, _TRAIN, row, 1]))
+            draw_person(person, np.random.default_rng([seed, TRAIN, row, 1]))
         ):
             extension = "png" if (row + i) % 9 == 0 else "jpeg" if row % 4 == 1 else "jpg"
             _save(photo, images / person.path / f"{shot}.{extension}")
@@ -133,10 +133,10 @@ def _draw_train(folder: Path, people: int, seed: int, progress: Progress) -> Non
         if row % 5 == 2:
             (images / person.path / ".DS_Store").write_bytes(_DS_STORE)
         shown.setdefault(
-            (person.gender, int(age_class(np.array(person.age)))),
-            (f"{GENDERS[person.gender]}, {person.age}", small),
+            (person.gender, int(AGE.class_of(np.array(person.age)))),
+            (f"{GENDER.classes[person.gender]}, {person.age}", small),
         )
-        rows.append(f"{person.id},{GENDERS[person.gender]},Asian,{person.age},{person.path}")
+        rows.append(f"{person.id},{GENDER.classes[person.gender]},Asian,{person.age},{person.path}")
     (images / ".DS_Store").write_bytes(_DS_STORE)
     _write(folder / "train" / "train.csv", "\n".join(["id,gender,race,age,path", *rows]) + "\n")
     _draw_contact_sheet(folder / "contact_sheet.png", shown)
@@ -146,16 +146,16 @@ def _draw_eval(folder: Path, people: int, seed: int, progress: Progress) -> None
     images = folder / "eval" / "images"
     images.mkdir(parents=True)
     answers = []
-    for row, person in enumerate(plan_people(people, seed, _EVAL)):
-        rng = np.random.default_rng([seed, _EVAL, row, 1])
-        age = int(age_class(np.array(person.age)))
-        for shot, photo in _draw_person(person, rng):
+    for row, person in enumerate(plan_people(people, seed, EVAL)):
+        rng = np.random.default_rng([seed, EVAL, row, 1])
+        age = int(AGE.class_of(np.array(person.age)))
+        for shot, photo in draw_person(person, rng):
             name = f"{rng.bytes(20).hex()}.jpg"
             _save(photo, images / name)
-            answers.append((name, encode(SHOTS[shot], person.gender, age), f"eval{row:05d}"))
+            answers.append((name, SHOTS[shot] * 6 + person.gender * 3 + age, f"eval{row:05d}"))
             progress.advance()
     # Neither the photos' order nor the names' may say who is on them; this rng is of no person.
-    answers = [answers[i] for i in np.random.default_rng([seed, _EVAL]).permutation(len(answers))]
+    answers = [answers[i] for i in np.random.default_rng([seed, EVAL]).permutation(len(answers))]
     _write(
         folder / "eval" / "info.csv",
         "\n".join(["ImageID,ans", *(f"{name},0" for name, _, _ in answers)]) + "\n",
@@ -174,16 +174,16 @@ def _draw_contact_sheet(
     """
     left, head, gap, (width, height) = 90, 30, 4, _SMALL
     sheet = Image.new(
-        "RGB", (left + len(SHOTS) * (width + gap), head + len(shown) * (height + gap)), _WHITE
+        "RGB", (left + len(SHOTS) * (width + gap), head + len(shown) * (height + gap)), WHITE
     )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=12)
     for i, shot in enumerate(SHOTS):
-        draw.text((left + i * (width + gap) + width / 2, head / 2), shot, _DARK, font, anchor="mm")
+        draw.text((left + i * (width + gap) + width / 2, head / 2), shot, DARK, font, anchor="mm")
     for row, key in enumerate(sorted(shown)):
         label, photos = shown[key]
         y = head + row * (height + gap)
-        draw.text((left - 10, y + height / 2), label, _DARK, font, anchor="rm")
+        draw.text((left - 10, y + height / 2), label, DARK, font, anchor="rm")
         for i, photo in enumerate(photos):
             sheet.paste(photo, (left + i * (width + gap), y))
     # A palette keeps the file small.

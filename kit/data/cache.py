@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kit.data.photos import Geometry, crop_and_resize, decode
+from kit.data.geometry import Geometry
+from kit.data.photos import crop_and_resize, decode
 from kit.system.console import Progress, say, warn
 from kit.system.disk import atomic_write, text_hash
 from kit.system.errors import KitError, problem

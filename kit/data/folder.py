@@ -4,8 +4,10 @@ import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+from kit.competition import Competition
 from kit.data.photos import read_bytes
 from kit.data.plan import Plan
 from kit.system.console import warn
@@ -14,35 +16,55 @@ from kit.system.errors import problem
 from kit.system.table import check_unique, is_plain_name, read_csv
 
 
-def find_data(given: str | None, needs: str = "train/train.csv") -> Path:
-    """The competition's folder: `--data`, else `$KIT_DATA`, else `data/`; it must hold the file
-    that it `needs`.
+@dataclass(frozen=True)
+class DataFolder:
+    """A competition's folder: its place `root`, and the `competition` whose files lie there."""
+
+    root: Path
+    competition: Competition
+
+    @property
+    def train_table(self) -> Path:
+        """The table of training photos."""
+        return self.root / self.competition.train
+
+    @property
+    def train_images(self) -> Path:
+        """The folder that the fold plan's `image` column is relative to."""
+        return self.root / self.competition.train_images
+
+    @property
+    def test_table(self) -> Path:
+        """The table of photos to predict, whose ids and order a submission must have."""
+        return self.root / self.competition.test
+
+    @property
+    def test_images(self) -> Path:
+        """The folder of the photos to predict."""
+        return self.root / self.competition.test_images
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The places that no command writes to."""
+        return [self.root / name for name in self.competition.inputs]
+
+
+def find_data(given: str | None, competition: Competition, needs: str = "train") -> DataFolder:
+    """The competition's folder: `--data`, else `$KIT_DATA`, else `data/`.
+
+    It must hold the table that is needed, `train` or `test`; otherwise raises `KitError`.
     """
     place = Path(os.path.expanduser(given or os.environ.get("KIT_DATA") or "data"))
-    if not (place / needs).is_file():
-        what = "there is no data folder" if not place.is_dir() else f"holds no {needs}"
+    table = competition.train if needs == "train" else competition.test
+    if not (place / table).is_file():
+        what = "there is no data folder" if not place.is_dir() else f"holds no {table}"
         raise problem(
             place,
             what,
             remedy="name the competition's folder with --data or KIT_DATA, or draw one with "
             "python -m kit.sample --out data",
         )
-    return place
-
-
-def train_images(data: Path) -> Path:
-    """The folder that the plan's `image` column is relative to."""
-    return data / "train" / "images"
-
-
-def eval_images(data: Path) -> Path:
-    """The folder that `info.csv`'s ids lie in."""
-    return data / "eval" / "images"
-
-
-def info_csv(data: Path) -> Path:
-    """The file that a submission must match."""
-    return data / "eval" / "info.csv"
+    return DataFolder(place, competition)
 
 
 def fingerprint(root: Path, images: Sequence[str]) -> str:
@@ -69,33 +91,45 @@ def fingerprint(root: Path, images: Sequence[str]) -> str:
     return text_hash("".join(f"{image}\t{n}\n" for image, n in zip(images, sizes)))
 
 
-def check_data(data: Path, plan: Plan) -> None:
-    """Raise unless a folder still holds the photos that were planned."""
-    if file_hash(data / "train" / "train.csv") != plan.meta.get("train.csv"):
+def check_data(data: DataFolder, plan: Plan) -> None:
+    """Raise `KitError` unless a folder still holds the photos that were planned."""
+    table = data.train_table
+    if file_hash(table) != plan.meta.get(table.name):
         warn(
-            f"{data / 'train' / 'train.csv'} is not what it was when the folds were planned: the "
-            "plan's labels are used; to use "
-            "the new ones, plan again with python -m kit.folds --force"
+            f"{table} is not what it was when the folds were planned: the plan's labels are used; "
+            "to use the new ones, plan again with python -m kit.folds --force"
         )
-    if fingerprint(train_images(data), plan.photos["image"].tolist()) != plan.meta.get("data"):
+    if fingerprint(data.train_images, plan.photos["image"].tolist()) != plan.meta.get("data"):
         raise problem(
-            train_images(data),
+            data.train_images,
             "holds other photos than the fold plan was made from",
             remedy="name the planned folder with --data, or plan again with python -m kit.folds "
             "--force",
         )
 
 
-def read_eval(data: Path) -> list[str]:
-    """The ids to predict, in order; each must name a photo in `eval/images`."""
-    ids, root = read_info(info_csv(data)), eval_images(data)
-    there = set(os.listdir(root)) if root.is_dir() else set()
-    absent = [i for i in ids if i not in there]
+def read_test(data: DataFolder) -> list[str]:
+    """The ids to predict, in order; each must name a photo in the folder of them."""
+    ids, root = read_ids(data), data.test_images
+    files = set(os.listdir(root)) if root.is_dir() else set()
+    absent = [i for i in ids if i not in files]
     if absent:
-        raise problem(
-            info_csv(data), f"ids that name no file in {root}", absent, "unpack the data again"
-        )
+        what = f"ids that name no file in {root}"
+        raise problem(data.test_table, what, absent, "unpack the data again")
     return ids
+
+
+def read_ids(data: DataFolder) -> list[str]:
+    """The ids of the table of photos to predict, in the order that a submission must keep."""
+    path, column = data.test_table, data.competition.id
+    remedy = f"take {path.name} as the competition gave it"
+    table = read_csv(path, (column, data.competition.answer))
+    unsafe = table.loc[~table[column].map(is_plain_name), column]
+    if len(unsafe):
+        what = f"column '{column}' must hold plain file names"
+        raise problem(path, what, [f"'{i}'" for i in unsafe], remedy)
+    check_unique(path, table, column, remedy)
+    return table[column].tolist()
 
 
 def content_hash(root: Path, images: Sequence[str]) -> str:
@@ -108,21 +142,3 @@ def content_hash(root: Path, images: Sequence[str]) -> str:
 
     with ThreadPoolExecutor() as pool:
         return text_hash("".join(f"{i}\t{h}\n" for i, h in zip(images, pool.map(digest, images))))
-
-
-ANSWER_COLUMNS = ("ImageID", "ans")
-
-
-def read_info(path: Path) -> list[str]:
-    """`info.csv`: the ids (file names) to predict, in the order a submission must keep."""
-    info = read_csv(path, ANSWER_COLUMNS)
-    unsafe = info.loc[~info["ImageID"].map(is_plain_name), "ImageID"]
-    if len(unsafe):
-        raise problem(
-            path,
-            "column 'ImageID' must hold plain file names",
-            [f"'{i}'" for i in unsafe],
-            "take info.csv as the competition gave it",
-        )
-    check_unique(path, info, "ImageID", "take info.csv as the competition gave it")
-    return info["ImageID"].tolist()

@@ -15,7 +15,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from kit.data.cache import PixelCache
-from kit.data.photos import Geometry, augmented, crop_and_resize, decode
+from kit.data.geometry import Geometry
+from kit.data.photos import augmented, crop_and_resize, decode
 from kit.system.console import warn
 from kit.system.errors import KitError, problem
 from kit.system.threads import cores

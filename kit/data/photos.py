@@ -4,7 +4,6 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from kit.data.geometry import Geometry
 from kit.system.console import Progress
 from kit.system.errors import KitError, problem
 
@@ -20,23 +20,6 @@ Result = TypeVar("Result")
 
 # What PIL may open: its other formats are none of photos, and some, such as EPS, start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-
-
-# The size of the competition's photos, (height, width): the frame in which a recipe's crop is
-# given.
-FRAME = (512, 384)
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What a network sees of a photo: the centre `crop` (height, width) in the frame of 512 x 384,
-    then `size`.
-
-    A photo of another size is cropped in proportion, so that the field of view is the same.
-    """
-
-    crop: tuple[int, int]
-    size: tuple[int, int]
 
 
 def read_bytes(path: Path) -> bytes:
@@ -135,8 +118,8 @@ def size_of(path: Path) -> tuple[int, int]:
 def crop_and_resize(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
     """Crop and resize an RGB uint8 photo (H, W, 3) to `geometry.size`: uint8 (height, width, 3)."""
     height, width = photo.shape[:2]
-    h = max(1, round(geometry.crop[0] * height / FRAME[0]))
-    w = max(1, round(geometry.crop[1] * width / FRAME[1]))
+    h = max(1, round(geometry.crop[0] * height / geometry.frame[0]))
+    w = max(1, round(geometry.crop[1] * width / geometry.frame[1]))
     top, left = (height - h) // 2, (width - w) // 2
     crop = photo[top : top + h, left : left + w]
     shrink = geometry.size[0] <= h and geometry.size[1] <= w

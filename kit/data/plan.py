@@ -6,26 +6,27 @@ from typing import Any
 
 import pandas as pd
 
-from kit.competitions.mask import NUM_CLASSES
+from kit.competition import Competition, recorded_competition
 from kit.system.disk import atomic_write, file_hash, read_json, refuse_existing, write_json
 from kit.system.errors import problem
 from kit.system.table import check_unique, read_csv, whole_numbers
 
-PLAN_COLUMNS = ("image", "person", "age", "label", "fold")
+AGAIN = "plan again with python -m kit.folds --force"
+_MOST = 10**9 - 1  # of a number in a column
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The fold plan: `photos` has a row a photo, `image, person, age, label, fold`, sorted by
-    image.
+    """The fold plan: `photos` has a row a photo, sorted by `image`.
 
-    `image` is relative to `train/images`; `hash` is the SHA-256 of `folds.csv`; `meta` is
-    `folds.json`.
+    Its columns are those of `plan_columns`; `image` is a path below the folder of training photos.
+    `hash` is the SHA-256 of `folds.csv`, and `meta` is `folds.json`.
     """
 
     photos: pd.DataFrame
     hash: str
     meta: dict[str, Any] = field(compare=False)
+    competition: Competition = field(compare=False)
 
     @property
     def k(self) -> int:
@@ -33,67 +34,73 @@ class Plan:
         return int(self.photos["fold"].max()) + 1
 
 
+def plan_columns(competition: Competition) -> list[str]:
+    """The columns of `folds.csv`: image, group, the competition's own numbers, label, fold."""
+    return ["image", "group", *competition.columns, "label", "fold"]
+
+
 def plan_json(path: Path) -> Path:
     """Where a plan's record lies: `folds.json` beside `folds.csv`."""
     return path.with_suffix(".json")
 
 
-def write_plan(path: Path, photos: pd.DataFrame, meta: dict[str, Any], force: bool = False) -> Plan:
-    """Write `folds.csv` and `folds.json`, checked as `read_plan` would, and return the plan as read
-    back.
-    """
+def write_plan(
+    path: Path,
+    photos: pd.DataFrame,
+    competition: Competition,
+    meta: dict[str, Any],
+    force: bool = False,
+) -> Plan:
+    """Write `folds.csv` and `folds.json`, checked as `read_plan` does; the plan as read back."""
     if not force:
         refuse_existing(path, plan_json(path))
+    meta = meta | {"competition": competition.describe()}
     with atomic_write(path, force) as temporary:
-        photos[list(PLAN_COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
-        plan = Plan(_plan_photos(temporary, path), file_hash(temporary), meta)
+        columns = plan_columns(competition)
+        photos[columns].to_csv(temporary, index=False, lineterminator="\n")
+        rows = _plan_photos(temporary, path, competition)
+        plan = Plan(rows, file_hash(temporary), meta, competition)
         write_json(plan_json(path), meta | {"folds.csv": plan.hash}, force)
     return plan
 
 
 def read_plan(path: Path) -> Plan:
-    """Read and check a fold plan: unique images, every person in one fold, folds 0..K-1, labels and
-    ages possible.
+    """Read and check a fold plan.
+
+    Images are unique, every group lies in one fold, folds are 0..K-1, labels and numbers are whole.
     """
     if not path.exists():
         raise problem(path, "there is no fold plan", remedy="make one with python -m kit.folds")
-    if not plan_json(path).exists():
-        raise problem(
-            plan_json(path),
-            "the plan's record is not there",
-            remedy="plan again with python -m kit.folds --force",
-        )
-    digest, meta = file_hash(path), read_json(plan_json(path))
+    record = plan_json(path)
+    if not record.exists():
+        raise problem(record, "the plan's record is not there", remedy=AGAIN)
+    digest, meta = file_hash(path), read_json(record)
     if meta.get("folds.csv") != digest:
-        raise problem(
-            path,
-            f"is not the plan that {plan_json(path).name} beside it describes",
-            remedy="plan again with python -m kit.folds --force",
-        )
-    return Plan(_plan_photos(path, path), digest, meta)
+        what = f"is not the plan that {record.name} beside it describes"
+        raise problem(path, what, remedy=AGAIN)
+    try:
+        competition = recorded_competition(meta.get("competition"))
+    except ValueError as error:
+        raise problem(record, str(error), remedy=AGAIN) from error
+    return Plan(_plan_photos(path, path, competition), digest, meta, competition)
 
 
-def _plan_photos(source: Path, path: Path) -> pd.DataFrame:
+def _plan_photos(source: Path, path: Path, competition: Competition) -> pd.DataFrame:
     """The checked rows of a plan in the file `source`, which is or becomes `path`."""
-    photos = read_csv(source, PLAN_COLUMNS)
-    check_unique(path, photos, "image", "plan again with python -m kit.folds --force")
+    photos = read_csv(source, plan_columns(competition))
+    check_unique(path, photos, "image", AGAIN)
+    limits = dict.fromkeys(competition.columns, _MOST)
+    limits |= {"label": competition.classes - 1, "fold": 999}
     photos = photos.assign(
-        age=whole_numbers(path, photos, "age", 0, 120, "image"),
-        label=whole_numbers(path, photos, "label", 0, NUM_CLASSES - 1, "image"),
-        fold=whole_numbers(path, photos, "fold", 0, 999, "image"),
+        **{
+            name: whole_numbers(path, photos, name, 0, most, "image")
+            for name, most in limits.items()
+        }
     )
-    spread = photos[["person", "fold"]].drop_duplicates()
-    check_unique(
-        path,
-        spread,
-        "person",
-        "a person must lie in one fold: plan again with python -m kit.folds --force",
-    )
+    spread = photos[["group", "fold"]].drop_duplicates()
+    check_unique(path, spread, "group", f"a {competition.group} must lie in one fold: {AGAIN}")
     used = sorted(set(photos["fold"].tolist()))
     if used != list(range(len(used))) or len(used) < 2:
-        raise problem(
-            path,
-            f"folds must be 0..K-1 with K >= 2, and are {used[:9]}",
-            remedy="plan again with python -m kit.folds --force",
-        )
+        what = f"folds must be 0..K-1 with K >= 2, and are {used[:9]}"
+        raise problem(path, what, remedy=AGAIN)
     return photos

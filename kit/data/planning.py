@@ -1,85 +1,97 @@
 """From a competition's folder to its fold plan."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from kit import __version__
-from kit.competitions.mask import CLASS_NAMES
-from kit.competitions.mask_data import apply_corrections, read_corrections, read_layout
-from kit.data.folder import eval_images, fingerprint, read_eval, train_images
+from kit.data.folder import DataFolder, fingerprint, read_test
 from kit.data.leaks import Audit, audit_photos
-from kit.data.plan import PLAN_COLUMNS, Plan, plan_json, write_plan
+from kit.data.plan import Plan, plan_json, write_plan
 from kit.data.split import assign_folds, class_counts, imbalance
 from kit.system.disk import file_hash, refuse_existing, refuse_input
 from kit.system.errors import KitError, problem
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """How to plan: the number of folds, the seed, label fixes, and whether photos are audited."""
+
+    folds: int = 5
+    seed: int = 42
+    corrections: Path | None = None
+    audit: bool = True
+    force: bool = False
+
+
 def plan_folds(
-    data: Path,
-    out: Path,
-    folds: int = 5,
-    seed: int = 42,
-    corrections: Path | None = None,
-    audit: bool = True,
-    force: bool = False,
+    data: DataFolder, out: Path, options: PlanOptions = PlanOptions()
 ) -> tuple[Plan, list[str]]:
-    """Plan the folds of a competition folder and write them to `out`; the plan, and remarks for a
-    person.
+    """Plan the folds of a competition's folder and write them to `out`.
+
+    Returns the plan, and remarks for a person.
     """
-    refuse_input(out, data, *([corrections] if corrections else []))
-    if not force:
+    competition, folds, seed = data.competition, options.folds, options.seed
+    refuse_input(out, [*data.inputs, *([options.corrections] if options.corrections else [])])
+    if not options.force:
         refuse_existing(out, plan_json(out))
-    fixes = read_corrections(corrections) if corrections else []
-    layout = read_layout(data, fixes)
-    photos, applied = apply_corrections(layout, fixes, corrections or out)
-    photos = photos.sort_values("image", ignore_index=True)
-    assign_folds(
-        photos, folds, seed
-    )  # too many folds are told before the photos are read, which takes a while
-    found, test_remarks = _audit(data, photos) if audit else (Audit([], [], []), [])
-    owner = dict(zip(photos["image"], photos["person"])) if found.links else {}
-    photos["fold"] = assign_folds(
-        photos, folds, seed, [(owner[link.a], owner[link.b]) for link in found.links]
-    )
-    absent = [CLASS_NAMES[c] for c in np.flatnonzero(class_counts(photos).sum(axis=0) == 0)]
-    remarks = layout.remarks + test_remarks + imbalance(photos)
-    if absent:
-        remarks.append(
-            f"{len(absent)} of 18 classes have no photo, the first: {absent[0]}; each counts 0 in "
-            "macro-F1"
-        )
+    if competition.read is None:
+        raise KitError(f"competition {competition.name}: its definition has no function `read`")
+    given = competition.read(data.root, options.corrections)
+    photos = given.table.sort_values("image", ignore_index=True)
+    # Too many folds are told before the photos are read, which takes a while.
+    assign_folds(photos, competition, folds, seed)
+    leaks, remarks = _audit(data, photos) if options.audit else (Audit([], [], []), list[str]())
+    owner = dict(zip(photos["image"], photos["group"])) if leaks.links else {}
+    linked = [(owner[link.a], owner[link.b]) for link in leaks.links]
+    photos["fold"] = assign_folds(photos, competition, folds, seed, linked)
     meta = {
         "kit": __version__,
         "seed": seed,
         "folds": folds,
-        "people": photos["person"].nunique(),
+        "groups": photos["group"].nunique(),
         "photos": len(photos),
-        "data": fingerprint(train_images(data), photos["image"].tolist()),
-        "train.csv": file_hash(data / "train" / "train.csv"),
-        "corrections": applied,
+        "data": fingerprint(data.train_images, photos["image"].tolist()),
+        data.train_table.name: file_hash(data.train_table),
+        "corrections": given.corrections,
         "audit": {
-            "done": audit,
-            "links": [link.record() for link in found.links],
-            "test": [link.record() for link in found.test],
-            "damaged": found.damaged,
+            "done": options.audit,
+            "links": [link.record() for link in leaks.links],
+            "test": [link.record() for link in leaks.test],
+            "damaged": leaks.damaged,
         },
     }
-    return write_plan(out, photos[list(PLAN_COLUMNS)], meta, force), remarks
+    plan = write_plan(out, photos, competition, meta, options.force)
+    return plan, [*given.remarks, *remarks, *imbalance(photos, competition), *_absent(plan)]
 
 
-def _audit(data: Path, photos: pd.DataFrame) -> tuple[Audit, list[str]]:
-    """The leak audit of training and test photos, and remarks on the test photos, none of which
-    stops a plan.
+def _absent(plan: Plan) -> list[str]:
+    """A remark on the classes that have no photo, if there are any."""
+    competition = plan.competition
+    counts = class_counts(plan.photos, competition.classes).sum(axis=0)
+    absent = [competition.class_names[c] for c in np.flatnonzero(counts == 0)]
+    if not absent:
+        return []
+    return [
+        f"{len(absent)} of {competition.classes} classes have no photo, the first: {absent[0]}; "
+        "each counts 0 in macro-F1"
+    ]
+
+
+def _audit(data: DataFolder, photos: pd.DataFrame) -> tuple[Audit, list[str]]:
+    """The leak audit of training and test photos, and remarks on the test photos.
+
+    No remark stops a plan.
     """
-    root, ids, remarks = eval_images(data), list[str](), list[str]()
+    root, ids, remarks = data.test_images, list[str](), list[str]()
     try:
-        ids = read_eval(data)
+        ids = read_test(data)
     except KitError as error:
         remarks.append(f"the audit leaves the test photos out: {error}")
     found = audit_photos(
-        train_images(data), photos["image"].tolist(), photos["person"].tolist(), root, ids
+        data.train_images, photos["image"].tolist(), photos["group"].tolist(), root, ids
     )
     if found.damaged:
         remarks.append(

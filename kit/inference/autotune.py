@@ -7,7 +7,7 @@ from typing import Final
 
 import torch
 
-from kit.data.photos import Geometry
+from kit.data.geometry import Geometry
 from kit.inference.runtime import InferenceMode, InferenceModel, read_mode
 from kit.models.network import Network
 from kit.system.console import say

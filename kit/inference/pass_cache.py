@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from kit.data.cache import PixelCache, pixel_cache
-from kit.data.photos import Geometry
+from kit.data.geometry import Geometry
 from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint
 from kit.results.probs import Probs, read_probs, write_probs

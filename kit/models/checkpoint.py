@@ -12,8 +12,10 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
 from kit import __version__
-from kit.competitions.mask import CLASS_NAMES
-from kit.data.photos import Geometry
+from kit.competition import recorded_competition
+from kit.data.geometry import Geometry
+from kit.data.plan import Plan
+from kit.models.architecture import Architecture, make_architecture
 from kit.models.network import Network, count_parameters
 from kit.recipe import Recipe, chosen_on_fold
 from kit.system.disk import atomic_write
@@ -25,20 +27,20 @@ from kit.system.versions import check_pixels, versions
 class CheckpointInfo:
     """What a checkpoint says of itself, in its metadata.
 
-    `crop` and `size` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is the hash
+    `crop`, `size` and `frame` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is the hash
     of `folds.csv`; `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch` (from 1) on
     the whole fold. `select` says how the epoch was chosen (`best`: on that same fold, which
     flatters the score), `averaged` whether the weights are an EMA's. `parameters` is the number of
     weights. `limit` is the number of photos of a trial, 0 for a true run. `versions` are those of
-    `kit.versions` that it was trained with.
+    `kit.system.versions` that it was trained with. `competition` is `Competition.describe()`.
     """
 
     model: str
     crop: tuple[int, int]
     size: tuple[int, int]
+    frame: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    classes: tuple[str, ...]
     recipe: dict[str, Any]
     fold: int
     plan: str
@@ -52,6 +54,7 @@ class CheckpointInfo:
     averaged: bool
     limit: int
     versions: dict[str, str]
+    competition: dict[str, Any]
 
     @property
     def chosen_on_fold(self) -> bool:
@@ -59,25 +62,43 @@ class CheckpointInfo:
         return chosen_on_fold(self.select, self.recipe["patience"])
 
     @property
+    def architecture(self) -> Architecture:
+        """What the network is made of."""
+        geometry = Geometry(self.crop, self.size, self.frame)
+        competition = recorded_competition(self.competition)
+        loss = "ldam" if self.cosine else ""
+        return make_architecture(self.model, geometry, self.head, loss, competition)
+
+    @property
     def geometry(self) -> Geometry:
         """The crop and size of the photos the network was trained on."""
-        return Geometry(self.crop, self.size)
+        return self.architecture.geometry
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a checkpoint comes from: the plan, the fold, and the number of photos of a trial."""
+
+    plan: Plan
+    fold: int
+    limit: int = 0
 
 
 def checkpoint_info(
-    recipe: Recipe, network: Network, fold: int, plan: str, epoch: int, score: float, limit: int = 0
+    recipe: Recipe, network: Network, origin: Origin, epoch: int, score: float
 ) -> CheckpointInfo:
-    """The card of a network that a recipe has trained."""
+    """What the checkpoint of an epoch says of itself, whose macro-F1 on the fold is `score`."""
+    geometry = network.geometry
     return CheckpointInfo(
         model=recipe.model,
-        crop=recipe.crop,
-        size=recipe.size,
+        crop=geometry.crop,
+        size=geometry.size,
+        frame=geometry.frame,
         mean=network.statistics[0],
         std=network.statistics[1],
-        classes=CLASS_NAMES,
         recipe=recipe.describe(),
-        fold=fold,
-        plan=plan,
+        fold=origin.fold,
+        plan=origin.plan.hash,
         epoch=epoch,
         score=score,
         kit=__version__,
@@ -86,13 +107,14 @@ def checkpoint_info(
         parameters=count_parameters(network),
         select=recipe.select,
         averaged=recipe.ema > 0,
-        limit=limit,
+        limit=origin.limit,
         versions=dict(versions()),
+        competition=origin.plan.competition.describe(),
     )
 
 
-def save(path: Path, network: Network, card: CheckpointInfo) -> None:
-    """Write a network's weights with their card, in place of the file before it."""
+def save(path: Path, network: Network, info: CheckpointInfo) -> None:
+    """Write a network's weights with what it says of itself, in place of the file before it."""
     weights = {
         name: value.detach().cpu().contiguous() for name, value in network.body.state_dict().items()
     }
@@ -101,7 +123,7 @@ def save(path: Path, network: Network, card: CheckpointInfo) -> None:
         # equal bytes. As bytes, and not by its own writer, so that a full disk is an OSError with a
         # reason.
         temporary.write_bytes(
-            serialize(weights, metadata={"kit": json.dumps(dataclasses.asdict(card))})
+            serialize(weights, metadata={"kit": json.dumps(dataclasses.asdict(info))})
         )
 
 
@@ -114,9 +136,10 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
             key: tuple(value) if isinstance(value, list) else value
             for key, value in content.items()
         }
-        card = CheckpointInfo(**content)
-        _check_versions(card.versions)
-        if not {"name", "epochs", "patience"} <= card.recipe.keys():
+        info = CheckpointInfo(**content)
+        _check_versions(info.versions)
+        recorded_competition(info.competition)
+        if not {"name", "epochs", "patience"} <= info.recipe.keys():
             raise ValueError("its recipe is damaged")
     except OSError as error:
         raise problem(
@@ -128,14 +151,8 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
             f"is no checkpoint of the kit ({type(error).__name__}: {str(error)[:120]})",
             remedy="train the fold again with --force",
         ) from error
-    if card.classes != CLASS_NAMES:
-        raise problem(
-            path,
-            f"predicts other classes ({', '.join(card.classes)[:60]}...)",
-            remedy="train it with this kit",
-        )
-    check_pixels(path, card.versions)
-    return card
+    check_pixels(path, info.versions)
+    return info
 
 
 def _check_versions(versions: Any) -> None:
@@ -148,14 +165,14 @@ def _check_versions(versions: Any) -> None:
 
 def load(path: Path, device: str | torch.device = "cpu") -> Network:
     """The network of a checkpoint, in evaluation mode."""
-    card = read_checkpoint_info(path)
-    network = Network(card.model, card.geometry, card.head, card.cosine, card.mean, card.std)
+    info = read_checkpoint_info(path)
+    network = Network(info.architecture, (info.mean, info.std))
     try:
         network.body.load_state_dict(load_file(path))
     except Exception as error:
         raise problem(
             path,
-            f"holds weights that do not fit {card.model} ({str(error)[:120]})",
+            f"holds weights that do not fit {info.model} ({str(error)[:120]})",
             remedy="train the fold again with --force",
         ) from error
     return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]

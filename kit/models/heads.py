@@ -4,25 +4,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kit.competitions.mask import AGES, GENDERS, MASKS, NUM_CLASSES
-
-# The outputs of each head. `ordinal`: the last two are the log-odds of 30 or older, and of 60 or
-# older among those.
-OUTPUTS = {
-    "classes": NUM_CLASSES,
-    "tasks": len(MASKS) + len(GENDERS) + len(AGES),
-    "ordinal": len(MASKS) + len(GENDERS) + 2,
-}
-
+from kit.models.architecture import Architecture
 
 # Cao et al., NeurIPS 2019 (LDAM): the scale of the cosines.
 COSINE_SCALE = 30.0
 
 
 class Cosine(nn.Module):
-    """A last layer whose logits are `COSINE_SCALE` times the cosines of features and class weights,
-    as LDAM's margins need.
-    """
+    """A last layer for LDAM: `COSINE_SCALE` times the cosines of features and class weights."""
 
     def __init__(self, features: int, outputs: int) -> None:
         super().__init__()
@@ -37,27 +26,29 @@ class Cosine(nn.Module):
             return COSINE_SCALE * cosines
 
 
-def combine(outputs: Tensor, head: str) -> Tensor:
-    """Logits (N, 18) of a head's outputs (N, OUTPUTS[head]).
+def combine(outputs: Tensor, architecture: Architecture) -> Tensor:
+    """Logits (N, C) of a head's outputs (N, `architecture.outputs`).
 
-    Of three heads they are the logarithms of the products of the tasks' probabilities. The ordinal
-    age is that of Shi et al., Deep Neural Networks for Rank-Consistent Ordinal Regression Based On
-    Conditional Probabilities (CORN), 2021: the probabilities of 30 or older, and of 60 or older if
-    30 or older.
+    With a head for each task they are the logarithms of the products of the tasks' probabilities.
     """
-    if head == "classes":
+    if architecture.head == "classes":
         return outputs
-    mask, gender, age = outputs.float().split(
-        [len(MASKS), len(GENDERS), outputs.shape[1] - len(MASKS) - len(GENDERS)], dim=1
-    )
-    if head == "ordinal":
-        yes, no = functional.logsigmoid(age), functional.logsigmoid(-age)
-        ages = torch.stack([no[:, 0], yes[:, 0] + no[:, 1], yes[:, 0] + yes[:, 1]], dim=1)
-    else:
-        ages = age.log_softmax(dim=1)
-    table = (
-        mask.log_softmax(dim=1)[:, :, None, None]
-        + gender.log_softmax(dim=1)[:, None, :, None]
-        + ages[:, None, None, :]
-    )
+    table = torch.zeros(())
+    parts = outputs.float().split(architecture.task_outputs, dim=1)
+    for i, (part, ordered) in enumerate(zip(parts, architecture.ordered)):
+        ordinal = ordered and architecture.head == "ordinal"
+        logs = conditional_logs(part) if ordinal else part.log_softmax(dim=1)
+        table = table[..., None] + logs.view(len(logs), *[1] * i, -1) if i else logs
     return table.flatten(1)
+
+
+def conditional_logs(questions: Tensor) -> Tensor:
+    """Log-probabilities (N, c) of ordered classes from c - 1 log-odds (N, c - 1).
+
+    Each is that of being above a class if not below it (Shi et al., Deep Neural Networks for
+    Rank-Consistent Ordinal Regression Based On Conditional Probabilities (CORN), 2021).
+    """
+    above = functional.logsigmoid(questions).cumsum(dim=1)
+    here = functional.logsigmoid(-questions)
+    reached = torch.cat([torch.zeros_like(above[:, :1]), above], dim=1)
+    return reached + functional.pad(here, (0, 1))

@@ -1,6 +1,5 @@
-"""Networks: a timm architecture with a head for the 18 classes, which normalises its own input."""
+"""Networks: a timm architecture with a head for the classes, which normalises its own input."""
 
-import difflib
 import functools
 import re
 from collections.abc import Callable
@@ -11,19 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kit.data.photos import Geometry
-from kit.models.heads import OUTPUTS, Cosine, combine
+from kit.competition import Competition
+from kit.models.architecture import Architecture, architecture_of
+from kit.models.heads import Cosine, combine
 from kit.models.pretrained import load_pretrained
 from kit.recipe import Recipe
-from kit.system.errors import KitError
+from kit.system.errors import KitError, did_you_mean
 
 
 class Network(nn.Module):
-    """A classifier of photos: (N, 3, height, width) in 0..1 -> logits (N, 18).
+    """A classifier of photos: (N, 3, height, width) in 0..1 -> logits (N, C).
 
-    Geometry, mean, std and head travel with it, so that inference cannot differ from training.
-    `cosine` makes the last layer a `Cosine`. `architecture` is what it was made of, without
-    options: all that its speed hangs on.
+    Its `architecture`, mean and std travel with it, so that inference cannot differ from training.
     """
 
     mean: Tensor
@@ -31,29 +29,19 @@ class Network(nn.Module):
 
     def __init__(
         self,
-        model: str,
-        geometry: Geometry,
-        head: str = "classes",
-        cosine: bool = False,
-        mean: tuple[float, ...] | None = None,
-        std: tuple[float, ...] | None = None,
+        architecture: Architecture,
+        statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
-        self.body = _create(model, geometry, OUTPUTS[head], **options)
-        self.head = head
-        self.architecture = (model, geometry, head, cosine)
-        if cosine:
-            self._make_cosine(model)
+        self.architecture, self.geometry = architecture, architecture.geometry
+        self.body = _create(architecture, **options)
+        if architecture.cosine:
+            self._make_cosine(architecture.model)
         config = self.body.pretrained_cfg
-        self.geometry = geometry
-        self.statistics = (tuple(mean or config["mean"]), tuple(std or config["std"]))
-        self.register_buffer(
-            "mean", torch.tensor(self.statistics[0]).view(1, 3, 1, 1), persistent=False
-        )
-        self.register_buffer(
-            "std", torch.tensor(self.statistics[1]).view(1, 3, 1, 1), persistent=False
-        )
+        self.statistics = statistics or (tuple(config["mean"]), tuple(config["std"]))
+        for name, values in zip(("mean", "std"), self.statistics):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         self.parameters_count = count_parameters(self)
 
     def _make_cosine(self, model: str) -> None:
@@ -67,7 +55,7 @@ class Network(nn.Module):
         self.body.set_submodule(name, Cosine(last.in_features, last.out_features))
 
     def forward(self, photos: Tensor) -> Tensor:
-        return combine(self.body((photos - self.mean) / self.std), self.head)
+        return combine(self.body((photos - self.mean) / self.std), self.architecture)
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -75,14 +63,11 @@ def count_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def build(recipe: Recipe) -> Network:
+def build(recipe: Recipe, competition: Competition) -> Network:
     """The network that a recipe starts from, with its pretrained weights and a new head."""
     torch.manual_seed(recipe.seed)
     network = Network(
-        recipe.model,
-        recipe.geometry,
-        recipe.head,
-        recipe.loss == "ldam",
+        architecture_of(recipe, competition),
         pretrained=recipe.pretrained is True,
         drop_rate=recipe.drop_rate,
         drop_path_rate=recipe.drop_path_rate,
@@ -92,8 +77,8 @@ def build(recipe: Recipe) -> Network:
     _try(f"recipe {recipe.name}: {recipe.model}", network)
     last = network.body.get_classifier()
     if isinstance(last, nn.Linear):
-        # timm's own start is scaled for 1,000 outputs: with 18 the first loss is 4.8 instead of log
-        # 18 = 2.9, and undoing that disturbs the pretrained features.
+        # timm's own start is scaled for 1,000 outputs: with few, the first loss is far above the
+        # logarithm of their number, and undoing that disturbs the pretrained features.
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
     return network
@@ -112,37 +97,33 @@ def _try(whose: str, network: Network) -> None:
 
 
 @functools.cache
-def cost(model: str, geometry: Geometry, head: str, cosine: bool) -> tuple[int, float]:
-    """What a network costs: its number of weights, and GFLOP a photo forward (a multiplication and
-    an addition are 2).
+def cost(architecture: Architecture) -> tuple[int, float]:
+    """What a network costs: its number of weights, and GFLOP a photo forward.
 
-    Counted on torch's meta device: nothing is computed, and no weights are read.
+    A multiplication and an addition are 2. They are counted on torch's meta device: nothing is
+    computed, and no weights are read.
     """
     with torch.device("meta"):
-        network = Network(model, geometry, head, cosine)
+        network = Network(architecture)
     with FlopCounterMode(display=False) as counter:
-        _try(f"model {model}", network)
+        _try(f"model {architecture.model}", network)
     return count_parameters(network), counter.get_total_flops() / 1e9
 
 
-def _create(
-    model: str, geometry: Geometry, outputs: int, pretrained: bool = False, **options: Any
-) -> Any:
+def _create(architecture: Architecture, pretrained: bool = False, **options: Any) -> Any:
+    """The timm model of an architecture; raises `KitError` where timm cannot make it."""
+    model, size = architecture.model, architecture.geometry.size
     if not timm.is_model(model):
-        near = difflib.get_close_matches(model, timm.list_models(), n=1)
-        raise KitError(
-            f"model '{model}': timm has no such architecture"
-            + (f"; did you mean {near[0]}?" if near else "")
-        )
-    options = {
-        name: value for name, value in options.items() if value
-    }  # some architectures know no drop_path_rate
+        hint = did_you_mean(model, timm.list_models())
+        raise KitError(f"model '{model}': timm has no such architecture{hint}")
+    # Some architectures know no drop_path_rate.
+    options = {name: value for name, value in options.items() if value}
     config = timm.get_pretrained_cfg(model)
     if config is not None and config.fixed_input_size:
-        options["img_size"] = geometry.size
+        options["img_size"] = size
     create: Callable[..., Any] = timm.create_model
     try:
-        return create(model, pretrained=pretrained, num_classes=outputs, **options)
+        return create(model, pretrained=pretrained, num_classes=architecture.outputs, **options)
     except TypeError as error:
         if re.search(r"unexpected keyword argument '(drop_rate|drop_path_rate)'", str(error)):
             raise KitError(
@@ -152,9 +133,8 @@ def _create(
     except Exception as error:
         if "img_size" in options and isinstance(error, (AssertionError, ValueError)):
             raise KitError(
-                f"model '{model}' cannot take photos of {geometry.size[0]} x {geometry.size[1]} "
-                f"({str(error)[:120]}); "
-                "change size"
+                f"model '{model}' cannot take photos of {size[0]} x {size[1]} "
+                f"({str(error)[:120]}); change size"
             ) from error
         if not pretrained:
             raise

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,13 +51,10 @@ def refuse_existing(*paths: Path) -> None:
         )
 
 
-def refuse_input(out: Path, data: Path, *inputs: Path) -> None:
-    """Raise if an output would lie over or in an input, or among the competition's files; `--force`
-    is no leave for that.
-    """
+def refuse_input(out: Path, inputs: Iterable[Path]) -> None:
+    """Raise `KitError` if an output would lie over or in an input; `--force` is no leave for that."""
     place = out.resolve()
-    within = [data / "train", data / "eval", data / "answers.csv", *inputs]
-    if any(path.resolve() in (place, *place.parents) for path in within):
+    if any(path.resolve() in (place, *place.parents) for path in inputs):
         raise problem(out, "is a place of input files", remedy="choose another place")
 
 

@@ -19,9 +19,9 @@ class KitError(Exception):
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
+def did_you_mean(name: str, known: Sequence[str], cutoff: float = 0.6) -> str:
     """The known name that was most likely meant, for a message; empty where none is near."""
-    found = difflib.get_close_matches(name, known, n=1)
+    found = difflib.get_close_matches(name, known, 1, cutoff)
     return f" (did you mean {found[0]}?)" if found else ""
 
 

@@ -1,0 +1,60 @@
+"""What a network is made of: all that its speed and the shape of its weights hang on."""
+
+import math
+from dataclasses import dataclass
+
+from kit.competition import Competition
+from kit.data.geometry import Geometry
+from kit.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A timm `model` at a geometry, with a `head` for the classes of a competition.
+
+    `shape` is the number of classes of each task, and `ordered` tells which tasks are ordered.
+    `head` is `classes`, `tasks` or `ordinal`, as `Recipe` describes them; with `cosine` the last
+    layer is a `Cosine`.
+    """
+
+    model: str
+    geometry: Geometry
+    head: str
+    cosine: bool
+    shape: tuple[int, ...]
+    ordered: tuple[bool, ...]
+
+    @property
+    def name(self) -> str:
+        """The model at its size, as a person reads it."""
+        return f"{self.model} {self.geometry.size[0]} x {self.geometry.size[1]}"
+
+    @property
+    def classes(self) -> int:
+        """C, the number of classes."""
+        return math.prod(self.shape)
+
+    @property
+    def task_outputs(self) -> list[int]:
+        """The outputs for each task: one a class, and one less for an ordered task if ordinal."""
+        return [n - (self.head == "ordinal" and o) for n, o in zip(self.shape, self.ordered)]
+
+    @property
+    def outputs(self) -> int:
+        """The outputs of the last layer."""
+        return self.classes if self.head == "classes" else sum(self.task_outputs)
+
+
+def architecture_of(recipe: Recipe, competition: Competition) -> Architecture:
+    """The architecture that a recipe trains for a competition."""
+    return make_architecture(
+        recipe.model, recipe.geometry(competition.frame), recipe.head, recipe.loss, competition
+    )
+
+
+def make_architecture(
+    model: str, geometry: Geometry, head: str, loss: str, competition: Competition
+) -> Architecture:
+    """An architecture for a competition; the loss `ldam` needs cosines."""
+    ordered = tuple(task.ordered for task in competition.tasks)
+    return Architecture(model, geometry, head, loss == "ldam", competition.shape, ordered)
