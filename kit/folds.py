@@ -3,8 +3,8 @@
     python -m kit.folds --data DIR
 
 writes `runs/folds.csv`, the one authority on training labels and split, which all recipes share,
-and `runs/folds.json` with what made it, the competition among it. The same data, seed and corrections give the same file on
-any machine.
+and `runs/folds.json` with what made it, the competition among it. The same data, seed and
+corrections give the same file on any machine.
 """
 
 import shlex
@@ -51,7 +51,8 @@ def show_plan(plan: Plan) -> None:
         )
     else:
         say(
-            f"leak audit: {len(links)} pairs of {competition.groups} share a photo or a near-identical one; "
+            f"leak audit: {len(links)} pairs of {competition.groups} share a photo or a "
+            "near-identical one; "
             "each pair is kept in one fold"
         )
         for link in links[:_SHOWN]:

@@ -75,11 +75,11 @@ class Recipe:
     second?).
 
     Photos: `crop` is the centre crop in the frame of the competition's photos (None: all of it),
-    `size` what it is resized to; training and inference share both. `augment()` returns an albumentations
-    transform of the uint8 RGB photo after them. `mix` is `none`, `mixup`, `cutmix`, or `half` (the
-    left half of one photo and the right half of another), applied to a batch with probability
-    `mix_prob`; `mix_alpha` is the parameter of the Beta distribution that mixup and cutmix draw
-    from.
+    `size` what it is resized to; training and inference share both. `augment()` returns an
+    albumentations transform of the uint8 RGB photo after them. `mix` is `none`, `mixup`, `cutmix`,
+    or `half` (the left half of one photo and the right half of another), applied to a batch with
+    probability `mix_prob`; `mix_alpha` is the parameter of the Beta distribution that mixup and
+    cutmix draw from.
 
     Labels, of training photos only, for a competition with an ordered task: `edges` are other first
     numbers of its classes from the second on; photos with numbers from `drop[0]` to `drop[1]` are
@@ -221,7 +221,7 @@ class Recipe:
         ]
 
     def geometry(self, frame: tuple[int, int]) -> Geometry:
-        """The recipe's crop and size in a competition's frame; raises `KitError` if it is larger."""
+        """The crop and size in a competition's frame; `KitError` if the crop is larger."""
         crop = self.crop or frame
         if crop[0] > frame[0] or crop[1] > frame[1]:
             text = f"must be at most {frame} (height, width), the frame of the competition's photos"
