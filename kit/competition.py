@@ -7,7 +7,6 @@ all later commands take it from there.
 """
 
 import dataclasses
-import importlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from kit.system.errors import problem
-from kit.system.script import run_script
-
-# The competition that is taken where none is defined.
-DEFAULT = "mask"
 
 
 @dataclass(frozen=True)
@@ -159,27 +152,3 @@ _TEXTS = ("name", "group", "groups", "train", "train_images", "test", "test_imag
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     """The values with tuples for JSON's lists."""
     return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-
-
-def find_competition(name: str | None = None) -> Competition:
-    """The competition of a name in `kit/competitions/`, or of a file.
-
-    A definition file is a Python file that a person wrote, whose variable `competition` is one.
-    Without a name it is `competition.py` in the working folder, if there is one, else `mask`.
-    Raises `KitError` where there is none, or it cannot be used.
-    """
-    if name is None:
-        name = "competition.py" if Path("competition.py").is_file() else DEFAULT
-    if name.endswith(".py"):
-        module, _ = run_script(Path(name), [f.name for f in dataclasses.fields(Competition)])
-    else:
-        try:
-            module = importlib.import_module(f"kit.competitions.{name}")
-        except ModuleNotFoundError as error:
-            remedy = f"name a file, such as competition.py, or {DEFAULT}"
-            raise problem("--competition", f"there is no {name}", remedy=remedy) from error
-    competition = getattr(module, "competition", None)
-    if not isinstance(competition, Competition):
-        remedy = "write: competition = Competition(name=..., tasks=..., ...)"
-        raise problem(name, "has no variable 'competition' that is a Competition", remedy=remedy)
-    return competition

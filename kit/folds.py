@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.competition import find_competition
+from kit.competitions import find_competition
 from kit.data.folder import find_data
 from kit.data.plan import Plan, plan_json
 from kit.data.planning import PlanOptions, plan_folds
