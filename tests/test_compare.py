@@ -450,7 +450,7 @@ def test_every_photo_that_differs_is_shown_once_and_no_other(seed):
 
 
 def test_a_contact_sheet_of_the_flips(tmp_path, world, capsys, fails):
-    ids = read_eval(world.data)
+    ids = read_test(world.folder)
     files = []
     for name, classes in (("a", [0] * 10), ("b", [0] * 7 + [1, 1, 9])):
         files.append(tmp_path / f"{name}.csv")

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import everywhere
+from conftest import CLASS_NAMES, NUM_CLASSES, everywhere
 from test_ensemble import ENGINE, arguments, copy  # noqa: F401
 
 import kit.blending.margins
@@ -20,7 +20,6 @@ from kit.blending.select import select_blend
 from kit.blending.settings import Settings
 from kit.blending.submit import ensemble
 from kit.compare import main as compare_main
-from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES
 from kit.data.folder import eval_images, info_csv, read_eval
 from kit.data.plan import read_plan
 from kit.ensemble import main
