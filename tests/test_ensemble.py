@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import chosen_otherwise, everywhere, small
+from conftest import chosen_otherwise, everywhere, mask_folder, small
 
 import kit.data.photos
 import kit.inference.predict
@@ -17,7 +17,7 @@ from kit.blending.rule import uniform
 from kit.blending.settings import Settings
 from kit.blending.submit import ensemble
 from kit.compare import main as compare
-from kit.data.folder import eval_images, read_eval
+from kit.data.folder import read_test
 from kit.data.loader import PhotoDataset, batches_of, make_loader
 from kit.ensemble import main
 from kit.inference.engine import Compute
@@ -80,7 +80,9 @@ def checkpoints_of(path, world):
 
 
 def photos_of(data):
-    return PhotoDataset(eval_images(data), read_eval(data), [small().geometry])
+    return PhotoDataset(
+        (data / "eval" / "images"), read_test(mask_folder(data)), [small().geometry]
+    )
 
 
 def loader_of(photos):
@@ -218,7 +220,8 @@ def test_a_second_ensemble_runs_no_network_and_a_stale_file_is_never_used(
     capsys.readouterr()
     name = read_eval(copy / "data")[0]
     shutil.copy(
-        eval_images(copy / "data") / read_eval(copy / "data")[1], eval_images(copy / "data") / name
+        (copy / "data" / "eval" / "images") / read_eval(copy / "data")[1],
+        (copy / "data" / "eval" / "images") / name,
     )
     assert main(arguments(copy, "--tta", "hflip", "--force")) == 0
     assert "6 of 6 passes computed" in capsys.readouterr().out

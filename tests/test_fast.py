@@ -28,6 +28,7 @@ import kit.system.precision
 import kit.system.threads
 from kit.blending.close_calls import recompute_close_calls, rounding_sample
 from kit.blending.early import margins_over_next
+from kit.data.folder import read_test
 from kit.data.geometry import Geometry
 from kit.data.loader import PhotoDataset, make_loader
 from kit.ensemble import main

@@ -21,6 +21,7 @@ from conftest import (
 )
 
 from kit.competitions.mask_sample import draw_sample
+from kit.data.folder import read_test
 from kit.data.planning import plan_folds
 from kit.report import main
 from kit.reporting import figures as figures

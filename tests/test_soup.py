@@ -6,6 +6,7 @@ import torch
 from conftest import everywhere, small
 
 import kit.training.resume
+from kit.data.folder import read_test
 from kit.data.plan import read_plan
 from kit.ensemble import main as ensemble
 from kit.inference.members import find_members

@@ -24,7 +24,6 @@ import kit.system.threads
 import kit.training.resume
 import kit.training.trackers
 from kit.competitions.mask_sample import draw_sample
-from kit.data.folder import train_images
 from kit.data.loader import PhotoDataset, batches_of, make_loader
 from kit.data.plan import read_plan
 from kit.data.planning import plan_folds
@@ -119,7 +118,7 @@ def test_training_learns(tmp_path):
         for shot, mask in SHOTS.items():
             colour = (40 + 80 * mask, 40 + 150 * (gender == "female"), 40 + 80 * (age // 20 - 1))
             Image.new("RGB", (96, 128), colour).save(
-                train_images(data) / f"{ident}_{gender}_Asian_{age}" / f"{shot}.jpg"
+                (data / "train" / "images") / f"{ident}_{gender}_Asian_{age}" / f"{shot}.jpg"
             )
     plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=2, audit=False)
     scores = train_fold(small(epochs=20, augment=None), plan, data, 0, tmp_path / "runs", "cpu", 0)
@@ -923,7 +922,7 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
     train(recipe, plan, data, [0], tmp_path, "cpu", 0, limit=6)
     assert len(read_metrics(files.metrics)) == 2 and not files.last.exists()
     oof = read_probs(files.oof)
-    photos = PhotoDataset(train_images(data), oof.ids.tolist(), [recipe.geometry])
+    photos = PhotoDataset((data / "train" / "images"), oof.ids.tolist(), [recipe.geometry])
     cpu = torch.device("cpu")
     again = predict(
         [load(files.best)], make_loader(photos, batches_of(6, 32), 0, cpu), make_views("none"), cpu
@@ -975,7 +974,7 @@ def test_bad_input_is_one_line(data, tmp_path, fails):
         main, recipe_file(tmp_path, "odd", ", model='resnet5O'"), *common
     )
     plan = read_plan(plan_path)
-    photo = train_images(data) / plan.photos["image"].iloc[0]
+    photo = (data / "train" / "images") / plan.photos["image"].iloc[0]
     draw_photo(photo, "another", (100, 130))
     assert "holds other photos than the fold plan" in fails(main, recipe, *common)
     photo.unlink()
@@ -986,7 +985,7 @@ def test_bad_input_is_one_line(data, tmp_path, fails):
 def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
     plan_path = tmp_path / "folds.csv"
     plan, _ = plan_folds(data, plan_path, folds=3, audit=False)
-    photo = train_images(data) / plan.photos.loc[plan.photos["fold"] == 1, "image"].iloc[0]
+    photo = (data / "train" / "images") / plan.photos.loc[plan.photos["fold"] == 1, "image"].iloc[0]
     photo.write_bytes(bytes(photo.stat().st_size))
     line = fails(
         main,
