@@ -24,8 +24,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from kit.competitions import find_competition
 from kit.data.folder import find_data
-from kit.competition import find_competition
 from kit.data.plan import read_plan
 from kit.inference.engine import Compute
 from kit.models.architecture import architecture_of

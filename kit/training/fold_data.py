@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from kit.competition import Competition, Task
 from kit.data.cache import PixelCache, pixel_cache

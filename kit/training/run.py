@@ -52,9 +52,7 @@ def train(
         warn(f"recipe {recipe.name}: {line}")
     jobs = [
         # A tracker that does not start stops the first fold, before anything is trained.
-        FoldJob(
-            recipe, plan, data, fold, runs, dataclasses.replace(options, must_track=n == 0)
-        )
+        FoldJob(recipe, plan, data, fold, runs, dataclasses.replace(options, must_track=n == 0))
         for n, fold in enumerate(folds)
     ]
     if not options.force:

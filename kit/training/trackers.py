@@ -144,9 +144,7 @@ def open_tracker(
         return _FaultTolerant(None, "")
     try:
         inner: Tracker = (
-            _TensorBoard(folder)
-            if name == "tensorboard"
-            else _Wandb(folder, config, not rows)
+            _TensorBoard(folder) if name == "tensorboard" else _Wandb(folder, config, not rows)
         )
     except ImportError as error:
         raise KitError(

@@ -142,9 +142,7 @@ class Trainer:
         """The probabilities (N, C) of the fold's photos."""
         network, views = self.learner.used.eval(), make_views("none")
         with stage("validation"):
-            probs, _ = predict(
-                [network], self.loaders.valid, views, self.job.device, self.progress
-            )
+            probs, _ = predict([network], self.loaders.valid, views, self.job.device, self.progress)
         return probs[0, 0]
 
     def end_epoch(self, probs: np.ndarray) -> None:

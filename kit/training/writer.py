@@ -102,9 +102,7 @@ class FoldWriter:
         selected = bool(rows) and History(self.job.recipe, rows).selected is rows[-1]
         return selected and not is_kept(self.job, rows[-1])
 
-    def end_epoch(
-        self, state: TrainingState, probs: np.ndarray, tracker: Tracker
-    ) -> bool:
+    def end_epoch(self, state: TrainingState, probs: np.ndarray, tracker: Tracker) -> bool:
         """Write all files of the epoch that has just ended; True if its weights are kept."""
         row = state.rows[-1]
         # First of all, so that whatever interrupts the writing of the others, the next start makes
