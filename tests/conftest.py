@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import pkgutil
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -22,10 +23,12 @@ from kit.competitions.mask_labels import AGE, SHOTS
 from kit.data.folder import DataFolder, read_test
 from kit.data.plan import Plan
 from kit.data.planning import PlanOptions, plan_folds
+from kit.inference.engine import Compute
 from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.recipe import Recipe, load_recipe, shipped_recipe
 from kit.results.probs import Probs, read_probs, write_probs
-from kit.results.run import Fold, oof_key
+from kit.results.run import Fold, oof_key, read_metrics
+from kit.training.job import TrainOptions
 from kit.training.run import train
 
 for module in pkgutil.walk_packages(kit.__path__, "kit."):
@@ -162,7 +165,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("world")
     data = make_data(root / "data")
     plan, _ = plan_folds(mask_folder(data), root / "runs" / "folds.csv", PlanOptions(folds=3))
-    train(small(), plan, data, range(3), root / "runs", "cpu", workers=0)
+    train(small(), plan, mask_folder(data), range(3), root / "runs", on_cpu())
     return World(data, plan, root / "runs" / "folds.csv", root / "runs")
 
 
@@ -252,3 +255,76 @@ def fails(capsys: pytest.CaptureFixture[str]):
         return lines[0]
 
     return run
+
+
+# ------------------------------------------------------------ trainings
+
+
+def on_cpu(**options: object) -> TrainOptions:
+    """Options of a training on the CPU, without loader processes."""
+    return TrainOptions(compute=Compute("cpu", 0), **options)
+
+
+RECIPE = """from dataclasses import replace
+
+from kit.recipe import load_recipe
+
+recipe = replace(load_recipe({tiny!r}), name="{name}", size=(32, 24){more})
+"""
+# Whatever a run may have that is random or remembers.
+FULL = (
+    ", epochs=4, label_smoothing=0.1, head='tasks', sampler='sqrt', mix='cutmix', ema=0.9, "
+    "accumulate=2, batch_size=4,"
+    " clip=1.0, drop_rate=0.2, drop_path_rate=0.1, edges=(30, 58)"
+)
+
+
+def recipe_file(
+    folder: Path, name: str = "mine", more: str = ", epochs=2", batch: str = ", batch_size=8"
+) -> Path:
+    """A recipe file: the tiny one, small and with `more` fields."""
+    path = folder / f"{name}.py"
+    tiny = str(shipped_recipe("tiny"))
+    path.write_text(RECIPE.format(tiny=tiny, name=name, more=batch + more))
+    return path
+
+
+@dataclasses.dataclass(frozen=True)
+class Killable:
+    """A command that trains, and the folder of the same run without interruptions."""
+
+    command: list[str]
+    recipe: Path
+    whole: Fold
+
+
+@pytest.fixture(scope="session")
+def killable(tmp_path_factory: pytest.TempPathFactory) -> Killable:
+    """A training with all that is random or remembers; tests may not damage it."""
+    root = tmp_path_factory.mktemp("killable")
+    data = make_data(root / "data")
+    plan_folds(mask_folder(data), root / "folds.csv", PlanOptions(folds=3, audit=False))
+    recipe = recipe_file(root, more=FULL, batch="")
+    options = ["--device", "cpu", "--workers", "2", "--save-minutes", "0.0001"]
+    places = ["--data", str(data), "--plan", str(root / "folds.csv")]
+    command = [sys.executable, "-m", "kit.train", str(recipe), *places, *options]
+    done = subprocess.run([*command, "--runs", str(root / "whole")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return Killable(command, recipe, Fold(root / "whole" / "mine" / "fold0"))
+
+
+def without_times(path: Path) -> list[dict[str, float]]:
+    """The metrics of a run without what it took."""
+    return [
+        {k: v for k, v in row.items() if not k.startswith("time")} for row in read_metrics(path)
+    ]
+
+
+def assert_same_run(a: Fold, b: Fold) -> None:
+    """The same bytes and metrics, and both are finished."""
+    assert a.best.read_bytes() == b.best.read_bytes() and a.oof.read_bytes() == b.oof.read_bytes()
+    assert (
+        without_times(a.metrics) == without_times(b.metrics)
+        and not a.last.exists()
+        and not b.last.exists()
+    )
