@@ -2,7 +2,6 @@ from conftest import draw_photo, mask_folder, recipe_file
 
 from kit.data.plan import read_plan
 from kit.data.planning import PlanOptions, plan_folds
-from kit.ensemble import main as ensemble
 from kit.models.checkpoint import read_checkpoint_info
 from kit.recipe import shipped_recipe
 from kit.results.probs import read_probs
@@ -60,6 +59,8 @@ def test_select_overrides_the_recipe(killable, tmp_path, fails, capsys):
 
 
 def test_a_trial_is_a_run_of_its_own(killable, tmp_path, capsys, fails):
+    from kit.ensemble import main as ensemble
+
     arguments = [str(a) for a in [*killable.command[3:], "--runs", tmp_path]]
     assert main([*arguments, "--limit", "10", "--fold", "all"]) == 0
     out = capsys.readouterr().out

@@ -1,15 +1,18 @@
 import pytest
 import torch
+from conftest import MASK
 from torch import nn
 
 from kit.data.geometry import Geometry
 from kit.inference.fusion import fuse_conv_bn
+from kit.models.architecture import make_architecture
 from kit.models.network import Network
 
 
 def settled(model, size, seed=0):
     """A network whose batch norms have seen something."""
-    network = Network(model, Geometry((400, 300), size))
+    geometry = Geometry((400, 300), size, MASK.frame)
+    network = Network(make_architecture(model, geometry, "classes", "ce", MASK))
     torch.manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -1,27 +1,33 @@
 import dataclasses
 
+import pandas as pd
 import pytest
 import torch
 from conftest import MASK, small
 from safetensors.torch import save_file
 
-from kit.models.checkpoint import checkpoint_info, load, read_checkpoint_info, save
+from kit.competition import Competition, Task
+from kit.data.plan import Plan
+from kit.models.architecture import architecture_of
+from kit.models.checkpoint import Origin, checkpoint_info, load, read_checkpoint_info, save
 from kit.models.network import Network, build
 from kit.system.errors import KitError
 
 MEAN, STD = (0.1, 0.2, 0.3), (1.0, 1.0, 2.0)
 
 
+PLAN = Plan(pd.DataFrame(), "abc", {}, MASK)
+
+
 def card(recipe, network, **changes):
-    return dataclasses.replace(
-        checkpoint_info(recipe, network, fold=1, plan="abc", epoch=3, score=0.5), **changes
-    )
+    info = checkpoint_info(recipe, network, Origin(PLAN, 1), epoch=3, score=0.5)
+    return dataclasses.replace(info, **changes)
 
 
 def test_a_checkpoint_says_all_that_inference_needs(tmp_path):
     recipe = small()
     network = (
-        Network(recipe.model, recipe.geometry, mean=MEAN, std=STD)
+        Network(architecture_of(recipe, MASK), (MEAN, STD))
         .to(memory_format=torch.channels_last)
         .eval()
     )
@@ -43,7 +49,11 @@ def test_a_checkpoint_says_all_that_inference_needs(tmp_path):
 def test_every_head_predicts_18_classes_and_comes_back_from_its_checkpoint(tmp_path, changes):
     recipe = small(**changes)
     network = build(recipe, MASK).to(memory_format=torch.channels_last).eval()
-    save(tmp_path / "a.safetensors", network, checkpoint_info(recipe, network, 0, "abc", 1, 0.5))
+    save(
+        tmp_path / "a.safetensors",
+        network,
+        checkpoint_info(recipe, network, Origin(PLAN, 0), 1, 0.5),
+    )
     photos = torch.rand(3, 3, 32, 24)
     with torch.no_grad():
         logits = network(photos)
@@ -63,8 +73,12 @@ def test_bad_checkpoints_are_one_line(tmp_path):
     with pytest.raises(KitError, match="no checkpoint of the kit"):
         load(path)
     network = build(small(), MASK)
-    save(path, network, card(small(), network, classes=("cat", "dog")))
-    with pytest.raises(KitError, match="predicts other classes"):
+    pets = Competition(name="pets", tasks=(Task("pet", ("cat", "dog")),), frame=(8, 8))
+    save(path, network, card(small(), network, competition=pets.describe()))
+    with pytest.raises(KitError, match="holds weights that do not fit"):
+        load(path)
+    save(path, network, card(small(), network, competition=pets.describe() | {"tasks": []}))
+    with pytest.raises(KitError, match="no checkpoint of the kit .*its competition is damaged"):
         load(path)
     save(path, network, card(small(), network, model="test_resnet"))
     with pytest.raises(KitError, match="do not fit test_resnet"):

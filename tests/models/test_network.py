@@ -4,6 +4,7 @@ import torch
 from conftest import MASK, small
 
 from kit.data.geometry import Geometry
+from kit.models.architecture import architecture_of, make_architecture
 from kit.models.network import build, cost
 from kit.system.errors import KitError
 
@@ -18,12 +19,16 @@ def test_the_first_loss_is_that_of_18_equal_classes():
 
 
 def test_the_cost_of_a_network():
-    parameters, gflop = cost("resnet18", Geometry((300, 300), (224, 224)), "classes", False)
+    geometry = Geometry((300, 300), (224, 224), MASK.frame)
+    parameters, gflop = cost(make_architecture("resnet18", geometry, "classes", "ce", MASK))
     # He et al., 2016: 1.8 billion multiplications and additions; 11.2 M weights without the head of
     # 1,000 classes.
     assert parameters == 11_176_512 + 512 * 18 + 18 and gflop == pytest.approx(2 * 1.82, rel=0.02)
-    tiny = "test_efficientnet", small().geometry
-    assert cost(*tiny, "tasks", False)[0] == cost(*tiny, "classes", False)[0] - 10 * 257
+
+    def weights(head):
+        return cost(architecture_of(small(head=head), MASK))[0]
+
+    assert weights("tasks") == weights("classes") - 10 * 257
 
 
 def test_a_misspelt_model():

@@ -7,7 +7,7 @@ from torch.nn import functional
 from kit.data.geometry import Geometry
 from kit.models.architecture import make_architecture
 from kit.models.heads import COSINE_SCALE, combine
-from kit.training.losses import class_weights, make_loss, marginals, mix, one_hot
+from kit.training.losses import class_weights, make_loss, marginals, mix, one_hot, other_axes
 
 COUNTS = np.arange(18) ** 2  # one class without a photo
 
@@ -455,3 +455,23 @@ def test_mixing_follows_from_the_seed_and_happens_as_often_as_the_recipe_says(ho
             again = mixed(recipe, seed, photos, targets)
             assert torch.equal(pictures, again[0]) and torch.equal(smoothed_targets, again[1])
     assert 85 < changed < 155 if how != "none" else changed == 0
+
+
+# ------------------------------------------------------------ one task
+
+
+@pytest.mark.parametrize("loss", ["ce", "focal", "f1", "ldam"])
+def test_for_one_task_both_heads_have_the_same_loss(loss):
+    counts, targets = np.array([1, 5, 9, 2]), one_hot(torch.tensor([0, 2, 3, 3, 1]), 4)
+    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    values = []
+    for head in ("classes", "tasks"):
+        recipe = small(loss=loss, head=head, class_weights="inverse", label_smoothing=0.1)
+        measure = make_loss(recipe, (4,), counts, COSINE_SCALE)
+        values.append(measure.loss_sums(logits, targets) / measure.normalizers(targets))
+    assert values[0].shape == values[1].shape == (1,) and torch.equal(*values)
+
+
+def test_axes_of_other_tasks():
+    assert other_axes((3, 2, 3)) == [(2, 3), (1, 3), (1, 2)]
+    assert other_axes((2, 5)) == [(2,), (1,)] and other_axes((7,)) == [()]

@@ -7,7 +7,6 @@ from conftest import MASK, on_cpu, small
 
 from kit.data.folder import read_test
 from kit.data.plan import read_plan
-from kit.ensemble import main as ensemble
 from kit.inference.members import find_members
 from kit.inference.oof import read_oof
 from kit.models.checkpoint import load, read_checkpoint_info, save
@@ -41,6 +40,8 @@ def arguments(world, runs, *more):
 
 
 def test_a_soup_has_the_mean_of_the_weights_and_its_own_oof(world, kept, tmp_path, capsys):
+    from kit.ensemble import main as ensemble
+
     runs = tmp_path / "runs"
     shutil.copytree(kept, runs)
     assert main(arguments(world, runs, runs / "kept")) == 0

@@ -63,7 +63,7 @@ def test_tensorboard_has_every_epoch_once_whatever_interrupted_it(world, tmp_pat
 
 def test_wandb_offline(killable, tmp_path):
     pytest.importorskip("wandb")
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     environment = os.environ | {
         "WANDB_MODE": "offline",
         "HOME": str(tmp_path),
