@@ -34,7 +34,7 @@ def test_the_kits_own_recipes_load_and_say_all_they_are(path):
     described = json.loads(json.dumps(recipe.describe()))
     assert set(described) == {f.name for f in dataclasses.fields(Recipe)}
     assert "A.HorizontalFlip" in described["augment"]
-    assert 8 <= len(path.read_text().splitlines()) <= 30
+    assert 8 <= len(path.read_text().splitlines()) <= 40
 
 
 def test_the_hash_tells_recipes_apart(tmp_path):
@@ -58,7 +58,7 @@ def test_the_hash_tells_recipes_apart(tmp_path):
             GOOD.replace("False)", "False, size=(32, 24.5))"),
             r"size=\(32, 24.5\) must be a pair \(height, width\)",
         ),
-        (GOOD.replace("False)", "False, crop=(600, 300))"), "crop=.*at most"),
+        (GOOD.replace("False)", "False, crop=(5000, 300))"), "crop=.*must be a pair"),
         (GOOD.replace("False)", "False, augment=lambda: None)"), "augment is no named function"),
         (GOOD.replace("Recipe(", "Recip("), "line 3: NameError"),
         ("import nothing_like_this\n" + GOOD, "line 1: ModuleNotFoundError"),
@@ -78,9 +78,16 @@ def test_a_bad_recipe_is_one_line(tmp_path, content, said):
     assert "good.py" in str(error.value)
 
 
+def test_a_crop_larger_than_the_frame_is_told_where_the_frame_is_known(tmp_path):
+    recipe = load_recipe(write(tmp_path, GOOD.replace("False)", "False, crop=(600, 300))")))
+    with pytest.raises(KitError, match="recipe good: crop=.*at most"):
+        recipe.geometry(MASK.frame)
+    assert recipe.geometry((600, 300)).crop == (600, 300)
+
+
 def test_a_recipe_that_is_not_there(tmp_path):
     write(tmp_path, GOOD)
-    with pytest.raises(KitError, match="no such recipe; did you mean .*good.py?"):
+    with pytest.raises(KitError, match="no such recipe .did you mean .*good.py?"):
         load_recipe(tmp_path / "god.py")
 
 
