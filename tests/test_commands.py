@@ -186,7 +186,7 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
 
 def test_another_broken_pipe_is_no_success():
     code = (
-        "from kit.console import command\n@command\ndef main(argv=None):\n    raise "
+        "from kit.system.cli import command\n@command\ndef main(argv=None):\n    raise "
         "BrokenPipeError(32, 'Broken pipe')\n"
         "raise SystemExit(main())"
     )

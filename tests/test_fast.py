@@ -433,9 +433,10 @@ def test_trainings_side_by_side_share_the_threads(monkeypatch):
     before = torch.get_num_threads()
     everywhere(monkeypatch, kit.system.threads, "_THREADS", 8)
     hold = (
-        "import sys; from kit import device; from pathlib import Path; device._trainings = "
+        "import sys; from kit.system import threads; from pathlib import Path; threads._trainings "
+        "= "
         "lambda: Path(sys.argv[1])\n"
-        "with device.counted(): print('in', flush=True); sys.stdin.read()"
+        "with threads.count_training(): print('in', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", hold, str(kit.system.threads._trainings())],
