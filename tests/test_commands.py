@@ -377,6 +377,7 @@ def test_imports_run_down_the_floors():
             r"^\s*(?:from|import) kit\.([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE
         ):
             target = module.partition(".")[0]
+            assert target in floors, f"kit/README.md has no floor for {target}"
             if target != room and floors[target] >= floors.get(room, 0):
                 up.add((source, module.replace(".", "/") + ".py"))
     said = re.findall(r"`([\w/]+\.py)` -> `([\w/]+\.py)`", text)
