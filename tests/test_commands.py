@@ -317,7 +317,9 @@ def test_every_link_leads_somewhere(name):
 
 
 # What a person's own commands make, and a checkout has not.
-MADE = re.compile(r"(runs|data|demo)/|.*[<*]|(folds|profile\S*)\.json|\S*leaderboard\.csv|\w+\.html$")
+MADE = re.compile(
+    r"(runs|data|demo)/|.*[<*]|(folds|profile\S*)\.json|\S*leaderboard\.csv|\w+\.html$"
+)
 
 
 @pytest.mark.parametrize("name", READMES)
