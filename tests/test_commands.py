@@ -1,5 +1,6 @@
 """Every command as a person types it, and every command line, path and link of the READMEs."""
 
+import ast
 import functools
 import importlib
 import json
@@ -361,7 +362,12 @@ def test_the_file_map_has_exactly_the_files_of_the_tree():
         for path in (ROOT / "kit").rglob("*")
         if path.suffix in (".py", ".html") and path.stat().st_size
     }
-    assert len(listed) == len(set(listed)) and set(listed) == tree, set(listed) ^ tree
+    assert len(listed) == len(set(listed)) and set(listed) <= tree, set(listed) - tree
+    missing = [
+        f"{path:<33} {ast.get_docstring(ast.parse((ROOT / 'kit' / path).read_text()))}"
+        for path in sorted(tree - set(listed))
+    ]
+    assert not missing, "add to kit/README.md:\n" + "\n".join(missing)
     assert all(len(line.split(maxsplit=1)) == 2 for line in block.splitlines()[1:])
     floors = [folder for folder, _, _ in floors_of_the_folders()]
     order = list(dict.fromkeys(path.partition("/")[0] + "/" for path in listed if "/" in path))
