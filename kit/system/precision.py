@@ -15,7 +15,7 @@ _BF16_WEIGHTS = 10_000_000
 
 @functools.cache
 def cpu_has_bf16() -> bool:
-    """True if the processor has instructions for bf16, which without them is far slower than fp32."""
+    """True if the processor has instructions for bf16; without, bf16 is far slower than fp32."""
     return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", read_proc("cpuinfo")))
 
 
@@ -32,8 +32,7 @@ def half_precision(device: torch.device) -> torch.dtype | None:
 def choose_precision(device: torch.device, parameters: int) -> torch.dtype:
     """The precision to train a network of so many weights in: 16 bits where they pay, else fp32.
 
-    It follows from the device alone, not from a measurement, so that a resumed training has the
-    same.
+    It follows from these two, not from a measurement, so that a resumed training has the same.
     """
     half = half_precision(device)
     return (
