@@ -19,8 +19,8 @@ from kit.system.errors import problem
 def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()) -> pd.DataFrame:
     """A CSV as text: `columns`, and those of `optional` that it has; without `columns` all.
 
-    Each of `columns` must be there, once. Raises `KitError` for what is no CSV in UTF-8 with commas,
-    and for one without rows.
+    Each of `columns` must be there, once. Raises `KitError` for what is no CSV in UTF-8 with
+    commas, and for one without rows.
     """
     table = _parse(path, columns)
     _check_columns(path, table, columns)
