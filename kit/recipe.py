@@ -5,7 +5,6 @@ A variant is `dataclasses.replace(load_recipe("recipes/base.py"), name="variant"
 
 import ast
 import dataclasses
-import difflib
 import functools
 import inspect
 import json
@@ -23,7 +22,7 @@ import numpy as np
 
 from kit.data.photos import FRAME, Geometry, augmented
 from kit.system.disk import text_hash
-from kit.system.errors import KitError, problem
+from kit.system.errors import KitError, did_you_mean, problem
 
 # albumentations asks the network for a newer release whenever it is imported; a run should not.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -142,12 +141,8 @@ class Recipe:
         )
         for field, choices in CHOICES.items():
             value = getattr(self, field)
-            near = difflib.get_close_matches(str(value), choices, n=1)
-            rule(
-                field,
-                value in choices,
-                f"one of {', '.join(choices)}" + (f"; did you mean {near[0]}?" if near else ""),
-            )
+            hint = did_you_mean(str(value), choices)
+            rule(field, value in choices, f"one of {', '.join(choices)}{hint}")
         for field in ("crop", "size"):
             pair = getattr(self, field)
             rule(
@@ -372,19 +367,17 @@ def load_recipe(path: str | Path) -> Recipe:
     """
     path = Path(path)
     if not path.is_file() or path.suffix != ".py":
-        there = {
+        recipes = {
             p.stem: p
             for folder in (Path("recipes"), path.parent)
             for p in folder.glob("*.py")
             if p.is_file()
         }
-        near = difflib.get_close_matches(path.stem, there, n=1, cutoff=0.5)
-        hint = (
-            f"did you mean {there[near[0]]}?"
-            if near
-            else "a recipe is a .py file; the kit's own are in recipes/"
+        raise problem(
+            path,
+            f"there is no such recipe{did_you_mean(path.stem, recipes, cutoff=0.5)}",
+            remedy="a recipe is a .py file; the kit's own are in recipes/",
         )
-        raise problem(path, "there is no such recipe", remedy=hint)
     absolute = str(path.resolve())
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -460,12 +453,8 @@ def check_augment(recipe: Recipe) -> None:
 
 def _hint(error: BaseException) -> str:
     misspelt = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-    near = (
-        difflib.get_close_matches(misspelt[1], [f.name for f in dataclasses.fields(Recipe)], n=1)
-        if misspelt
-        else []
-    )
-    return f"; did you mean {near[0]}?" if near else ""
+    fields = [field.name for field in dataclasses.fields(Recipe)]
+    return did_you_mean(misspelt[1], fields) if misspelt else ""
 
 
 def shipped_recipe(name: str) -> Path:

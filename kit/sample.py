@@ -14,15 +14,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.competitions.mask import SHOTS
-from kit.competitions.mask_sample import draw_sample
-from kit.system.cli import Parser, command
+from kit.system.cli import Parser, add_options, command
 from kit.system.console import say
 from kit.system.errors import problem
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> None:
+def build_parser() -> Parser:
+    """The command's options."""
     parser = Parser(prog="kit.sample", description=__doc__)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the folder to draw into"
@@ -34,16 +32,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="another seed draws other people (default 0)"
     )
-    parser.add_argument("--force", action="store_true", help="replace a sample drawn earlier")
-    args = parser.parse_args(argv)
+    add_options(parser, force="replace a sample drawn earlier")
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw the sample that a command line describes."""
+    args = build_parser().parse_args(argv)
     if args.out == Path():
         raise problem("--out", "names the folder you are in", remedy="name a new one")
+    from kit.competitions.mask import SHOTS
+    from kit.competitions.mask_sample import draw_sample
+
     out = draw_sample(args.out, args.people, args.eval_people, args.seed, args.force)
     shots = len(SHOTS)
     say(
         f"drew {args.people:,} people with labels ({args.people * shots:,} photos) and "
-        f"{args.eval_people:,} for eval "
-        f"({args.eval_people * shots:,} photos) in {out}"
+        f"{args.eval_people:,} for eval ({args.eval_people * shots:,} photos) in {out}"
     )
     say(f"look   {out / 'contact_sheet.png'}")
     say(f"next   python -m kit.folds --data {shlex.quote(str(args.out))}")

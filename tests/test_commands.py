@@ -19,11 +19,13 @@ from conftest import everywhere, make_data
 import kit.benchmarks.loops
 import kit.benchmarks.synthetic
 import kit.benchmarks.timing
+import kit.compare
 import kit.demo
 import kit.recipe
-import kit.system.console
+import kit.train
 from kit.recipe import load_recipe, shipped_recipe
-from kit.system.console import Progress, duration
+from kit.results import leaderboard
+from kit.training.trackers import TRACKERS
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("folds", "train", "ensemble", "soup", "compare", "report", "sample", "demo", "bench")
@@ -134,17 +136,17 @@ def draw_small(out: Path, people: int, eval_people: int) -> Path:
 
 
 class InPlace:
-    """`kit.bench`'s process of other ways, without the process: `test_bench.py` tests that one."""
+    """`kit.bench`'s separate process, in this one; `benchmarks/test_timing.py` tests the real."""
 
     def __init__(self, make, *arguments):
-        self.ways = {
-            name: functools.partial(self.call, way) for name, way in make(*arguments).items()
+        self.loops = {
+            name: functools.partial(self.call, loop) for name, loop in make(*arguments).items()
         }
 
-    def call(self, way):
+    def call(self, loop):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # timm leaves files open
-            return way()
+            return loop()
 
     def close(self):
         pass
@@ -220,7 +222,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
 def test_every_command_line_of_the_readmes_runs(name, newcomer, monkeypatch, capsys):
     """The front page's come first, for the others go on with its runs."""
     monkeypatch.chdir(newcomer.root)
-    everywhere(monkeypatch, kit.benchmarks.timing, "Apart", InPlace)
+    everywhere(monkeypatch, kit.benchmarks.timing, "SeparateProcess", InPlace)
     everywhere(monkeypatch, kit.benchmarks.loops, "matrix_peak", lambda *_: 100.0)
     monkeypatch.setattr(kit.benchmarks.synthetic, "draw_sample", draw_small)
     ci = (ROOT / ".ci" / "run").read_text()
@@ -419,16 +421,6 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
     assert done.stdout.splitlines()[-1] == "0" and "Traceback" not in done.stderr
 
 
-def test_another_broken_pipe_is_no_success():
-    code = (
-        "from kit.system.cli import command\n@command\ndef main(argv=None):\n    raise "
-        "BrokenPipeError(32, 'Broken pipe')\n"
-        "raise SystemExit(main())"
-    )
-    done = python("-c", code)
-    assert done.returncode == 1 and "BrokenPipeError" in done.stderr
-
-
 def test_exit_codes_and_streams(tmp_path):
     done = python("-m", "kit.folds", "--data", str(tmp_path / "nowhere"))
     assert (
@@ -444,16 +436,26 @@ def test_exit_codes_and_streams(tmp_path):
     assert done.returncode == 0 and json.loads(done.stdout)["pairs"][0]["differ"] == 1
 
 
-def test_folds_and_compare_start_without_torch():
-    heavy = ("torch", "timm", "cv2", "sklearn", "ttach", "matplotlib", "jinja2")
+def test_commands_and_their_help_load_no_heavy_package():
+    """Those take seconds, and --help and a misspelt option are to be told at once."""
+    heavy = ("torch", "scipy", "sklearn", "cv2", "matplotlib", "timm", "ttach", "jinja2")
     code = (
-        "import importlib, sys\n"
-        "for name in ('folds', 'compare', 'report', 'bench'):\n"
-        "    importlib.import_module(f'kit.{name}')\n"
-        f"    print(name, *(module for module in {heavy} if module in sys.modules))\n"
+        "import contextlib, importlib, sys\n"
+        f"for name in {COMMANDS}:\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        importlib.import_module('kit.' + name).main(['--help'])\n"
+        f"sys.exit(', '.join(name for name in {heavy} if name in sys.modules) or 0)"
     )
     done = python("-c", code)
-    assert done.stdout.splitlines() == ["folds", "compare", "report", "bench"], done.stderr
+    assert (done.returncode, done.stderr) == (0, "") and "kit.bench" in done.stdout
+
+
+def test_what_the_options_repeat_is_what_the_kit_has():
+    """Their modules are too heavy to be loaded for the options."""
+    choices = {action.dest: action.choices for action in kit.train.build_parser()._actions}
+    assert tuple(choices["select"]) == kit.recipe.CHOICES["select"]
+    assert tuple(choices["track"]) == TRACKERS
+    assert kit.compare.LOG.name == leaderboard.NAME
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -475,23 +477,6 @@ def test_a_stop_is_one_line_and_leaves_no_half_written_file(tmp_path, how):
     finally:
         process.kill()
     assert process.returncode == 130 and "Traceback" not in err and list(tmp_path.iterdir()) == []
-
-
-def test_progress_without_a_terminal_is_plain_lines(capsys, monkeypatch):
-    everywhere(monkeypatch, kit.system.console, "_LOG_SECONDS", 0.0)
-    with Progress("reading", 10) as progress:
-        progress.advance(5, "note")
-    line = capsys.readouterr().err
-    assert line.startswith("reading: 5/10 photos, ") and "ETA" in line and line.endswith("note\n")
-
-
-def test_durations():
-    assert [duration(s) for s in (0.4, 59, 185, 7800)] == [
-        "0 s",
-        "59 s",
-        "3 min 05 s",
-        "2 h 10 min",
-    ]
 
 
 def test_the_project_needs_no_place_of_its_own():

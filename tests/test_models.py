@@ -3,20 +3,17 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from conftest import everywhere, small
+from conftest import small
 from safetensors.torch import save_file
 from torch import nn
 
-import kit.system.precision
 from kit.data.photos import Geometry
 from kit.inference.fusion import fuse_conv_bn
 from kit.inference.views import make_views
 from kit.models.checkpoint import checkpoint_info, load, read_checkpoint_info, save
 from kit.models.network import Network, build, cost
 from kit.scoring.metrics import macro_f1, score
-from kit.system.device import choose_device
 from kit.system.errors import KitError
-from kit.system.precision import choose_precision
 from kit.system.versions import versions
 from kit.training.resume import load_state, save_state
 
@@ -81,29 +78,6 @@ def test_the_cost_of_a_network():
     assert parameters == 11_176_512 + 512 * 18 + 18 and gflop == pytest.approx(2 * 1.82, rel=0.02)
     tiny = "test_efficientnet", small().geometry
     assert cost(*tiny, "tasks", False)[0] == cost(*tiny, "classes", False)[0] - 10 * 257
-
-
-def test_precision_follows_the_device_and_the_network(monkeypatch):
-    cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    for has, small_one, large_one in (
-        (True, torch.float32, torch.bfloat16),
-        (False, torch.float32, torch.float32),
-    ):
-        everywhere(monkeypatch, kit.system.precision, "cpu_has_bf16", lambda has=has: has)
-        assert (choose_precision(cpu, 5_000_000), choose_precision(cpu, 18_000_000)) == (
-            small_one,
-            large_one,
-        )
-    for generation, precision in (
-        (6, torch.float32),
-        (7, torch.float16),
-        (8, torch.bfloat16),
-        (9, torch.bfloat16),
-    ):
-        monkeypatch.setattr(
-            torch.cuda, "get_device_capability", lambda device, g=generation: (g, 0)
-        )
-        assert choose_precision(gpu, 1) == precision
 
 
 def test_bad_checkpoints_are_one_line(tmp_path):
@@ -262,13 +236,6 @@ def test_macro_f1_by_hand():
     assert (wrong_age.mask, wrong_age.gender) == (1, 1) and wrong_age.accuracy == pytest.approx(
         1 / 3
     )
-
-
-def test_devices():
-    assert choose_device("cpu").type == "cpu" and choose_device(None).type in ("cpu", "cuda")
-    for name in ("gpu", "cuda:99", "mps"):
-        with pytest.raises(KitError, match=f"--device {name}"):
-            choose_device(name)
 
 
 # ------------------------------------------------------------ folded for inference

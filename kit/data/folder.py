@@ -45,6 +45,11 @@ def info_csv(data: Path) -> Path:
     return data / "eval" / "info.csv"
 
 
+def data_places(data: Path) -> list[Path]:
+    """The files and folders of a competition that no output may lie over or in."""
+    return [data / "train", data / "eval", data / "answers.csv"]
+
+
 def fingerprint(root: Path, images: Sequence[str]) -> str:
     """A hash over the names and sizes of photos: tells whether a folder still holds what was
     planned, without reading it.

@@ -8,11 +8,11 @@ import pandas as pd
 from kit import __version__
 from kit.competitions.mask import CLASS_NAMES
 from kit.competitions.mask_data import apply_corrections, read_corrections, read_layout
-from kit.data.folder import eval_images, fingerprint, read_eval, train_images
+from kit.data.folder import data_places, eval_images, fingerprint, read_eval, train_images
 from kit.data.leaks import Audit, audit_photos
 from kit.data.plan import PLAN_COLUMNS, Plan, plan_json, write_plan
 from kit.data.split import assign_folds, class_counts, imbalance
-from kit.system.disk import file_hash, refuse_existing, refuse_input
+from kit.system.disk import check_output, file_hash
 from kit.system.errors import KitError, problem
 
 
@@ -28,9 +28,10 @@ def plan_folds(
     """Plan the folds of a competition folder and write them to `out`; the plan, and remarks for a
     person.
     """
-    refuse_input(out, data, *([corrections] if corrections else []))
-    if not force:
-        refuse_existing(out, plan_json(out))
+    inputs = [*data_places(data), *([corrections] if corrections else [])]
+    for path in (out, plan_json(out)):
+        suffixes = (".csv",) if path == out else ()
+        check_output(path, "a plan", suffixes=suffixes, inputs=inputs, force=force)
     fixes = read_corrections(corrections) if corrections else []
     layout = read_layout(data, fixes)
     photos, applied = apply_corrections(layout, fixes, corrections or out)

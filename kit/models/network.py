@@ -1,6 +1,5 @@
 """Networks: a timm architecture with a head for the 18 classes, which normalises its own input."""
 
-import difflib
 import functools
 import re
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from kit.data.photos import Geometry
 from kit.models.heads import OUTPUTS, Cosine, combine
 from kit.models.pretrained import load_pretrained
 from kit.recipe import Recipe
-from kit.system.errors import KitError
+from kit.system.errors import KitError, did_you_mean
 
 
 class Network(nn.Module):
@@ -129,11 +128,8 @@ def _create(
     model: str, geometry: Geometry, outputs: int, pretrained: bool = False, **options: Any
 ) -> Any:
     if not timm.is_model(model):
-        near = difflib.get_close_matches(model, timm.list_models(), n=1)
-        raise KitError(
-            f"model '{model}': timm has no such architecture"
-            + (f"; did you mean {near[0]}?" if near else "")
-        )
+        hint = did_you_mean(model, timm.list_models())
+        raise KitError(f"model '{model}': timm has no such architecture{hint}")
     options = {
         name: value for name, value in options.items() if value
     }  # some architectures know no drop_path_rate

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES
-from kit.data.folder import read_info
+from kit.data.folder import data_places, read_info
 from kit.data.plan import Plan
 from kit.results import leaderboard as board
 from kit.results.submission import read_answers, read_submission
 from kit.scoring.class_counts import Expected, distribution_p, rao_scott_correction
-from kit.system.disk import check_writable, file_hash, read_json, refuse_existing, refuse_input
+from kit.system.disk import check_output, file_hash, read_json
 from kit.system.errors import KitError, problem
 
 _FAR = 0.001
@@ -26,20 +26,18 @@ def check_place(out: Path, data: Path, paths: Sequence[Path], force: bool) -> No
     """Raise `KitError` unless a submission made from `paths` may be written to `out`, and its
     record beside it.
     """
-    if out.suffix != ".csv" or out.name == board.NAME:
-        raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
-    for place in (out, out.with_suffix(".json")):
-        refuse_input(place, data, *paths)
+    inputs = [*data_places(data), *paths]
+    if out.name == board.NAME:
+        raise problem(out, "is the leaderboard log's own name", remedy="choose another --out")
+    check_output(out, "a submission", suffixes=(".csv",), inputs=inputs, force=force)
     record = out.with_suffix(".json")
-    if not force:
-        refuse_existing(out, record)
-    elif record.exists() and not {"kit", "sha256", "members"} <= read_json(record).keys():
+    check_output(record, inputs=inputs, force=force)
+    if record.exists() and not {"kit", "sha256", "members"} <= read_json(record).keys():
         raise problem(
             record,
             "is no record of a submission, and would be replaced by one",
             remedy="choose another --out",
         )
-    check_writable(out)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
