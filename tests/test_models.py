@@ -308,7 +308,7 @@ def test_a_network_in_training_is_not_folded():
 def test_a_fold_that_would_say_something_else_is_not_taken(monkeypatch):
     network = settled("test_resnet", (64, 48))
     monkeypatch.setattr(
-        "torch.nn.utils.fusion.fuse_conv_bn_weights",
+        "kit.inference.fusion.fuse_conv_bn_weights",
         lambda weight, bias, *_: (nn.Parameter(weight * 3), nn.Parameter(torch.ones(len(weight)))),
     )
     assert fuse_conv_bn(network) is network

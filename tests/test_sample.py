@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kit import sample
+from kit.competitions import mask_faces, mask_sample
 from kit.competitions.mask import SHOTS, age_class, decode
 from kit.competitions.mask_faces import plan_people
 from kit.competitions.mask_sample import draw_sample
@@ -95,7 +95,7 @@ def test_answers_go_with_info(drawn: Path) -> None:
     mask, gender, age = decode(np.array([int(row["ans"]) for row in answers]))
     assert np.bincount(mask).tolist() == [15, 3, 3]
     expected = Counter(
-        (p.gender, int(age_class(np.array(p.age)))) for p in plan_people(3, 4, sample._EVAL)
+        (p.gender, int(age_class(np.array(p.age)))) for p in plan_people(3, 4, mask_faces._EVAL)
     )
     assert Counter(zip(gender.tolist(), age.tolist())) == {
         group: 7 * n for group, n in expected.items()
@@ -141,7 +141,7 @@ def test_every_group_is_large_enough_for_five_folds() -> None:
 def test_no_two_people_look_alike() -> None:
     small = [
         np.asarray(
-            next(sample._draw_person(person, np.random.default_rng([0, 0, row, 1])))[1]
+            next(mask_faces._draw_person(person, np.random.default_rng([0, 0, row, 1])))[1]
             .convert("L")
             .resize((16, 16), Image.Resampling.BOX),
             dtype=float,
@@ -187,7 +187,7 @@ def test_failing_midway_leaves_nothing(
         if len(calls) > 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sample, "_save", fail)
+    monkeypatch.setattr(mask_sample, "_save", fail)
     with pytest.raises(OSError, match="No space"):
         draw_sample(tmp_path / "data", 6, 1)
     assert list(tmp_path.iterdir()) == []

@@ -312,7 +312,8 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatc
 
 def test_a_stop_ends_the_waiting_for_photos(killable, tmp_path):
     code = (
-        "import sys, time; from kit.pixels import Photos; from kit.train import main; real = "
+        "import sys, time; from kit.data.loader import PhotoDataset as Photos; from kit.train "
+        "import main; real = "
         "Photos.__getitem__\n"
         "def reading(photos, at):\n"
         "    time.sleep(60 if isinstance(at, tuple) and at[0] == 3 else 0)\n"
@@ -1050,7 +1051,8 @@ def test_a_loader_process_that_is_killed_is_one_line(killable, tmp_path):
     is.
     """
     code = (
-        "import os, signal, sys, torch; from kit.pixels import Photos; from kit.train import main\n"
+        "import os, signal, sys, torch; from kit.data.loader import PhotoDataset as Photos; from "
+        "kit.train import main\n"
         "real = Photos.__getitem__\n"
         "def reading(photos, at):\n"
         "    if torch.utils.data.get_worker_info() and isinstance(at, tuple) and at[0] % 5 == 3:\n"
