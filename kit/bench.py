@@ -27,10 +27,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kit.system.cli import Parser, add_options, command, whole_number
+from kit.system.cli import Parser, command
 from kit.system.console import say, show_table
 from kit.system.disk import near
 from kit.system.errors import KitError, problem
+from kit.system.options import add_flags, add_options, whole_number
 
 if TYPE_CHECKING:
     from kit.benchmarks.timing import Table
@@ -64,11 +65,7 @@ def build_parser() -> Parser:
     )
     add_size_options(parser)
     add_options(parser, "device", "workers")
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print numbers, for a program to read, instead of tables",
-    )
+    add_flags(parser, json="print numbers, for a program to read, instead of tables")
     return parser
 
 

@@ -23,9 +23,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from kit.system.cli import DEFAULT_PLAN, Parser, add_options, command, command_line, whole_number
+from kit.system.cli import Parser, command, command_line
 from kit.system.console import say
 from kit.system.errors import KitError
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
 
 if TYPE_CHECKING:
     from kit.results.predictions import Predictions
@@ -48,11 +49,10 @@ def build_parser() -> Parser:
     )
     add_output_options(parser)
     add_log_options(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--all-flips",
-        action="store_true",
-        help="for --json: every flip of each pair, not the most frequent ones alone",
+    add_flags(
+        parser,
+        json="print JSON",
+        all_flips="for --json: every flip of each pair, not the most frequent ones alone",
     )
     return parser
 
@@ -92,24 +92,12 @@ def add_log_options(parser: Parser) -> None:
         metavar="NAME",
         help="enter the site's scores of a submission into the leaderboard log",
     )
-    parser.add_argument(
-        "--public", type=float, metavar="SCORE", help="for --record: its public macro-F1"
-    )
-    parser.add_argument(
-        "--private", type=float, metavar="SCORE", help="for --record: its private macro-F1"
-    )
-    parser.add_argument(
-        "--board",
-        action="store_true",
-        help="show the leaderboard log, the best out-of-fold score first",
-    )
-    parser.add_argument(
-        "--log",
-        type=Path,
-        default=LOG,
-        metavar="FILE",
-        help=f"the leaderboard log (default: {LOG})",
-    )
+    for name in ("public", "private"):
+        text = f"for --record: its {name} macro-F1"
+        parser.add_argument(f"--{name}", type=float, metavar="SCORE", help=text)
+    add_flags(parser, board="show the leaderboard log, the best out-of-fold score first")
+    text = f"the leaderboard log (default: {LOG})"
+    parser.add_argument("--log", type=Path, default=LOG, metavar="FILE", help=text)
 
 
 @command

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.folds import show_plan
-from kit.system.cli import Parser, add_options, command
+from kit.system.cli import Parser, command
 from kit.system.console import duration, say
 from kit.system.errors import KitError, problem
+from kit.system.options import add_options
 
 if TYPE_CHECKING:
     from kit.data.plan import Plan

@@ -20,10 +20,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.system.cli import DEFAULT_PLAN, Parser, add_options, command, command_line, whole_number
+from kit.system.cli import Parser, command, command_line
 from kit.system.console import say, warn
 from kit.system.disk import refuse_input
 from kit.system.errors import KitError
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
 
 if TYPE_CHECKING:
     from kit.data.plan import Plan
@@ -42,25 +43,16 @@ def build_parser() -> Parser:
     add_options(parser, "data", "plan")
     add_view_options(parser)
     add_blend_options(parser)
-    add_early_options(parser)
-    add_record_options(parser)
-    add_output_options(parser)
-    parser.add_argument(
-        "--allow-missing-folds",
-        action="store_true",
-        help="take a run with the folds that are there",
-    )
+    add_file_options(parser)
+    add_flags(parser, allow_missing_folds="take a run with the folds that are there")
     add_options(parser, "device", "workers")
     parser.add_argument(
         "--batch-size", type=whole_number(1), help="photos a batch, for a GPU of little memory"
     )
-    parser.add_argument(
-        "--exact", action="store_true", help="run networks in fp32, whatever is faster"
-    )
-    parser.add_argument(
-        "--profile",
-        action="store_true",
-        help="tell where the time went, and write a trace beside the submission",
+    add_flags(
+        parser,
+        exact="run networks in fp32, whatever is faster",
+        profile="tell where the time went, and write a trace beside the submission",
     )
     add_options(parser, force="overwrite an existing submission")
     return parser
@@ -74,52 +66,31 @@ def add_view_options(parser: Parser) -> None:
         metavar="none|hflip|fivecrop|scale|shift|bright|hflip+scale...",
         help="views of each photo, the plain one always among them, + for products (default: none)",
     )
-    parser.add_argument(
-        "--force-views", action="store_true", help="take views upside down and at right angles, too"
-    )
-    parser.add_argument(
-        "--score-tta",
-        action="store_true",
-        help="score the views out of fold, too: what each of them adds",
+    add_flags(
+        parser,
+        force_views="take views upside down and at right angles, too",
+        score_tta="score the views out of fold, too: what each of them adds",
     )
 
 
 def add_blend_options(parser: Parser) -> None:
-    """Add the options of blend, decision and score."""
+    """Add the options of blend, decision and score, and of stopping photos early."""
     from kit.blending.rule import BLENDS, DECISIONS
 
-    parser.add_argument(
-        "--blend",
-        choices=list(BLENDS),
-        default="mean",
-        help="; ".join(f"{name}: {text}" for name, text in BLENDS.items()) + " (default: mean)",
-    )
-    parser.add_argument(
-        "--decide",
-        choices=list(DECISIONS),
-        default="argmax",
-        dest="decision",
-        help="; ".join(f"{name}: {text}" for name, text in DECISIONS.items())
-        + " (default: argmax)",
-    )
-    parser.add_argument(
-        "--force-blend",
-        action="store_true",
-        help="use a fitted blend or decision whose gain is not above chance",
-    )
-    parser.add_argument(
-        "--no-score",
-        action="store_true",
-        help="do without an out-of-fold score, for members that have none",
-    )
-
-
-def add_early_options(parser: Parser) -> None:
-    """Add the options of deciding photos before all members have run."""
-    parser.add_argument(
-        "--fast",
-        action="store_true",
-        help="stop a photo as soon as no member to come can change its class",
+    for option, dest, choices in (
+        ("--blend", "blend", BLENDS),
+        ("--decide", "decision", DECISIONS),
+    ):
+        default, texts = next(iter(choices)), [f"{name}: {text}" for name, text in choices.items()]
+        texts[-1] += f" (default: {default})"
+        parser.add_argument(
+            option, dest=dest, choices=list(choices), default=default, help="; ".join(texts)
+        )
+    add_flags(
+        parser,
+        force_blend="use a fitted blend or decision whose gain is not above chance",
+        no_score="do without an out-of-fold score, for members that have none",
+        fast="stop a photo as soon as no member to come can change its class",
     )
     parser.add_argument(
         "--agree",
@@ -130,8 +101,8 @@ def add_early_options(parser: Parser) -> None:
     )
 
 
-def add_record_options(parser: Parser) -> None:
-    """Add the options that take a submission or its record instead of members."""
+def add_file_options(parser: Parser) -> None:
+    """Add the options of submissions, records and probabilities to read and to write."""
     parser.add_argument(
         "--from",
         type=Path,
@@ -146,10 +117,6 @@ def add_record_options(parser: Parser) -> None:
         metavar="FILE.csv",
         help="check submissions, whoever made them; write nothing",
     )
-
-
-def add_output_options(parser: Parser) -> None:
-    """Add the options of the files that are written."""
     parser.add_argument(
         "--out",
         type=Path,
@@ -196,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_options(parser, args)
     from kit.data.folder import data_places, find_data, info_csv
     from kit.data.plan import plan_json
+    from kit.inference.member_files import oof_path
     from kit.reporting.record import show_checks, show_record
     from kit.system.device import choose_device
     from kit.system.profiler import profiled
@@ -203,7 +171,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = find_data(args.data, "eval/info.csv")
     if args.check is not None:
         return show_checks(args.check, info_csv(data), args.plan)
-    for path in output_files(args):
+    saved = args.save_probs
+    for path in filter(None, (args.out, saved, saved and oof_path(saved))):
         refuse_input(path, [*data_places(data), args.plan, plan_json(args.plan)])
     plan = needed_plan(args)
     device = choose_device(args.device) if args.profile else None
@@ -213,14 +182,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if profile is not None:
         profile.write(out.with_suffix(".profile"))
     say_files(out, args.save_probs, data, plan)
-
-
-def output_files(args: Namespace) -> list[Path]:
-    """The files that options name to be written: the submission, and probabilities."""
-    from kit.inference.member_files import oof_path
-
-    saved = args.save_probs
-    return [path for path in (args.out, saved, saved and oof_path(saved)) if path is not None]
 
 
 def needed_plan(args: Namespace) -> "Plan | None":
@@ -260,18 +221,8 @@ def make_submission(
         fast=args.fast or args.agree is not None,
         agree=args.agree,
     )
-    return ensemble(
-        args.members,
-        plan,
-        data,
-        args.out,
-        settings,
-        engine,
-        args.allow_missing_folds,
-        args.force,
-        line,
-        args.save_probs,
-    )
+    what = args.members, plan, data, args.out, settings, engine
+    return ensemble(*what, args.allow_missing_folds, args.force, line, args.save_probs)
 
 
 def say_files(out: Path, save_probs: Path | None, data: Path, plan: "Plan | None") -> None:

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.system.cli import DEFAULT_PLAN, Parser, add_options, command
+from kit.system.cli import Parser, command
 from kit.system.console import say, show_table, warn
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options
 
 if TYPE_CHECKING:
     from kit.data.plan import Plan
@@ -72,9 +73,7 @@ def build_parser() -> Parser:
         "--corrections", type=Path, metavar="FILE", help="label fixes: a CSV path,field,value"
     )
     parser.add_argument("--out", type=Path, default=DEFAULT_PLAN, help=f"default: {DEFAULT_PLAN}")
-    parser.add_argument(
-        "--no-audit", action="store_true", help="do not read the photos for the leak audit"
-    )
+    add_flags(parser, no_audit="do not read the photos for the leak audit")
     add_options(parser, force="overwrite an existing plan")
     return parser
 

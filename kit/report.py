@@ -19,9 +19,10 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.system.cli import Parser, add_options, command
+from kit.system.cli import Parser, command
 from kit.system.console import duration, say
 from kit.system.errors import KitError
+from kit.system.options import add_flags, add_options
 
 
 def build_parser() -> Parser:
@@ -43,11 +44,7 @@ def build_parser() -> Parser:
         default="none",
         help="views as kit.ensemble has them, such as hflip (default: none)",
     )
-    parser.add_argument(
-        "--no-photos",
-        action="store_true",
-        help="leave photos out of the page; it still names people's folders",
-    )
+    add_flags(parser, no_photos="leave photos out of the page; it still names people's folders")
     add_options(
         parser,
         device="for --tta and bare checkpoints: cpu, cuda or cuda:1 (default: the first GPU, else "

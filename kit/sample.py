@@ -14,9 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.system.cli import Parser, add_options, command
+from kit.system.cli import Parser, command
 from kit.system.console import say
 from kit.system.errors import problem
+from kit.system.options import add_options
 
 
 def build_parser() -> Parser:

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.system.cli import Parser, add_options, command, whole_number
+from kit.system.cli import Parser, command
 from kit.system.errors import problem
+from kit.system.options import add_options, whole_number
 
 if TYPE_CHECKING:
     from kit.data.plan import Plan

@@ -25,9 +25,10 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.system.cli import DEFAULT_PLAN, Parser, add_options, command, whole_number
+from kit.system.cli import Parser, command
 from kit.system.console import duration, say, show_table, warn
 from kit.system.errors import KitError, problem
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
 
 
 def list_recipes() -> None:
@@ -75,9 +76,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "recipe", type=Path, nargs="?", help="a recipe file, such as recipes/effb4_5fold.py"
     )
-    parser.add_argument(
-        "--list", action="store_true", help="show the recipes with their parameters and GFLOP"
-    )
+    add_flags(parser, list="show the recipes with their parameters and GFLOP")
     parser.add_argument(
         "--fold", default="0", metavar="0|0,2|all", help="which folds to train (default: 0)"
     )
@@ -103,10 +102,10 @@ def build_parser() -> Parser:
 
 def add_trial_options(parser: Parser) -> None:
     """Add the options of trying a training out, and of measuring it."""
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="try one batch of each stage, and say how long all will take",
+    add_flags(
+        parser,
+        dry_run="try one batch of each stage, and say how long all will take",
+        profile="tell where the time goes, and write a trace into the fold's folder",
     )
     parser.add_argument(
         "--limit",
@@ -114,11 +113,6 @@ def add_trial_options(parser: Parser) -> None:
         default=0,
         metavar="N",
         help="a trial on N photos to train and N to validate, in a run of its own, RECIPE-limitN",
-    )
-    parser.add_argument(
-        "--profile",
-        action="store_true",
-        help="tell where the time goes, and write a trace into the fold's folder",
     )
 
 
@@ -138,13 +132,10 @@ def add_saving_options(parser: Parser) -> None:
         metavar="N",
         help="keep the weights of the last N epochs, too, for kit.soup to average",
     )
-    parser.add_argument(
-        "--no-cache",
-        action="store_true",
-        help="keep no pixel cache in RUNS/pixels: decode in every epoch",
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="an error where there is nothing to go on with"
+    add_flags(
+        parser,
+        no_cache="keep no pixel cache in RUNS/pixels: decode in every epoch",
+        resume="an error where there is nothing to go on with",
     )
     add_options(parser, force="train anew over what is there")
 

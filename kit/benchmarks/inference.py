@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
 
+from kit.benchmarks.folds import Folds, recipe_folds, run_folds
 from kit.benchmarks.loops import matrix_peak, other_inference
 from kit.benchmarks.synthetic import PhotoSet, link_photos, training_photos
 from kit.benchmarks.timing import SeparateProcess, Table, in_turns, ratio_text
@@ -23,35 +24,19 @@ from kit.data.folder import eval_images, read_eval
 from kit.data.loader import PhotoDataset, default_workers
 from kit.inference.autotune import autotune, photos_per_second
 from kit.inference.engine import Compute
-from kit.inference.member import Checkpoint, Member
+from kit.inference.member import Member
 from kit.inference.predict import predict
 from kit.inference.runtime import InferenceMode, InferenceModel
 from kit.inference.views import make_views
-from kit.models.checkpoint import load, read_checkpoint_info
-from kit.models.network import Network, cost
+from kit.models.network import cost
 from kit.recipe import Recipe
 from kit.system.device import choose_device
-from kit.system.disk import file_hash
-from kit.system.errors import KitError, problem
+from kit.system.errors import KitError
 
 # The loop that the others are measured against.
 _BASE: Final = "a loop over folds and views"
 
 _AGREE: Final = 0.998
-
-_RANDOM_FOLDS: Final = 5
-
-
-@dataclass(frozen=True)
-class _Folds:
-    """The networks that are measured: of a run's `checkpoints`, or of a recipe, with random
-    weights; `architecture` holds the arguments of `Network`.
-    """
-
-    name: str
-    architecture: tuple[Any, ...]
-    networks: list[Network]
-    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +113,7 @@ def bench_infer(
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         if isinstance(source, Recipe):
-            folds = _recipe_folds(source, device)
+            folds = recipe_folds(source, device)
             photo_set = training_photos(data, place, photos)
         else:
             if data is None:
@@ -136,7 +121,7 @@ def bench_infer(
                     "kit.bench infer: a run's own photos are needed; name the competition's "
                     "folder with --data"
                 )
-            folds = _run_folds(source, place, device)
+            folds = run_folds(source, place, device)
             photo_set = link_photos(eval_images(data), read_eval(data)[:photos], place)
         weights = place / "weights.pt"
         torch.save([network.state_dict() for network in folds.networks], weights)
@@ -155,48 +140,8 @@ def bench_infer(
     return _table(folds, mode, device, rounds, _Measured(seconds, classes, forward))
 
 
-def _recipe_folds(recipe: Recipe, device: torch.device) -> _Folds:
-    """Networks of a recipe with random weights."""
-    architecture = recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam"
-    networks = [Network(*architecture).to(device).eval() for _ in range(_RANDOM_FOLDS)]
-    return _Folds(recipe.name, architecture, networks)
-
-
-def _run_folds(folder: Path, place: Path, device: torch.device) -> _Folds:
-    """The networks of a run, or of one of its folds, whose checkpoints are copied below `place`."""
-    checkpoints = tuple(_copy_checkpoints(folder, place))
-    networks = [load(checkpoint.path, device) for checkpoint in checkpoints]
-    info = checkpoints[0].card
-    architecture = info.model, info.geometry, info.head, info.cosine
-    return _Folds(str(folder), architecture, networks, checkpoints)
-
-
-def _copy_checkpoints(folder: Path, place: Path) -> list[Checkpoint]:
-    """The checkpoints of a run, or of one of its folds, copied to where no probabilities are saved
-    beside them yet.
-    """
-    checkpoints = []
-    for path in sorted(folder.glob("fold*/best.safetensors")) or sorted(
-        folder.glob("best.safetensors")
-    ):
-        fold = path.resolve().parent
-        copy = place / "runs" / fold.parent.name / fold.name / path.name
-        copy.parent.mkdir(parents=True)
-        shutil.copyfile(path, copy)
-        checkpoints.append(Checkpoint(copy, read_checkpoint_info(copy), file_hash(copy)))
-    if not checkpoints:
-        raise problem(
-            folder, "holds no checkpoint", remedy="name a recipe's file or a trained run's folder"
-        )
-    if len({(c.card.model, c.card.geometry) for c in checkpoints}) > 1:
-        raise problem(
-            folder, "holds folds of different networks", remedy="name a run of one recipe"
-        )
-    return checkpoints
-
-
 def _network_loop(
-    folds: _Folds, mode: InferenceMode, photos: PhotoSet, compute: Compute, device: torch.device
+    folds: Folds, mode: InferenceMode, photos: PhotoSet, compute: Compute, device: torch.device
 ) -> Callable[[], np.ndarray]:
     """A loop that gives the classes (N,) by networks alone, as `kit.ensemble` runs them."""
     models = [
@@ -214,7 +159,7 @@ def _network_loop(
 
 
 def _table(
-    folds: _Folds, mode: InferenceMode, device: torch.device, rounds: int, measured: _Measured
+    folds: Folds, mode: InferenceMode, device: torch.device, rounds: int, measured: _Measured
 ) -> Table:
     """The table of what was measured."""
     base = measured.seconds[_BASE]

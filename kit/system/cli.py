@@ -1,6 +1,4 @@
-"""What all commands share: the parser, their common options, the exit code, and the one line of an
-error.
-"""
+"""What all commands share: the parser, the exit code, and the one line of an error."""
 
 import argparse
 import functools
@@ -9,8 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from kit.system.console import console_of, silence_stdout, stdout_is_broken
 from kit.system.errors import KitError, did_you_mean
@@ -43,47 +40,6 @@ class Parser(argparse.ArgumentParser):
         options = [name for a in self._actions for name in a.option_strings if name[:2] == "--"]
         words = [word.split("=")[0] for word in message.split() if word.startswith("-")]
         return next((hint for word in words if (hint := did_you_mean(word, options))), "")
-
-
-def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
-    """A type for `add_argument`: whole numbers from `least` up, or in `least`..`most`."""
-    numbers = f"{least} or more" if most is None else f"{least} to {most}"
-
-    def convert(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r}: take a whole number, {numbers}") from None
-        if number < least or (most is not None and number > most):
-            raise argparse.ArgumentTypeError(f"{number}: take {numbers}")
-        return number
-
-    return convert
-
-
-DEFAULT_PLAN: Final = Path("runs/folds.csv")
-
-_OPTIONS: Final[dict[str, dict[str, Any]]] = {
-    "data": {"help": "the competition's folder (default: $KIT_DATA, then data/)"},
-    "plan": {
-        "type": Path,
-        "default": DEFAULT_PLAN,
-        "help": f"the fold plan (default: {DEFAULT_PLAN})",
-    },
-    "device": {"help": "cpu, cuda or cuda:1 (default: the first GPU, else the CPU)"},
-    "workers": {"type": whole_number(0), "help": "loader processes (default: by the machine)"},
-    "force": {"action": "store_true", "help": "overwrite what is there"},
-}
-
-
-def add_options(parser: argparse.ArgumentParser, *names: str, **helps: str) -> None:
-    """Add the common options `names`, and those of `helps` with a help text of the command's own.
-
-    The names are `data`, `plan`, `device`, `workers` and `force`.
-    """
-    for name in [*names, *helps]:
-        settings = _OPTIONS[name]
-        parser.add_argument(f"--{name}", **settings | {"help": helps.get(name, settings["help"])})
 
 
 def command_line(name: str, argv: Sequence[str] | None) -> str:

@@ -1,14 +1,13 @@
 """A command's options, exit codes and errors."""
 
-import argparse
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from kit.system.cli import DEFAULT_PLAN, Parser, add_options, command, command_line, whole_number
+from kit.system.cli import Parser, command, command_line
 from kit.system.errors import KitError
+from kit.system.options import add_options, whole_number
 
 
 def test_another_broken_pipe_is_no_success():
@@ -21,33 +20,12 @@ def test_another_broken_pipe_is_no_success():
     assert done.returncode == 1 and "BrokenPipeError" in done.stderr
 
 
-def parsed(*line, options=("data", "plan", "device", "workers", "force")):
+def parsed(*line):
     parser = Parser(prog="kit.test")
-    add_options(parser, *options)
+    add_options(parser, "workers", "force")
     parser.add_argument("--views", choices=["none", "hflip"])
     parser.add_argument("--rounds", type=whole_number(1, 9))
     return parser.parse_args([str(word) for word in line])
-
-
-def test_the_common_options_have_their_types_and_defaults():
-    assert vars(parsed()) == {
-        "data": None,
-        "plan": DEFAULT_PLAN,
-        "device": None,
-        "workers": None,
-        "force": False,
-        "views": None,
-        "rounds": None,
-    }
-    args = parsed("--plan", "p.csv", "--workers", 0, "--force", "--rounds", 9)
-    assert args.plan == Path("p.csv") and (args.workers, args.force, args.rounds) == (0, True, 9)
-
-
-def test_a_command_may_word_an_option_itself(capsys):
-    parser = Parser(prog="kit.test")
-    add_options(parser, "data", force="replace the page")
-    text = parser.format_help()
-    assert "replace the page" in text and "default: $KIT_DATA" in text and "--plan" not in text
 
 
 @pytest.mark.parametrize(
@@ -66,12 +44,6 @@ def test_a_bad_option_is_one_line(line, said):
     with pytest.raises(KitError) as error:
         parsed(*line)
     assert said in str(error.value)
-
-
-def test_a_whole_number_is_no_fraction():
-    with pytest.raises(argparse.ArgumentTypeError, match="take a whole number, 2 or more"):
-        whole_number(2)("2.5")
-    assert whole_number(2)("2") == 2
 
 
 def test_the_command_line_can_be_typed():
