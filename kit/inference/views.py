@@ -2,7 +2,6 @@
 them, once.
 """
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from ttach.base import ImageOnlyTransform
 
-from kit.system.errors import KitError
+from kit.system.errors import KitError, did_you_mean
 
 View = Callable[[Tensor], Tensor]
 
@@ -116,13 +115,11 @@ def make_views(choice: str, force: bool = False) -> dict[str, View]:
     names = [] if choice.strip() == "none" else [name.strip().lower() for name in choice.split("+")]
     for name in names:
         if name not in CHOICES or names.count(name) > 1:
-            near = difflib.get_close_matches(name, ["none", *CHOICES], n=1)
             usual = ", ".join(known for known, view in CHOICES.items() if not view.odd)
             raise KitError(
                 f"--tta {choice}: '{name}' is {'named twice' if name in CHOICES else 'no view'}; "
                 f"take none, {usual}, "
-                "or several joined by +"
-                + (f"; did you mean {near[0]}?" if near and near[0] != name else "")
+                f"or several joined by +{did_you_mean(name, ['none', *CHOICES])}"
             )
         if CHOICES[name].odd and not force:
             raise KitError(
