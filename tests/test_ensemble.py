@@ -13,7 +13,7 @@ import kit.models.checkpoint
 import kit.results.probs
 from kit import __version__
 from kit.blending.classify import blend_in_full
-from kit.blending.rule import uniform
+from kit.blending.rule import uniform_rule
 from kit.blending.settings import Settings
 from kit.blending.submit import ensemble
 from kit.compare import main as compare
@@ -122,7 +122,7 @@ def test_softmax_comes_before_the_mean_over_folds_and_views(world):
             with torch.no_grad():
                 by_hand.append(network(photos.flip(3) if flip else photos).softmax(dim=1).numpy())
     outcome = blend_in_full(
-        members_of(world), uniform("mean", 1), world.data, ids, Settings(tta="hflip"), ENGINE
+        members_of(world), uniform_rule("mean", 1), world.data, ids, Settings(tta="hflip"), ENGINE
     )
     assert (
         len(by_hand) == 6
@@ -481,7 +481,7 @@ def test_runs_weigh_alike_whatever_folds_they_have(copy, world):
     paths = [copy / "runs" / "small", copy / "runs" / "other"]
     members = find_members(paths, world.plan, read_eval(copy / "data"), allow_missing=True)
     passes = Passes(members, copy / "data", read_eval(copy / "data"), "none", ENGINE)
-    assert passes.weights(uniform("mean", 2)).tolist() == pytest.approx(
+    assert passes.weights(uniform_rule("mean", 2)).tolist() == pytest.approx(
         [1 / 6, 1 / 6, 1 / 6, 1 / 2]
     )
 

@@ -3,19 +3,15 @@ memory, profiles.
 """
 
 import copy as copying
-import gzip
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from conftest import everywhere
 from test_models import settled
-from torch import nn
 
 import kit.blending.margins
 import kit.data.photos
@@ -41,10 +37,7 @@ from kit.inference.runtime import InferenceMode, InferenceModel, read_mode
 from kit.inference.views import make_views
 from kit.models.cpu_bf16 import patch_slow_bf16_layers
 from kit.models.network import Network
-from kit.system.device import choose_device, free_memory, has_kernels
 from kit.system.errors import KitError
-from kit.system.precision import autocast
-from kit.system.profiler import profiled, stage, staged, step
 from kit.train import main as train_main
 
 CPU = torch.device("cpu")
@@ -355,65 +348,6 @@ def test_the_probe_is_said_and_kept(monkeypatch, tmp_path, capsys):
     assert not (tmp_path / "full").exists()  # another process may have had the memory
 
 
-def test_the_default_gpu_has_a_number(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    asked = []
-    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: [])
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda device: asked.append(device.index))
-    assert (
-        choose_device(None)
-        == choose_device("cuda")
-        == choose_device("cuda:0")
-        == torch.device("cuda:0")
-    )
-    assert choose_device("cuda:1") == torch.device("cuda:1") and asked == [0, 0, 0, 1]
-    assert torch.backends.cudnn.benchmark
-
-
-@pytest.mark.parametrize(
-    "capability, architectures, runs",
-    [
-        ((8, 0), "sm_75 sm_80", True),
-        ((8, 6), "sm_75 sm_80", True),
-        ((8, 0), "sm_86", False),
-        ((9, 0), "sm_80 sm_86", False),
-        ((9, 0), "sm_80 compute_80", True),
-        ((7, 0), "sm_75 sm_80 sm_90 sm_120", False),
-        ((7, 0), "sm_50 sm_60 sm_70", True),
-        ((6, 1), "sm_60", True),
-        ((12, 0), "sm_100 sm_120", True),
-        ((12, 1), "sm_120", True),
-        ((10, 0), "sm_120", False),
-        ((9, 0), "sm_90a", True),
-        ((12, 1), "sm_120a", False),
-        ((7, 5), "compute_90", False),
-    ],
-)
-def test_kernels_of_a_gpu(capability, architectures, runs):
-    assert has_kernels(capability, architectures.split()) == runs
-
-
-def test_a_gpu_without_kernels_is_told_with_the_build_that_has_them(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
-    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "sm_90"])
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
-    with pytest.raises(
-        KitError, match=r"Tesla V100 \(sm_70; it has sm_75 sm_80 sm_90\).*CUDA 12.6 \(cu126\)"
-    ):
-        choose_device(None)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (12, 0))
-    with pytest.raises(KitError, match="install a newer build of torch"):
-        choose_device(None)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
-    assert choose_device(None).type == "cuda"
-
-
 def test_a_gpu_is_validated_with_as_many_photos_as_the_probe_found(monkeypatch):
     network = settled("test_resnet", (64, 48))
     found = {network.architecture: InferenceMode(torch.float16, 128)}
@@ -423,50 +357,6 @@ def test_a_gpu_is_validated_with_as_many_photos_as_the_probe_found(monkeypatch):
         torch.float16, 128
     )
     assert kit.inference.autotune.validation_mode(network, CPU) == InferenceMode(torch.float32, 16)
-
-
-# ------------------------------------------------------------ threads
-
-
-def test_trainings_side_by_side_share_the_threads(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    before = torch.get_num_threads()
-    everywhere(monkeypatch, kit.system.threads, "_THREADS", 8)
-    hold = (
-        "import sys; from kit.system import threads; from pathlib import Path; threads._trainings "
-        "= "
-        "lambda: Path(sys.argv[1])\n"
-        "with threads.count_training(): print('in', flush=True); sys.stdin.read()"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", hold, str(kit.system.threads._trainings())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert kit.system.threads.share_threads() == 8
-        with kit.system.threads.count_training():  # oneself counts once
-            assert kit.system.threads.share_threads() == 8 and other.stdout.readline() == b"in\n"
-            assert (
-                kit.system.threads.other_trainings() == 1
-                and kit.system.threads.share_threads() == 4
-            )
-            assert kit.system.threads.share_threads(begun_with=3) == 3  # what goes on keeps its own
-            other.kill()
-            other.wait()
-            assert (
-                kit.system.threads.other_trainings() == 0
-                and kit.system.threads.share_threads() == 8
-            )
-        assert not list(kit.system.threads._trainings().iterdir())
-        assert kit.system.threads.share_threads(begun_with=64) == 8  # but no more than there are
-        monkeypatch.setenv("OMP_NUM_THREADS", "8")
-        torch.set_num_threads(2)
-        assert kit.system.threads.share_threads(begun_with=3) == 2
-    finally:
-        other.kill()
-        other.communicate()
-        torch.set_num_threads(before)
 
 
 def test_exact_is_fp32_and_a_record_has_the_last_word():
@@ -706,64 +596,7 @@ def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_on
     assert len(list((copy / "runs" / "pixels" / "eval").glob("*.npy"))) == 1
 
 
-def test_memory_that_is_free(monkeypatch, tmp_path):
-    assert 2**20 < free_memory(CPU) < 2**50
-    everywhere(
-        monkeypatch, kit.system.device, "read_proc", lambda name: "MemAvailable:    2048 kB\n"
-    )
-    assert free_memory(CPU) <= 2048 * 1024
-    assert choose_device("cpu") == CPU
-
-
 # ------------------------------------------------------------ profiles
-
-
-def test_stages_are_counted_apart_and_within_each_other(tmp_path, capsys):
-    import time
-
-    with profiled(CPU, tmp_path / "profile"):
-        for _ in staged("data", iter(range(4))):
-            with stage("outer"):
-                time.sleep(0.02)
-                with stage("inner"):
-                    time.sleep(0.01)
-                    torch.conv2d(torch.rand(2, 3, 8, 8), torch.rand(4, 3, 3, 3))
-            step()
-    found = json.loads((tmp_path / "profile.json").read_text())
-    assert found["steps"] == 4 and set(found["seconds"]) == {
-        "data",
-        "outer",
-        "outer: inner",
-        "the rest",
-    }
-    assert 0.08 <= found["seconds"]["outer"] < 0.3 and 0.04 <= found["seconds"]["outer: inner"] < 1
-    (conv,) = (row for row in found["operators"] if row["name"] == "convolution 3 x 3")
-    assert conv["calls"] == 2 and conv["gflop"] == pytest.approx(
-        2 * 2 * 2 * 4 * 6 * 6 * 27 / 1e9
-    )  # of two steps
-    assert "traceEvents" in json.loads(
-        gzip.decompress((tmp_path / "profile.trace.json.gz").read_bytes())
-    )
-    assert "Where the time went" in capsys.readouterr().out
-    with profiled(None):
-        assert list(staged("data", [1, 2])) == [1, 2]
-    with profiled(CPU, tmp_path / "none"):
-        pass
-    assert "no network ran" in capsys.readouterr().out and not (tmp_path / "none.json").exists()
-
-
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_a_profile_counts_a_convolution_once_in_mixed_precision_too(precision):
-    photos, convolution = torch.randn(2, 16, 64, 64), nn.Conv2d(16, 32, 3)
-    with profiled(CPU) as found:
-        for _ in range(8):
-            with autocast(CPU, precision):
-                convolution(photos).float().sum().backward()
-            step()
-    rows = {row.name: row for row in found.operators}
-    forward, backward = rows["convolution 3 x 3"], rows["convolution 3 x 3, backward"]
-    assert forward.calls == backward.calls > 1
-    assert forward.gflop / forward.calls == pytest.approx(2 * 2 * 32 * 62 * 62 * 16 * 9 / 1e9)
 
 
 def test_ensemble_and_train_write_profiles(copy, world, capsys, monkeypatch, tmp_path):
@@ -810,14 +643,3 @@ def test_a_profile_that_cannot_be_kept_costs_no_submission(copy, world, capsys):
     (copy / "s.profile.json").mkdir()
     assert main(arguments(copy, world, "--profile")) == 0 and (copy / "s.csv").is_file()
     assert "the profile is not kept" in capsys.readouterr().err
-
-
-def test_what_is_interrupted_leaves_its_profile(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        with profiled(CPU, tmp_path / "profile"):
-            with stage("forward"):
-                step()
-                raise KeyboardInterrupt
-    assert json.loads((tmp_path / "profile.json").read_text())["seconds"]["forward"] >= 0
-    with stage("forward"):  # and nothing is profiled any more
-        pass

@@ -87,7 +87,7 @@ def test_a_crop_larger_than_the_frame_is_told_where_the_frame_is_known(tmp_path)
 
 def test_a_recipe_that_is_not_there(tmp_path):
     write(tmp_path, GOOD)
-    with pytest.raises(KitError, match="no such recipe .did you mean .*good.py?"):
+    with pytest.raises(KitError, match=r"no such recipe \(did you mean .*good.py\?\)"):
         load_recipe(tmp_path / "god.py")
 
 

@@ -17,7 +17,7 @@ from kit.blending.rule import BLENDS, Rule, distinct_members, uniform_rule
 from kit.blending.select import BlendSelection, select_blend
 from kit.blending.settings import Settings, check_settings
 from kit.competitions.mask import NUM_CLASSES
-from kit.data.folder import info_csv, read_eval, read_info
+from kit.data.folder import data_places, info_csv, read_eval, read_info
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
 from kit.inference.member import Member, unique_names
@@ -33,14 +33,7 @@ from kit.results.run import FOLD_FOLDER
 from kit.results.submission import write_submission
 from kit.scoring.bootstrap import say_interval
 from kit.system.console import warn
-from kit.system.disk import (
-    check_writable,
-    file_hash,
-    near,
-    read_json,
-    refuse_existing,
-    refuse_input,
-)
+from kit.system.disk import check_output, file_hash, near, read_json
 from kit.system.errors import KitError, problem
 from kit.system.profiler import stage
 from kit.system.versions import check_pixels, versions, warn_versions
@@ -185,16 +178,13 @@ def _check_save(
     """Raise `KitError` unless probabilities may be written to `path`, and out-of-fold ones beside
     it.
     """
-    if path.suffix not in PROBABILITY_FILES or path.name == board.NAME:
-        raise problem(
-            path, "is no name for probabilities", remedy="let --save-probs end in .csv or .npz"
-        )
+    if path.name == board.NAME:
+        raise problem(path, "is the leaderboard log's own name", remedy="choose another one")
     if settings.fast:
         raise KitError(
             "--save-probs: needs every pass of every photo; leave --fast and --agree out"
         )
     for place in (path, oof_path(path)):
-        refuse_input(place, data, *inputs)
         if out is not None and place.resolve() in (
             out.resolve(),
             out.with_suffix(".json").resolve(),
@@ -202,13 +192,17 @@ def _check_save(
             raise problem(
                 place, "is the submission's own name", remedy="choose another one for --save-probs"
             )
-        if not force:
-            refuse_existing(place)
-        elif place.exists():
-            read_foreign_probs(
-                place
-            )  # raises for what is no file of probabilities, and would be replaced by one
-        check_writable(place)
+        check_output(
+            place,
+            "probabilities",
+            suffixes=PROBABILITY_FILES,
+            option="--save-probs",
+            inputs=[*data_places(data), *inputs],
+            force=force,
+        )
+        if place.exists():
+            # Raises for what is no file of probabilities, and would be replaced by one.
+            read_foreign_probs(place)
 
 
 def _save_probs(path: Path, test: Probs, oof: Probs | None, plan: Plan | None, force: bool) -> None:

@@ -114,7 +114,9 @@ def test_across_folds_and_trainings_it_is_refused_and_says_why(world, kept, tmp_
     )
     assert "has no kept epochs" in fails(main, *arguments(world, kept, world.runs / "small"))
     assert "there is no such run" in fails(main, *arguments(world, kept, kept / "kpt"))
-    assert "make no mean" in fails(main, *arguments(world, kept, kept / "kept", "--last", 1))
+    assert "--last 1: take 2 or more" in fails(
+        main, *arguments(world, kept, kept / "kept", "--last", 1)
+    )
     assert "the same checkpoint twice" in fails(
         main, *arguments(world, kept, a[0], a[0], "--out", tmp_path / "no")
     )
