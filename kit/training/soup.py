@@ -159,7 +159,7 @@ def soup(
     scores = score(truth, probs.argmax(axis=1), plan.competition)
     select = "best" if _chosen_on_fold(paths, infos) else "soup"
     save(files.best, mean, dataclasses.replace(info, select=select, averaged=True, score=scores.f1))
-    key = oof_key(files.best, plan, info.fold, network.way.name)
+    key = oof_key(files.best, plan, info.fold, network.mode.name)
     write_probs(files.oof, Probs(np.array(ids, dtype=np.str_), probs, key), force=True)
     epochs, alone = " ".join(str(i.epoch) for i in infos), " ".join(f"{i.score:.3f}" for i in infos)
     say(f"{out}: the mean of epochs {epochs}: {scores.line()}; alone {alone}")
