@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import SHAPE, simulated, softmax
 
-from kit.blending.biases import fit_biases, line_search
+from kit.blending.biases import fit_biases, line_search, task_groups
 from kit.blending.fit import fit_rule, nested
 from kit.blending.rule import Rule
 from kit.scoring.metrics import macro_f1
@@ -49,3 +49,24 @@ def test_biases_undo_a_known_one_in_the_nested_score():
     )
     assert macro_f1(truth, classes, 18) > macro_f1(truth, spoilt[0].argmax(axis=1), 18) + 0.05
     assert macro_f1(truth, classes, 18) > 0.85 * macro_f1(truth, members[0].argmax(axis=1), 18)
+
+
+def test_each_answer_but_a_tasks_first_has_a_group_of_classes():
+    groups = list(task_groups((3, 2, 3)))
+    assert len(groups) == 2 + 1 + 2 and [int(g.sum()) for g in groups] == [6, 6, 9, 6, 6]
+    assert np.flatnonzero(groups[0]).tolist() == [6, 7, 8, 9, 10, 11]
+    assert np.flatnonzero(groups[2]).tolist() == [3, 4, 5, 9, 10, 11, 15, 16, 17]
+    assert np.flatnonzero(groups[4]).tolist() == [2, 5, 8, 11, 14, 17]
+
+
+def test_of_one_task_each_class_beyond_the_first_is_a_group():
+    assert np.array(list(task_groups((4,)))).tolist() == np.eye(4, dtype=bool)[1:].tolist()
+    rng = np.random.default_rng(0)
+    truth, logs = rng.choice(5, 400, p=[0.4, 0.3, 0.15, 0.1, 0.05]), rng.normal(size=(400, 5))
+    logs[np.arange(400), truth] += 2
+    logs[:, 4] -= 3  # as from a network that was trained with few of it
+    biases = fit_biases(logs, truth, np.arange(400), (5,))
+    assert biases.shape == (5,) and biases.argmax() == 4
+    assert macro_f1(truth, (logs + biases).argmax(axis=1), 5) > macro_f1(
+        truth, logs.argmax(axis=1), 5
+    )

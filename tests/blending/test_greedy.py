@@ -71,3 +71,64 @@ def test_scores_are_reproducible_for_shuffled_rows():
     order = np.random.default_rng(0).permutation(len(truth))
     same = greedy(members[:, order], truth[order], person[order], bags=4, steps=6)
     assert (same == greedy(members, truth, person, bags=4, steps=6)).all()
+
+
+# ------------------------------------------------------------ many classes
+
+
+def drawn(seed, members, photos, classes):
+    """Members (M, N, C) in steps of 2^-10, which fixed point has exactly, and true classes (N,)."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, classes, photos)
+    counts = rng.multinomial(600, np.full(classes, 1 / classes), (members, photos))
+    right = rng.integers(0, 425, (members, photos))
+    counts[:, np.arange(photos), truth] += right
+    counts[:, np.arange(photos), rng.integers(0, classes, photos)] += 424 - right
+    return (counts / 1024).astype(np.float32), truth
+
+
+def plain_climb(members, truth, steps):
+    """One greedy selection in floating point, by the definition."""
+    picks, classes = np.zeros(len(members)), members.shape[2]
+    best = None
+    for step in range(1, steps + 1):
+        scores = []
+        for m, member in enumerate(members):
+            total = weighted(members, picks) + member
+            sure = np.maximum(total[np.arange(len(truth)), truth] / step, 1e-7)
+            f1 = macro_f1(truth, total.argmax(axis=1), classes)
+            scores.append((round(f1, 12), round(float(np.log(sure).mean()), 6), -m))
+        top = max(scores)
+        picks[-top[2]] += 1
+        if best is None or top[:2] > best[0]:
+            best = top[:2], picks / step
+    return best[1]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 18, 32, 33, 40, 500])
+def test_fixed_point_is_the_plain_selection_for_any_number_of_classes(classes):
+    for seed in range(3):
+        members, truth = drawn(seed, 5, 300, classes)
+        assert (members.argmax(axis=2) == truth).mean() > 0.1
+        fixed = fixed_point(members)
+        assert fixed.values.dtype == (np.int32 if classes <= 32 else np.int64)
+        assert climb(fixed, truth, 6).tolist() == plain_climb(members, truth, 6).tolist()
+
+
+def test_equal_probabilities_are_of_the_lower_class_among_twenty_thousand():
+    members, truth = drawn(0, 3, 40, 20_000)
+    members[:, 0], members[:, 1] = 0, 0
+    members[:, 0, [16_383, 19_999]] = members[:, 1, [0, 19_999]] = 0.5
+    truth[:2] = 16_383, 0
+    assert climb(fixed_point(members), truth, 3).tolist() == plain_climb(members, truth, 3).tolist()
+    assert fixed_point(members[:1]).codes == 2**15
+    groups = np.arange(40)
+    assert greedy(members, truth, groups, bags=2, steps=2).sum() == pytest.approx(1)
+
+
+def test_the_highest_sums_stay_within_their_integers():
+    for classes in (32, 33, 20_000):
+        certain = np.zeros((1, 3, classes), np.float32)
+        certain[0, :, classes - 1] = 1
+        weights = climb(fixed_point(certain), np.full(3, classes - 1), 31)
+        assert weights.tolist() == [1]

@@ -10,6 +10,7 @@ from conftest import CLASS_NAMES, MASK, ensemble_arguments, mask_folder, theirs
 from kit.data.folder import read_test
 from kit.data.plan import read_plan
 from kit.ensemble import main
+from kit.inference.member_files import read_member_file
 from kit.inference.members import find_members
 from kit.results.probs import read_foreign_probs
 from kit.results.submission import read_answers
@@ -144,3 +145,18 @@ def test_rows_that_nearly_sum_to_1_are_made_to(copy):
     probs = read_foreign_probs(path, MASK).probs
     assert np.abs(pd.read_csv(path).drop(columns="ImageID").sum(axis=1) - 1).max() > 5e-5
     assert np.abs(probs.sum(axis=1, dtype=np.float64) - 1).max() < 1e-6
+
+
+def test_without_a_plan_a_file_is_of_the_working_folders_competition(tmp_path, monkeypatch):
+    (tmp_path / "competition.py").write_text(
+        "from kit.competition import Competition, Task\n\n"
+        "competition = Competition(\n"
+        "    name='hats', tasks=(Task('hat', ('none', 'cap', 'fez')),), frame=(64, 48)\n)\n"
+    )
+    (tmp_path / "p.csv").write_text("id,none,fez,cap\na,0.5,0.25,0.25\nb,0,0,1\n")
+    monkeypatch.chdir(tmp_path)
+    member = read_member_file(tmp_path / "p.csv", None, ["b", "a"])
+    assert member.oof is None and member.test.at(["a", "b"]).tolist() == [
+        [0.5, 0.25, 0.25],
+        [0, 1, 0],
+    ]

@@ -147,3 +147,12 @@ def test_other_versions_are_told_and_other_pixels_refused(copy, capsys, fails):
     )
     save(loose, load(best), dataclasses.replace(card, versions=card.versions | {"pixels": "1"}))
     assert "decoded or resized otherwise (pixels 1, here 2)" in fails(main, *line, "--force")
+
+
+def test_a_checkpoint_of_another_competition_is_one_line(copy, fails):
+    best = Fold(copy / "runs" / "small" / "fold0").best
+    info = read_checkpoint_info(best)
+    other = info.competition | {"name": "hats", "groups": "wearers"}
+    save(copy / "loose.safetensors", load(best), dataclasses.replace(info, competition=other))
+    line = fails(main, copy / "loose.safetensors", *ensemble_arguments(copy)[1:], "--no-score")
+    assert "was trained for another competition (hats) than the fold plan's (mask)" in line
