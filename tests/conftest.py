@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import pkgutil
 import shutil
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -43,7 +44,7 @@ from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.models.network import Network
 from kit.recipe import Recipe, load_recipe, shipped_recipe
 from kit.results.probs import Probs, read_probs, write_probs
-from kit.results.run import Fold, oof_key
+from kit.results.run import Fold, oof_key, read_metrics
 from kit.training.job import TrainOptions
 from kit.training.run import train
 
@@ -474,3 +475,68 @@ def decided_early(probs, weights, gains, margins):
     total[whole] = weighted(probs[:, whole], weights)
     assert sum(asked) == taken.sum()
     return decide(total, gains), taken
+
+
+RECIPE = """from dataclasses import replace
+
+from kit.recipe import load_recipe
+
+recipe = replace(load_recipe({tiny!r}), name="{name}", size=(32, 24){more})
+"""
+# Whatever a run may have that is random or remembers.
+FULL = (
+    ", epochs=4, label_smoothing=0.1, head='tasks', sampler='sqrt', mix='cutmix', ema=0.9, "
+    "accumulate=2, batch_size=4,"
+    " clip=1.0, drop_rate=0.2, drop_path_rate=0.1, edges=(30, 58)"
+)
+
+
+def recipe_file(
+    folder: Path, name: str = "mine", more: str = ", epochs=2", batch: str = ", batch_size=8"
+) -> Path:
+    """A recipe file: the tiny one, small and with `more` fields."""
+    path = folder / f"{name}.py"
+    tiny = str(shipped_recipe("tiny"))
+    path.write_text(RECIPE.format(tiny=tiny, name=name, more=batch + more))
+    return path
+
+
+@dataclasses.dataclass(frozen=True)
+class Killable:
+    """A command that trains, and the folder of the same run without interruptions."""
+
+    command: list[str]
+    recipe: Path
+    whole: Fold
+
+
+@pytest.fixture(scope="session")
+def killable(tmp_path_factory: pytest.TempPathFactory) -> Killable:
+    """A training with all that is random or remembers; tests may not damage it."""
+    root = tmp_path_factory.mktemp("killable")
+    data = make_data(root / "data")
+    plan_folds(mask_folder(data), root / "folds.csv", PlanOptions(folds=3, audit=False))
+    recipe = recipe_file(root, more=FULL, batch="")
+    options = ["--device", "cpu", "--workers", "2", "--save-minutes", "0.0001"]
+    places = ["--data", str(data), "--plan", str(root / "folds.csv")]
+    command = [sys.executable, "-m", "kit.train", str(recipe), *places, *options]
+    done = subprocess.run([*command, "--runs", str(root / "whole")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return Killable(command, recipe, Fold(root / "whole" / "mine" / "fold0"))
+
+
+def without_times(path: Path) -> list[dict[str, float]]:
+    """The metrics of a run without what it took."""
+    return [
+        {k: v for k, v in row.items() if not k.startswith("time")} for row in read_metrics(path)
+    ]
+
+
+def assert_same_run(a: Fold, b: Fold) -> None:
+    """The same bytes and metrics, and both are finished."""
+    assert a.best.read_bytes() == b.best.read_bytes() and a.oof.read_bytes() == b.oof.read_bytes()
+    assert (
+        without_times(a.metrics) == without_times(b.metrics)
+        and not a.last.exists()
+        and not b.last.exists()
+    )

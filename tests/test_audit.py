@@ -14,7 +14,6 @@ from PIL import Image
 import kit.data.alignment
 import kit.data.features
 import kit.data.leaks
-from kit.benchmarks.planning import bench_audit
 from kit.data.features import CODE_BITS, feature_codes
 from kit.data.folder import read_test
 from kit.data.leaks import audit_photos, candidates
@@ -176,11 +175,6 @@ def test_candidates_are_bounded_and_the_most_alike_come_first():
         )
         == []
     )
-
-
-def test_the_bench_finds_drawn_copies():
-    found = bench_audit(1000).found
-    assert found["copies"] == 1 and found["candidates"] < 200
 
 
 # ------------------------------------------------------------ in a plan and on the data page

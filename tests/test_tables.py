@@ -1,4 +1,3 @@
-import json
 import os
 from pathlib import Path
 
@@ -11,48 +10,12 @@ from kit.data.plan import read_plan, write_plan
 from kit.results.probs import Probs, read_probs, write_probs
 from kit.results.run import METRIC_COLUMNS, read_metrics, write_metrics
 from kit.results.submission import read_answers, read_submission, write_submission
-from kit.system.disk import atomic_write, write_json
-from kit.system.errors import KitError, problem
+from kit.system.errors import KitError
 
 
 def text(path: Path, content: str) -> Path:
     path.write_bytes(content.encode("utf-8"))
     return path
-
-
-def test_an_error_is_one_line_with_count_and_first():
-    assert (
-        str(problem("a.csv", "is wrong", ["x", "y"], "mend it"))
-        == "a.csv: is wrong (2 found, the first: x); mend it"
-    )
-    assert "\n" not in str(KitError("a\nb"))
-
-
-def test_writing_leaves_nothing_behind_when_it_fails(tmp_path):
-    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "a.txt") as temporary:
-        temporary.write_text("half")
-        raise ZeroDivisionError
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_writing_refuses_what_exists_unless_forced(tmp_path):
-    path = text(tmp_path / "a.txt", "old")
-    with pytest.raises(KitError, match="exists already"), atomic_write(path):
-        raise AssertionError("the block must not run")
-    with atomic_write(path, force=True) as temporary:
-        temporary.write_text("new")
-    assert path.read_text() == "new"
-
-
-def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path):
-    path = text(tmp_path / "a.txt", "old")
-    with (
-        pytest.raises(KitError, match="a.txt: cannot be written: No space left"),
-        atomic_write(path, force=True) as temporary,
-    ):
-        temporary.write_text("half")
-        raise OSError(28, "No space left on device")
-    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
 # ------------------------------------------------------------ train.csv
@@ -371,11 +334,6 @@ def test_metrics_come_back_as_numbers(tmp_path):
 def test_a_damaged_metrics_file_is_one_line(tmp_path, content):
     with pytest.raises(KitError, match="m.csv"):
         read_metrics(text(tmp_path / "m.csv", content))
-
-
-def test_json_keeps_korean(tmp_path):
-    write_json(tmp_path / "a.json", {"이름": "값"})
-    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"이름": "값"}
 
 
 def test_an_error_stays_one_readable_line(tmp_path):

@@ -15,7 +15,7 @@ from kit.data.photos import decode as decode_photo
 from kit.data.photos import for_each_photo, size_of
 from kit.reporting import figures
 from kit.reporting.contact_sheet import contact_sheet, data_uri, thumbnails
-from kit.reporting.html import _check_place, _photos, _write_page
+from kit.reporting.html import _photos, _write_page, check_page
 from kit.reporting.numbers import _ERRORS
 from kit.system.console import warn
 
@@ -29,7 +29,7 @@ def report_data(data: Path, out: Path, force: bool = False) -> dict[str, Any]:
     deviation) of the `train` and `eval` photos, sizes as width, height and number of photos, the
     most frequent first; and the audit's `links`, those of `test` photos apart.
     """
-    _check_place(out, data, force)
+    check_page(out, data, force)
     layout = read_layout(data)
     photos, _ = apply_corrections(layout, [], data / "train" / "train.csv")
     photos = photos.sort_values("image", ignore_index=True)

@@ -7,20 +7,24 @@ from pathlib import Path
 import numpy as np
 
 from kit.competitions.mask import CLASS_NAMES
+from kit.data.folder import data_places
 from kit.reporting.contact_sheet import contact_sheet, thumbnails
 from kit.results.predictions import Predictions
 from kit.scoring.agreement import most_differing
-from kit.system.disk import atomic_write, refuse_existing, refuse_input
+from kit.system.disk import atomic_write, check_output
 from kit.system.errors import problem
 
 
 def check_sheet(out: Path, data: Path, files: Sequence[Path], force: bool) -> None:
     """Raise `KitError` unless a contact sheet may be written to `out`."""
-    if out.suffix.lower() not in (".jpg", ".jpeg", ".png"):
-        raise problem(out, "is no name for a picture", remedy="let --sheet end in .jpg or .png")
-    refuse_input(out, data, *files)
-    if not force:
-        refuse_existing(out)
+    check_output(
+        out,
+        "a picture",
+        suffixes=(".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"),
+        option="--sheet",
+        inputs=[*data_places(data), *files],
+        force=force,
+    )
 
 
 def write_flips(

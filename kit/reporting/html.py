@@ -8,18 +8,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kit import __version__
+from kit.data.folder import data_places
 from kit.reporting.contact_sheet import data_uri, thumbnails
 from kit.scoring.bootstrap import say_interval, show_interval
-from kit.system.disk import atomic_write, refuse_existing, refuse_input
-from kit.system.errors import problem
+from kit.system.disk import atomic_write, check_output
 
 
-def _check_place(out: Path, data: Path | None, force: bool, inputs: Sequence[Path] = ()) -> None:
-    if out.suffix not in (".html", ".htm"):
-        raise problem(out, "is no name for a page", remedy="let --out end in .html")
-    refuse_input(out, data or Path("data"), *inputs)
-    if not force:
-        refuse_existing(out)
+def check_page(out: Path, data: Path | None, force: bool, inputs: Sequence[Path] = ()) -> None:
+    """Raise `KitError` unless a page about `inputs` may be written to `out`."""
+    places = [*data_places(data or Path("data")), *inputs]
+    check_output(out, "a page", suffixes=(".html", ".htm"), inputs=places, force=force)
 
 
 def _photos(root: Path, images: Sequence[str]) -> dict[str, str]:

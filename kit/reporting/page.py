@@ -14,7 +14,7 @@ from kit.inference.member import Member, unique_names
 from kit.inference.members import find_members
 from kit.inference.oof import oof_probs
 from kit.reporting import figures
-from kit.reporting.html import _check_place, _photos, _write_page
+from kit.reporting.html import _photos, _write_page, check_page
 from kit.reporting.numbers import boundary, measure, worst_errors
 from kit.results.run import Fold, read_metrics
 from kit.scoring.mislabel import Suspect, find_mislabelled
@@ -38,7 +38,7 @@ def report(
     The competition's folder `data` may be None where neither photos, views nor other teams' files
     need it. Raises `KitError` where a run has no checkpoint, and where `out` is taken.
     """
-    _check_place(out, data, force, runs)
+    check_page(out, data, force, runs)
     if data is not None:
         check_data(data, plan)
     members = find_members(

@@ -21,7 +21,7 @@ from kit.results.run import Fold, oof_key
 from kit.scoring.metrics import Scores, score
 from kit.system.console import Progress, say
 from kit.system.device import choose_device
-from kit.system.disk import file_hash, near, refuse_existing, refuse_input
+from kit.system.disk import check_output, file_hash, near
 from kit.system.errors import problem
 from kit.system.versions import warn_versions
 
@@ -100,7 +100,6 @@ def check_ingredients(paths: Sequence[Path], plan: Plan) -> list[CheckpointInfo]
 def check_place(paths: Sequence[Path], out: Path, data: DataFolder, force: bool) -> None:
     """Raise `KitError` unless a soup of the checkpoints `paths` may be made in the folder `out`."""
     files = Fold(out)
-    refuse_input(files.best, data.inputs)
     if (
         files.metrics.exists()
         or files.last.exists()
@@ -111,8 +110,8 @@ def check_place(paths: Sequence[Path], out: Path, data: DataFolder, force: bool)
             "is the folder of a training, which no soup may replace",
             remedy="choose another --out",
         )
-    if not force:
-        refuse_existing(files.best, files.oof)
+    for path in (files.best, files.oof):
+        check_output(path, inputs=data.inputs, force=force)
 
 
 def average(networks: Sequence[Network]) -> Network:
