@@ -1,7 +1,7 @@
-"""What an ensemble is made of: members, and their checkpoints."""
+"""What an ensemble is made of: members, their checkpoints, and the passes that these make."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,3 +64,26 @@ def _place(member: Member) -> str:
         return str(member.files[0])
     first = member.checkpoints[0].path
     return str(first.parent.parent if first.name == "best.safetensors" else first)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass: the number of the member that owns it, its checkpoint or file's rows, its view."""
+
+    owner: int
+    source: Checkpoint | Probs
+    view: str
+
+
+def member_passes(members: Sequence[Member], views: Iterable[str]) -> list[Pass]:
+    """The passes of members, view by view: the plain one of all first, for others change less.
+
+    A file's rows are one pass, of the plain view.
+    """
+    passes = []
+    for view in views:
+        for m, member in enumerate(members):
+            passes += [Pass(m, checkpoint, view) for checkpoint in member.checkpoints]
+            if member.test is not None and view == "plain":
+                passes.append(Pass(m, member.test, view))
+    return passes

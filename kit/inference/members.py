@@ -9,7 +9,7 @@ from kit.competition import recorded_competition
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint, Member
-from kit.inference.member_files import oof_path, only_files, read_member_file
+from kit.inference.member_files import only_files, oof_path, read_member_file
 from kit.inference.runtime import InferenceMode
 from kit.models.checkpoint import CheckpointInfo, read_checkpoint_info
 from kit.results.probs import PROBABILITY_FILES

@@ -12,9 +12,9 @@ from kit.competition import Competition
 from kit.data.folder import DataFolder
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
-from kit.inference.member import Checkpoint, Member, unique_names
+from kit.inference.member import Checkpoint, Member, Pass, unique_names
 from kit.inference.pass_cache import PhotoSet
-from kit.inference.passes import Pass, Passes
+from kit.inference.passes import Passes
 from kit.inference.views import View, make_views
 from kit.results.probs import Probs, read_probs
 from kit.results.run import FOLD_FOLDER, Fold, oof_precision

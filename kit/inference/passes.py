@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from kit.inference.engine import (
     memory_groups,
     weight_bytes,
 )
-from kit.inference.member import Checkpoint, Member
+from kit.inference.member import Checkpoint, Pass
 from kit.inference.pass_cache import PART, PhotoSet, PixelCaches, keep_probs, pass_key, read_kept
 from kit.inference.predict import predict
 from kit.inference.runtime import InferenceModel
@@ -25,29 +24,6 @@ from kit.results.probs import Probs
 from kit.system.console import Progress
 from kit.system.device import choose_device, free_memory
 from kit.system.profiler import stage
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One pass: the number of the member that owns it, its checkpoint or file's rows, its view."""
-
-    owner: int
-    source: Checkpoint | Probs
-    view: str
-
-
-def member_passes(members: Sequence[Member], views: Iterable[str]) -> list[Pass]:
-    """The passes of members, view by view: the plain one of all first, for others change less.
-
-    A file's rows are one pass, of the plain view.
-    """
-    passes = []
-    for view in views:
-        for m, member in enumerate(members):
-            passes += [Pass(m, checkpoint, view) for checkpoint in member.checkpoints]
-            if member.test is not None and view == "plain":
-                passes.append(Pass(m, member.test, view))
-    return passes
 
 
 class Passes:

@@ -40,7 +40,7 @@ class InferenceMode:
 
 
 def read_mode(content: Any) -> InferenceMode:
-    """The mode that `InferenceMode.describe` has recorded; raises `ValueError` for anything else."""
+    """The mode that `describe` has recorded; raises `ValueError` for anything else."""
     photos = content.get("photos") if isinstance(content, dict) else None
     known = isinstance(content, dict) and content.get("precision") in list(_PRECISIONS)
     if type(photos) is not int or not 1 <= photos <= 4096 or not known:
