@@ -28,7 +28,11 @@ def check_place(out: Path, data: Path, paths: Sequence[Path], force: bool) -> No
     """
     inputs = [*data_places(data), *paths]
     if out.name == board.NAME:
-        raise problem(out, "is the leaderboard log's own name", remedy="choose another --out")
+        raise problem(
+            out,
+            "is no name for a submission, but the leaderboard log's",
+            remedy="choose another --out",
+        )
     check_output(out, "a submission", suffixes=(".csv",), inputs=inputs, force=force)
     record = out.with_suffix(".json")
     check_output(record, inputs=inputs, force=force)
