@@ -179,7 +179,9 @@ def _check_save(
     it.
     """
     if path.name == board.NAME:
-        raise problem(path, "is the leaderboard log's own name", remedy="choose another one")
+        raise problem(
+            path, "is no name for probabilities, but the leaderboard log's", remedy="choose another"
+        )
     if settings.fast:
         raise KitError(
             "--save-probs: needs every pass of every photo; leave --fast and --agree out"
@@ -195,7 +197,7 @@ def _check_save(
         check_output(
             place,
             "probabilities",
-            suffixes=PROBABILITY_FILES,
+            suffixes=sorted(PROBABILITY_FILES),
             option="--save-probs",
             inputs=[*data_places(data), *inputs],
             force=force,
