@@ -20,6 +20,7 @@ from kit.system.errors import KitError, problem
 from kit.system.options import add_options
 
 if TYPE_CHECKING:
+    from kit.blending.record import Record
     from kit.data.plan import Plan
 
 _PARTS = ("data", "runs", "submissions")
@@ -49,10 +50,11 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
     single, all_folds, record = make_submissions(out, plan)
     result = show_results(out, plan, single, all_folds)
     alone, together = (result["files"][path.stem]["scores"]["f1"] for path in (single, all_folds))
+    score = record.oof.scores.f1 if record.oof is not None else float("nan")
     say(
-        f"\nmacro-F1 on {record['photos']} photos of {eval_people} unseen people: one fold "
+        f"\nmacro-F1 on {record.photos} photos of {eval_people} unseen people: one fold "
         f"{alone:.3f}, the ensemble {together:.3f}; out of fold it had said "
-        f"{record['oof']['f1']:.3f}",
+        f"{score:.3f}",
         style="bold",
     )
     for path, text in (
@@ -114,25 +116,28 @@ def plan_and_train(out: Path) -> "Plan":
     return plan
 
 
-def make_submissions(out: Path, plan: "Plan") -> tuple[Path, Path, dict[str, Any]]:
+def make_submissions(out: Path, plan: "Plan") -> "tuple[Path, Path, Record]":
     """Make the submissions of one fold and of all of them: both paths, and the record of the
     second.
     """
-    from kit.blending.settings import Settings
+    from kit.blending.settings import EnsembleSettings, Output
     from kit.blending.submit import ensemble
+    from kit.data.folder import DataFolder
     from kit.reporting.record import show_record
 
     data, run = out / "data", out / "runs" / "tiny"
     single, all_folds = (out / "submissions" / f"tiny-{name}.csv" for name in ("fold0", "hflip"))
     common = f"--data {data} --plan {out / 'runs' / 'folds.csv'} --out"
     say_step("4. One fold alone, as a yardstick", f"ensemble {run / 'fold0'} {common} {single}")
-    ensemble([run / "fold0"], plan, data, single)
+    folder = DataFolder(data, plan.competition)
+    ensemble([run / "fold0"], plan, folder, Output(path=single))
     say_step(
         "5. All folds and both views of each photo",
         f"ensemble {run} --tta hflip {common} {all_folds}",
     )
-    _, record = ensemble([run], plan, data, all_folds, Settings(tta="hflip"))
-    show_record(record)
+    output, settings = Output(path=all_folds), EnsembleSettings(tta="hflip")
+    _, record = ensemble([run], plan, folder, output, settings)
+    show_record(record, plan.competition)
     return single, all_folds, record
 
 

@@ -1,32 +1,31 @@
-"""Blend members' probabilities over folds and views of each photo, score it honestly, and write a
-checked submission.
+"""Blend members' probabilities over folds and views of each photo, and write a checked submission.
 
-    python -m kit.ensemble runs/effb4_5fold --tta hflip python -m kit.ensemble runs/effb4_5fold
-    runs/resnet50_5fold theirs.csv --blend greedy --decide bias python -m kit.ensemble --check
-    submissions/effb4_5fold-hflip.csv
+    python -m kit.ensemble runs/effb4_5fold --tta hflip
+    python -m kit.ensemble runs/effb4_5fold theirs.csv --blend greedy --decide bias
+    python -m kit.ensemble --check submissions/effb4_5fold-hflip.csv
 
 MEMBER is a run's folder, with a checkpoint for each fold; one fold's folder, or a checkpoint file;
-or another team's probabilities, a CSV (ids, then the classes 0 to 17) or an .npz (ids, probs), with
+or another team's probabilities, a CSV (ids, then the classes from 0) or an .npz (ids, probs), with
 its out-of-fold ones in it, or beside it in NAME.oof.csv. Whatever is fitted to out-of-fold
 probabilities is scored nested, and used only if it pays. Test probabilities are kept beside each
-checkpoint, keyed by checkpoint, photos, view and precision, so that a second ensemble runs no
-network. Networks run in the precision that is fastest here; in 16 bits, photos whose class is a
-close call are run again in fp32.
+checkpoint, by photos, view and precision, so that a second ensemble runs no network. Networks run
+in the precision that is fastest here; in 16 bits, close calls are run again in fp32.
 """
 
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kit.system.cli import Parser, command, command_line
 from kit.system.console import say, warn
-from kit.system.disk import refuse_input
 from kit.system.errors import KitError
 from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
 
 if TYPE_CHECKING:
+    from kit.blending.record import Record
+    from kit.data.folder import DataFolder
     from kit.data.plan import Plan
 
 
@@ -132,9 +131,7 @@ def add_file_options(parser: Parser) -> None:
 
 
 def check_options(parser: Parser, args: Namespace) -> None:
-    """Raise `KitError` unless there are members, or `--from`, or `--check`, with no option that it
-    does not take.
-    """
+    """Raise `KitError` unless there are members, `--from` or `--check`, and options of theirs."""
     if [bool(args.members), args.source is not None, args.check is not None].count(True) != 1:
         raise KitError(
             "kit.ensemble: name members, such as runs/effb4_5fold, or --from FILE.json, or "
@@ -161,32 +158,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = build_parser()
     args = parser.parse_intermixed_args(argv)
     check_options(parser, args)
-    from kit.data.folder import data_places, find_data, info_csv
-    from kit.data.plan import plan_json
-    from kit.inference.member_files import oof_path
-    from kit.reporting.record import show_checks, show_record
+    from kit.competitions import find_competition
+    from kit.data.folder import find_data
+    from kit.reporting.checks import optional_plan, show_checks
+    from kit.reporting.record import show_record
     from kit.system.device import choose_device
     from kit.system.profiler import profiled
 
-    data = find_data(args.data, "eval/info.csv")
+    plan = optional_plan(args.plan) if args.check is not None else needed_plan(args)
+    competition = plan.competition if plan is not None else find_competition()
+    data = find_data(args.data, competition, "test")
     if args.check is not None:
-        return show_checks(args.check, info_csv(data), args.plan)
-    saved = args.save_probs
-    for path in filter(None, (args.out, saved, saved and oof_path(saved))):
-        refuse_input(path, [*data_places(data), args.plan, plan_json(args.plan)])
-    plan = needed_plan(args)
+        return show_checks(args.check, data, plan)
     device = choose_device(args.device) if args.profile else None
     with profiled(device) as profile:
         out, record = make_submission(args, plan, data, command_line("ensemble", argv))
-    show_record(record)
+    show_record(record, competition)
     if profile is not None:
         profile.write(out.with_suffix(".profile"))
     say_files(out, args.save_probs, data, plan)
 
 
 def needed_plan(args: Namespace) -> "Plan | None":
-    """The fold plan, which has the labels; None if there is none, and files of probabilities are
-    blended without a score.
+    """The fold plan, which has the labels.
+
+    None if there is none, and files of probabilities are blended without a score.
     """
     from kit.data.plan import read_plan
     from kit.inference.member_files import only_files
@@ -198,19 +194,26 @@ def needed_plan(args: Namespace) -> "Plan | None":
 
 
 def make_submission(
-    args: Namespace, plan: "Plan | None", data: Path, line: str
-) -> tuple[Path, dict[str, Any]]:
-    """Write a submission and its record, which has the command line; the submission's path, and the
-    record.
-    """
-    from kit.blending.settings import Settings
-    from kit.blending.submit import ensemble, reproduce
+    args: Namespace, plan: "Plan | None", data: "DataFolder", line: str
+) -> "tuple[Path, Record]":
+    """Write a submission and its record, which has the command line: its path, and the record."""
+    from kit.blending.reproduce import reproduce
+    from kit.blending.settings import EnsembleSettings, Output
+    from kit.blending.submit import ensemble
+    from kit.data.plan import plan_json
     from kit.inference.engine import Compute
 
-    engine = Compute(args.device, args.workers, args.batch_size, args.exact)
+    compute = Compute(args.device, args.workers, args.batch_size, args.exact)
+    output = Output(
+        path=args.out,
+        save_probs=args.save_probs,
+        force=args.force,
+        inputs=(args.plan, plan_json(args.plan)),
+        command=line,
+    )
     if args.source is not None:
-        return reproduce(args.source, plan, data, args.out, engine, args.force, line)
-    settings = Settings(
+        return reproduce(args.source, plan, data, output, compute)
+    settings = EnsembleSettings(
         tta=args.tta,
         force_views=args.force_views,
         score_tta=args.score_tta,
@@ -220,29 +223,26 @@ def make_submission(
         score=not args.no_score,
         fast=args.fast or args.agree is not None,
         agree=args.agree,
+        allow_missing=args.allow_missing_folds,
     )
-    what = args.members, plan, data, args.out, settings, engine
-    return ensemble(*what, args.allow_missing_folds, args.force, line, args.save_probs)
+    return ensemble(args.members, plan, data, output, settings, compute)
 
 
-def say_files(out: Path, save_probs: Path | None, data: Path, plan: "Plan | None") -> None:
+def say_files(out: Path, save_probs: Path | None, data: "DataFolder", plan: "Plan | None") -> None:
     """Print which files were written, and what is strange about the submission `out`."""
-    from kit.data.folder import info_csv
     from kit.inference.member_files import oof_path
     from kit.results.check import check_submission, expected_counts
 
     if save_probs is not None:
         oof = oof_path(save_probs)
-        say(
-            f"wrote {save_probs}"
-            + (f" and {oof}" if oof.exists() else "")
-            + ", a member for others"
-        )
+        more = f" and {oof}" if oof.exists() else ""
+        say(f"wrote {save_probs}{more}, a member for others")
+    classes = data.competition.classes
     say(
-        f"wrote {out} (checked against info.csv: same ids, same order, whole numbers 0..17) and "
-        f"{out.with_suffix('.json')}"
+        f"wrote {out} (checked against {data.test_table.name}: same ids, same order, whole numbers "
+        f"0..{classes - 1}) and {out.with_suffix('.json')}"
     )
-    for line in check_submission(out, info_csv(data), expected_counts(out, plan)):
+    for line in check_submission(out, data, expected_counts(out, plan, classes)):
         warn(line)
 
 

@@ -60,13 +60,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from kit.inference.engine import Compute
     from kit.training.soup import check_place, soup
 
-    plan, data = read_plan(args.plan), find_data(args.data)
+    plan = read_plan(args.plan)
+    data = find_data(args.data, plan.competition)
     soups = soups_to_make(args.members, args.last, args.out, plan)
     for paths, out in soups:
         check_place(paths, out, data, args.force)
-    engine = Compute(args.device, args.workers)
+    compute = Compute(args.device, args.workers)
     for paths, out in soups:
-        soup(paths, plan, data, out, engine, args.force)
+        soup(paths, plan, data, out, compute, args.force)
 
 
 def soups_to_make(

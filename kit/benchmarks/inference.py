@@ -16,15 +16,16 @@ from kit.benchmarks.folds import Folds, recipe_folds, run_folds
 from kit.benchmarks.loops import matrix_peak, other_inference
 from kit.benchmarks.synthetic import PhotoSet, link_photos, training_photos
 from kit.benchmarks.timing import SeparateProcess, Table, in_turns, ratio_text
-from kit.blending.classify import blend_early, blend_in_full
+from kit.blending.classify import EarlyPolicy, classify
 from kit.blending.margins import sample_size
 from kit.blending.rule import uniform_rule
-from kit.blending.settings import Settings
-from kit.data.folder import eval_images, read_eval
+from kit.data.folder import DataFolder, read_test
 from kit.data.loader import PhotoDataset, default_workers
 from kit.inference.autotune import autotune, photos_per_second
 from kit.inference.engine import Compute
-from kit.inference.member import Member
+from kit.inference.member import Member, member_passes
+from kit.inference.pass_cache import PhotoSet as PassPhotos
+from kit.inference.passes import Passes
 from kit.inference.predict import predict
 from kit.inference.runtime import InferenceMode, InferenceModel
 from kit.inference.views import make_views
@@ -56,37 +57,33 @@ class _RunEnsemble:
 
     place: Path
     member: Member
-    data: Path
+    data: DataFolder
     images: list[str]
     compute: Compute
 
-    def classes(self, settings: Settings, exact: bool = False) -> np.ndarray:
+    def classes(self, policy: EarlyPolicy | None = None, exact: bool = False) -> np.ndarray:
         """The classes (N,); what an earlier call has saved is removed first."""
         for saved in self.place.glob("runs/*/*/p*-*.npz"):
             saved.unlink()
         shutil.rmtree(self.place / "runs" / "pixels", ignore_errors=True)
         compute = dataclasses.replace(self.compute, exact=exact)
-        rule = uniform_rule("mean", 1)
-        common = [self.member], rule, self.data, self.images, settings, compute
-        if settings.fast:
-            return blend_early(*common, [0.0]).classes
-        return blend_in_full(*common).classes
+        views, photos = make_views("hflip"), PassPhotos(self.data.test_images, tuple(self.images))
+        passes = Passes(member_passes([self.member], views), photos, views, compute)
+        return classify(passes, uniform_rule("mean", 1, passes.classes), policy).classes
 
     def loops(self) -> dict[str, Callable[[], np.ndarray]]:
         """The ensemble in full, with `--fast`, with `--agree` unless so few photos would be run in
         full, and with `--exact`.
         """
-        plain = Settings(tta="hflip")
-        fast = dataclasses.replace(plain, fast=True)
         loops: dict[str, Callable[[], np.ndarray]] = {
-            "kit.ensemble": lambda: self.classes(plain),
-            "--fast": lambda: self.classes(fast),
+            "kit.ensemble": self.classes,
+            "--fast": lambda: self.classes(EarlyPolicy([0.0])),
         }
         with contextlib.suppress(KitError):
             sample_size(len(self.images), _AGREE)
-            agree = dataclasses.replace(fast, agree=_AGREE)
+            agree = EarlyPolicy([0.0], _AGREE)
             loops[f"--agree {_AGREE:g}".replace("0.", ".")] = lambda: self.classes(agree)
-        loops["--exact"] = lambda: self.classes(plain, exact=True)
+        loops["--exact"] = lambda: self.classes(exact=True)
         return loops
 
 
@@ -94,7 +91,7 @@ def bench_infer(
     source: Recipe | Path,
     rounds: int,
     photos: int,
-    data: Path | None = None,
+    data: DataFolder | None = None,
     device_name: str | None = None,
     workers: int | None = None,
 ) -> Table:
@@ -122,7 +119,7 @@ def bench_infer(
                     "folder with --data"
                 )
             folds = run_folds(source, place, device)
-            photo_set = link_photos(eval_images(data), read_eval(data)[:photos], place)
+            photo_set = link_photos(data.test_images, read_test(data)[:photos], place)
         weights = place / "weights.pt"
         torch.save([network.state_dict() for network in folds.networks], weights)
         mode = autotune(*folds.architecture, device)
