@@ -20,6 +20,7 @@ from kit.system.errors import KitError, problem
 from kit.system.options import add_options
 
 if TYPE_CHECKING:
+    from kit.data.folder import DataFolder
     from kit.blending.record import Record
     from kit.data.plan import Plan
 
@@ -37,15 +38,14 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
             f"--people {people} --eval-people {eval_people}: take 50 or more people, so that each "
             "class has some in five folds, and 1 or more eval people"
         )
-    from kit.competitions.mask_sample import draw_sample
-
     prepare_folder(out, force)
-    data = out / "data"
+    data = sample_folder(out)
+    assert data.competition.draw is not None
     say_step(
         "1. Draw a sample in the competition's layout",
-        f"sample --out {data} --people {people} --eval-people {eval_people}",
+        f"sample --out {data.root} --people {people} --eval-people {eval_people}",
     )
-    draw_sample(data, people, eval_people)
+    data.competition.draw(data.root, people, eval_people, 0, False)
     plan = plan_and_train(out)
     single, all_folds, record = make_submissions(out, plan)
     result = show_results(out, plan, single, all_folds)
@@ -58,7 +58,7 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
         style="bold",
     )
     for path, text in (
-        (data / "contact_sheet.png", "the drawn people, to look at"),
+        (data.root / "contact_sheet.png", "the drawn people, to look at"),
         (out / "runs" / "folds.csv", "the fold plan"),
         (out / _PAGE, "the report, to open in a browser"),
         (
@@ -69,6 +69,14 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
     ):
         say(f"{path!s:<34} {text}")
     return float(together)
+
+
+def sample_folder(out: Path) -> "DataFolder":
+    """The folder of the sample, within the demo's."""
+    from kit.competitions import DEFAULT, find_competition
+    from kit.data.folder import DataFolder
+
+    return DataFolder(out / "data", find_competition(DEFAULT))
 
 
 def prepare_folder(out: Path, force: bool) -> None:
@@ -103,14 +111,14 @@ def plan_and_train(out: Path) -> "Plan":
     from kit.recipe import load_recipe, shipped_recipe
     from kit.training.run import train
 
-    data, runs = out / "data", out / "runs"
+    data, runs = sample_folder(out), out / "runs"
     plan_path = runs / "folds.csv"
-    say_step("2. Plan folds: every person in one", f"folds --data {data} --out {plan_path}")
+    say_step("2. Plan folds: every group in one", f"folds --data {data.root} --out {plan_path}")
     plan, _ = plan_folds(data, plan_path)
     show_plan(plan)
     say_step(
         "3. Train a checkpoint for each fold",
-        f"train recipes/tiny.py --fold all --data {data} --plan {plan_path} --runs {runs}",
+        f"train recipes/tiny.py --fold all --data {data.root} --plan {plan_path} --runs {runs}",
     )
     train(load_recipe(shipped_recipe("tiny")), plan, data, range(plan.k), runs)
     return plan
