@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from kit import __version__
-from kit.competitions.mask import NUM_CLASSES
-from kit.data.folder import info_csv, read_info
+from kit.data.folder import DataFolder, read_ids
 from kit.results import leaderboard as board
 from kit.results.check import check_place
 from kit.results.predictions import Predictions
@@ -20,44 +19,35 @@ from kit.system.errors import problem
 
 def write_vote(
     files: Sequence[Path],
-    read: Predictions,
-    data: Path,
+    predictions: Predictions,
+    data: DataFolder,
     out: Path,
     force: bool = False,
     command_line: str = "",
 ) -> None:
     """Write the hard vote of submissions as one, with a record of their hashes beside it.
 
-    Raises `KitError` where their ids are not those of `info.csv`, or the place is taken.
+    Raises `KitError` where their ids are not those of the test table, or the place is taken.
     """
-    check_place(out, data, files, force)
-    order = read_info(info_csv(data))
-    where = pd.Index(read.ids).get_indexer(pd.Index(order))
-    if len(read.ids) != len(order) or (where < 0).any():
+    check_place(out, [*data.inputs, *files], force)
+    ids, classes = read_ids(data), data.competition.classes
+    where = pd.Index(predictions.ids).get_indexer(pd.Index(ids))
+    if len(predictions.ids) != len(ids) or (where < 0).any():
         raise problem(
             files[0],
-            f"has other ids than {info_csv(data)}",
+            f"has other ids than {data.test_table}",
             remedy="vote on submissions to this competition",
         )
-    winner = vote(read.classes[:, where])
-    board.add(
-        out,
-        write_submission(
-            out,
-            order,
-            winner,
-            info_csv(data),
-            {
-                "kit": __version__,
-                "command": command_line,
-                "vote": True,
-                "photos": len(order),
-                "members": [
-                    {"name": name, "sha256": file_hash(path)}
-                    for name, path in zip(read.names, files)
-                ],
-                "counts": np.bincount(winner, minlength=NUM_CLASSES).tolist(),
-            },
-            force,
-        ),
-    )
+    winner = vote(predictions.classes[:, where], classes)
+    record = {
+        "kit": __version__,
+        "command": command_line,
+        "vote": True,
+        "photos": len(ids),
+        "members": [
+            {"name": name, "sha256": file_hash(path)}
+            for name, path in zip(predictions.names, files)
+        ],
+        "counts": np.bincount(winner, minlength=classes).tolist(),
+    }
+    board.add(out, write_submission(out, (ids, winner), data, record, force))
