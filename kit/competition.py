@@ -7,7 +7,6 @@ all later commands take it from there.
 """
 
 import dataclasses
-import importlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from kit.system.errors import KitError, problem
 
 
 @dataclass(frozen=True)
@@ -141,43 +138,17 @@ def recorded_competition(record: Any) -> Competition:
     try:
         tasks = tuple(Task(**_tuples(task)) for task in record["tasks"])
         competition = Competition(**_tuples(record | {"tasks": tasks}))
-        wrong = not tasks or not all(task.classes for task in tasks) or len(competition.frame) != 2
-        texts = [value for value in vars(competition).values() if isinstance(value, str)]
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"the competition is damaged ({error})") from error
-    if wrong or len(texts) != sum(f.type in (str, "str") for f in dataclasses.fields(Competition)):
-        raise ValueError("the competition is damaged")
+        whole = tasks and all(task.classes for task in tasks) and len(competition.frame) == 2
+        if not whole or not all(isinstance(competition.describe()[name], str) for name in _TEXTS):
+            raise ValueError("a field is of another kind")
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise ValueError(f"its competition is damaged ({error})") from error
     return competition
+
+
+_TEXTS = ("name", "group", "groups", "train", "train_images", "test", "test_images", "id", "answer")
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     """The values with tuples for JSON's lists."""
-    return {
-        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-    }
-
-
-def find_competition(name: str | None = None) -> Competition:
-    """The competition of a name in `kit/competitions/` or of a file; by default the mask's.
-
-    A definition file is a Python file that a person wrote, whose variable `competition` is one.
-    Without a name it is `competition.py` in the working folder, if there is one. Raises `KitError`.
-    """
-    from kit.system.script import run_script  # noqa: PLC0415
-
-    if name is None:
-        name = "competition.py" if Path("competition.py").is_file() else "mask"
-    if name.endswith(".py"):
-        path = Path(name)
-        competition = getattr(run_script(path, "a competition's definition"), "competition", None)
-        if not isinstance(competition, Competition):
-            raise problem(path, "has no variable 'competition' that is a Competition")
-        return competition
-    try:
-        module = importlib.import_module(f"kit.competitions.{name}")
-    except ModuleNotFoundError as error:
-        raise KitError(
-            f"--competition {name}: there is no such competition; name a file, such as "
-            "competition.py, or mask"
-        ) from error
-    return module.competition  # type: ignore[no-any-return]
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}

@@ -3,8 +3,8 @@
     python -m kit.folds --data DIR
 
 writes `runs/folds.csv`, the one authority on training labels and split, which all recipes share,
-and `runs/folds.json` with what made it, the competition among it. The same data, seed and corrections give the same file on
-any machine.
+and `runs/folds.json` with what made it, the competition among it. The same data, seed and
+corrections give the same file on any machine.
 """
 
 import shlex
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.competition import find_competition
+from kit.competitions import find_competition
 from kit.data.folder import find_data
 from kit.data.plan import Plan, plan_json
 from kit.data.planning import PlanOptions, plan_folds
@@ -51,7 +51,8 @@ def show_plan(plan: Plan) -> None:
         )
     else:
         say(
-            f"leak audit: {len(links)} pairs of {competition.groups} share a photo or a near-identical one; "
+            f"leak audit: {len(links)} pairs of {competition.groups} share a photo or a "
+            "near-identical one; "
             "each pair is kept in one fold"
         )
         for link in links[:_SHOWN]:

@@ -3,13 +3,12 @@
 A variant is `dataclasses.replace(load_recipe("recipes/base.py"), name="variant", lr=...)`.
 """
 
-import ast
 import dataclasses
 import inspect
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
@@ -17,7 +16,8 @@ from typing import Any
 
 from kit.data.geometry import Geometry
 from kit.system.errors import KitError, did_you_mean, problem
-from kit.system.script import module_of, run_script
+from kit.system.fields import Rule, check_rules, choices, is_whole_tuple, numbers, whole_numbers
+from kit.system.script import ScriptFunction, run_script
 
 # albumentations asks the network for a newer release whenever it is imported; a run should not.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -75,11 +75,11 @@ class Recipe:
     second?).
 
     Photos: `crop` is the centre crop in the frame of the competition's photos (None: all of it),
-    `size` what it is resized to; training and inference share both. `augment()` returns an albumentations
-    transform of the uint8 RGB photo after them. `mix` is `none`, `mixup`, `cutmix`, or `half` (the
-    left half of one photo and the right half of another), applied to a batch with probability
-    `mix_prob`; `mix_alpha` is the parameter of the Beta distribution that mixup and cutmix draw
-    from.
+    `size` what it is resized to; training and inference share both. `augment()` returns an
+    albumentations transform of the uint8 RGB photo after them. `mix` is `none`, `mixup`, `cutmix`,
+    or `half` (the left half of one photo and the right half of another), applied to a batch with
+    probability `mix_prob`; `mix_alpha` is the parameter of the Beta distribution that mixup and
+    cutmix draw from.
 
     Labels, of training photos only, for a competition with an ordered task: `edges` are other first
     numbers of its classes from the second on; photos with numbers from `drop[0]` to `drop[1]` are
@@ -142,86 +142,39 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for field, good, text in (
-            *self._names(),
-            *self._tuples(),
-            *self._numbers(),
-            *self._pairs(),
-        ):
-            if not good:
-                raise KitError(
-                    f"recipe {self.name}: {field}={getattr(self, field)!r} must be {text}"
-                )
+        check_rules(f"recipe {self.name}", self, self._rules())
 
-    def _names(self) -> list[tuple[str, bool, str]]:
-        """The rules of texts and functions: a field, whether it is good, and what it must be."""
+    def _rules(self) -> Iterator[Rule]:
         named = isinstance(self.name, str) and bool(re.fullmatch(r"\w[\w.-]*", self.name))
+        yield "name", named, "a plain file name"
+        yield "model", isinstance(self.model, str), "the name of a timm architecture"
         weights = isinstance(self.pretrained, (bool, str))
-        augment = self.augment is None or isinstance(self.augment, (FunctionType, RecipeFunction))
-        rules = [
-            ("name", named, "a plain file name"),
-            ("model", isinstance(self.model, str), "the name of a timm architecture"),
-            ("pretrained", weights, "True, False or a weights file"),
-            ("augment", augment, "a function, defined with def, that returns a transform"),
-        ]
-        for field, choices in CHOICES.items():
-            value = getattr(self, field)
-            hint = did_you_mean(str(value), choices) if value not in choices else ""
-            rules.append((field, value in choices, f"one of {', '.join(choices)}{hint}"))
-        return rules
-
-    def _tuples(self) -> list[tuple[str, bool, str]]:
-        """The rules of tuples of whole numbers."""
-        rules = []
-        for field in ("crop", "size"):
-            pair = getattr(self, field)
-            good = _whole_tuple(pair, 1, 4096) and len(pair) == 2
-            text = "a pair (height, width) of pixels"
-            rules.append((field, good or (field == "crop" and pair is None), text))
-        drop, edges = self.drop, self.edges
-        between = _whole_tuple(drop, 0, 10**9) and len(drop or ()) == 2 and drop == _sorted(drop)
-        rules.append(("drop", drop is None or between, "None or a pair (lowest, highest)"))
-        rising = _whole_tuple(edges, 0, 10**9) and edges == _sorted(set(edges or ()))
-        rules.append(("edges", edges is None or rising, "None or rising whole numbers"))
-        return rules
-
-    def _numbers(self) -> list[tuple[str, bool, str]]:
-        """The rules of numbers."""
-        rules = []
-        for field, (least, most) in WHOLE.items():
-            value = getattr(self, field)
-            good = type(value) is int and least <= value <= most
-            rules.append((field, good, f"a whole number from {least} to {most}"))
-        decay = self.weight_decay
-        good = decay is None or (type(decay) in (int, float) and 0 <= decay <= 1e6)
-        text = "None (the optimizer's usual one) or a number from 0 to 1e+06"
-        rules.append(("weight_decay", good, text))
-        for field, top in (MOST | {"warmup": self.epochs}).items():
-            value, above = getattr(self, field), field in POSITIVE
-            good = type(value) in (int, float) and 0 <= value <= top and (not above or value > 0)
-            rules.append((field, good, f"a number {'above' if above else 'from'} 0 to {top:g}"))
-        return rules
-
-    def _pairs(self) -> list[tuple[str, bool, str]]:
-        """The rules of fields that do not go together."""
-        return [
-            (
-                "accumulate",
-                self.accumulate == 1 or self.loss != "f1",
-                "1 with loss='f1', which is of a whole batch: the sum over smaller ones is "
-                "another loss; raise batch_size",
-            ),
-            (
-                "head",
-                self.head != "ordinal" or self.loss != "ldam",
-                "classes or tasks with loss='ldam', whose margins are between the outputs of "
-                "classes",
-            ),
-            ("ema", self.ema != 1, "below 1: at 1 the average never moves"),
-        ]
+        yield "pretrained", weights, "True, False or a weights file"
+        yield from choices(self, CHOICES)
+        for field, value in (("size", self.size), ("crop", self.crop or (1, 1))):
+            good = is_whole_tuple(value, 1, 4096) and len(value) == 2
+            yield field, good, "a pair (height, width) of pixels"
+        augment = self.augment is None or isinstance(self.augment, (FunctionType, ScriptFunction))
+        yield "augment", augment, "a function, defined with def, that returns a transform"
+        drop, edges = self.drop or (0, 0), self.edges or (0,)
+        between = is_whole_tuple(drop) and len(drop) == 2 and drop[0] <= drop[1]
+        yield "drop", between, "None or a pair (lowest, highest)"
+        rising = is_whole_tuple(edges) and edges == tuple(sorted(set(edges)))
+        yield "edges", rising, "None or rising whole numbers"
+        yield from whole_numbers(self, WHOLE)
+        decay = 0 if self.weight_decay is None else self.weight_decay
+        good = type(decay) in (int, float) and 0 <= decay <= 1e6
+        yield "weight_decay", good, "None (the optimizer's usual one) or a number from 0 to 1e+06"
+        yield from numbers(self, MOST | {"warmup": self.epochs}, POSITIVE)
+        whole_batch = "1 with loss='f1', which is of a whole batch: the sum over smaller ones is "
+        whole_batch += "another loss; raise batch_size"
+        yield "accumulate", self.accumulate == 1 or self.loss != "f1", whole_batch
+        of_classes = "classes or tasks with loss='ldam', whose margins are between the outputs of "
+        yield "head", self.head != "ordinal" or self.loss != "ldam", f"{of_classes}classes"
+        yield "ema", self.ema != 1, "below 1: at 1 the average never moves"
 
     def geometry(self, frame: tuple[int, int]) -> Geometry:
-        """The recipe's crop and size in a competition's frame; raises `KitError` if it is larger."""
+        """The crop and size in a competition's frame; `KitError` if the crop is larger."""
         crop = self.crop or frame
         if crop[0] > frame[0] or crop[1] > frame[1]:
             text = f"must be at most {frame} (height, width), the frame of the competition's photos"
@@ -240,55 +193,43 @@ class Recipe:
 
     @property
     def idle(self) -> list[str]:
-        """The settings that change nothing beside the others, or change the same thing twice, a
-        sentence each.
+        """The settings that change nothing beside the others, or change the same thing twice.
+
+        A sentence each.
         """
+        mix, loss, schedule = f"mix={self.mix!r}", f"loss={self.loss!r}", f"{self.schedule!r}"
+        unwatched = self.select == "last" and not self.patience
+        beside = (
+            ("mix_alpha", self.mix in ("none", "half"), f"{mix}, which draws no share"),
+            ("mix_prob", self.mix == "none", mix),
+            ("focal_gamma", self.loss != "focal", loss),
+            ("warmup", self.schedule == "onecycle", f"schedule={schedule}, which has its own"),
+            ("lr_step", self.schedule != "step", f"schedule={schedule}"),
+            ("lr_factor", self.schedule != "step", f"schedule={schedule}"),
+            ("monitor", unwatched, "select='last' without patience"),
+        )
         default = {f.name: f.default for f in dataclasses.fields(self)}
-        beside = [
-            (field, is_idle, reason)
-            for fields, is_idle, reason in (
-                (
-                    ("mix_alpha",),
-                    self.mix not in ("mixup", "cutmix"),
-                    f"mix={self.mix!r}, which draws no share",
-                ),
-                (("mix_prob",), self.mix == "none", "mix='none'"),
-                (("focal_gamma",), self.loss != "focal", f"loss={self.loss!r}"),
-                (
-                    ("warmup",),
-                    self.schedule == "onecycle",
-                    "schedule='onecycle', which has its own",
-                ),
-                (("lr_step", "lr_factor"), self.schedule != "step", f"schedule={self.schedule!r}"),
-                (
-                    ("monitor",),
-                    self.select == "last" and not self.patience,
-                    "select='last' without patience",
-                ),
-            )
-            for field in fields
-        ]
-        found = [
+        sentences = [
             f"{field}={getattr(self, field)!r} changes nothing with {reason}"
             for field, is_idle, reason in beside
             if is_idle and getattr(self, field) != default[field]
         ]
         if self.sampler != "plain" and self.class_weights != "none":
-            found.append(
+            sentences.append(
                 f"sampler={self.sampler!r} and class_weights={self.class_weights!r} both favour "
-                "rare classes, whose "
-                "weight is doubled"
+                "rare classes, whose weight is doubled"
             )
-        return found
+        return sentences
 
     def describe(self) -> dict[str, Any]:
-        """The recipe as plain JSON values; `augment` is the code of its file, as it was when the
-        recipe was loaded.
+        """The recipe as plain JSON values.
+
+        `augment` is the code of its file, as it was when the recipe was loaded.
         """
         content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {
             "weight_decay": self.decay
         }
-        if isinstance(self.augment, RecipeFunction):
+        if isinstance(self.augment, ScriptFunction):
             content["augment"] = self.augment.code
         elif self.augment is not None:
             content["augment"] = inspect.getsource(self.augment)
@@ -296,53 +237,11 @@ class Recipe:
 
 
 def chosen_on_fold(select: str, patience: int) -> bool:
-    """True if a kept epoch was chosen on the photos it is scored on, by its score or by when
-    training ended: they flatter it.
+    """True if a kept epoch was chosen on the photos that it is scored on: they flatter it.
+
+    It was chosen by its score, or by when training ended.
     """
     return select == "best" or patience > 0
-
-
-@dataclass(frozen=True)
-class RecipeFunction:
-    """A function of a recipe file: its path, the file's text when it was loaded, and the function's
-    name.
-
-    It travels to spawned workers as that text, so that editing the file changes nothing in a run
-    under way.
-    """
-
-    path: str
-    text: str
-    name: str
-
-    @property
-    def code(self) -> str:
-        """The file's code without comments, its docstring and the assignment of `recipe`: what the
-        function may depend on.
-        """
-        body = ast.parse(self.text).body
-        kept = [
-            node
-            for i, node in enumerate(body)
-            if not (i == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-            and not (
-                isinstance(node, ast.Assign)
-                and [ast.unparse(t) for t in node.targets] == ["recipe"]
-            )
-        ]
-        return ast.unparse(ast.Module(kept, []))
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return getattr(module_of(self.path, self.text), self.name)(*args, **kwargs)
-
-
-def _whole_tuple(values: object, least: int, most: int) -> bool:
-    """True if `values` is a tuple of whole numbers from `least` to `most`."""
-    return isinstance(values, tuple) and all(type(n) is int and least <= n <= most for n in values)
-
-
-def _sorted(values: Any) -> tuple[int, ...]:
-    return tuple(sorted(values))
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -376,7 +275,7 @@ def load_recipe(path: str | Path) -> Recipe:
     if getattr(module, name, None) is not recipe.augment:
         remedy = "define it with def at the top level"
         raise problem(path, "augment is no named function of the file", remedy=remedy)
-    augment = RecipeFunction(str(path.resolve()), text, name)
+    augment = ScriptFunction(str(path.resolve()), text, name, "recipe")
     return dataclasses.replace(recipe, augment=augment)
 
 

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.out == Path():
         raise problem("--out", "names the folder you are in", remedy="name a new one")
-    from kit.competition import find_competition
+    from kit.competitions import find_competition
 
     competition = find_competition("mask")
     assert competition.draw is not None

@@ -1,0 +1,35 @@
+"""The competitions that the kit knows by name, and the finding of others in a file."""
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+from kit.competition import Competition
+from kit.system.errors import problem
+from kit.system.script import run_script
+
+DEFAULT = "mask"  # the one that is taken where none is defined
+
+
+def find_competition(name: str | None = None) -> Competition:
+    """The competition of a name in `kit/competitions/`, or of a file.
+
+    A definition file is a Python file that a person wrote, whose variable `competition` is one.
+    Without a name it is `competition.py` in the working folder, if there is one, else `mask`.
+    Raises `KitError` where there is none, or it cannot be used.
+    """
+    if name is None:
+        name = "competition.py" if Path("competition.py").is_file() else DEFAULT
+    if name.endswith(".py"):
+        module, _ = run_script(Path(name), [f.name for f in dataclasses.fields(Competition)])
+    else:
+        try:
+            module = importlib.import_module(f"kit.competitions.{name}")
+        except ModuleNotFoundError as error:
+            remedy = f"name a file, such as competition.py, or {DEFAULT}"
+            raise problem("--competition", f"there is no {name}", remedy=remedy) from error
+    competition = getattr(module, "competition", None)
+    if not isinstance(competition, Competition):
+        remedy = "write: competition = Competition(name=..., tasks=..., ...)"
+        raise problem(name, "has no variable 'competition' that is a Competition", remedy=remedy)
+    return competition

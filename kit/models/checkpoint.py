@@ -27,12 +27,13 @@ from kit.system.versions import check_pixels, versions
 class CheckpointInfo:
     """What a checkpoint says of itself, in its metadata.
 
-    `crop`, `size` and `frame` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is the hash
-    of `folds.csv`; `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch` (from 1) on
-    the whole fold. `select` says how the epoch was chosen (`best`: on that same fold, which
-    flatters the score), `averaged` whether the weights are an EMA's. `parameters` is the number of
-    weights. `limit` is the number of photos of a trial, 0 for a true run. `versions` are those of
-    `kit.system.versions` that it was trained with. `competition` is `Competition.describe()`.
+    `crop`, `size` and `frame` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is
+    the hash of `folds.csv`; `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch`
+    (from 1) on the whole fold. `select` says how the epoch was chosen (`best`: on that same fold,
+    which flatters the score), `averaged` whether the weights are an EMA's. `parameters` is the
+    number of weights. `limit` is the number of photos of a trial, 0 for a true run. `versions` are
+    those of `kit.system.versions` that it was trained with. `competition` is
+    `Competition.describe()`.
     """
 
     model: str

@@ -1,44 +1,36 @@
 """What is wrong with a submission, and what is strange about it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES
-from kit.data.folder import read_info
+from kit.competition import Competition
+from kit.data.folder import DataFolder, read_ids
 from kit.data.plan import Plan
-from kit.results import leaderboard as board
+from kit.results import leaderboard
 from kit.results.submission import read_answers, read_submission
 from kit.scoring.class_counts import Expected, distribution_p, rao_scott_correction
 from kit.system.disk import check_writable, file_hash, read_json, refuse_existing, refuse_input
 from kit.system.errors import KitError, problem
 
-_FAR = 0.001
+_FAR = 0.001  # the p of a chi-square below which class counts are strange
 
 
-_OOF = "the out-of-fold predictions"
-
-
-def check_place(out: Path, data: Path, paths: Sequence[Path], force: bool) -> None:
-    """Raise `KitError` unless a submission made from `paths` may be written to `out`, and its
-    record beside it.
-    """
-    if out.suffix != ".csv" or out.name == board.NAME:
+def check_place(out: Path, inputs: Iterable[Path], force: bool) -> None:
+    """Raise `KitError` unless a submission may be written to `out`, and its record beside it."""
+    if out.suffix != ".csv" or out.name == leaderboard.NAME:
         raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
-    for place in (out, out.with_suffix(".json")):
-        refuse_input(place, data, *paths)
-    record = out.with_suffix(".json")
+    record, inputs = out.with_suffix(".json"), list(inputs)
+    for place in (out, record):
+        refuse_input(place, inputs)
     if not force:
         refuse_existing(out, record)
     elif record.exists() and not {"kit", "sha256", "members"} <= read_json(record).keys():
-        raise problem(
-            record,
-            "is no record of a submission, and would be replaced by one",
-            remedy="choose another --out",
-        )
+        what = "is no record of a submission, and would be replaced by one"
+        raise problem(record, what, remedy="choose another --out")
     check_writable(out)
 
 
@@ -52,100 +44,65 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def paired_draws(rows: Sequence[dict[str, Any]], folder: Path) -> np.ndarray | None:
-    """The bootstrap draws (submissions, draws) of out-of-fold macro-F1 that the records of
-    submissions, `rows` of a log, hold.
+    """The bootstrap draws (submissions, draws) of out-of-fold macro-F1 that records hold.
 
-    None unless all are paired, that is, of the same photos of one fold plan, so that each draw
-    takes the same people.
+    `rows` are those of the submissions in the leaderboard log of a `folder`. None unless all draws
+    are paired, that is, of the same photos of one fold plan: then each draw takes the same groups.
     """
-    found, of = [], []
+    draws, photos = [], []
     for row in rows:
         try:
             record = read_record(folder / row["submission"]) or {}
             oof = record["oof"]
-            of.append(
-                (
-                    row["sha256"] == record["sha256"],
-                    record["plan"],
-                    oof["photos"],
-                    oof["people"],
-                    sorted(oof["folds"]),
-                )
-            )
-            found.append([float(value) for value in oof["draws"].split()])
+            of = (record["plan"], oof["photos"], oof["groups"], sorted(oof["folds"]))
+            photos.append((row["sha256"] == record["sha256"], *of))
+            draws.append([float(value) for value in oof["draws"].split()])
         except (KeyError, TypeError, AttributeError, ValueError):
             return None
-    if (
-        not of
-        or not of[0][0]
-        or any(other != of[0] for other in of)
-        or len({len(draws) for draws in found}) > 1
-    ):
+    same = bool(photos) and photos[0][0] and all(other == photos[0] for other in photos)
+    if not same or len({len(values) for values in draws}) > 1:
         return None
-    draws = np.array(found)
-    return draws if draws.size and np.isfinite(draws).all() else None
+    table = np.array(draws)
+    return table if table.size and np.isfinite(table).all() else None
 
 
-def expected_counts(path: Path, plan: Plan | None) -> Expected | None:
-    """What a submission's class counts are held against: its record's out-of-fold counts, or the
-    plan's labels without one.
+def expected_counts(path: Path, plan: Plan | None, classes: int) -> Expected | None:
+    """What a submission's class counts are compared with.
+
+    That is its record's out-of-fold counts, or the plan's labels without one.
     """
     try:
         oof = (read_record(path) or {})["oof"]
-        (scale, freedom), counts = (
-            oof["rao_scott_correction"],
-            np.array(oof["predicted_counts"], dtype=np.int64),
-        )
-        if counts.shape != (NUM_CLASSES,):
+        (scale, freedom), counts = oof["rao_scott_correction"], np.array(oof["predicted_counts"])
+        if counts.shape != (classes,) or counts.dtype.kind not in "iu":
             raise ValueError(f"{len(counts)} classes")
-        return Expected(counts, (float(scale), float(freedom)), _OOF)
+        correction = float(scale), float(freedom)
+        return Expected(counts, correction, "the out-of-fold predictions")
     except (KeyError, TypeError, ValueError):
         if plan is None:
             return None
-    labels = plan.photos["label"].to_numpy()
-    return Expected(
-        np.bincount(labels, minlength=NUM_CLASSES),
-        rao_scott_correction(labels, plan.photos["person"].to_numpy()),
-        "the training labels",
-    )
+    labels, groups = plan.photos["label"].to_numpy(), plan.photos["group"].to_numpy()
+    counts = np.bincount(labels, minlength=classes)
+    return Expected(counts, rao_scott_correction(labels, groups, classes), "the training labels")
 
 
-def check_submission(path: Path, info: Path, expected: Expected | None) -> list[str]:
-    """Check a submission as the competition will, and return warnings: absent classes, strange
-    counts, an equal file.
+def check_submission(path: Path, data: DataFolder, expected: Expected | None) -> list[str]:
+    """Check a submission as the competition will; warnings for a person.
 
-    Raises `KitError` where ids, order or classes are not those of `info`.
+    They are of absent classes, of strange counts and of an equal file. Raises `KitError` where ids,
+    order or classes are not those that the competition wants.
     """
-    classes, ids = read_submission(path, info), read_info(info)
-    counts = np.bincount(classes, minlength=NUM_CLASSES)
-    warnings = []
-    absent = [CLASS_NAMES[c] for c in np.flatnonzero(counts == 0)]
-    if absent:
-        warnings.append(
-            f"{path}: no photo has "
-            f"{'the class' if len(absent) == 1 else f'any of {len(absent)} classes'} "
-            f"({', '.join(absent[:3])}{', ...' * (len(absent) > 3)}), whose F1 is 0 then"
-        )
+    competition = data.competition
+    predicted, ids = read_submission(path, data), read_ids(data)
+    counts = np.bincount(predicted, minlength=competition.classes)
+    warnings = _absent(path, counts, competition)
     if expected is not None:
-        p = distribution_p(counts, expected)
-        if p < _FAR:
-            far = np.abs(counts / counts.sum() - expected.counts / expected.counts.sum()).argmax()
-            warnings.append(
-                f"{path}: its classes are distributed otherwise than {expected.source} (p = "
-                f"{p:.1g}), most of all "
-                f"{CLASS_NAMES[far]}: {counts[far] / counts.sum():.1%} instead of "
-                f"{expected.counts[far] / expected.counts.sum():.1%}"
-            )
-    equal = [
-        other
-        for other in sorted(path.parent.glob("*.csv"))
-        if other.resolve() != path.resolve() and _same(other, ids, classes)
-    ]
+        warnings += _strange(path, counts, expected, competition)
+    others = [p for p in sorted(path.parent.glob("*.csv")) if p.resolve() != path.resolve()]
+    equal = [other for other in others if _same(other, ids, predicted, competition)]
     if equal:
-        warnings.append(
-            f"{path}: is the same submission as {equal[0]}"
-            + f", and {len(equal) - 1} more" * (len(equal) > 1)
-        )
+        more = f", and {len(equal) - 1} more" * (len(equal) > 1)
+        warnings.append(f"{path}: is the same submission as {equal[0]}{more}")
     record = path.with_suffix(".json")
     if record.exists() and read_record(path) is None:
         warnings.append(
@@ -154,10 +111,36 @@ def check_submission(path: Path, info: Path, expected: Expected | None) -> list[
     return warnings
 
 
-def _same(other: Path, ids: Sequence[str], classes: np.ndarray) -> bool:
+def _absent(path: Path, counts: np.ndarray, competition: Competition) -> list[str]:
+    """A warning of the classes that no photo has, if there are any."""
+    absent = [competition.class_names[c] for c in np.flatnonzero(counts == 0)]
+    if not absent:
+        return []
+    which = "the class" if len(absent) == 1 else f"any of {len(absent)} classes"
+    names = f"{', '.join(absent[:3])}{', ...' * (len(absent) > 3)}"
+    return [f"{path}: no photo has {which} ({names}), whose F1 is 0 then"]
+
+
+def _strange(
+    path: Path, counts: np.ndarray, expected: Expected, competition: Competition
+) -> list[str]:
+    """A warning of class counts that chance does not explain."""
+    p = distribution_p(counts, expected)
+    if p >= _FAR:
+        return []
+    shares, usual = counts / counts.sum(), expected.counts / expected.counts.sum()
+    far = np.abs(shares - usual).argmax()
+    return [
+        f"{path}: its classes are distributed otherwise than {expected.source} (p = {p:.1g}), most "
+        f"of all {competition.class_names[far]}: {shares[far]:.1%} instead of {usual[far]:.1%}"
+    ]
+
+
+def _same(other: Path, ids: Sequence[str], predicted: np.ndarray, competition: Competition) -> bool:
+    """True if another file is a submission of the same classes."""
     try:
-        theirs = read_answers(other, strict=True)
+        theirs = read_answers(other, competition, strict=True)
     except KitError:
         return False  # a leaderboard, or whatever else lies there
-    joined = pd.Series(theirs["ans"].to_numpy(), index=theirs["ImageID"]).reindex(ids)
-    return len(theirs) == len(ids) and bool((joined.to_numpy() == classes).all())
+    answers = pd.Series(theirs[competition.answer].to_numpy(), index=theirs[competition.id])
+    return len(theirs) == len(ids) and bool((answers.reindex(ids).to_numpy() == predicted).all())

@@ -19,9 +19,18 @@ from kit.system.locks import lock_file
 from kit.system.table import read_csv
 
 NAME: Final = "leaderboard.csv"
-
-
-_OUTSIDE: Final = 2.5
+_OUTSIDE: Final = 2.5  # standard deviations off the line of the other submissions
+BOARD_COLUMNS = (
+    "submission",
+    "sha256",
+    "made",
+    "members",
+    "oof",
+    "low",
+    "high",
+    "public",
+    "private",
+)
 
 
 @contextlib.contextmanager
@@ -165,19 +174,6 @@ def _residuals(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         )
         off[i] = (y[i] - slope * x[i] - level) / max(error, 1e-12)
     return off
-
-
-BOARD_COLUMNS = (
-    "submission",
-    "sha256",
-    "made",
-    "members",
-    "oof",
-    "low",
-    "high",
-    "public",
-    "private",
-)
 
 
 def write_board(path: Path, rows: Sequence[dict[str, Any]]) -> None:

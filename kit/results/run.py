@@ -9,24 +9,15 @@ from typing import Any, Final
 
 import pandas as pd
 
+from kit.competition import Competition
 from kit.data.plan import Plan
 from kit.system.disk import atomic_write, file_hash
 from kit.system.errors import problem
-from kit.system.table import read_csv
+from kit.system.table import read_csv, read_header
 
-METRIC_COLUMNS = (
-    "epoch",
-    "lr",
-    "train_loss",
-    "val_loss",
-    "val_acc",
-    "val_f1_macro",
-    "val_f1_mask",
-    "val_f1_gender",
-    "val_f1_age",
-    "time_data",
-    "time_step",
-)
+FOLD_FOLDER: Final = re.compile(r"fold\d+")  # a fold's folder in a run
+_METRICS = ("epoch", "lr", "train_loss", "val_loss", "val_acc", "val_f1_macro")
+_TIMES = ("time_data", "time_step")
 
 
 @dataclass(frozen=True)
@@ -71,8 +62,9 @@ class Fold:
 
 
 def oof_key(best: Path, plan: Plan, fold: int, precision: str) -> str:
-    """What out-of-fold probabilities are keyed by: their checkpoint, the fold of the plan, and the
-    precision they ran in.
+    """What out-of-fold probabilities are keyed by.
+
+    That is their checkpoint, the fold of the plan, and the precision that they ran in.
     """
     return json.dumps(
         {
@@ -86,14 +78,20 @@ def oof_key(best: Path, plan: Plan, fold: int, precision: str) -> str:
 
 
 def oof_precision(key: str, best: Path, plan: Plan, fold: int) -> str | None:
-    """The precision that out-of-fold probabilities of a `key` ran in; None if they are of another
-    checkpoint, plan or fold.
+    """The precision that out-of-fold probabilities of a `key` ran in.
+
+    None if they are of another checkpoint, plan or fold.
     """
     try:
         precision = str(json.loads(key)["precision"])
     except (ValueError, KeyError, TypeError):
         return None
     return precision if key == oof_key(best, plan, fold, precision) else None
+
+
+def metric_columns(competition: Competition) -> list[str]:
+    """The columns of `metrics.csv`, with macro-F1 of each task where there are several."""
+    return [*_METRICS, *(f"val_f1_{task.name}" for task in competition.parts), *_TIMES]
 
 
 def write_metrics(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -106,7 +104,10 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     """The rows of a run's `metrics.csv` as numbers; none where there is no file."""
     if not path.exists():
         return []
-    table = read_csv(path, METRIC_COLUMNS)
+    of_tasks = [name for name in read_header(path) if name.startswith("val_f1_")]
+    table = read_csv(
+        path, [*_METRICS, *_TIMES], [name for name in of_tasks if name not in _METRICS]
+    )
     try:
         return [
             {str(k): float(v) for k, v in row.items()} for row in table.to_dict(orient="records")
@@ -115,6 +116,3 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         raise problem(
             path, f"is no metrics file ({error})", remedy="train the fold again with --force"
         ) from error
-
-
-FOLD_FOLDER: Final = re.compile(r"fold\d+")  # a fold's folder in a run

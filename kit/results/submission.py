@@ -1,4 +1,4 @@
-"""Submissions: read, written, and held against `info.csv`."""
+"""Submissions: read, written, and compared with the table of photos to predict."""
 
 import re
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES
-from kit.data.folder import ANSWER_COLUMNS, read_info
+from kit.competition import Competition
+from kit.data.folder import DataFolder, read_ids
 from kit.results.probs import read_foreign_probs
 from kit.system.console import warn
 from kit.system.disk import atomic_write, file_hash, json_bytes
@@ -17,52 +17,57 @@ from kit.system.errors import problem
 from kit.system.table import check_unique, read_csv, read_header, whole_numbers
 
 
-def read_answers(path: Path, strict: bool = False) -> pd.DataFrame:
-    """A submission or an answers file: `ImageID` (text, unique) and `ans` (int64, 0..17), in the
-    file's order.
+def read_answers(path: Path, competition: Competition, strict: bool = False) -> pd.DataFrame:
+    """A submission or an answers file: the ids (text, unique) and classes (int64, 0..C-1).
 
-    Answers may say whose photos they are, in a column `person`. What a submission must not be, but
-    can be understood, is taken with a warning unless `strict`: an index column, whole numbers
-    written as 3.0, and probabilities, of which the most probable class is taken.
+    The columns are the competition's `id` and `answer`, in the file's order. Answers may say which
+    group a photo is of, in a column of that name. What a submission must not be, but can be
+    understood, is taken with a warning unless `strict`: an index column, whole numbers written as
+    3.0, and probabilities, of which the most probable class is taken.
     """
+    columns = [competition.id, competition.answer]
     if strict:
-        return _classes(path, read_csv(path, ANSWER_COLUMNS))
+        return _classes(path, read_csv(path, columns), competition)
     header = read_header(path)
     names = set(header)
-    if "ans" not in names and (
-        names.issuperset(map(str, range(NUM_CLASSES))) or names.issuperset(CLASS_NAMES)
-    ):
-        probs = read_foreign_probs(path)
+    numbered = names.issuperset(map(str, range(competition.classes)))
+    if competition.answer not in names and (numbered or names >= set(competition.class_names)):
+        probs = read_foreign_probs(path, competition)
         warn(f"{path}: holds probabilities, and no classes; the most probable ones are compared")
-        return pd.DataFrame(
-            {"ImageID": probs.ids, "ans": probs.probs.argmax(axis=1).astype(np.int64)}
-        )
-    answers = read_csv(path, ANSWER_COLUMNS, ["person"])
-    if header and header not in (list(ANSWER_COLUMNS), [*ANSWER_COLUMNS, "person"]):
-        warn(f"{path}: {_deviation(header)}; that can be read, but is no form for a submission")
+        classes = probs.probs.argmax(axis=1).astype(np.int64)
+        return pd.DataFrame({competition.id: probs.ids, competition.answer: classes})
+    answers = read_csv(path, columns, [competition.group])
+    if header and header not in (columns, [*columns, competition.group]):
+        said = _deviation(header, columns)
+        warn(f"{path}: {said}; that can be read, but is no form for a submission")
+    return _classes(path, _without_fractions(path, answers, competition.answer), competition)
+
+
+def _without_fractions(path: Path, answers: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The answers with whole numbers that were written as 3.0 as 3, and a warning of them."""
     whole = {
         value: value.partition(".")[0]
-        for value in answers["ans"].unique()
-        if re.fullmatch(r"[0-9]{1,2}\.0+", value)
+        for value in answers[column].unique()
+        if re.fullmatch(r"[0-9]{1,5}\.0+", value)
     }
-    if whole:
-        floats = answers["ans"].isin(list(whole))
-        warn(
-            f"{path}: holds {int(floats.sum()):,} classes written as "
-            f"{answers['ans'][floats].iloc[0]}; a submission must have "
-            "whole numbers (astype(int))"
-        )
-        answers = answers.assign(ans=answers["ans"].replace(whole))
-    return _classes(path, answers)
+    if not whole:
+        return answers
+    floats = answers[column].isin(list(whole))
+    warn(
+        f"{path}: holds {int(floats.sum()):,} classes written as "
+        f"{answers[column][floats].iloc[0]}; "
+        "a submission must have whole numbers (astype(int))"
+    )
+    return answers.assign(**{column: answers[column].replace(whole)})
 
 
-def _deviation(header: Sequence[str]) -> str:
+def _deviation(header: Sequence[str], columns: Sequence[str]) -> str:
     """What a submission's header has that it must not have."""
     if header and header[0].startswith("\ufeff"):
         return "begins with a byte-order mark"
     if header and header[0] in ("", "Unnamed: 0"):
         return "has an index column"
-    other = [name for name in header if name.strip() not in ANSWER_COLUMNS]
+    other = [name for name in header if name.strip() not in columns]
     return (
         f"has the column {other[0][:40]!r}"
         if other
@@ -70,72 +75,69 @@ def _deviation(header: Sequence[str]) -> str:
     )
 
 
-def _classes(path: Path, answers: pd.DataFrame) -> pd.DataFrame:
-    """Answers with unique ids and `ans` as int64."""
-    check_unique(path, answers, "ImageID", "every photo has one row")
-    return answers.assign(ans=whole_numbers(path, answers, "ans", 0, NUM_CLASSES - 1, "ImageID"))
+def _classes(path: Path, answers: pd.DataFrame, competition: Competition) -> pd.DataFrame:
+    """Answers with unique ids, and classes as int64."""
+    check_unique(path, answers, competition.id, "every photo has one row")
+    last = competition.classes - 1
+    classes = whole_numbers(path, answers, competition.answer, 0, last, competition.id)
+    return answers.assign(**{competition.answer: classes})
 
 
 def write_submission(
     path: Path,
-    ids: Sequence[str],
-    classes: np.ndarray,
-    info: Path,
+    predicted: tuple[Sequence[str], np.ndarray],
+    data: DataFolder,
     record: dict[str, Any],
     force: bool = False,
     wanted: str = "",
 ) -> dict[str, Any]:
-    """Write a submission and its record, the `.json` beside it, which is returned with the
-    submission's `sha256` in it.
+    """Write a submission and its record, the `.json` beside it; the record with its `sha256`.
 
-    What was written is read back and held against `info.csv` before it is moved into place. `ids`
-    are N texts and `classes` N ints; ids and order must equal those of `info` exactly, and the
-    file's SHA-256 `wanted`, where that is given.
+    `predicted` are N ids and N classes. What was written is read back and compared with the table
+    of photos to predict before it is moved into place: ids and order must be equal exactly, and the
+    file's SHA-256 must be the one `wanted`, where that is given.
     """
-    record_path = path.with_suffix(".json")
-    with atomic_write(record_path, force) as kept, atomic_write(path, force) as temporary:
-        pd.DataFrame({"ImageID": ids, "ans": classes}).to_csv(
-            temporary, index=False, lineterminator="\n"
-        )
-        read_submission(temporary, info, path)
-        if wanted and file_hash(temporary) != wanted:
-            raise problem(
-                path,
-                "is not made again: the classes are others than those of the record",
-                remedy="make it on the "
-                "device and with the versions of torch and timm it was made with; nothing was "
-                "written",
+    competition, record_path = data.competition, path.with_suffix(".json")
+    table = pd.DataFrame(dict(zip((competition.id, competition.answer), predicted)))
+    with atomic_write(record_path, force) as beside, atomic_write(path, force) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+        read_submission(temporary, data, path)
+        digest = file_hash(temporary)
+        if wanted and digest != wanted:
+            what = "is not made again: the classes are others than those of the record"
+            remedy = (
+                "make it on the device and with the versions of torch and timm it was made with; "
+                "nothing was written"
             )
-        record = record | {"sha256": file_hash(temporary)}
-        kept.write_bytes(json_bytes(record))
-        record_path.unlink(
-            missing_ok=True
-        )  # whatever happens from here: the record of the file before is none of this one
+            raise problem(path, what, remedy=remedy)
+        record = record | {"sha256": digest}
+        beside.write_bytes(json_bytes(record))
+        # Whatever happens from here: the record of the file before is none of this one.
+        record_path.unlink(missing_ok=True)
     return record
 
 
-def read_submission(path: Path, info: Path, name: Path | None = None) -> np.ndarray:
-    """The classes (N,) of a submission whose columns, ids and order are those of `info`; errors
-    call it `name`.
+def read_submission(path: Path, data: DataFolder, name: Path | None = None) -> np.ndarray:
+    """The classes (N,) of a submission; errors call it `name`.
+
+    Raises `KitError` unless its columns, ids and order are those of the photos to predict.
     """
-    answers, expected, header = read_answers(path, strict=True), read_info(info), read_header(path)
-    if header != list(ANSWER_COLUMNS):
+    competition, name = data.competition, name or path
+    columns = [competition.id, competition.answer]
+    answers, ids = read_answers(path, competition, strict=True), read_ids(data)
+    header = read_header(path)
+    if header != columns:
+        remedy = f"write the columns {','.join(columns)} alone, as plain UTF-8 "
+        remedy += "(to_csv(path, index=False))"
+        said = _deviation(header, columns)
+        raise problem(name, f"would not pass: it {said}", remedy=remedy)
+    given = answers[competition.id].tolist()
+    if given != ids:
+        missing, extra = sorted(set(ids) - set(given)), sorted(set(given) - set(ids))
+        what = "has ids not in" if extra and not missing else "has another order than"
+        what = "lacks ids of" if missing else what
+        remedy = "make it with python -m kit.ensemble"
         raise problem(
-            name or path,
-            f"would not pass: it {_deviation(header)}",
-            remedy=f"write the columns {','.join(ANSWER_COLUMNS)} alone, as plain UTF-8 "
-            "(to_csv(path, index=False))",
+            name, f"would not pass: it {what} {data.test_table}", missing or extra, remedy
         )
-    if answers["ImageID"].tolist() != expected:
-        missing = sorted(set(expected) - set(answers["ImageID"]))
-        extra = sorted(set(answers["ImageID"]) - set(expected))
-        what = (
-            "lacks ids of" if missing else "has ids not in" if extra else "has another order than"
-        )
-        raise problem(
-            name or path,
-            f"would not pass: it {what} {info}",
-            missing or extra,
-            "make it with python -m kit.ensemble",
-        )
-    return answers["ans"].to_numpy()
+    return answers[competition.answer].to_numpy()

@@ -7,18 +7,16 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist
 
-from kit.competitions.mask import NUM_CLASSES
-
 
 def most_diverse(
     result: dict[str, Any], scored: dict[str, tuple[float, float | None]]
 ) -> list[dict[str, Any]] | None:
-    """The two and the three files that are strong and least alike, by `kappa`, the mean of their
-    pairs: worth a blend.
+    """The two and the three files that are strong and least alike: they are worth a blend.
 
-    Strong is what is not clearly worse than the best: its score, the first of `scored`, lies within
-    the best one's interval, whose lower end is the second; None where the best one has no interval.
-    Of more than 20 such files the 20 best are looked at.
+    Alike is by the mean `kappa` of their pairs. Strong is what is not clearly worse than the best:
+    its score, the first of `scored`, lies within the best one's interval, whose lower end is the
+    second. None where the best one has no interval. Of more than 20 such files the 20 best are
+    looked at.
     """
     if len(scored) < 3:
         return []
@@ -45,8 +43,9 @@ def most_diverse(
 
 
 def kappa(table: np.ndarray) -> float:
-    """Cohen's kappa from the counts (18, 18) of two labellings: 1 where they always agree, 0 where
-    no more than by chance.
+    """Cohen's kappa from the counts (C, C) of two labellings.
+
+    It is 1 where they always agree, and 0 where they agree no more than by chance.
     """
     shares = table / table.sum()
     chance = float(shares.sum(axis=0) @ shares.sum(axis=1))
@@ -54,8 +53,9 @@ def kappa(table: np.ndarray) -> float:
 
 
 def cluster_order(classes: np.ndarray) -> list[int]:
-    """An order of submissions (files, N) in which similar ones stand together: the leaves of their
-    average-linkage tree.
+    """An order of submissions (files, N) in which similar ones stand together.
+
+    It is that of the leaves of their average-linkage tree.
     """
     if len(classes) < 3:
         return list(range(len(classes)))
@@ -63,53 +63,51 @@ def cluster_order(classes: np.ndarray) -> list[int]:
     return [int(i) for i in leaves_list(linkage(differ, "average", optimal_ordering=True))]
 
 
-def _votes(classes: np.ndarray) -> np.ndarray:
-    """How many of submissions (files, N) say each class: (N, 18)."""
-    votes = np.zeros((classes.shape[1], NUM_CLASSES), np.int64)
-    for own in classes:
-        votes[np.arange(len(own)), own] += 1
-    return votes
+def votes(predicted: np.ndarray, classes: int) -> np.ndarray:
+    """How many of submissions (files, N) say each class: (N, C)."""
+    counts = np.zeros((predicted.shape[1], classes), np.int64)
+    for said in predicted:
+        counts[np.arange(len(said)), said] += 1
+    return counts
 
 
-def vote(classes: np.ndarray) -> np.ndarray:
-    """The hard vote (N,) of submissions (files, N); of classes with equal votes the one that the
-    earliest file has.
+def vote(predicted: np.ndarray, classes: int) -> np.ndarray:
+    """The hard vote (N,) of submissions (files, N).
+
+    Of classes with equal votes it is the one that the earliest file has.
     """
-    votes = _votes(classes)
-    tied = np.take_along_axis(votes, classes.T, axis=1) == votes.max(
-        axis=1, keepdims=True
-    )  # (N, files)
-    winner: np.ndarray = classes[tied.argmax(axis=1), np.arange(classes.shape[1])]
+    counts = votes(predicted, classes)
+    most = counts.max(axis=1, keepdims=True)
+    tied = np.take_along_axis(counts, predicted.T, axis=1) == most  # (N, files)
+    winner: np.ndarray = predicted[tied.argmax(axis=1), np.arange(predicted.shape[1])]
     return winner
 
 
-def most_differing(classes: np.ndarray, number: int) -> np.ndarray:
-    """The rows of photos that files (files, N) differ on, at most `number`: most at odds first, and
-    alike flips together.
+def most_differing(predicted: np.ndarray, classes: int, number: int) -> np.ndarray:
+    """The rows of at most `number` photos that submissions (files, N) differ on.
 
-    How much they are at odds is the entropy of their votes; of two files it is the same everywhere,
-    and the most frequent flips come first.
+    Those most at odds come first, and like flips together. How much they are at odds is the entropy
+    of their votes; of two files it is the same everywhere, and the most frequent flips come first.
     """
-    shares = _votes(classes) / len(classes)
+    shares = votes(predicted, classes) / len(predicted)
     entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=1).round(9)
-    _, kind, count = np.unique(classes, axis=1, return_inverse=True, return_counts=True)
+    _, kind, count = np.unique(predicted, axis=1, return_inverse=True, return_counts=True)
     rows = np.flatnonzero(entropy > 0)
     order = np.lexsort((rows, kind.ravel()[rows], -count[kind.ravel()[rows]], -entropy[rows]))
-    found: np.ndarray = rows[order][:number]
-    return found
+    chosen: np.ndarray = rows[order][:number]
+    return chosen
 
 
-def correlations(probs: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The correlation of members' errors, (M, M): Pearson's, of probabilities minus the truth, over
-    photos and classes.
+def error_correlations(probs: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The correlation of members' errors, (M, M), of their probabilities (M, N, C).
 
-    The less two members err together, the more they gain from each other.
+    It is Pearson's, of probabilities minus the truth, over photos and classes. The less two members
+    err together, the more they gain from each other.
     """
     errors = probs.reshape(len(probs), -1).astype(np.float32)
-    errors = errors - np.eye(NUM_CLASSES, dtype=np.float32)[truth].reshape(-1)
-    with np.errstate(
-        invalid="ignore", divide="ignore"
-    ):  # a member without an error correlates with none
-        found = np.nan_to_num(np.atleast_2d(np.corrcoef(errors, dtype=np.float32)))
-    np.fill_diagonal(found, 1.0)
-    return found
+    errors = errors - np.eye(probs.shape[2], dtype=np.float32)[truth].reshape(-1)
+    # A member without an error correlates with none.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        table = np.nan_to_num(np.atleast_2d(np.corrcoef(errors, dtype=np.float32)))
+    np.fill_diagonal(table, 1.0)
+    return table

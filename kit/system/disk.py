@@ -52,7 +52,7 @@ def refuse_existing(*paths: Path) -> None:
 
 
 def refuse_input(out: Path, inputs: Iterable[Path]) -> None:
-    """Raise `KitError` if an output would lie over or in an input; `--force` is no leave for that."""
+    """Raise `KitError` if an output would lie over or in an input, whatever `--force` says."""
     place = out.resolve()
     if any(path.resolve() in (place, *place.parents) for path in inputs):
         raise problem(out, "is a place of input files", remedy="choose another place")

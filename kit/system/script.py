@@ -1,12 +1,15 @@
 """Python files that a person writes, executed, with errors of one line."""
 
+import ast
 import functools
 import re
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from kit.system.disk import text_hash
 from kit.system.errors import KitError, did_you_mean, problem
@@ -50,3 +53,36 @@ def run_script(path: Path, fields: Sequence[str] = ()) -> tuple[ModuleType, str]
         raise KitError(
             f"{path} line {lines[-1] if lines else '?'}: {type(error).__name__}: {error}{hint}"
         ) from error
+
+
+@dataclass(frozen=True)
+class ScriptFunction:
+    """A function of such a file: its path, the file's text as it was executed, and its own `name`.
+
+    It travels to spawned workers as that text, so that editing the file changes nothing in a run
+    under way. `result` is the variable that the file exists for.
+    """
+
+    path: str
+    text: str
+    name: str
+    result: str
+
+    @property
+    def code(self) -> str:
+        """What the function may depend on.
+
+        That is the file's code without comments, its docstring, and the assignment of `result`.
+        """
+        body = ast.parse(self.text).body
+        if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            body = body[1:]
+        rest = [node for node in body if not self._assigns_result(node)]
+        return ast.unparse(ast.Module(rest, []))
+
+    def _assigns_result(self, node: ast.stmt) -> bool:
+        names = [ast.unparse(t) for t in node.targets] if isinstance(node, ast.Assign) else []
+        return names == [self.result]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return getattr(module_of(self.path, self.text), self.name)(*args, **kwargs)

@@ -26,9 +26,7 @@ def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = 
         raise unreadable(path, error) from error
     except pd.errors.EmptyDataError as error:
         raise problem(
-            path,
-            "is empty",
-            remedy=f"it needs a header line {','.join(columns) or 'ImageID,0,1,...,17'}",
+            path, "is empty", remedy=f"it needs a header line {','.join(columns) or 'id,0,1,2,...'}"
         ) from error
     except UnicodeDecodeError as error:
         raise problem(
@@ -93,7 +91,7 @@ def whole_numbers(
     its `key`.
     """
     text = table[column]
-    # By the few different texts, not by row: a submission has 18 in thousands.
+    # By the few different texts, not by row: a submission has few in thousands.
     codes, values = pd.factorize(text)
     whole = np.array(
         [int(value) if re.fullmatch("[0-9]{1,9}", value) else -1 for value in values],

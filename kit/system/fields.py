@@ -1,0 +1,44 @@
+"""Rules of the fields that a person sets in a definition, as (field, is good, what it must be)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from kit.system.errors import KitError, did_you_mean
+
+Rule = tuple[str, bool, str]
+
+
+def check_rules(what: str, values: Any, rules: Iterator[Rule]) -> None:
+    """Raise `KitError` for the first rule that the fields of `values` break."""
+    for field, good, text in rules:
+        if not good:
+            raise KitError(f"{what}: {field}={getattr(values, field)!r} must be {text}")
+
+
+def choices(values: Any, table: Mapping[str, Sequence[str]]) -> Iterator[Rule]:
+    """The rules of fields that are one of some names."""
+    for field, names in table.items():
+        value = getattr(values, field)
+        hint = did_you_mean(str(value), names) if value not in names else ""
+        yield field, value in names, f"one of {', '.join(names)}{hint}"
+
+
+def whole_numbers(values: Any, table: Mapping[str, tuple[int, int]]) -> Iterator[Rule]:
+    """The rules of fields that are whole numbers from a least to a most one."""
+    for field, (least, most) in table.items():
+        value = getattr(values, field)
+        good = type(value) is int and least <= value <= most
+        yield field, good, f"a whole number from {least} to {most}"
+
+
+def numbers(values: Any, most: Mapping[str, float], above: Sequence[str]) -> Iterator[Rule]:
+    """The rules of fields that are numbers from 0, or above 0, to a most one."""
+    for field, top in most.items():
+        value, positive = getattr(values, field), field in above
+        good = type(value) in (int, float) and 0 <= value <= top and (not positive or value > 0)
+        yield field, good, f"a number {'above' if positive else 'from'} 0 to {top:g}"
+
+
+def is_whole_tuple(value: object, least: int = 0, most: int = 10**9) -> bool:
+    """True if a value is a tuple of whole numbers from `least` to `most`."""
+    return isinstance(value, tuple) and all(type(n) is int and least <= n <= most for n in value)
