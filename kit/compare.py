@@ -3,8 +3,8 @@
     python -m kit.compare submissions/*.csv
 
 shows how often each pair agrees, beyond chance (kappa), with similar files side by side; in which
-classes and in which of mask, gender and age they differ; and the class counts, beside those out of
-fold. `--answers FILE` adds macro-F1; `--show 40` draws the photos that they differ on; `--vote
+classes and in which of the competition's tasks they differ; and the class counts, beside those out
+of fold. `--answers FILE` adds macro-F1; `--show 40` draws the photos that they differ on; `--vote
 FILE` writes the hard vote of them all as a submission; `--json` prints all of it for a program,
 with every flip if `--all-flips`. Runs' folders instead of files are compared out of fold.
 
@@ -19,27 +19,27 @@ one, and what picking the best of many comes to by chance.
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from kit.blending.vote import write_vote
-from kit.data.folder import eval_images, find_data, train_images
-from kit.data.plan import read_plan
-from kit.reporting.comparison import _SHOWN, compare_classes, compare_files, read_runs
-from kit.reporting.comparison_tables import show, show_board
-from kit.reporting.flips import check_sheet, write_flips
-from kit.results import leaderboard as board
-from kit.results.check import paired_draws
-from kit.results.leaderboard import read_board
-from kit.results.predictions import read_files
 from kit.system.cli import Parser, command
 from kit.system.console import say
 from kit.system.errors import KitError
 
+if TYPE_CHECKING:
+    from kit.competition import Competition
+    from kit.reporting.comparison import Comparison
+    from kit.results.predictions import Predictions
 
-@command
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
+LOG: Final = Path("submissions/leaderboard.csv")
+
+DEFAULT_SHEET: Final = Path("flips.jpg")
+
+
+def build_parser() -> Parser:
+    """The command's options."""
     parser = Parser(prog="kit.compare", description=__doc__)
     parser.add_argument(
         "files", nargs="*", type=Path, metavar="FILE.csv|RUN", help="submissions, or runs' folders"
@@ -50,9 +50,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=Path("runs/folds.csv"),
         help="for runs: the fold plan (default: runs/folds.csv)",
     )
+    parser.add_argument("--answers", type=Path, metavar="FILE", help="a CSV with the true classes")
+    add_output_options(parser)
+    add_log_options(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--answers", type=Path, metavar="FILE", help="a CSV ImageID,ans with the true classes"
+        "--all-flips",
+        action="store_true",
+        help="for --json: every flip of each pair, not the most frequent ones alone",
     )
+    return parser
+
+
+def add_output_options(parser: Parser) -> None:
+    """Add the options of the files that are written: a vote, and a contact sheet."""
     parser.add_argument(
         "--vote",
         type=Path,
@@ -67,7 +78,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="draw up to N photos that they differ on, on a contact sheet",
     )
     parser.add_argument(
-        "--sheet", type=Path, metavar="FILE", help="for --show: the picture (default: flips.jpg)"
+        "--sheet",
+        type=Path,
+        metavar="FILE",
+        help=f"for --show: the picture (default: {DEFAULT_SHEET})",
     )
     parser.add_argument(
         "--data",
@@ -76,6 +90,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--force", action="store_true", help="for --vote and --show: overwrite an existing file"
     )
+
+
+def add_log_options(parser: Parser) -> None:
+    """Add the options of the leaderboard log."""
     parser.add_argument(
         "--record",
         metavar="NAME",
@@ -95,124 +113,167 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--log",
         type=Path,
-        default=Path("submissions") / board.NAME,
+        default=LOG,
         metavar="FILE",
-        help=f"the leaderboard log (default: submissions/{board.NAME})",
+        help=f"the leaderboard log (default: {LOG})",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--all-flips",
-        action="store_true",
-        help=f"for --json: every flip of each pair, not the {_SHOWN} most frequent ones alone",
-    )
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Compare the files that a command line names, or read and write the leaderboard log."""
+    parser = build_parser()
     args = parser.parse_intermixed_args(argv)
+    scores = {
+        name: score for name in ("public", "private") if (score := getattr(args, name)) is not None
+    }
     if args.all_flips and (not args.json or args.board or args.record is not None):
         raise KitError("--all-flips: is for --json of a comparison; leave it out")
-    entered = {
-        what: value for what in ("public", "private") if (value := getattr(args, what)) is not None
-    }
     if args.record is not None or args.board:
-        if args.files or args.vote or args.answers:
-            raise KitError(
-                "kit.compare: --record and --board are of the log alone; leave the files out"
-            )
-        if args.record is not None:
-            if not entered:
-                raise KitError("--record: say what the site said, with --public or --private")
-            row = board.record(args.log, args.record, entered)
-            say(
-                f"{row['submission']}: "
-                + ", ".join(f"{what} {value:g}" for what, value in entered.items())
-            )
-        if args.board:
-            rows = read_board(args.log)
-            draws = paired_draws([row for row in rows if row["public"] != ""], args.log.parent)
-            summary = board.summary(rows, draws)
-            if args.json:
-                print(json.dumps(summary, indent=1, ensure_ascii=False))
-            else:
-                show_board(summary)
-        return
-    if entered:
+        check_log_options(args, scores)
+        return use_log(args, scores)
+    if scores:
         raise KitError("--public and --private: are of --record NAME")
-    if len(args.files) > 1:
-        args.files = [
-            path for path in args.files if path.name != board.NAME
-        ]  # of submissions/*.csv
-    if not args.files:
-        raise KitError("kit.compare: name submissions, or --board, or --record NAME")
-    if len(args.files) == 1 and args.answers is None:
-        raise KitError(
-            f"{args.files[0]}: there is nothing to compare it with; name a second submission or "
-            "--answers FILE"
-        )
-    if args.plan != parser.get_default("plan") and not any(path.is_dir() for path in args.files):
-        raise KitError("--plan: is for runs, which are compared out of fold; leave it out")
-    for option, of in (
-        ("data", "--vote or --show"),
-        ("force", "--vote or --show"),
-        ("sheet", "--show"),
-    ):
-        if getattr(args, option) and not (args.show is not None or args.vote and of != "--show"):
-            raise KitError(f"--{option}: is for {of}; leave it out")
-    if args.show is not None and args.show < 1:
-        raise KitError(f"--show {args.show}: take 1 or more")
-    if args.show is not None and len(args.files) == 1:
-        raise KitError(
-            f"{args.files[0]}: there is no other file to differ from; name a second submission, "
-            "or leave --show out"
-        )
-    runs = [path for path in args.files if path.is_dir()]
-    if runs:
-        if len(runs) < len(args.files) or args.answers or args.vote:
-            raise KitError(
-                f"{runs[0]}: runs are compared out of fold, with other runs alone; leave files, "
-                "--answers and --vote "
-                "out"
-            )
-        read = read_runs(runs, read_plan(args.plan))
-        if len(read.names) < 2:
-            raise KitError(
-                f"{runs[0]}: is one run with the others; name another run to compare it with"
-            )
-        result = compare_classes(read.names, read.classes, read.truth, read.person, args.all_flips)
-        result["chosen_on_fold"] = read.chosen
-    else:
-        read = read_files(args.files, args.answers)
-        result = compare_files(args.files, read, args.all_flips)
+    if len(args.files) > 1:  # of submissions/*.csv
+        args.files = [path for path in args.files if path.name != LOG.name]
+    check_options(parser, args)
+    predictions, comparison = compare(args)
     words = shlex.join(
         ["python", "-m", "kit.compare", *map(str, sys.argv[1:] if argv is None else argv)]
     )
-    if args.show is not None:
-        check_sheet(
-            args.sheet or Path("flips.jpg"), find_data(args.data), args.files, args.force
-        )  # before the vote is written
-    if args.vote:
-        write_vote(
-            args.files, read, find_data(args.data, "eval/info.csv"), args.vote, args.force, words
+    lines = write_outputs(args, predictions, words)
+    if args.json:
+        print(json.dumps(comparison.describe(), indent=1, ensure_ascii=False))
+        return
+    from kit.reporting.comparison_tables import show
+
+    show(comparison)
+    for line in lines:
+        say(line)
+
+
+def check_log_options(args: Namespace, scores: Mapping[str, float]) -> None:
+    """Raise `KitError` for options that the leaderboard log does not take, or lacks."""
+    if args.files or args.vote or args.answers:
+        raise KitError(
+            "kit.compare: --record and --board are of the log alone; leave the files out"
         )
-    told = []
+    if args.record is not None and not scores:
+        raise KitError("--record: say what the site said, with --public or --private")
+
+
+def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
+    """Enter a submission's scores into the leaderboard log, and show the log, as asked."""
+    from kit.reporting.leaderboard_tables import show_board
+    from kit.results import leaderboard as board
+    from kit.results.check import paired_draws
+
+    if args.record is not None:
+        row = board.record(args.log, args.record, dict(scores))
+        texts = [f"{name} {score:g}" for name, score in scores.items()]
+        say(f"{row['submission']}: {', '.join(texts)}")
+    if args.board:
+        rows = board.read_board(args.log)
+        draws = paired_draws([row for row in rows if row["public"] != ""], args.log.parent)
+        summary = board.summary(rows, draws)
+        if args.json:
+            print(json.dumps(summary, indent=1, ensure_ascii=False))
+        else:
+            show_board(summary)
+
+
+def check_options(parser: Parser, args: Namespace) -> None:
+    """Raise `KitError` unless there is something to compare, with no option of something else."""
+    files = args.files
+    if not files:
+        raise KitError("kit.compare: name submissions, or --board, or --record NAME")
+    if len(files) == 1 and args.answers is None:
+        raise KitError(
+            f"{files[0]}: there is nothing to compare it with; name a second submission or "
+            "--answers FILE"
+        )
+    if args.plan != parser.get_default("plan") and not any(path.is_dir() for path in files):
+        raise KitError("--plan: is for runs, which are compared out of fold; leave it out")
+    shown = args.show is not None
+    if not shown and not args.vote:
+        for option in ("data", "force"):
+            if getattr(args, option):
+                raise KitError(f"--{option}: is for --vote or --show; leave it out")
+    if args.sheet and not shown:
+        raise KitError("--sheet: is for --show; leave it out")
+    if shown and args.show < 1:
+        raise KitError(f"--show {args.show}: take 1 or more")
+    if shown and len(files) == 1:
+        raise KitError(
+            f"{files[0]}: there is no other file to differ from; name a second submission, "
+            "or leave --show out"
+        )
+    runs = [path for path in files if path.is_dir()]
+    if runs and (len(runs) < len(files) or args.answers or args.vote):
+        raise KitError(
+            f"{runs[0]}: runs are compared out of fold, with other runs alone; leave files, "
+            "--answers and --vote out"
+        )
+
+
+def competition_of(plan: Path) -> "Competition":
+    """The competition of a fold plan; of `competition.py`, or the default, where there is no plan."""
+    from kit.competition import find_competition
+    from kit.data.plan import read_plan
+
+    return read_plan(plan).competition if plan.exists() else find_competition()
+
+
+def compare(args: Namespace) -> tuple["Predictions", "Comparison"]:
+    """Read and compare the submissions, or the runs out of fold: their predictions, and the
+    comparison.
+    """
+    from kit.data.plan import read_plan
+    from kit.reporting.comparing import compare_files, compare_predictions, read_runs
+    from kit.results.predictions import read_files
+
+    if not args.files[0].is_dir():
+        predictions = read_files(args.files, args.answers, competition_of(args.plan))
+        return predictions, compare_files(args.files, predictions, args.all_flips)
+    predictions = read_runs(args.files, read_plan(args.plan))
+    if len(predictions.names) < 2:
+        raise KitError(
+            f"{args.files[0]}: is one run with the others; name another run to compare it with"
+        )
+    return predictions, compare_predictions(predictions, args.all_flips)
+
+
+def write_outputs(args: Namespace, predictions: "Predictions", line: str) -> list[str]:
+    """Write the vote and the contact sheet, as asked, with the command line in the vote's record;
+    a line for each.
+    """
+    if not args.vote and args.show is None:
+        return []
+    from kit.blending.vote import write_vote
+    from kit.data.folder import find_data
+    from kit.reporting.flips import FlipSheet
+
+    competition, lines, sheet = predictions.competition, list[str](), None
     if args.show is not None:
-        data, sheet = find_data(args.data), args.sheet or Path("flips.jpg")
-        root = train_images(data) if runs else eval_images(data)
-        shown = write_flips(args.files, read, data, root, args.show, sheet, args.force)
-        told.append(
-            f"wrote {sheet}: {shown} photos that they differ on; "
-            + ", ".join(f"{n + 1} is {name}" for n, name in enumerate(read.names))
+        data, out = find_data(args.data, competition), args.sheet or DEFAULT_SHEET
+        photos = data.train_images if args.files[0].is_dir() else data.test_images
+        sheet = FlipSheet(args.files, data, photos, out, args.show, args.force)
+        sheet.check()  # before the vote is written
+    if args.vote:
+        data = find_data(args.data, competition, "test")
+        write_vote(args.files, predictions, data, args.vote, args.force, line)
+    if sheet is not None:
+        shown = sheet.write(predictions)
+        names = ", ".join(f"{n + 1} is {name}" for n, name in enumerate(predictions.names))
+        lines.append(
+            f"wrote {sheet.out}: {shown} photos that they differ on; {names}"
             if shown
             else "they differ on no photo, so that there is none to show"
         )
-    if args.json:
-        print(json.dumps(result, indent=1, ensure_ascii=False))
-        return
-    show(result)
     if args.vote:
-        told.append(
-            f"wrote {args.vote}, the hard vote of {len(args.files)} files, and "
-            f"{args.vote.with_suffix('.json')}"
-        )
-    for line in told:
-        say(line)
+        record = args.vote.with_suffix(".json")
+        lines.append(f"wrote {args.vote}, the hard vote of {len(args.files)} files, and {record}")
+    return lines
 
 
 if __name__ == "__main__":

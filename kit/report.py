@@ -5,35 +5,27 @@ hold.
 
 writes `report.html`, one file with all of its figures and photos in it, which needs no network: the
 score with its interval, learning curves, confusion matrices, F1 of each class, reliability, what
-happens around 30 and 60, blends, the worst errors, and photos that are probably mislabelled, with
+happens around the edges of ordered classes, blends, the worst errors, and photos that are probably mislabelled, with
 the lines for a corrections file. Several runs are reported as their mean.
 
     python -m kit.report
 
-writes `data.html`: classes, ages, sizes and brightness, look-alikes, and photos of each class.
+writes `data.html`: classes, numbers, sizes and brightness, look-alikes, and photos of each class.
 """
 
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.data.folder import find_data
-from kit.data.plan import read_plan
-from kit.inference.engine import Compute
-from kit.reporting.data_page import report_data
-from kit.reporting.page import report
-from kit.results.probs import PROBABILITY_FILES
-from kit.results.run import Fold
-from kit.scoring.bootstrap import say_interval
 from kit.system.cli import Parser, command
 from kit.system.console import duration, say
 from kit.system.errors import KitError
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
+def build_parser() -> Parser:
+    """The command's options."""
     parser = Parser(prog="kit.report", description=__doc__)
     parser.add_argument(
         "runs",
@@ -57,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--no-photos",
         action="store_true",
-        help="leave photos out of the page; it still names people's folders",
+        help="leave photos out of the page; it still names the photos",
     )
     parser.add_argument(
         "--device",
@@ -65,64 +57,93 @@ def main(argv: Sequence[str] | None = None) -> None:
         "the CPU)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing page")
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the page that a command line describes."""
+    parser = build_parser()
     args = parser.parse_intermixed_args(argv)
     started = time.monotonic()
     if args.runs:
-        bare = any(
-            run.suffix == ".safetensors" or Fold(run).best.exists() and not Fold(run).oof.exists()
-            for run in args.runs
-        )
-        if args.device and args.tta == "none" and not bare:
-            raise KitError(
-                "--device: is for --tta, for without views no network is run; leave it out"
-            )
-        out = args.out or Path("report.html")
-        alone = (
-            args.no_photos
-            and args.tta == "none"
-            and not any(run.suffix in PROBABILITY_FILES for run in args.runs)
-        )
-        data = None if alone else find_data(args.data)
-        numbers = report(
-            args.runs,
-            read_plan(args.plan),
-            data,
-            out,
-            args.tta,
-            Compute(args.device),
-            not args.no_photos,
-            args.force,
-        )
-        say(
-            f"macro-F1 {numbers['f1']:.3f} out of fold "
-            f"({say_interval(numbers['interval'], numbers['effective'])}), of "
-            f"{numbers['photos']:,} photos of {numbers['people']:,} people; the networks are at "
-            "odds with "
-            f"{len(numbers['suspects'])} labels"
-        )
+        out = report_runs(args)
     else:
-        idle = [
-            name
-            for name in ("plan", "tta", "no_photos", "device")
-            if getattr(args, name) != parser.get_default(name)
-        ]
-        if idle:
-            raise KitError(
-                f"--{idle[0].replace('_', '-')}: is of a report on runs; name one, such as "
-                "runs/effb4_5fold"
-            )
-        out = args.out or Path("data.html")
-        found = report_data(find_data(args.data), out, args.force)
-        say(
-            f"{found['photos']:,} photos of {found['people']:,} people, {found['eval']:,} to "
-            f"predict; {len(found['links'])} "
-            "pairs of people share a photo or a near-identical one"
-        )
+        for name in ("plan", "tta", "no_photos", "device"):
+            if getattr(args, name) != parser.get_default(name):
+                raise KitError(
+                    f"--{name.replace('_', '-')}: is of a report on runs; name one, such as "
+                    "runs/effb4_5fold"
+                )
+        out = report_folder(args)
     say(
         f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB) in "
         f"{duration(time.monotonic() - started)}: open it in a browser"
         + ("" if args.no_photos else "; it holds photos, so keep it to yourself")
     )
+
+
+def report_runs(args: Namespace) -> Path:
+    """Write the page on runs, and print its score; the page's path."""
+    from kit.data.folder import find_data
+    from kit.data.plan import read_plan
+    from kit.inference.engine import Compute
+    from kit.reporting.page import ReportOptions, report
+    from kit.results.probs import PROBABILITY_FILES
+    from kit.results.run import Fold
+    from kit.scoring.bootstrap import say_interval
+
+    bare = any(
+        run.suffix == ".safetensors" or Fold(run).best.exists() and not Fold(run).oof.exists()
+        for run in args.runs
+    )
+    if args.device and args.tta == "none" and not bare:
+        raise KitError("--device: is for --tta, for without views no network is run; leave it out")
+    out = args.out or Path("report.html")
+    needs_photos = (
+        not args.no_photos
+        or args.tta != "none"
+        or any(run.suffix in PROBABILITY_FILES for run in args.runs)
+    )
+    plan = read_plan(args.plan)
+    groups = plan.competition.groups
+    numbers = report(
+        args.runs,
+        plan,
+        find_data(args.data, plan.competition) if needs_photos else None,
+        out,
+        ReportOptions(
+            tta=args.tta, compute=Compute(args.device), photos=not args.no_photos, force=args.force
+        ),
+    )
+    interval = say_interval(numbers["interval"], numbers["effective"], of=groups)
+    say(
+        f"macro-F1 {numbers['f1']:.3f} out of fold ({interval}), of "
+        f"{of_groups(numbers['photos'], numbers['groups'], groups)}; the networks are at odds with "
+        f"{len(numbers['suspects'])} labels"
+    )
+    return out
+
+
+def report_folder(args: Namespace) -> Path:
+    """Write the page on the data alone, and print what they hold; the page's path."""
+    from kit.competition import find_competition
+    from kit.data.folder import find_data
+    from kit.reporting.data_page import report_data
+
+    out, competition = args.out or Path("data.html"), find_competition()
+    summary = report_data(find_data(args.data, competition), out, args.force)
+    say(
+        f"{of_groups(summary.photos, summary.groups, competition.groups)}, "
+        f"{summary.to_predict:,} to predict; {len(summary.links)} pairs of {competition.groups} "
+        "share a photo or a near-identical one"
+    )
+    return out
+
+
+def of_groups(photos: int, number: int, groups: str) -> str:
+    """How many photos there are, and of how many groups, where a photo is not its own."""
+    return f"{photos:,} photos" + (f" of {number:,} {groups}" if groups != "photos" else "")
 
 
 if __name__ == "__main__":

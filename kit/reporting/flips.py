@@ -64,11 +64,17 @@ class FlipSheet:
     def _check_ids(self, ids: Sequence[str]) -> None:
         unsafe = [name for name in ids if os.path.isabs(name) or ".." in Path(name).parts]
         if unsafe:
-            what, remedy = "has ids that are no names of photos", "compare submissions to one competition"
+            what, remedy = (
+                "has ids that are no names of photos",
+                "compare submissions to one competition",
+            )
             raise problem(self.files[0], what, unsafe, remedy)
         lost = [name for name in ids if not (self.images / name).is_file()]
         if lost:
-            what, remedy = "lacks photos that are to be shown", "name the competition's folder with --data"
+            what, remedy = (
+                "lacks photos that are to be shown",
+                "name the competition's folder with --data",
+            )
             raise problem(self.images, what, lost, remedy)
 
 
