@@ -49,8 +49,8 @@ class TrainingPhotos:
     """A competition's training photos as a definition reads them.
 
     `table` has a row a photo: `image` (a path below the folder of training photos), `group`, a
-    column of numbers for each task that has one, and `label` (0..C-1). `remarks` are lines for a
-    person. `corrections` are the label fixes that were applied, `path, field, old, new` each.
+    column of numbers for each task that has one, and `label` (0..C-1). `remarks` are lines for the
+    user. `corrections` are the label fixes that were applied, `path, field, old, new` each.
     """
 
     table: pd.DataFrame

@@ -34,9 +34,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.out == Path():
         raise problem("--out", "names the folder you are in", remedy="name a new one")
-    from kit.competitions import find_competition
+    from kit.competitions import DEFAULT, find_competition
 
-    competition = find_competition("mask")
+    competition = find_competition(DEFAULT)
     assert competition.draw is not None
     out = competition.draw(args.out, args.people, args.eval_people, args.seed, args.force)
     images = [out / folder for folder in (competition.train_images, competition.test_images)]

@@ -17,10 +17,11 @@ import kit
 import kit.inference.autotune
 import kit.inference.runtime
 import kit.system.threads
-from kit.competitions.mask import SHOTS
-from kit.data.folder import read_eval
+from kit.competitions.mask import competition as MASK
+from kit.competitions.mask_labels import AGE, SHOTS
+from kit.data.folder import DataFolder, read_test
 from kit.data.plan import Plan
-from kit.data.planning import plan_folds
+from kit.data.planning import PlanOptions, plan_folds
 from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.recipe import Recipe, load_recipe, shipped_recipe
 from kit.results.probs import Probs, read_probs, write_probs
@@ -39,6 +40,29 @@ def everywhere(patch: pytest.MonkeyPatch, module: ModuleType, name: str, value: 
     for other in list(sys.modules.values()):
         if other.__name__.startswith("kit.") and getattr(other, name, None) is original:
             patch.setattr(other, name, value)
+
+
+CLASS_NAMES, NUM_CLASSES = MASK.class_names, MASK.classes
+
+
+def encode(*answers: np.ndarray) -> np.ndarray:
+    """The classes of answers to the mask competition's tasks."""
+    return MASK.encode([np.asarray(answer) for answer in answers])
+
+
+def decode(labels: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The answers to the mask competition's tasks of classes."""
+    return MASK.decode(np.asarray(labels))
+
+
+def age_class(years: np.ndarray) -> np.ndarray:
+    """The classes of ages in years."""
+    return AGE.class_of(np.asarray(years))
+
+
+def mask_folder(path: Path) -> DataFolder:
+    """A folder of the mask competition."""
+    return DataFolder(path, MASK)
 
 
 PEOPLE = [
@@ -126,13 +150,18 @@ class World:
     plan_path: Path
     runs: Path
 
+    @property
+    def folder(self) -> DataFolder:
+        """The data folder as the kit takes it."""
+        return mask_folder(self.data)
+
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """18 people, 3 folds, `runs/small` trained for two epochs."""
     root = tmp_path_factory.mktemp("world")
     data = make_data(root / "data")
-    plan, _ = plan_folds(data, root / "runs" / "folds.csv", folds=3)
+    plan, _ = plan_folds(mask_folder(data), root / "runs" / "folds.csv", PlanOptions(folds=3))
     train(small(), plan, data, range(3), root / "runs", "cpu", workers=0)
     return World(data, plan, root / "runs" / "folds.csv", root / "runs")
 
@@ -167,6 +196,11 @@ class Crowd:
     plan_path: Path
     files: list[Path]
 
+    @property
+    def folder(self) -> DataFolder:
+        """The data folder as the kit takes it."""
+        return mask_folder(self.data)
+
 
 @pytest.fixture(scope="session")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Crowd:
@@ -181,11 +215,12 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Crowd:
         )
     ]
     data = make_data(root / "data", people)
-    plan, _ = plan_folds(data, root / "runs" / "folds.csv", folds=3, audit=False)
+    options = PlanOptions(folds=3, audit=False)
+    plan, _ = plan_folds(mask_folder(data), root / "runs" / "folds.csv", options)
     files, rng = [], np.random.default_rng(0)
     for name, skill in (("good", 4.0), ("poor", 2.0)):
         for path, ids in (
-            (f"{name}.csv", read_eval(data)),
+            (f"{name}.csv", read_test(mask_folder(data))),
             (f"{name}.oof.csv", plan.photos["image"].tolist()),
         ):
             logits = rng.normal(size=(len(ids), 18))

@@ -8,7 +8,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from conftest import everywhere
+from conftest import everywhere, mask_folder
 from PIL import Image
 
 import kit.data.alignment
@@ -16,7 +16,7 @@ import kit.data.features
 import kit.data.leaks
 from kit.benchmarks.planning import bench_audit
 from kit.data.features import CODE_BITS, feature_codes
-from kit.data.folder import read_eval
+from kit.data.folder import read_test
 from kit.data.leaks import audit_photos, candidates
 from kit.data.plan import read_plan
 from kit.data.planning import plan_folds
@@ -207,7 +207,7 @@ def test_linked_people_share_a_fold(data, tmp_path):
 
 
 def test_training_photos_in_the_test_set_are_told_and_recorded(data, tmp_path, capsys):
-    (a, b), ids = folders(data)[:2], read_eval(data)
+    (a, b), ids = folders(data)[:2], read_test(mask_folder(data))
     shutil.copy(a / "mask1.jpg", data / "eval" / "images" / ids[3])
     save(b / "normal.jpg", texture(1))
     for name in ids[5:7]:  # also of each other, which is no leak
@@ -233,7 +233,7 @@ def test_training_photos_in_the_test_set_are_told_and_recorded(data, tmp_path, c
 
 
 def test_damaged_and_absent_test_photos_are_told_and_do_not_stop_a_plan(data, tmp_path, capsys):
-    images, ids = data / "eval" / "images", read_eval(data)
+    images, ids = data / "eval" / "images", read_test(mask_folder(data))
     (images / ids[1]).write_bytes(b"no photo")
     (images / ids[4]).write_bytes(b"")
     command = ["--data", str(data), "--folds", "3", "--force", "--out", str(tmp_path / "f.csv")]

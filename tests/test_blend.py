@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import NUM_CLASSES
 
 from kit.blending.biases import fit_biases, line_search
 from kit.blending.fit import convex_weights, fit_rule, fit_temperature, nested
@@ -15,7 +16,6 @@ from kit.blending.rule import (
     uniform_rule,
     weighted,
 )
-from kit.competitions.mask import NUM_CLASSES
 from kit.scoring.bootstrap import GroupBootstrap, interval, say_interval, show_interval
 from kit.scoring.metrics import f1_of_counts, fast_macro_f1, log_loss, macro_f1
 

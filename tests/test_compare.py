@@ -5,10 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import chosen_otherwise, make_data
+from conftest import chosen_otherwise, make_data, mask_folder
 
 from kit.compare import main
-from kit.data.folder import read_eval
+from kit.data.folder import read_test
 from kit.data.photos import size_of
 from kit.models.checkpoint import read_checkpoint_info
 from kit.reporting.comparison import compare
@@ -183,7 +183,7 @@ def test_the_vote_by_hand_and_its_ties():
 
 def test_a_vote_is_written_as_a_checked_submission(tmp_path, fails, capsys):
     data = make_data(tmp_path / "data", eval_photos=5)
-    ids = read_eval(data)
+    ids = read_test(mask_folder(data))
     files = []
     for n, classes in enumerate(([0, 1, 2, 3, 4], [0, 1, 5, 3, 9], [7, 1, 5, 8, 4])):
         files.append(tmp_path / f"s{n}.csv")
@@ -450,7 +450,7 @@ def test_every_photo_that_differs_is_shown_once_and_no_other(seed):
 
 
 def test_a_contact_sheet_of_the_flips(tmp_path, world, capsys, fails):
-    ids = read_eval(world.data)
+    ids = read_test(world.folder)
     files = []
     for name, classes in (("a", [0] * 10), ("b", [0] * 7 + [1, 1, 9])):
         files.append(tmp_path / f"{name}.csv")

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import chosen_otherwise, everywhere, small
+from conftest import chosen_otherwise, everywhere, mask_folder, small
 
 import kit.data.photos
 import kit.inference.predict
@@ -17,7 +17,7 @@ from kit.blending.rule import uniform
 from kit.blending.settings import Settings
 from kit.blending.submit import ensemble
 from kit.compare import main as compare
-from kit.data.folder import eval_images, read_eval
+from kit.data.folder import read_test
 from kit.data.loader import PhotoDataset, batches_of, make_loader
 from kit.ensemble import main
 from kit.inference.engine import Compute
@@ -72,7 +72,7 @@ def arguments(root, *more):
 
 
 def members_of(world, *paths):
-    return find_members(paths or [world.runs / "small"], world.plan, read_eval(world.data))
+    return find_members(paths or [world.runs / "small"], world.plan, read_test(world.folder))
 
 
 def checkpoints_of(path, world):
@@ -80,7 +80,9 @@ def checkpoints_of(path, world):
 
 
 def photos_of(data):
-    return PhotoDataset(eval_images(data), read_eval(data), [small().geometry])
+    return PhotoDataset(
+        (data / "eval" / "images"), read_test(mask_folder(data)), [small().geometry]
+    )
 
 
 def loader_of(photos):
@@ -92,13 +94,13 @@ def loader_of(photos):
 
 def test_one_checkpoint_without_tta_gives_its_own_probabilities(world, tmp_path):
     fold = world.runs / "small" / "fold0"
-    ids = read_eval(world.data)
+    ids = read_test(world.folder)
     own = predict(
         [load(fold / "best.safetensors")], loader_of(photos_of(world.data)), make_views("none"), CPU
     )[0][0, 0]
-    _, record = ensemble([fold], world.plan, world.data, tmp_path / "s.csv", engine=ENGINE)
+    _, record = ensemble([fold], world.plan, world.folder, tmp_path / "s.csv", engine=ENGINE)
     probs, _ = predict_passes(
-        checkpoints_of(fold, world), eval_images(world.data), ids, "none", ENGINE
+        checkpoints_of(fold, world), world.folder.test_images, ids, "none", ENGINE
     )
     assert (probs[0, "plain"].at(ids) == own).all()
     assert read_answers(tmp_path / "s.csv")["ans"].tolist() == own.argmax(axis=1).tolist()
@@ -108,7 +110,7 @@ def test_one_checkpoint_without_tta_gives_its_own_probabilities(world, tmp_path)
 
 
 def test_softmax_comes_before_the_mean_over_folds_and_views(world):
-    checkpoints, ids = checkpoints_of(world.runs / "small", world), read_eval(world.data)
+    checkpoints, ids = checkpoints_of(world.runs / "small", world), read_test(world.folder)
     by_hand = []
     for checkpoint in checkpoints:
         network = load(checkpoint.path)
@@ -126,7 +128,7 @@ def test_softmax_comes_before_the_mean_over_folds_and_views(world):
         len(by_hand) == 6
         and outcome.classes.tolist() == np.mean(by_hand, axis=0).argmax(axis=1).tolist()
     )
-    probs, _ = predict_passes(checkpoints, eval_images(world.data), ids, "hflip", ENGINE)
+    probs, _ = predict_passes(checkpoints, world.folder.test_images, ids, "hflip", ENGINE)
     np.testing.assert_allclose(
         np.mean([p.at(ids) for p in probs.values()], axis=0), np.mean(by_hand, axis=0), atol=1e-5
     )
@@ -145,7 +147,7 @@ class Symmetric(torch.nn.Module):
 
 
 def test_hflip_of_a_symmetric_network_changes_nothing(world):
-    ids = read_eval(world.data)
+    ids = read_test(world.folder)
     probs = predict(
         [Symmetric().eval()], loader_of(photos_of(world.data)), make_views("hflip"), CPU
     )[0]
@@ -165,8 +167,8 @@ def test_too_little_gpu_memory_is_one_line(world, monkeypatch):
     ):
         predict_passes(
             checkpoints,
-            eval_images(world.data),
-            read_eval(world.data),
+            world.folder.test_images,
+            read_test(world.folder),
             "bright",
             Compute("cpu", 0, 7),
         )
@@ -185,8 +187,8 @@ def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(worl
     networks = [load(world.runs / "small" / f"fold{k}" / "best.safetensors") for k in range(3)] + [
         other
     ]
-    ids = read_eval(world.data)
-    photos = PhotoDataset(eval_images(world.data), ids, [small().geometry, geometry])
+    ids = read_test(world.folder)
+    photos = PhotoDataset(world.folder.test_images, ids, [small().geometry, geometry])
     probs, seconds = predict(networks, loader_of(photos), make_views("hflip+bright"), CPU)
     assert (seconds > 0).all() and len(seconds) == 6
     assert count[0] == len(ids) and probs.shape == (4, 6, len(ids), 18)
@@ -218,7 +220,8 @@ def test_a_second_ensemble_runs_no_network_and_a_stale_file_is_never_used(
     capsys.readouterr()
     name = read_eval(copy / "data")[0]
     shutil.copy(
-        eval_images(copy / "data") / read_eval(copy / "data")[1], eval_images(copy / "data") / name
+        (copy / "data" / "eval" / "images") / read_eval(copy / "data")[1],
+        (copy / "data" / "eval" / "images") / name,
     )
     assert main(arguments(copy, "--tta", "hflip", "--force")) == 0
     assert "6 of 6 passes computed" in capsys.readouterr().out
@@ -250,7 +253,7 @@ def test_a_place_that_cannot_be_written_costs_a_warning_not_the_submission(
 
 def test_the_oof_score_is_pooled_and_joined_by_id(world, tmp_path):
     _, record = ensemble(
-        [world.runs / "small"], world.plan, world.data, tmp_path / "s.csv", engine=ENGINE
+        [world.runs / "small"], world.plan, world.folder, tmp_path / "s.csv", engine=ENGINE
     )
     oof, checkpoints = record["oof"], checkpoints_of(world.runs / "small", world)
     tables = [read_oof(c, world.plan) for c in checkpoints]

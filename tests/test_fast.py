@@ -28,9 +28,9 @@ import kit.system.precision
 import kit.system.threads
 from kit.blending.close_calls import recompute_close_calls, rounding_sample
 from kit.blending.early import margins_over_next
-from kit.data.folder import eval_images, read_eval
-from kit.data.loader import PhotoDataset, make_loader
+from kit.data.folder import read_test
 from kit.data.geometry import Geometry
+from kit.data.loader import PhotoDataset, make_loader
 from kit.ensemble import main
 from kit.inference.autotune import exact_mode, measure_modes, prepare
 from kit.inference.engine import Compute
@@ -677,10 +677,10 @@ def test_a_record_of_16_bits_is_made_again_to_the_byte_where_the_probe_says_anot
 def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_once(
     copy, world, monkeypatch
 ):
-    checkpoints = find_members([copy / "runs" / "small"], world.plan, read_eval(world.data))[
+    checkpoints = find_members([copy / "runs" / "small"], world.plan, read_test(world.folder))[
         0
     ].checkpoints
-    root, ids = eval_images(world.data), read_eval(world.data)
+    root, ids = world.folder.test_images, read_test(world.folder)
     whole, _ = predict_passes(checkpoints, root, ids, "hflip", Compute("cpu", 0))
     for kept in (copy / "runs").glob("small/*/p*-*.npz"):
         kept.unlink()

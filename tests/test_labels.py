@@ -1,6 +1,7 @@
 import numpy as np
+from conftest import CLASS_NAMES, NUM_CLASSES, age_class, decode, encode
 
-from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES, SHOTS, age_class, decode, encode
+from kit.competitions.mask_labels import SHOTS
 
 
 def test_encode_and_decode_are_inverse():

@@ -8,13 +8,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from conftest import everywhere, small
+from conftest import age_class, encode, everywhere, small
 
 import kit.models.network
 import kit.system.device
 import kit.system.precision
 import kit.training.memory
-from kit.competitions.mask import age_class, encode
 from kit.system.errors import KitError
 from kit.training.batches import EpochBatches, training_labels
 from kit.training.learner import Learner
@@ -57,13 +56,13 @@ def test_the_age_boundary_moves_the_labels_of_the_ages_between(boundary, moved, 
 
 def test_dropped_ages_are_left_out_and_nothing_else_changes():
     labels, ages = people()
-    kept, trained = training_labels(small(drop_ages=(57, 59)), labels, ages)
+    kept, trained = training_labels(small(drop=(57, 59)), labels, ages)
     assert (
         set(ages[~kept]) == {57, 58, 59}
         and len(ages[~kept]) == 18
         and np.array_equal(trained, labels)
     )
-    kept, _ = training_labels(small(drop_ages=(0, 0)), labels, ages)
+    kept, _ = training_labels(small(drop=(0, 0)), labels, ages)
     assert set(ages[~kept]) == {0}
 
 

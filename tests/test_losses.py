@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from conftest import small
+from conftest import decode, small
 from torch.nn import functional
 
-from kit.competitions.mask import decode
 from kit.models.heads import COSINE_SCALE, combine
 from kit.training.losses import class_weights, make_loss, marginals, mix, one_hot
 

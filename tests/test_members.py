@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import everywhere
+from conftest import CLASS_NAMES, NUM_CLASSES, everywhere
 from test_ensemble import ENGINE, arguments, copy  # noqa: F401
 
 import kit.blending.margins
@@ -20,8 +20,6 @@ from kit.blending.select import select_blend
 from kit.blending.settings import Settings
 from kit.blending.submit import ensemble
 from kit.compare import main as compare_main
-from kit.competitions.mask import CLASS_NAMES, NUM_CLASSES
-from kit.data.folder import eval_images, info_csv, read_eval
 from kit.data.plan import read_plan
 from kit.ensemble import main
 from kit.inference.member import unique_names
@@ -195,7 +193,7 @@ def test_a_file_changes_the_blend_by_its_weight(copy, world):  # noqa: F811
         engine=ENGINE,
     )
     checkpoints = find_members([copy / "runs" / "small"], world.plan, ids)[0].checkpoints
-    found, _ = predict_passes(checkpoints, eval_images(copy / "data"), ids, "none", ENGINE)
+    found, _ = predict_passes(checkpoints, (copy / "data" / "eval" / "images"), ids, "none", ENGINE)
     run = np.mean([p.at(ids) for p in found.values()], axis=0, dtype=np.float64)
     expected = (0.5 * run + 0.5 * read_foreign_probs(path).at(ids)).argmax(axis=1)
     assert read_answers(out)["ans"].tolist() == expected.tolist()
@@ -619,7 +617,8 @@ def test_from_refuses_other_members_and_other_classes(copy, fails, capsys):  # n
     assert "exists already" in fails(main, "--from", copy / "s.json", *place)
     name = read_eval(copy / "data")[0]
     shutil.copy(
-        eval_images(copy / "data") / read_eval(copy / "data")[1], eval_images(copy / "data") / name
+        (copy / "data" / "eval" / "images") / read_eval(copy / "data")[1],
+        (copy / "data" / "eval" / "images") / name,
     )
     record = json.loads((copy / "s.json").read_text())
     record["sha256"] = "0" * 64
@@ -722,7 +721,7 @@ def test_the_check_stands_alone(copy, fails, capsys):  # noqa: F811
 
 
 def test_absent_classes_and_far_counts_are_warned_of(copy):  # noqa: F811
-    info = info_csv(copy / "data")
+    info = copy / "data" / "eval" / "info.csv"
     frame = pd.read_csv(info, dtype=str).assign(ans="4")
     frame.to_csv(copy / "all4.csv", index=False)
     expected = Expected(np.full(NUM_CLASSES, 100), (2.0, 17.0), "the out-of-fold predictions")

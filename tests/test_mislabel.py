@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import NUM_CLASSES, TASKS, age_class, decode, encode, task_probs
 
-from kit.competitions.mask import NUM_CLASSES, SHOTS, TASKS, age_class, decode, encode, task_probs
 from kit.competitions.mask_data import read_corrections
+from kit.competitions.mask_labels import SHOTS
 from kit.scoring.mislabel import confident_classes, find_mislabelled
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 import kit.data.cache
 import kit.data.loader
 from kit.data.cache import pixel_cache
-from kit.data.loader import PhotoDataset, batches_of, default_workers, iterate, make_loader
 from kit.data.geometry import Geometry
+from kit.data.loader import PhotoDataset, batches_of, default_workers, iterate, make_loader
 from kit.data.photos import crop_and_resize, decode
 from kit.system.errors import KitError
 

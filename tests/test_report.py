@@ -10,11 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import chosen_otherwise, draw_photo, make_data, small
+from conftest import (
+    CLASS_NAMES,
+    GENDERS,
+    NUM_CLASSES,
+    chosen_otherwise,
+    draw_photo,
+    make_data,
+    small,
+)
 
-from kit.competitions.mask import CLASS_NAMES, GENDERS, NUM_CLASSES
 from kit.competitions.mask_sample import draw_sample
-from kit.data.folder import read_eval
+from kit.data.folder import read_test
 from kit.data.planning import plan_folds
 from kit.report import main
 from kit.reporting import figures as figures
@@ -92,7 +99,7 @@ def tables_of(page: str) -> dict[str, list[list[str]]]:
 def page(world, tmp_path_factory):
     """A report of the world's run: its file and its numbers."""
     out = tmp_path_factory.mktemp("report") / "report.html"
-    return out, report([world.runs / "small"], world.plan, world.data, out)
+    return out, report([world.runs / "small"], world.plan, world.folder, out)
 
 
 def test_the_numbers_are_those_of_scikit_learn(world, page):
@@ -183,7 +190,7 @@ def test_below_eight_people_the_page_says_that_there_is_no_interval(
         in capsys.readouterr().out
     )
     # Nine people a class are enough, and three of each in a fold are not.
-    numbers = report(crowd.files, crowd.plan, crowd.data, tmp_path / "crowd.html", photos=False)
+    numbers = report(crowd.files, crowd.plan, crowd.folder, tmp_path / "crowd.html", photos=False)
     text = (tmp_path / "crowd.html").read_text(encoding="utf-8")
     low, high = numbers["interval"]
     assert (
@@ -398,7 +405,7 @@ def test_probability_files_are_reported_too(tmp_path, world):
     """Other teams' files beside a run: a blend table, no learning curve, and their mean as the
     headline.
     """
-    ids, images = read_eval(world.data), world.plan.photos["image"].tolist()
+    ids, images = read_test(world.folder), world.plan.photos["image"].tolist()
     rng = np.random.default_rng(0)
     for name, own in (("theirs.csv", ids), ("theirs.oof.csv", images)):
         probs = rng.dirichlet(np.ones(18), len(own))
@@ -411,7 +418,10 @@ def test_probability_files_are_reported_too(tmp_path, world):
             )
         )
     numbers = report(
-        [world.runs / "small", tmp_path / "theirs.csv"], world.plan, world.data, tmp_path / "r.html"
+        [world.runs / "small", tmp_path / "theirs.csv"],
+        world.plan,
+        world.folder,
+        tmp_path / "r.html",
     )
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert [row[0] for row in tables_of(text)["Runs"][1:]] == ["small", "theirs"]
@@ -486,7 +496,7 @@ def test_names_are_text_on_the_page(tmp_path, world, capsys):
     odd = tmp_path / r"<b>한글 & 'run' $a\x_1$ \d #000001"
     shutil.copytree(world.runs / "small", odd)
     with pytest.raises(KitError, match="the same checkpoint twice"):
-        report([odd, world.runs / "small"], world.plan, world.data, tmp_path / "r.html")
+        report([odd, world.runs / "small"], world.plan, world.folder, tmp_path / "r.html")
     train(
         small("other", lr=1e-3),
         world.plan,
@@ -497,7 +507,7 @@ def test_names_are_text_on_the_page(tmp_path, world, capsys):
         workers=0,
     )
     capsys.readouterr()
-    report([odd, tmp_path / "runs" / "other"], world.plan, world.data, tmp_path / "r.html")
+    report([odd, tmp_path / "runs" / "other"], world.plan, world.folder, tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "<b>한글" not in text and capsys.readouterr().err.count("warning") == 0
     named = r"&lt;b&gt;한글 &amp; &#39;run&#39; $a\x_1$ \d #000001"
@@ -510,7 +520,7 @@ def test_names_are_text_on_the_page(tmp_path, world, capsys):
 
 def test_what_a_correction_has_changed_is_told_apart(tmp_path, world):
     """A second line for the same label would be refused: the page says to mend the first one."""
-    numbers = report([world.runs / "small"], world.plan, world.data, tmp_path / "a.html")
+    numbers = report([world.runs / "small"], world.plan, world.folder, tmp_path / "a.html")
     line = numbers["suspects"][0]["line"]
     path, field, value = line.split(",")
     plan = dataclasses.replace(

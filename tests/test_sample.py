@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import age_class, decode
 from PIL import Image
 
 from kit.competitions import mask_faces, mask_sample
-from kit.competitions.mask import SHOTS, age_class, decode
 from kit.competitions.mask_faces import plan_people
+from kit.competitions.mask_labels import SHOTS
 from kit.competitions.mask_sample import draw_sample
 from kit.sample import main
 from kit.system.errors import KitError

@@ -6,7 +6,7 @@ import torch
 from conftest import everywhere, small
 
 import kit.training.resume
-from kit.data.folder import read_eval
+from kit.data.folder import read_test
 from kit.data.plan import read_plan
 from kit.ensemble import main as ensemble
 from kit.inference.members import find_members
@@ -26,7 +26,9 @@ def kept(world, tmp_path_factory):
     """
     runs = tmp_path_factory.mktemp("soup") / "runs"
     shutil.copytree(world.runs, runs, ignore=shutil.ignore_patterns("small"))
-    train(small("kept", epochs=3), world.plan, world.data, range(3), runs, "cpu", 0, keep_epochs=2)
+    train(
+        small("kept", epochs=3), world.plan, world.folder, range(3), runs, "cpu", 0, keep_epochs=2
+    )
     return runs
 
 
@@ -78,7 +80,7 @@ def test_a_soup_has_the_mean_of_the_weights_and_its_own_oof(world, kept, tmp_pat
             )
             torch.testing.assert_close(value.double(), expected.double(), atol=1e-6, rtol=1e-5)
     plan = read_plan(runs / "folds.csv")
-    (member,) = find_members([runs / "kept_soup"], plan, read_eval(world.data))
+    (member,) = find_members([runs / "kept_soup"], plan, read_test(world.folder))
     for checkpoint in member.checkpoints:
         oof = read_oof(checkpoint, plan)
         truth = plan.photos.set_index("image").loc[oof.ids, "label"].to_numpy()
@@ -226,10 +228,10 @@ def test_kept_epochs_after_an_interruption_are_those_without(world, kept, tmp_pa
 
     everywhere(monkeypatch, kit.training.resume, "save_state", stop)
     with pytest.raises(KeyboardInterrupt):
-        train(small("kept", epochs=3), world.plan, world.data, [0], runs, "cpu", 0, keep_epochs=2)
+        train(small("kept", epochs=3), world.plan, world.folder, [0], runs, "cpu", 0, keep_epochs=2)
     monkeypatch.undo()
     assert [path.name for path in Fold(runs / "kept" / "fold0").epochs] == ["epoch0001.safetensors"]
-    train(small("kept", epochs=3), world.plan, world.data, [0], runs, "cpu", 0, keep_epochs=2)
+    train(small("kept", epochs=3), world.plan, world.folder, [0], runs, "cpu", 0, keep_epochs=2)
     assert [path.read_bytes() for path in Fold(runs / "kept" / "fold0").epochs] == whole
 
 

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from kit.competitions.mask_data import read_corrections, read_people
-from kit.data.folder import read_info
 from kit.data.plan import read_plan, write_plan
 from kit.results.probs import Probs, read_probs, write_probs
 from kit.results.run import METRIC_COLUMNS, read_metrics, write_metrics

@@ -24,7 +24,6 @@ import kit.system.threads
 import kit.training.resume
 import kit.training.trackers
 from kit.competitions.mask_sample import draw_sample
-from kit.data.folder import train_images
 from kit.data.loader import PhotoDataset, batches_of, make_loader
 from kit.data.plan import read_plan
 from kit.data.planning import plan_folds
@@ -98,7 +97,7 @@ def test_oof_covers_every_photo_once_and_belongs_to_its_checkpoint(world):
         )
         assert (last["val_f1_mask"], last["val_f1_age"]) == pytest.approx((scores.mask, scores.age))
         assert len(rows) == 2 and all(math.isfinite(v) for row in rows for v in row.values())
-        photos = PhotoDataset(train_images(world.data), held["image"].tolist(), [card.geometry])
+        photos = PhotoDataset(world.folder.train_images, held["image"].tolist(), [card.geometry])
         cpu = torch.device("cpu")
         loader = make_loader(photos, batches_of(len(photos), 5), 0, cpu)
         again = predict([load(files.best)], loader, make_views("none"), cpu)[0][0, 0]
@@ -119,7 +118,7 @@ def test_training_learns(tmp_path):
         for shot, mask in SHOTS.items():
             colour = (40 + 80 * mask, 40 + 150 * (gender == "female"), 40 + 80 * (age // 20 - 1))
             Image.new("RGB", (96, 128), colour).save(
-                train_images(data) / f"{ident}_{gender}_Asian_{age}" / f"{shot}.jpg"
+                (data / "train" / "images") / f"{ident}_{gender}_Asian_{age}" / f"{shot}.jpg"
             )
     plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=2, audit=False)
     scores = train_fold(small(epochs=20, augment=None), plan, data, 0, tmp_path / "runs", "cpu", 0)
@@ -148,7 +147,7 @@ def without_times(path: Path) -> list[dict[str, float]]:
 FULL = (
     ", epochs=4, label_smoothing=0.1, head='tasks', sampler='sqrt', mix='cutmix', ema=0.9, "
     "accumulate=2, batch_size=4,"
-    " clip=1.0, drop_rate=0.2, drop_path_rate=0.1, age_boundary=58"
+    " clip=1.0, drop_rate=0.2, drop_path_rate=0.1, edges=(30, 58)"
 )
 
 
@@ -297,7 +296,7 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(PhotoDataset, "__getitem__", reading)
         try:
-            train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
+            train(recipe, world.plan, world.folder, [0], tmp_path / "a", "cpu", 0)
         except KeyboardInterrupt:
             stopped = True
     assert stopped == (count[0] >= moment * 10 + 1)
@@ -305,8 +304,8 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatc
         state = load_state(Fold(tmp_path / "a" / "stopped" / "fold0").last)
         steps = math.ceil((world.plan.photos["fold"] != 0).sum() / 8)
         assert len(state["rows"]) * steps + state["step"] >= 1
-    train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
-    train(recipe, world.plan, world.data, [0], tmp_path / "b", "cpu", 0)
+    train(recipe, world.plan, world.folder, [0], tmp_path / "a", "cpu", 0)
+    train(recipe, world.plan, world.folder, [0], tmp_path / "b", "cpu", 0)
     assert_same_run(*(Fold(tmp_path / name / "stopped" / "fold0") for name in ("a", "b")))
 
 
@@ -343,7 +342,7 @@ def test_a_second_stop_ends_at_once(world, tmp_path, monkeypatch):
         Learner, "step", lambda *_: [signal.raise_signal(signal.SIGTERM) for _ in range(2)]
     )
     with pytest.raises(KeyboardInterrupt):
-        train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+        train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
     assert not Fold(tmp_path / "small" / "fold0").last.exists()
 
 
@@ -371,7 +370,7 @@ def test_a_cache_that_is_deleted_meanwhile_ends_no_training(world, tmp_path, mon
         return real(*args)
 
     monkeypatch.setattr(kit.training.learner.Learner, "step", step)
-    train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+    train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
     assert "photos are decoded instead" in capsys.readouterr().err
     assert_same_run(*(Fold(runs / "small" / "fold0") for runs in (tmp_path, world.runs)))
 
@@ -411,13 +410,13 @@ def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path,
         ):
             everywhere(patch, module, name, dying(getattr(module, name)))
         try:
-            train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
+            train(recipe, world.plan, world.folder, [0], tmp_path / "a", "cpu", 0)
         except Killed:
             pass
         else:
             assert count[0] < stop  # a run writes fewer files than that, and was whole
-    train(recipe, world.plan, world.data, [0], tmp_path / "a", "cpu", 0)
-    train(recipe, world.plan, world.data, [0], tmp_path / "b", "cpu", 0)
+    train(recipe, world.plan, world.folder, [0], tmp_path / "a", "cpu", 0)
+    train(recipe, world.plan, world.folder, [0], tmp_path / "b", "cpu", 0)
     a, b = (Fold(tmp_path / name / "small" / "fold0") for name in ("a", "b"))
     assert_same_run(a, b)
 
@@ -436,8 +435,8 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(system, "fsync", full)
         with pytest.raises(KitError, match="last.pt: cannot be written: No space left on device"):
-            train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
-    train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+            train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+    train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
     assert (
         Fold(tmp_path / "small" / "fold0").oof.read_bytes()
         == Fold(world.runs / "small" / "fold0").oof.read_bytes()
@@ -448,15 +447,15 @@ def test_a_fold_is_trained_by_one_process(world, tmp_path):
     with lock_folder(tmp_path / "small" / "fold0"):
         (tmp_path / "small" / "fold0" / ".best.safetensors.123.tmp").write_bytes(b"half")
         with pytest.raises(KitError, match="another process is training this fold"):
-            train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
-    train(small(epochs=1), world.plan, world.data, [0], tmp_path, "cpu", 0)
+            train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+    train(small(epochs=1), world.plan, world.folder, [0], tmp_path, "cpu", 0)
     assert not list((tmp_path / "small" / "fold0").glob(".*.tmp"))
 
 
 def test_files_of_another_fold_are_refused(world, tmp_path):
     shutil.copytree(world.runs / "small" / "fold0", tmp_path / "small" / "fold1")
     with pytest.raises(KitError, match="holds files of fold 0"):
-        train(small(), world.plan, world.data, [1], tmp_path, "cpu", 0)
+        train(small(), world.plan, world.folder, [1], tmp_path, "cpu", 0)
 
 
 def test_lost_and_damaged_files_of_a_finished_fold(world, tmp_path, capsys):
@@ -464,7 +463,7 @@ def test_lost_and_damaged_files_of_a_finished_fold(world, tmp_path, capsys):
     files, whole = Fold(tmp_path / "small" / "fold0"), Fold(world.runs / "small" / "fold0")
 
     def again():
-        train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+        train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
 
     for harm in (lambda: files.oof.unlink(), lambda: files.oof.write_bytes(b"damaged")):
         harm()
@@ -518,7 +517,7 @@ def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monk
         )
         everywhere(patch, kit.results.run, "write_metrics", stop_after_three)
         with pytest.raises(KeyboardInterrupt):
-            train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
+            train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)
     content = files.best.read_bytes()
     for harm in (lambda: files.best.unlink(), lambda: files.best.write_bytes(content[:-1] + b"x")):
         harm()
@@ -526,17 +525,17 @@ def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monk
             KitError,
             match="is gone or damaged; put it back|it was changed or is damaged; put the right",
         ):
-            train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
+            train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)
         assert files.last.exists()
     files.best.write_bytes(content)
-    train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
+    train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)
     assert files.best.read_bytes() == content and not files.last.exists()
 
 
 def test_what_one_fold_would_refuse_is_told_before_the_others_are_trained(world, tmp_path):
     shutil.copytree(world.runs / "small" / "fold0", tmp_path / "small" / "fold2")
     with pytest.raises(KitError, match="holds files of fold 0"):
-        train(small(), world.plan, world.data, [0, 1, 2], tmp_path, "cpu", 0)
+        train(small(), world.plan, world.folder, [0, 1, 2], tmp_path, "cpu", 0)
     assert not (tmp_path / "small" / "fold0").exists()
 
 
@@ -569,19 +568,19 @@ def test_force_deletes_nothing_before_all_is_well(world, tmp_path, monkeypatch, 
     before = {path.name: path.read_bytes() for path in files.folder.iterdir()}
     with pytest.raises(KitError, match="not a finite number"):
         train(
-            small(lr=1e6, warmup=0.0), world.plan, world.data, [0], tmp_path, "cpu", 0, force=True
+            small(lr=1e6, warmup=0.0), world.plan, world.folder, [0], tmp_path, "cpu", 0, force=True
         )
     files.bad_batch.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(PhotoDataset, "__getitem__", lambda *_: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(KeyboardInterrupt):
-            train(small(lr=0.1), world.plan, world.data, [0], tmp_path, "cpu", 0, force=True)
+            train(small(lr=0.1), world.plan, world.folder, [0], tmp_path, "cpu", 0, force=True)
     assert (
         "stopped before the first save of fold 0; the same command starts it again"
         in capsys.readouterr().err
     )
     assert {path.name: path.read_bytes() for path in files.folder.iterdir()} == before
-    train(small(lr=0.1), world.plan, world.data, [0], tmp_path, "cpu", 0, force=True)
+    train(small(lr=0.1), world.plan, world.folder, [0], tmp_path, "cpu", 0, force=True)
     assert files.best.read_bytes() != before["best.safetensors"] and not list(
         files.folder.glob("probs-*")
     )
@@ -607,13 +606,13 @@ def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_b
         raise Killed
 
     old, new = small(lr=0.1), small()
-    train(old, world.plan, world.data, [0], tmp_path, "cpu", 0, keep_epochs=2)
-    train(new, world.plan, world.data, [0], tmp_path / "undisturbed", "cpu", 0, keep_epochs=2)
+    train(old, world.plan, world.folder, [0], tmp_path, "cpu", 0, keep_epochs=2)
+    train(new, world.plan, world.folder, [0], tmp_path / "undisturbed", "cpu", 0, keep_epochs=2)
     with monkeypatch.context() as patch:
         everywhere(patch, kit.training.resume, "save_state", dies)
         with pytest.raises(Killed):
-            train(new, world.plan, world.data, [0], tmp_path, "cpu", 0, force=True, keep_epochs=2)
-    train(new, world.plan, world.data, [0], tmp_path, "cpu", 0, keep_epochs=2)
+            train(new, world.plan, world.folder, [0], tmp_path, "cpu", 0, force=True, keep_epochs=2)
+    train(new, world.plan, world.folder, [0], tmp_path, "cpu", 0, keep_epochs=2)
     files, same = (Fold(root / "small" / "fold0") for root in (tmp_path, tmp_path / "undisturbed"))
     kept, undisturbed = (
         [path.read_bytes() for path in (own.best, *own.epochs)] for own in (files, same)
@@ -657,10 +656,10 @@ def test_what_goes_on_keeps_its_threads_and_says_other_versions(
     with monkeypatch.context() as patch:
         everywhere(patch, kit.training.resume, "save_state", saved)
         with pytest.raises(KeyboardInterrupt):
-            train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+            train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
     capsys.readouterr()
     try:
-        train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0)
+        train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
         out, err = capsys.readouterr()
         assert torch.get_num_threads() == 3 and ", 3 threads, " in out
     finally:
@@ -741,7 +740,7 @@ def test_which_epoch_is_kept_and_when_training_ends(
 ):
     scripted(monkeypatch, scores, losses)
     recipe = small(name="chosen", epochs=4, **changes)
-    done = train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)[0]
+    done = train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)[0]
     files = Fold(tmp_path / "chosen" / "fold0")
     card, rows = read_checkpoint_info(files.best), read_metrics(files.metrics)
     assert (len(rows), card.epoch, card.select, card.averaged) == (
@@ -765,7 +764,7 @@ def test_which_epoch_is_kept_and_when_training_ends(
     )
     out = capsys.readouterr().out
     assert ("ended early" in out) == (epochs < 4)
-    assert train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)[0].f1 == done.f1
+    assert train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)[0].f1 == done.f1
     assert "finished before, skipped" in capsys.readouterr().out
 
 
@@ -780,7 +779,7 @@ def test_select_overrides_the_recipe(killable, tmp_path, fails, capsys):
 
 def test_the_moving_average_is_what_is_kept(world, tmp_path):
     recipe = small(name="ema", ema=0.9)
-    train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
+    train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)
     assert read_checkpoint_info(Fold(tmp_path / "ema" / "fold0").best).averaged
     train(
         dataclasses.replace(recipe, name="plain", ema=0.0),
@@ -802,16 +801,14 @@ def test_the_moving_average_is_what_is_kept(world, tmp_path):
 
 
 def test_training_labels_and_dropped_ages_leave_validation_alone(world, tmp_path):
-    recipe = small(name="ages", epochs=1, age_boundary=46, drop_ages=(20, 25))
-    scores = train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)[0]
+    recipe = small(name="ages", epochs=1, edges=(30, 46), drop=(20, 25))
+    scores = train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)[0]
     oof = read_probs(Fold(tmp_path / "ages" / "fold0").oof)
     held = world.plan.photos[world.plan.photos["fold"] == 0]
     assert oof.ids.tolist() == held["image"].tolist()
     assert scores.f1 == pytest.approx(score(held["label"].to_numpy(), oof.probs.argmax(axis=1)).f1)
     with pytest.raises(KitError, match="photos are left to train on"):
-        train(
-            small(name="none", drop_ages=(0, 120)), world.plan, world.data, [0], tmp_path, "cpu", 0
-        )
+        train(small(name="none", drop=(0, 120)), world.plan, world.folder, [0], tmp_path, "cpu", 0)
 
 
 # ------------------------------------------------------------ a first try
@@ -925,7 +922,7 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
     train(recipe, plan, data, [0], tmp_path, "cpu", 0, limit=6)
     assert len(read_metrics(files.metrics)) == 2 and not files.last.exists()
     oof = read_probs(files.oof)
-    photos = PhotoDataset(train_images(data), oof.ids.tolist(), [recipe.geometry])
+    photos = PhotoDataset((data / "train" / "images"), oof.ids.tolist(), [recipe.geometry])
     cpu = torch.device("cpu")
     again = predict(
         [load(files.best)], make_loader(photos, batches_of(6, 32), 0, cpu), make_views("none"), cpu
@@ -977,7 +974,7 @@ def test_bad_input_is_one_line(data, tmp_path, fails):
         main, recipe_file(tmp_path, "odd", ", model='resnet5O'"), *common
     )
     plan = read_plan(plan_path)
-    photo = train_images(data) / plan.photos["image"].iloc[0]
+    photo = (data / "train" / "images") / plan.photos["image"].iloc[0]
     draw_photo(photo, "another", (100, 130))
     assert "holds other photos than the fold plan" in fails(main, recipe, *common)
     photo.unlink()
@@ -988,7 +985,7 @@ def test_bad_input_is_one_line(data, tmp_path, fails):
 def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
     plan_path = tmp_path / "folds.csv"
     plan, _ = plan_folds(data, plan_path, folds=3, audit=False)
-    photo = train_images(data) / plan.photos.loc[plan.photos["fold"] == 1, "image"].iloc[0]
+    photo = (data / "train" / "images") / plan.photos.loc[plan.photos["fold"] == 1, "image"].iloc[0]
     photo.write_bytes(bytes(photo.stat().st_size))
     line = fails(
         main,
@@ -1010,7 +1007,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_its_photos(world, tmp_path)
     files = Fold(tmp_path / "wild" / "fold0")
     said = r"epoch 1, step \d+, is not a finite number.*bad_batch.txt .*lower lr or set clip"
     with pytest.raises(KitError, match=said) as error:
-        train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0)
+        train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)
     listed = files.bad_batch.read_text().splitlines()
     seen = set(world.plan.photos.loc[world.plan.photos["fold"] != 0, "image"])
     assert 1 < len(listed) <= 8 and set(listed) <= seen and listed[0] in str(error.value)
@@ -1031,18 +1028,18 @@ def test_a_batch_too_large_for_the_memory_names_one_that_fits(world, tmp_path, m
     with pytest.raises(
         KitError, match="batch_size=12 at 32 x 24; 3 fits: set batch_size=3, accumulate=4"
     ):
-        train(small(batch_size=12), world.plan, world.data, [0], tmp_path, "cpu", 0)
+        train(small(batch_size=12), world.plan, world.folder, [0], tmp_path, "cpu", 0)
     with pytest.raises(KitError, match="no smaller one fits"):
-        train(small(batch_size=5), world.plan, world.data, [0], tmp_path, "cpu", 0)
+        train(small(batch_size=5), world.plan, world.folder, [0], tmp_path, "cpu", 0)
     with pytest.raises(
         KitError, match="3 fits: set batch_size=3, accumulate=5, for steps of about as many photos"
     ):
         kit.training.estimate.dry_run(
-            small(batch_size=13), world.plan, world.data, [0], tmp_path, "cpu"
+            small(batch_size=13), world.plan, world.folder, [0], tmp_path, "cpu"
         )
     with pytest.raises(KitError, match="3 fits: set batch_size=3$"):
         kit.training.estimate.dry_run(
-            small(batch_size=12, loss="f1"), world.plan, world.data, [0], tmp_path, "cpu"
+            small(batch_size=12, loss="f1"), world.plan, world.folder, [0], tmp_path, "cpu"
         )
 
 
@@ -1087,8 +1084,8 @@ def test_tensorboard_has_every_epoch_once_whatever_interrupted_it(world, tmp_pat
     with monkeypatch.context() as patch:
         everywhere(patch, kit.results.run, "write_metrics", stop_after_two)
         with pytest.raises(KeyboardInterrupt):
-            train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
-    train(recipe, world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
+            train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0, track="tensorboard")
+    train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0, track="tensorboard")
     files = Fold(tmp_path / "small" / "fold0")
     code = (
         "import json, sys, warnings; warnings.simplefilter('ignore')\n"
@@ -1155,7 +1152,7 @@ def test_a_tracker_that_fails_costs_no_training(world, tmp_path, monkeypatch, ca
         close = None
 
     everywhere(monkeypatch, kit.training.trackers, "_TensorBoard", Broken)
-    train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0, track="tensorboard")
+    train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0, track="tensorboard")
     err = capsys.readouterr().err
     assert err.count("gave up (OSError: no space left); the training goes on") == 1
     assert_same_run(*(Fold(runs / "small" / "fold0") for runs in (tmp_path, world.runs)))
@@ -1166,4 +1163,4 @@ def test_a_tracker_that_is_not_installed_is_told_before_training(world, tmp_path
     with pytest.raises(
         KitError, match=r"--track wandb: it is not installed .*pip install 'kfold-kit\[tracking\]'"
     ):
-        train(small(), world.plan, world.data, [0], tmp_path, "cpu", 0, track="wandb")
+        train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0, track="wandb")

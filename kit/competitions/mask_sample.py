@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kit import __version__
-from kit.competitions.mask_faces import DARK, EVAL, TRAIN, WHITE, draw_person, plan_people
+from kit.competitions.mask_drawing import DARK, WHITE
+from kit.competitions.mask_faces import EVAL, TRAIN, draw_person, plan_people
 from kit.competitions.mask_labels import AGE, GENDER, SHOTS
 from kit.system.console import Progress
 from kit.system.errors import problem

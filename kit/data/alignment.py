@@ -5,27 +5,27 @@ from typing import Any
 import cv2
 import numpy as np
 
-from kit.data.features import _MIRROR, _features
+from kit.data.features import MIRROR, local_features
 
-_MATCHES = 8
+MATCHES = 8
 
 
 _ALIKE = 0.9  # the least cosine of two descriptors that match
 
 
-def _aligned(a: np.ndarray, b: np.ndarray) -> float:
+def aligned(a: np.ndarray, b: np.ndarray) -> float:
     """The correlation (-1..1) of two grey photos' fine detail where `b`, mirrored or not, is laid
     over `a`; 0 if none fits.
     """
-    (places, mine), (others, theirs) = _features(a), _features(b)
+    (places, mine), (others, theirs) = local_features(a), local_features(b)
     found = []
     for mirrored in (False, True):
         at = [b.shape[1] - 1, 0] + others * [-1, 1] if mirrored else others
         found.append(
-            (*_similarity(places, mine, at, theirs[:, _MIRROR] if mirrored else theirs), mirrored)
+            (*_similarity(places, mine, at, theirs[:, MIRROR] if mirrored else theirs), mirrored)
         )
     matches, warp, mirrored = max(found, key=lambda way: way[0])
-    if matches < _MATCHES:
+    if matches < MATCHES:
         return 0.0
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
     no_mask: Any = None  # its type is left out of one of OpenCV's overloads
@@ -57,7 +57,7 @@ def _similarity(
         mutual = (alike.argmax(axis=0)[match] == np.arange(len(match))) & (
             alike.max(axis=1) > _ALIKE
         )
-        if mutual.sum() >= _MATCHES:
+        if mutual.sum() >= MATCHES:
             warp, agree = cv2.estimateAffinePartial2D(
                 places[mutual], others[match[mutual]], ransacReprojThreshold=3
             )

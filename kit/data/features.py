@@ -14,15 +14,12 @@ _SIDE = 96  # pixels of a photo's short side, as it is compared
 _FEATURES = 150  # the most of a photo; masked portraits have 90
 
 
-# Measured on 5,600 masked portraits of 800 people and 912 copies of them, 19 kinds: 907 were found,
-# and 69 pairs of people who are no copies were compared. Copies had 12 matching features or more.
+# Measured on 5,600 portraits of 800 groups and 912 copies of them, 19 kinds: 907 were found,
+# and 69 pairs of groups that are no copies were compared. Copies had 12 matching features or more.
 CODE_BITS = 40
 
 
-_PART_BITS, _BLOCK = (
-    6,
-    1024,
-)  # codes are sorted in 2**6 parts and compared by so many owners, for less memory
+PART_BITS = 6  # codes are sorted in 2**6 parts, for less memory
 
 
 _POWERS = 1 << np.arange(CODE_BITS, dtype=np.uint64)
@@ -30,10 +27,10 @@ _POWERS = 1 << np.arange(CODE_BITS, dtype=np.uint64)
 
 # A SIFT descriptor (4 rows x 4 columns x 8 orientations, in the feature's own frame) as the
 # mirrored photo has it.
-_MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
+MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
-def _grey(path: Path) -> tuple[np.ndarray, bytes]:
+def grey_photo(path: Path) -> tuple[np.ndarray, bytes]:
     """A photo in grey with a short side of `_SIDE` pixels, uint8 (height, width), and its file's
     bytes.
     """
@@ -47,7 +44,7 @@ def _grey(path: Path) -> tuple[np.ndarray, bytes]:
     ), content
 
 
-def _features(grey: np.ndarray, most: int = _FEATURES) -> tuple[np.ndarray, np.ndarray]:
+def local_features(grey: np.ndarray, most: int = _FEATURES) -> tuple[np.ndarray, np.ndarray]:
     """SIFT features: places (F, 2) as x and y in pixels, and descriptors (F, 128) of norm 1,
     float32.
 
@@ -78,9 +75,9 @@ def _principal_components() -> tuple[np.ndarray, np.ndarray]:
         noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((256, 256))) / frequency**2)
         edges = np.tanh(4 * noise / noise.std()) + 0.2 * noise / noise.std()
         picture = 128 + 50 * (edges / edges.std()).reshape(128, 2, 128, 2).mean((1, 3))
-        found.append(_features(np.clip(picture, 0, 255).astype(np.uint8), 300)[1])
+        found.append(local_features(np.clip(picture, 0, 255).astype(np.uint8), 300)[1])
     symmetric = np.concatenate(found).astype(np.float64)
-    symmetric = (symmetric + symmetric[:, _MIRROR]) / 2
+    symmetric = (symmetric + symmetric[:, MIRROR]) / 2
     variance, components = np.linalg.eigh(np.cov(symmetric.T))
     return symmetric.mean(axis=0), (
         components[:, : -CODE_BITS - 1 : -1] / np.sqrt(variance[: -CODE_BITS - 1 : -1])
@@ -92,14 +89,14 @@ def feature_codes(descriptors: np.ndarray) -> np.ndarray:
     of the least sure one.
     """
     mean, components = _principal_components()
-    values = ((descriptors + descriptors[:, _MIRROR]) / 2 - mean) @ components
+    values = ((descriptors + descriptors[:, MIRROR]) / 2 - mean) @ components
     unsure = (
-        np.abs(values[:, _PART_BITS:]).argmin(axis=1) + _PART_BITS
+        np.abs(values[:, PART_BITS:]).argmin(axis=1) + PART_BITS
     )  # the lowest bits choose a part, and stay
     return (values > 0) @ _POWERS | unsure.astype(np.uint64) << np.uint64(CODE_BITS)
 
 
-def _both(codes: np.ndarray) -> np.ndarray:
+def both_codes(codes: np.ndarray) -> np.ndarray:
     """Codes (F,) as they are and with the least sure bit turned, so that a small change of a
     feature is none: uint64 (2, F).
     """

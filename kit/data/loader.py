@@ -80,7 +80,7 @@ class PhotoDataset(Dataset[tuple[int, list[np.ndarray]]]):
                 fitted = [augmented(self._transform, image) for image in fitted]
             except KitError as error:
                 raise problem(self.root / self.images[i], str(error)) from error
-            except Exception as error:  # whatever a person's function raises is theirs to mend
+            except Exception as error:  # whatever a user's function raises is theirs to mend
                 raise problem(
                     self.root / self.images[i],
                     f"augment fails on it ({type(error).__name__}: {str(error)[:160]})",

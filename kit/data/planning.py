@@ -31,7 +31,7 @@ def plan_folds(
 ) -> tuple[Plan, list[str]]:
     """Plan the folds of a competition's folder and write them to `out`.
 
-    Returns the plan, and remarks for a person.
+    Returns the plan, and remarks for the user.
     """
     competition, folds, seed = data.competition, options.folds, options.seed
     refuse_input(out, [*data.inputs, *([options.corrections] if options.corrections else [])])

@@ -26,7 +26,7 @@ class Architecture:
 
     @property
     def name(self) -> str:
-        """The model at its size, as a person reads it."""
+        """The model at its size, as people read it."""
         return f"{self.model} {self.geometry.size[0]} x {self.geometry.size[1]}"
 
     @property

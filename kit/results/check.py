@@ -87,7 +87,7 @@ def expected_counts(path: Path, plan: Plan | None, classes: int) -> Expected | N
 
 
 def check_submission(path: Path, data: DataFolder, expected: Expected | None) -> list[str]:
-    """Check a submission as the competition will; warnings for a person.
+    """Check a submission as the competition will; warnings for the user.
 
     They are of absent classes, of strange counts and of an equal file. Raises `KitError` where ids,
     order or classes are not those that the competition wants.

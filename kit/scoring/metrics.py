@@ -72,7 +72,7 @@ class Scores:
     tasks: dict[str, float] = field(default_factory=dict)
 
     def line(self) -> str:
-        """The scores as a person reads them."""
+        """The scores as people read them."""
         of_tasks = ", ".join(f"{name} {value:.3f}" for name, value in self.tasks.items())
         return f"macro-F1 {self.f1:.3f}" + (f" ({of_tasks})" if of_tasks else "")
 

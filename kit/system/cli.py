@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
-    """Turn `main(argv)` into a command: its exit code is returned, a person's mistake is one line
+    """Turn `main(argv)` into a command: its exit code is returned, a user's mistake is one line
     and code 2.
     """
 

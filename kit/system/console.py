@@ -1,4 +1,4 @@
-"""What a person sees: plain lines, tables, and progress with an ETA."""
+"""What the user sees: plain lines, tables, and progress with an ETA."""
 
 import os
 import select
@@ -170,7 +170,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    """Seconds as people say them: `42 s`, `3 min 05 s`, `2 h 10 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -77,7 +77,7 @@ def text_hash(text: str) -> str:
 
 
 def write_json(path: Path, content: dict[str, Any], force: bool = False) -> None:
-    """Write a dict as JSON a person can read."""
+    """Write a dict as JSON that people can read."""
     with atomic_write(path, force) as temporary:
         temporary.write_bytes(json_bytes(content))
 

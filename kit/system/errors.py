@@ -1,4 +1,4 @@
-"""The one exception for what a person can mend."""
+"""The one exception for what the user can mend."""
 
 import difflib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Rules of the fields that a person sets in a definition, as (field, is good, what it must be)."""
+"""Rules of the fields that a user sets in a definition, as (field, is good, what it must be)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

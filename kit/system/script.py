@@ -1,4 +1,4 @@
-"""Python files that a person writes, executed, with errors of one line."""
+"""Python files that a user writes, executed, with errors of one line."""
 
 import ast
 import functools
@@ -45,7 +45,7 @@ def run_script(path: Path, fields: Sequence[str] = ()) -> tuple[ModuleType, str]
         raise KitError(f"{path} line {error.lineno}: syntax error: {error.msg}") from error
     except KitError as error:
         raise KitError(f"{path}: {error}") from error
-    except (Exception, SystemExit) as error:  # whatever a person's file raises is theirs to mend
+    except (Exception, SystemExit) as error:  # whatever a user's file raises is theirs to mend
         trace = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in trace if frame.filename == absolute]
         misspelt = re.search(r"unexpected keyword argument '(\w+)'", str(error))
