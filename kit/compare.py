@@ -217,17 +217,15 @@ def check_options(parser: Parser, args: Namespace) -> None:
 
 
 def competition_of(plan: Path) -> "Competition":
-    """The competition of a fold plan; of `competition.py`, or the default, where there is no plan."""
-    from kit.competition import find_competition
+    """The competition of a fold plan; the one that `find_competition` finds where there is none."""
+    from kit.competitions import find_competition
     from kit.data.plan import read_plan
 
     return read_plan(plan).competition if plan.exists() else find_competition()
 
 
 def compare(args: Namespace) -> tuple["Predictions", "Comparison"]:
-    """Read and compare the submissions, or the runs out of fold: their predictions, and the
-    comparison.
-    """
+    """Read and compare submissions, or runs out of fold: their predictions, and the comparison."""
     from kit.data.plan import read_plan
     from kit.reporting.comparing import compare_files, compare_predictions, read_runs
     from kit.results.predictions import read_files

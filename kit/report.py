@@ -1,12 +1,12 @@
-"""One page to look at: what runs get right and wrong out of fold, or, without a run, what the data
-hold.
+"""One page to look at: what runs get right and wrong out of fold, or what the data hold.
 
     python -m kit.report runs/effb4_5fold
 
 writes `report.html`, one file with all of its figures and photos in it, which needs no network: the
 score with its interval, learning curves, confusion matrices, F1 of each class, reliability, what
-happens around the edges of ordered classes, blends, the worst errors, and photos that are probably mislabelled, with
-the lines for a corrections file. Several runs are reported as their mean.
+happens around the edges of classes that are ranges of a number, blends, the worst errors, and
+photos that are probably mislabelled, with the lines for a corrections file. Several runs are
+reported as their mean.
 
     python -m kit.report
 
@@ -127,7 +127,7 @@ def report_runs(args: Namespace) -> Path:
 
 def report_folder(args: Namespace) -> Path:
     """Write the page on the data alone, and print what they hold; the page's path."""
-    from kit.competition import find_competition
+    from kit.competitions import find_competition
     from kit.data.folder import find_data
     from kit.reporting.data_page import report_data
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 
 from kit.competition import Competition
-from kit.data.folder import DataFolder
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
 from kit.inference.member import unique_names
