@@ -1,4 +1,4 @@
-"""A comparison as a person reads it."""
+"""A comparison as tables on the screen."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Photos for a person to look at: thumbnails, and contact sheets with captions."""
+"""Photos to look at: thumbnails, and contact sheets with captions."""
 
 import base64
 import io

@@ -14,13 +14,14 @@ from kit.data.folder import DataFolder, read_test
 from kit.data.leaks import audit_photos
 from kit.data.photos import decode, for_each_photo, size_of
 from kit.reporting import data_figures
+from kit.reporting.by_number import number_tasks
 from kit.reporting.contact_sheet import contact_sheet, data_uri, thumbnails
 from kit.reporting.html import check_page, photo_uris, write_page
-from kit.reporting.numbers import ERRORS, number_tasks
 from kit.system.console import warn
 from kit.system.errors import KitError
 
 _OF_CLASS: Final = 12  # photos a class
+_LINKS: Final = 24  # look-alikes that are shown
 Sizes = list[tuple[int, int, int]]
 
 
@@ -70,7 +71,7 @@ def report_data(data: DataFolder, out: Path, force: bool = False) -> DataSummary
         {name: _sizes(sizes) for name, (sizes, _) in looks.items()},
         {name: (float(light.mean()), float(light.std())) for name, (_, light) in looks.items()},
     )
-    links = audit.links[:ERRORS]
+    links = audit.links[:_LINKS]
     linked = list(dict.fromkeys(image for link in links for image in (link.a, link.b)))
     content = {
         "title": data.root.resolve().name,

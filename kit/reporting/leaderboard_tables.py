@@ -1,4 +1,4 @@
-"""The leaderboard log, and what it tells, as a person reads them."""
+"""The leaderboard log, and what it tells, as tables on the screen."""
 
 from typing import Any
 

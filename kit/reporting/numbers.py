@@ -1,6 +1,6 @@
 """All that a report says in numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -8,66 +8,13 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from kit.blending.select import select_blend
-from kit.competition import Competition, Task
+from kit.competition import Competition
 from kit.inference.oof import Oof
+from kit.reporting.by_number import by_number, number_tasks
 from kit.scoring.bootstrap import GroupBootstrap
 from kit.scoring.metrics import calibration, log_loss
 
-ERRORS: Final = 24  # photos in the gallery of the worst errors
-_WITHIN: Final = 2  # so near a number lies to an edge: at most one below, or less than that above
-
-
-def number_tasks(competition: Competition) -> list[Task]:
-    """The tasks whose classes are ranges of a column of numbers."""
-    return [task for task in competition.tasks if task.column]
-
-
-def by_number(
-    photos: pd.DataFrame, predicted: np.ndarray, competition: Competition, task: Task
-) -> list[dict[str, Any]]:
-    """What is predicted (N,) at each number of a task, in rising order.
-
-    A row has the `number`, its `groups` and `photos`, the shares `predicted` as each of the task's
-    classes, and what share is `right`.
-    """
-    numbers = photos[task.column].to_numpy()
-    answers = competition.decode(predicted)[competition.tasks.index(task)]
-    rows = []
-    for number in np.unique(numbers).tolist():
-        chosen = numbers == number
-        counts = np.bincount(answers[chosen], minlength=len(task.classes))
-        shares = counts / chosen.sum()
-        rows.append(
-            {
-                "number": number,
-                "groups": int(photos["group"][chosen].nunique()),
-                "photos": int(chosen.sum()),
-                "predicted": shares.tolist(),
-                "right": float(shares[int(task.class_of(np.array(number)))]),
-            }
-        )
-    return rows
-
-
-def near_edges(rows: Sequence[Mapping[str, Any]], task: Task) -> dict[str, float]:
-    """How errors of a task lie around its edges, by the rows of `by_number`.
-
-    `errors` and `photos` are the shares of them at numbers within 2 of an edge; `wrong` is the
-    number of photos with a wrong answer.
-    """
-    near = [any(e - _WITHIN <= row["number"] < e + _WITHIN for e in task.edges) for row in rows]
-    photos = np.array([row["photos"] for row in rows], dtype=np.float64)
-    wrong = photos * (1 - np.array([row["right"] for row in rows]))
-    return {
-        "errors": float(wrong[near].sum() / max(wrong.sum(), 1e-9)),
-        "photos": float(photos[near].sum() / photos.sum()),
-        "wrong": round(float(wrong.sum())),
-    }
-
-
-def say_edges(task: Task) -> str:
-    """The numbers around a task's edges in words: `28 to 31 or 58 to 61`."""
-    return " or ".join(f"{edge - _WITHIN} to {edge + _WITHIN - 1}" for edge in task.edges)
+_ERRORS: Final = 24  # photos in the gallery of the worst errors
 
 
 def measure(oof: Oof, competition: Competition) -> dict[str, Any]:
@@ -142,7 +89,7 @@ def _of_folds(
 
 
 def worst_errors(
-    photos: pd.DataFrame, probs: np.ndarray, competition: Competition, number: int = ERRORS
+    photos: pd.DataFrame, probs: np.ndarray, competition: Competition, number: int = _ERRORS
 ) -> list[dict[str, Any]]:
     """The photos whose true class is the least probable, one of each group, as plain values."""
     truth, predicted = photos["label"].to_numpy(), probs.argmax(axis=1)

@@ -15,8 +15,9 @@ from kit.inference.member import Member, unique_names
 from kit.inference.members import find_members
 from kit.inference.oof import oof_probs
 from kit.reporting import figures
+from kit.reporting.by_number import near_edges, number_tasks, say_edges
 from kit.reporting.html import check_page, photo_uris, write_page
-from kit.reporting.numbers import measure, near_edges, number_tasks, say_edges, worst_errors
+from kit.reporting.numbers import measure, worst_errors
 from kit.results.run import Fold, read_metrics
 from kit.scoring.mislabel import Suspect, find_mislabelled
 
