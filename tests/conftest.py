@@ -1,12 +1,16 @@
 """Small competition folders, plans and runs that the tests share."""
 
 import dataclasses
+import html
 import importlib
 import pkgutil
+import re
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +28,7 @@ from kit.data.plan import Plan
 from kit.data.planning import PlanOptions, plan_folds
 from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.recipe import Recipe, load_recipe, shipped_recipe
+from kit.reporting.page import report
 from kit.results.probs import Probs, read_probs, write_probs
 from kit.results.run import Fold, oof_key
 from kit.training.run import train
@@ -252,3 +257,48 @@ def fails(capsys: pytest.CaptureFixture[str]):
         return lines[0]
 
     return run
+
+
+def write_classes(path: Path, classes: Sequence[int], order: Sequence[int] = ()) -> Path:
+    """Write classes as a submission to the mask competition, in an order of rows; its path."""
+    rows = [f"{i}.jpg,{c}" for i, c in enumerate(classes)]
+    ordered = [rows[i] for i in (order or range(len(rows)))]
+    path.write_text("ImageID,ans\n" + "\n".join(ordered) + "\n")
+    return path
+
+
+def grouped_predictions(
+    seed: int, people: int = 40, better: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Seven photos a person that succeed and fail together: truth, person, and two predictions of
+    which b is better.
+    """
+    rng = np.random.default_rng(seed)
+    person, truth = np.repeat(np.arange(people), 7), rng.integers(0, 18, people * 7)
+    hard = rng.random(people)
+    a, b = (
+        np.where((hard + noise)[person] > 0.9, (truth + 1) % 18, truth)
+        for noise in (0.4 * rng.random(people), 0.4 * rng.random(people) - better)
+    )
+    return truth, person, a, b
+
+
+def tables_of(page: str) -> dict[str, list[list[str]]]:
+    """The tables of an HTML page by caption: rows of texts."""
+    tables = {}
+    for caption, body in re.findall(
+        r"<table><caption>(.*?)</caption>(.*?)</table>", page, re.DOTALL
+    ):
+        rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+        tables[caption] = [
+            [html.unescape(cell) for cell in re.findall(r"<t[hd]>(.*?)</t[hd]>", row, re.DOTALL)]
+            for row in rows
+        ]
+    return tables
+
+
+@pytest.fixture(scope="session")
+def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A report of the world's run: its file and its numbers."""
+    out = tmp_path_factory.mktemp("report") / "report.html"
+    return out, report([world.runs / "small"], world.plan, world.folder, out)

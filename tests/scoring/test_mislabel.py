@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import NUM_CLASSES, TASKS, age_class, decode, encode, task_probs
+from conftest import NUM_CLASSES, age_class, decode, encode
 
 from kit.competitions.mask_data import read_corrections
 from kit.competitions.mask_labels import SHOTS
@@ -41,16 +41,6 @@ def test_confident_classes_by_hand():
     assert confident_classes(
         np.array([[0.9, 0.1], [0.1, 0.9], [0.2, 0.8]]), np.array([0, 1, 0])
     ).tolist() == [0, 1, 1]
-
-
-def test_task_probs_sum_the_classes(seed=0):
-    probs = np.random.default_rng(seed).dirichlet(np.ones(NUM_CLASSES), 5)
-    for task, part in zip(TASKS, decode(np.arange(NUM_CLASSES))):
-        own = task_probs(probs, task)
-        assert own.shape == (5, part.max() + 1) and own.sum(axis=1) == pytest.approx(np.ones(5))
-        assert own[2, 1] == pytest.approx(
-            sum(probs[2, c] for c in range(NUM_CLASSES) if part[c] == 1)
-        )
 
 
 def make_photos(people, seed):

@@ -1,6 +1,4 @@
-"""The leak audit: which copies are found, in what is no copy, in any order; its search; test
-photos.
-"""
+"""The leak audit: which copies are found, in what is no copy, in any order."""
 
 import json
 import shutil
@@ -14,10 +12,8 @@ from PIL import Image
 import kit.data.alignment
 import kit.data.features
 import kit.data.leaks
-from kit.benchmarks.planning import bench_audit
-from kit.data.features import CODE_BITS, feature_codes
 from kit.data.folder import read_test
-from kit.data.leaks import audit_photos, candidates
+from kit.data.leaks import audit_photos
 from kit.data.plan import read_plan
 from kit.data.planning import plan_folds
 from kit.folds import main
@@ -119,71 +115,6 @@ def test_flat_tiny_and_no_photos_are_no_trouble(tmp_path):
         save(tmp_path / f"p{i}" / "a.png", np.full((*size, 3), 50 * i, np.uint8))
     assert audit_photos(tmp_path, [f"p{i}/a.png" for i in range(4)], list("0123")).links == []
     assert audit_photos(tmp_path, [], []).links == []
-
-
-# ------------------------------------------------------------ the search
-
-
-def test_codes_are_those_of_the_mirrored_photo():
-    descriptors = kit.data.features._features(cv2.cvtColor(texture(0), cv2.COLOR_RGB2GRAY))[1]
-    codes = feature_codes(descriptors)
-    assert len(codes) == len(descriptors) > 50
-    assert (feature_codes(descriptors[:, kit.data.features._MIRROR]) == codes).all()
-    assert len(feature_codes(np.zeros((0, 128), np.float32))) == 0
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_search_finds_what_comparing_all_with_all_finds(seed, monkeypatch):
-    rng = np.random.default_rng(seed)
-    owner = rng.integers(0, 60, 4000)
-    codes = rng.integers(0, 6000, len(owner), np.uint64) | rng.integers(
-        6, 13, len(owner), np.uint64
-    ) << np.uint64(CODE_BITS)
-    everywhere(monkeypatch, kit.data.features, "_BLOCK", 7)
-    everywhere(monkeypatch, kit.data.leaks, "_PARTNERS", 1000)
-    of: list[set[int]] = [set() for _ in range(60)]
-    for code, i in zip(codes.tolist(), owner.tolist()):
-        plain = code % 2**CODE_BITS
-        of[i] |= {plain, plain ^ 1 << (code >> CODE_BITS)}
-    alike = [
-        (a, b)
-        for a in range(50)
-        for b in range(a + 1, 60)
-        if len(of[a] & of[b]) >= kit.data.leaks._SHARED
-    ]
-    assert 100 < len(alike) < 1600
-    assert (
-        candidates(codes, owner, 50) == alike
-    )  # owners 50..59 are test photos: not among each other
-    everywhere(monkeypatch, kit.data.leaks, "_POPULAR", 1)
-    assert candidates(codes, owner, 50) == []
-
-
-def test_candidates_are_bounded_and_the_most_alike_come_first():
-    unsure = np.uint64(20 << CODE_BITS)
-    owner = np.repeat(np.arange(60), [4 + i % 40 for i in range(60)])
-    codes = np.concatenate([np.arange(4 + i % 40, dtype=np.uint64) for i in range(60)]) | unsure
-    found = candidates(codes, owner, 60)
-    assert 60 <= len(found) <= 60 * kit.data.leaks._PARTNERS
-    assert (38, 39) in found and (0, 1) in found
-    # What all share is no sign of a copy.
-    many = np.repeat(np.arange(kit.data.leaks._POPULAR + 1), 10)
-    assert (
-        candidates(
-            np.tile(np.arange(10, dtype=np.uint64), kit.data.leaks._POPULAR + 1) | unsure,
-            many,
-            many[-1] + 1,
-        )
-        == []
-    )
-
-
-def test_the_bench_finds_drawn_copies():
-    found = bench_audit(1000).found
-    assert found["copies"] == 1 and found["candidates"] < 200
-
-
-# ------------------------------------------------------------ in a plan and on the data page
 
 
 def folders(data):
