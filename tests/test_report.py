@@ -2,7 +2,7 @@
 
 import shutil
 
-from conftest import NUM_CLASSES, make_data
+from conftest import NUM_CLASSES, make_data, tables_of
 
 from kit.report import main
 from kit.reporting import figures as figures
@@ -44,7 +44,7 @@ def test_one_fold_done_several_runs_and_none(tmp_path, world, capsys, fails):
     assert "<img" not in (tmp_path / "no.html").read_text(encoding="utf-8")
     assert main(["--data", str(world.data), "--out", str(tmp_path / "data.html")]) == 0
     data = (tmp_path / "data.html").read_text(encoding="utf-8")
-    assert tables_of(data)["GroupBootstrap"][1:] == [
+    assert tables_of(data)["People"][1:] == [
         ["male", "3", "3", "3", "9"],
         ["female", "3", "3", "3", "9"],
     ]

@@ -64,7 +64,7 @@ def in_browser(page: Path, width: int, folder: Path, *options: str) -> dict:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_a_browser_shows_all_of_it(page, world, tmp_path):
-    report_data(world.data, tmp_path / "data.html")
+    report_data(world.folder, tmp_path / "data.html")
     for path in (page[0], tmp_path / "data.html"):
         for width in (1200, 400):
             seen = in_browser(path, width, tmp_path / f"{path.stem}{width}")

@@ -2,7 +2,7 @@
 
 import shutil
 
-from conftest import draw_photo, make_data
+from conftest import draw_photo, make_data, mask_folder
 
 from kit.reporting import figures as figures
 from kit.reporting.data_page import report_data
@@ -13,10 +13,8 @@ def test_the_data_page_finds_look_alikes_and_odd_sizes(tmp_path):
     folders = sorted((data / "train" / "images").iterdir())
     shutil.copy(folders[0] / "normal.jpg", folders[1] / "normal.jpg")
     draw_photo(folders[2] / "mask1.jpg", "other", size=(128, 96))
-    numbers = report_data(data, tmp_path / "data.html")
-    assert len(numbers["links"]) == 1 and numbers["links"][0]["kind"] == "same bytes"
-    assert (
-        numbers["sizes"]["train"] == [(96, 128, 125), (128, 96, 1)] and numbers["counts"][0] == 15
-    )
-    mean, spread = numbers["brightness"]["eval"]
+    summary = report_data(mask_folder(data), tmp_path / "data.html")
+    assert len(summary.links) == 1 and summary.links[0]["kind"] == "same bytes"
+    assert summary.sizes["train"] == [(96, 128, 125), (128, 96, 1)] and summary.counts[0] == 15
+    mean, spread = summary.brightness["test"]
     assert 90 < mean < 165 and 0 < spread < 60

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import CLASS_NAMES, NUM_CLASSES
+from conftest import CLASS_NAMES, MASK, NUM_CLASSES, tables_of
 
 from kit.reporting import figures as figures
 from kit.reporting.numbers import worst_errors
@@ -84,9 +84,9 @@ def test_worst_errors_are_the_least_probable_one_a_person(world):
             0.8 - rank / 100,
             0.03 + rank / 100,
         )
-    found = worst_errors(photos, probs)
+    found = worst_errors(photos, probs, MASK)
     assert [error["image"] for error in found] == photos["image"].iloc[[0, 30, 60]].tolist()
     assert found[0]["true"] == CLASS_NAMES[truth[0]] and found[0]["true_prob"] == pytest.approx(
         0.03
     )
-    assert len(worst_errors(photos, probs, 2)) == 2
+    assert len(worst_errors(photos, probs, MASK, 2)) == 2

@@ -6,14 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import GENDERS, chosen_otherwise, small
+from conftest import GENDERS, chosen_otherwise, mask_folder, small, tables_of
 
 from kit.competitions.mask_sample import draw_sample
 from kit.data.folder import read_test
-from kit.data.planning import plan_folds
+from kit.data.planning import PlanOptions, plan_folds
 from kit.report import main
-from kit.reporting import figures as figures
-from kit.reporting.page import report
+from kit.reporting.page import ReportOptions, report
 from kit.system.errors import KitError
 from kit.training.run import train
 
@@ -42,7 +41,9 @@ def test_below_eight_people_the_page_says_that_there_is_no_interval(
         in capsys.readouterr().out
     )
     # Nine people a class are enough, and three of each in a fold are not.
-    numbers = report(crowd.files, crowd.plan, crowd.folder, tmp_path / "crowd.html", photos=False)
+    numbers = report(
+        crowd.files, crowd.plan, crowd.folder, tmp_path / "crowd.html", ReportOptions(photos=False)
+    )
     text = (tmp_path / "crowd.html").read_text(encoding="utf-8")
     low, high = numbers["interval"]
     assert (
@@ -70,7 +71,13 @@ def test_the_page_says_if_the_epochs_were_chosen_on_their_folds(world, page, tmp
         run = chosen_otherwise(
             world.runs / "small", tmp_path / f"{select}{patience}", world.plan, select, patience
         )
-        report([run], world.plan, None, tmp_path / f"{select}{patience}.html", photos=False)
+        report(
+            [run],
+            world.plan,
+            None,
+            tmp_path / f"{select}{patience}.html",
+            ReportOptions(photos=False),
+        )
         assert (
             said in (tmp_path / f"{select}{patience}.html").read_text(encoding="utf-8")
         ) == chosen
@@ -92,7 +99,7 @@ def test_the_page_holds_itself(page):
         "Folds",
         "Classes",
         "Confusion",
-        "Age in years",
+        "By age",
         "Reliability",
         "Blends",
         "Probably mislabelled",
@@ -177,7 +184,7 @@ def test_what_a_correction_has_changed_is_told_apart(tmp_path, world):
         | {"corrections": [{"path": path, "field": field, "old": value, "new": "what it was"}]},
     )
     before = (tmp_path / "a.html").read_text(encoding="utf-8")
-    report([world.runs / "small"], plan, world.data, tmp_path / "b.html")
+    report([world.runs / "small"], plan, world.folder, tmp_path / "b.html")
     after = (tmp_path / "b.html").read_text(encoding="utf-8")
     assert (
         before.count(line) == 2
@@ -210,12 +217,13 @@ def test_planted_label_errors_are_found_on_the_drawn_sample(tmp_path):
         )
     planted = tmp_path / "planted.csv"
     planted.write_text("path,field,value\n" + "\n".join(lines) + "\n")
-    plan, _ = plan_folds(
-        data, tmp_path / "runs" / "folds.csv", folds=3, corrections=planted, audit=False
-    )
+    options = PlanOptions(folds=3, corrections=planted, audit=False)
+    plan, _ = plan_folds(mask_folder(data), tmp_path / "runs" / "folds.csv", options)
     recipe = small("tiny", size=(96, 72), epochs=20, batch_size=32)
     train(recipe, plan, data, range(3), tmp_path / "runs", "cpu")
-    numbers = report([tmp_path / "runs" / "tiny"], plan, data, tmp_path / "report.html")
+    numbers = report(
+        [tmp_path / "runs" / "tiny"], plan, mask_folder(data), tmp_path / "report.html"
+    )
     first = {tuple(suspect["line"].split(",")[:2]) for suspect in numbers["suspects"][:20]}
     found = first & {tuple(line.split(",")[:2]) for line in lines}
     assert len(found) >= 7, (found, [suspect["line"] for suspect in numbers["suspects"][:20]])
