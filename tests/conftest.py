@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -302,3 +303,22 @@ def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     """A report of the world's run: its file and its numbers."""
     out = tmp_path_factory.mktemp("report") / "report.html"
     return out, report([world.runs / "small"], world.plan, world.folder, out)
+
+
+def drawn_table(people: int, seed: int = 0) -> pd.DataFrame:
+    """A table `image, group, age, label` of people of the mask competition, without photos."""
+    rng = np.random.default_rng(seed)
+    adult = np.where(
+        rng.random(people) < 0.5, rng.integers(18, 30, people), rng.integers(30, 60, people)
+    )
+    years = np.where(rng.random(people) < 0.07, 60, adult)
+    gender = np.where(rng.random(people) < 0.6, 1, 0)
+    names = [
+        f"{i:06d}_{('male', 'female')[g]}_Asian_{y}" for i, (g, y) in enumerate(zip(gender, years))
+    ]
+    n = len(SHOTS)
+    group, age = np.repeat(np.array(names, dtype=object), n), np.repeat(years, n)
+    mask = np.tile(list(SHOTS.values()), people)
+    label = encode(mask, np.repeat(gender, n), age_class(age))
+    image = group + "/" + np.tile(np.array(list(SHOTS), dtype=object), people) + ".jpg"
+    return pd.DataFrame({"image": image, "group": group, "age": age, "label": label})

@@ -1,15 +1,16 @@
 """The mask competition's training table and its corrections, damaged in every way."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import pytest
-from conftest import PEOPLE, draw_photo
+from conftest import PEOPLE, draw_photo, mask_folder
 from PIL import Image
 
 from kit.competitions.mask_data import read_corrections, read_people
 from kit.data.plan import read_plan
-from kit.data.planning import plan_folds
+from kit.data.planning import PlanOptions, plan_folds
 from kit.folds import main
 from kit.system.errors import KitError
 
@@ -20,8 +21,10 @@ def test_corrections_are_applied_recorded_and_undone(data, tmp_path):
     fixes.write_text(
         f"path,field,value\n{man},gender,female\n{man},age,60\n{woman},swap,incorrect_mask:normal\n"
     )
-    plain, _ = plan_folds(data, tmp_path / "plain.csv", folds=2, audit=False)
-    fixed, _ = plan_folds(data, tmp_path / "fixed.csv", folds=2, audit=False, corrections=fixes)
+    place, options = mask_folder(data), PlanOptions(folds=2, audit=False)
+    corrected = dataclasses.replace(options, corrections=fixes)
+    plain, _ = plan_folds(place, tmp_path / "plain.csv", options)
+    fixed, _ = plan_folds(place, tmp_path / "fixed.csv", corrected)
     before, after = (p.photos.set_index("image") for p in (plain, fixed))
     assert (
         before.at[f"{man}/mask1.jpg", "label"] == 0 and after.at[f"{man}/mask1.jpg", "label"] == 5
@@ -37,7 +40,7 @@ def test_corrections_are_applied_recorded_and_undone(data, tmp_path):
     ) == (9, 15)
     assert (before["label"] != after["label"]).sum() == 9
     assert fixed.meta["corrections"][1] == {"path": man, "field": "age", "old": "20", "new": "60"}
-    undone, _ = plan_folds(data, tmp_path / "undone.csv", folds=2, audit=False)
+    undone, _ = plan_folds(place, tmp_path / "undone.csv", options)
     assert (tmp_path / "undone.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""The drawn data set has the competition's layout, traps and counts, and appears whole or not at all."""
+"""The drawn data set has the competition's layout and traps, and appears whole or not at all."""
 
 import csv
 import hashlib
@@ -93,7 +93,7 @@ def test_answers_go_with_info(drawn: Path) -> None:
     mask, gender, age = decode(np.array([int(row["ans"]) for row in answers]))
     assert np.bincount(mask).tolist() == [15, 3, 3]
     expected = Counter(
-        (p.gender, int(age_class(np.array(p.age)))) for p in plan_people(3, 4, mask_faces._EVAL)
+        (p.gender, int(age_class(np.array(p.age)))) for p in plan_people(3, 4, mask_faces.EVAL)
     )
     assert Counter(zip(gender.tolist(), age.tolist())) == {
         group: 7 * n for group, n in expected.items()
@@ -139,7 +139,7 @@ def test_every_group_is_large_enough_for_five_folds() -> None:
 def test_no_two_people_look_alike() -> None:
     small = [
         np.asarray(
-            next(mask_faces._draw_person(person, np.random.default_rng([0, 0, row, 1])))[1]
+            next(mask_faces.draw_person(person, np.random.default_rng([0, 0, row, 1])))[1]
             .convert("L")
             .resize((16, 16), Image.Resampling.BOX),
             dtype=float,

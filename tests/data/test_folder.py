@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from conftest import mask_folder
 
+from kit.data.folder import read_ids
 from kit.system.errors import KitError
 
 
@@ -23,5 +25,7 @@ def text(path: Path, content: str) -> Path:
     ],
 )
 def test_bad_info_csv(tmp_path, content, said):
+    (tmp_path / "eval").mkdir()
+    text(tmp_path / "eval" / "info.csv", content)
     with pytest.raises(KitError, match=said):
-        read_info(text(tmp_path / "info.csv", content))
+        read_ids(mask_folder(tmp_path))

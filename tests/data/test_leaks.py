@@ -15,7 +15,7 @@ import kit.data.leaks
 from kit.data.folder import read_test
 from kit.data.leaks import audit_photos
 from kit.data.plan import read_plan
-from kit.data.planning import plan_folds
+from kit.data.planning import PlanOptions, plan_folds
 from kit.folds import main
 from kit.reporting.data_page import report_data
 from kit.system.errors import KitError
@@ -126,12 +126,12 @@ def test_linked_people_share_a_fold(data, tmp_path):
     shutil.copy(a / "mask1.jpg", b / "mask3.jpg")
     save(c / "normal.jpg", texture(1))
     save(d / "normal.jpg", COPIES["mirrored and turned"](texture(1)))
-    plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3)
+    plan, _ = plan_folds(mask_folder(data), tmp_path / "folds.csv", PlanOptions(folds=3))
     assert [(link["kind"], link["a"], link["b"]) for link in plan.meta["audit"]["links"]] == [
         ("same bytes", f"{a.name}/mask1.jpg", f"{b.name}/mask3.jpg"),
         ("near-identical", f"{c.name}/normal.jpg", f"{d.name}/normal.jpg"),
     ]
-    fold = plan.photos.drop_duplicates("person").set_index("person")["fold"]
+    fold = plan.photos.drop_duplicates("group").set_index("group")["fold"]
     assert fold[a.name] == fold[b.name] and fold[c.name] == fold[d.name]
     assert main(["--data", str(data), "--folds", "3", "--out", str(tmp_path / "again.csv")]) == 0
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "folds.csv").read_bytes()
@@ -143,7 +143,9 @@ def test_training_photos_in_the_test_set_are_told_and_recorded(data, tmp_path, c
     save(b / "normal.jpg", texture(1))
     for name in ids[5:7]:  # also of each other, which is no leak
         save(data / "eval" / "images" / name, COPIES["cropped to 80 %"](texture(1)))
-    before, _ = plan_folds(data, tmp_path / "before.csv", folds=3, audit=False)
+    before, _ = plan_folds(
+        mask_folder(data), tmp_path / "before.csv", PlanOptions(folds=3, audit=False)
+    )
     assert main(["--data", str(data), "--folds", "3", "--out", str(tmp_path / "f.csv")]) == 0
     error = capsys.readouterr().err
     assert "test photos that are training photos, too (3 found, the first: " in error
@@ -181,4 +183,4 @@ def test_damaged_and_absent_test_photos_are_told_and_do_not_stop_a_plan(data, tm
     assert "the audit leaves the test photos out: " in capsys.readouterr().err
     folders(data)[0].joinpath("mask1.jpg").write_bytes(b"no photo")
     with pytest.raises(KitError, match="photos that cannot be used .1 found"):
-        plan_folds(data, tmp_path / "g.csv", folds=3)
+        plan_folds(mask_folder(data), tmp_path / "g.csv", PlanOptions(folds=3))

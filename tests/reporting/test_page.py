@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import GENDERS, chosen_otherwise, mask_folder, small, tables_of
+from conftest import MASK, chosen_otherwise, mask_folder, small, tables_of
 
 from kit.competitions.mask_sample import draw_sample
 from kit.data.folder import read_test
@@ -204,12 +204,12 @@ def test_planted_label_errors_are_found_on_the_drawn_sample(tmp_path):
     data = draw_sample(tmp_path / "data", people=120, eval_people=1, seed=5)
     rng = np.random.default_rng(5)
     rows = [line.split(",") for line in (data / "train" / "train.csv").read_text().splitlines()[1:]]
-    lines = []
+    lines, genders = [], MASK.tasks[1].classes
     for n, i in enumerate(rng.choice(len(rows), 10, replace=False).tolist()):
         _, gender, _, age, person = rows[i]
         far = "22" if int(age) >= 30 else "60"
         lines.append(
-            f"{person},gender,{GENDERS[gender == GENDERS[0]]}"
+            f"{person},gender,{genders[gender == genders[0]]}"
             if n < 4
             else f"{person},age,{far}"
             if n < 7

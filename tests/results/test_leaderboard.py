@@ -107,8 +107,8 @@ def test_a_damaged_log_costs_a_warning_not_the_submission(tmp_path, capsys):
 
 def test_many_processes_lose_no_row(tmp_path):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[3]); import test_board\n"
-        "for n in range(10): test_board.submission(sys.argv[1], f'{sys.argv[2]}-{n}.csv', "
+        "import sys; sys.path.insert(0, sys.argv[3]); import test_leaderboard\n"
+        "for n in range(10): test_leaderboard.submission(sys.argv[1], f'{sys.argv[2]}-{n}.csv', "
         "sys.argv[2] + str(n))"
     )
     words = [sys.executable, "-c", code, str(tmp_path)]

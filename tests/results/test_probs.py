@@ -42,7 +42,8 @@ def test_bad_probs_are_neither_written_nor_read(tmp_path):
     good = some_probs()
     for probs, said in (
         (good.probs * 2, "do not sum to 1"),
-        (good.probs[:, :17], "must be floats 5 x 18"),
+        (good.probs[:4], "must be floats 5 x classes"),
+        (good.probs[:, :17], "do not sum to 1"),
         (np.full_like(good.probs, np.nan), "finite"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from conftest import MASK
 
-from kit.results.run import METRIC_COLUMNS, read_metrics, write_metrics
+from kit.results.run import metric_columns, read_metrics, write_metrics
 from kit.system.errors import KitError
+
+METRIC_COLUMNS = metric_columns(MASK)
 
 
 def text(path: Path, content: str) -> Path:

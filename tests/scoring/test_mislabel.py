@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import NUM_CLASSES, age_class, decode, encode
+from conftest import MASK, NUM_CLASSES, age_class, decode, encode
 
 from kit.competitions.mask_data import read_corrections
 from kit.competitions.mask_labels import SHOTS
@@ -61,7 +61,7 @@ def make_photos(people, seed):
                     i % 5,
                 )
             )
-    photos = pd.DataFrame(rows, columns=["image", "person", "age", "label", "fold"])
+    photos = pd.DataFrame(rows, columns=["image", "group", "age", "label", "fold"])
     sure = rng.uniform(0.6, 0.95, len(photos))
     probs = np.full((len(photos), NUM_CLASSES), 0.0) + ((1 - sure) / (NUM_CLASSES - 1))[:, None]
     probs[np.arange(len(photos)), photos["label"]] = sure
@@ -69,7 +69,7 @@ def make_photos(people, seed):
 
 
 def relabel(photos, person, field, value):
-    own = photos["person"] == person
+    own = photos["group"] == person
     mask, gender, age = decode(photos["label"].to_numpy())
     if field == "gender":
         gender = np.where(own, value, gender)
@@ -92,8 +92,8 @@ def test_planted_errors_are_found_and_their_lines_undo_them(tmp_path, seed):
     relabel(photos, f"p{flipped:03d}", "gender", 1 - gender[7 * flipped])
     relabel(photos, f"p{aged:03d}", "age", 60)
     relabel(photos, f"p{swapped:03d}", "swap", ("incorrect_mask", "normal"))
-    found = find_mislabelled(photos, probs)
-    assert {(s.correction.path, s.correction.field) for s in found[:3]} == {
+    found = find_mislabelled(photos, probs, MASK)
+    assert {(s.path, s.field) for s in found[:3]} == {
         (f"p{flipped:03d}", "gender"),
         (f"p{aged:03d}", "age"),
         (f"p{swapped:03d}", "swap"),
@@ -120,7 +120,7 @@ def test_planted_errors_are_found_and_their_lines_undo_them(tmp_path, seed):
 def test_nothing_is_found_where_the_network_agrees():
     for seed in range(5):
         photos, probs = make_photos(40, seed)
-        assert find_mislabelled(photos, probs) == []
+        assert find_mislabelled(photos, probs, MASK) == []
 
 
 def test_an_age_beside_a_boundary_is_nothing_strange():
@@ -139,7 +139,7 @@ def test_an_age_beside_a_boundary_is_nothing_strange():
         (years == 29) & (person % 3 > 0) | (person == 3), old, seen
     )  # most of 29, and one of 20
     probs[np.arange(len(photos)), seen] = 0.83
-    found = find_mislabelled(photos, probs)
+    found = find_mislabelled(photos, probs, MASK)
     assert (
         [s.line for s in found] == ["p003,age,30"]
         and found[0].given == "<30 (20)"
@@ -160,13 +160,12 @@ def test_the_order_of_people_and_their_names_say_nothing(seed):
         0.5 * probs
         + 0.5 * rng.dirichlet(np.full(NUM_CLASSES, 0.2), 80)[np.arange(len(photos)) // 7]
     )
-    found = find_mislabelled(photos, probs)
-    names = dict(zip(photos["person"].unique(), [f"q{i:03d}" for i in rng.permutation(80)]))
+    found = find_mislabelled(photos, probs, MASK)
+    names = dict(zip(photos["group"].unique(), [f"q{i:03d}" for i in rng.permutation(80)]))
     renamed = photos.assign(
-        person=photos["person"].map(names),
-        image=[f"{names[i[:4]]}{i[4:]}" for i in photos["image"]],
+        group=photos["group"].map(names), image=[f"{names[i[:4]]}{i[4:]}" for i in photos["image"]]
     )
     order = rng.permutation(len(photos))
-    again = find_mislabelled(renamed.iloc[order].reset_index(drop=True), probs[order])
-    old = {names[s.correction.path] + s.line[4:]: s.score for s in found}
+    again = find_mislabelled(renamed.iloc[order].reset_index(drop=True), probs[order], MASK)
+    old = {names[s.path] + s.line[4:]: s.score for s in found}
     assert len(found) > 10 and {s.line: s.score for s in again} == pytest.approx(old)
