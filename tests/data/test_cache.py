@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import draw_photo, everywhere
+from conftest import MASK, draw_photo, everywhere
 
 import kit.data.cache
 import kit.data.loader
@@ -15,7 +15,7 @@ from kit.data.geometry import Geometry
 from kit.data.loader import PhotoDataset
 from kit.system.errors import KitError
 
-GEOMETRY = Geometry((512, 384), (16, 12))
+GEOMETRY = Geometry((512, 384), (16, 12), MASK.frame)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_the_cache_is_made_once_and_anew_for_every_change(place, monkeypatch):
         return len(built)
 
     assert again() == again() == 1
-    assert again(geometry=Geometry((400, 300), (16, 12))) == 2 and again() == 2
+    assert again(geometry=Geometry((400, 300), (16, 12), MASK.frame)) == 2 and again() == 2
     assert again(NAMES[:7]) == 3 and len(list((place / "pixels").glob("512x384*.npy"))) == 1
     assert again() == 4
     stat = (root / "3.jpg").stat()
@@ -143,12 +143,12 @@ def test_without_building_only_a_cache_that_is_there_is_used(place):
 
 def test_processes_that_want_the_same_cache_build_it_once(place):
     code = (
-        "import sys, pathlib; from kit.data.cache import pixel_cache; from kit.data.photos import "
+        "import sys, pathlib; from kit.data.cache import pixel_cache; from kit.data.geometry import "
         "Geometry; p = "
         "pathlib.Path(sys.argv[1]); "
         "pixel_cache(p / 'pixels', p / 'photos', [f'{i}.jpg' for i in range(8)], Geometry((512, "
         "384), "
-        "(16, 12)))"
+        "(16, 12), (512, 384)))"
     )
     running = [
         subprocess.Popen(

@@ -6,10 +6,10 @@ import pytest
 from conftest import everywhere
 
 import kit.data.alignment
+import kit.data.candidates
 import kit.data.features
-import kit.data.leaks
+from kit.data.candidates import candidates
 from kit.data.features import CODE_BITS, feature_codes
-from kit.data.leaks import candidates
 
 
 def texture(seed: int, height: int = 256, width: int = 192) -> np.ndarray:
@@ -28,10 +28,10 @@ def texture(seed: int, height: int = 256, width: int = 192) -> np.ndarray:
 
 
 def test_codes_are_those_of_the_mirrored_photo():
-    descriptors = kit.data.features._features(cv2.cvtColor(texture(0), cv2.COLOR_RGB2GRAY))[1]
+    descriptors = kit.data.features.local_features(cv2.cvtColor(texture(0), cv2.COLOR_RGB2GRAY))[1]
     codes = feature_codes(descriptors)
     assert len(codes) == len(descriptors) > 50
-    assert (feature_codes(descriptors[:, kit.data.features._MIRROR]) == codes).all()
+    assert (feature_codes(descriptors[:, kit.data.features.MIRROR]) == codes).all()
     assert len(feature_codes(np.zeros((0, 128), np.float32))) == 0
 
 
@@ -42,8 +42,8 @@ def test_the_search_finds_what_comparing_all_with_all_finds(seed, monkeypatch):
     codes = rng.integers(0, 6000, len(owner), np.uint64) | rng.integers(
         6, 13, len(owner), np.uint64
     ) << np.uint64(CODE_BITS)
-    everywhere(monkeypatch, kit.data.features, "_BLOCK", 7)
-    everywhere(monkeypatch, kit.data.leaks, "_PARTNERS", 1000)
+    everywhere(monkeypatch, kit.data.candidates, "_BLOCK", 7)
+    everywhere(monkeypatch, kit.data.candidates, "_PARTNERS", 1000)
     of: list[set[int]] = [set() for _ in range(60)]
     for code, i in zip(codes.tolist(), owner.tolist()):
         plain = code % 2**CODE_BITS
@@ -52,13 +52,13 @@ def test_the_search_finds_what_comparing_all_with_all_finds(seed, monkeypatch):
         (a, b)
         for a in range(50)
         for b in range(a + 1, 60)
-        if len(of[a] & of[b]) >= kit.data.leaks._SHARED
+        if len(of[a] & of[b]) >= kit.data.candidates._SHARED
     ]
     assert 100 < len(alike) < 1600
     assert (
         candidates(codes, owner, 50) == alike
     )  # owners 50..59 are test photos: not among each other
-    everywhere(monkeypatch, kit.data.leaks, "_POPULAR", 1)
+    everywhere(monkeypatch, kit.data.candidates, "_POPULAR", 1)
     assert candidates(codes, owner, 50) == []
 
 
@@ -67,13 +67,13 @@ def test_candidates_are_bounded_and_the_most_alike_come_first():
     owner = np.repeat(np.arange(60), [4 + i % 40 for i in range(60)])
     codes = np.concatenate([np.arange(4 + i % 40, dtype=np.uint64) for i in range(60)]) | unsure
     found = candidates(codes, owner, 60)
-    assert 60 <= len(found) <= 60 * kit.data.leaks._PARTNERS
+    assert 60 <= len(found) <= 60 * kit.data.candidates._PARTNERS
     assert (38, 39) in found and (0, 1) in found
     # What all share is no sign of a copy.
-    many = np.repeat(np.arange(kit.data.leaks._POPULAR + 1), 10)
+    many = np.repeat(np.arange(kit.data.candidates._POPULAR + 1), 10)
     assert (
         candidates(
-            np.tile(np.arange(10, dtype=np.uint64), kit.data.leaks._POPULAR + 1) | unsure,
+            np.tile(np.arange(10, dtype=np.uint64), kit.data.candidates._POPULAR + 1) | unsure,
             many,
             many[-1] + 1,
         )

@@ -97,11 +97,11 @@ def test_a_person_may_have_copies_and_the_same_mask_is_no_link(tmp_path):
     images = [f"p{i}/{name}.jpg" for i in range(4) for name in "ab"]
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        aligned = kit.data.alignment._aligned
+        aligned = kit.data.alignment.aligned
         everywhere(
             patch,
             kit.data.alignment,
-            "_aligned",
+            "aligned",
             lambda *photos: seen.append(aligned(*photos)) or seen[-1],
         )
         assert audit_photos(tmp_path, images, [image[:2] for image in images]).links == []

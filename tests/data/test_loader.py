@@ -5,7 +5,7 @@ import time
 
 import pytest
 import torch
-from conftest import draw_photo, everywhere
+from conftest import MASK, draw_photo, everywhere
 
 import kit.data.cache
 import kit.data.loader
@@ -16,7 +16,7 @@ from kit.system.errors import KitError
 CPU = torch.device("cpu")
 
 
-GEOMETRY = Geometry((512, 384), (16, 12))
+GEOMETRY = Geometry((512, 384), (16, 12), MASK.frame)
 
 
 @pytest.fixture
@@ -36,7 +36,9 @@ def test_every_photo_comes_once_whatever_the_batch_and_workers(tmp_path):
     for name in names:
         draw_photo(tmp_path / name, name)
     photos = PhotoDataset(
-        tmp_path, names, [Geometry((512, 384), (16, 12)), Geometry((256, 192), (8, 6))]
+        tmp_path,
+        names,
+        [Geometry((512, 384), (16, 12), MASK.frame), Geometry((256, 192), (8, 6), MASK.frame)],
     )
     for workers in (0, 2):
         found = [
@@ -76,7 +78,7 @@ def test_a_damaged_photo_is_one_line_from_a_worker_too(tmp_path, workers):
         list(
             iterate(
                 make_loader(
-                    PhotoDataset(tmp_path, ["a.jpg"], [Geometry((512, 384), (8, 6))]),
+                    PhotoDataset(tmp_path, ["a.jpg"], [Geometry((512, 384), (8, 6), MASK.frame)]),
                     [[0]],
                     workers,
                     CPU,

@@ -4,7 +4,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import draw_photo
+from conftest import MASK, draw_photo
 from PIL import Image
 
 from kit.data.geometry import Geometry
@@ -83,11 +83,11 @@ def test_a_draft_is_small_and_finds_the_same_damage(tmp_path):
 def test_the_crop_is_central_and_scales_with_the_photo():
     photo = np.zeros((512, 384, 3), np.uint8)
     photo[56:456, 42:342] = 255
-    geometry = Geometry((400, 300), (200, 150))
+    geometry = Geometry((400, 300), (200, 150), MASK.frame)
     assert (
         crop_and_resize(photo, geometry).shape == (200, 150, 3)
         and crop_and_resize(photo, geometry).min() == 255
     )
     double = photo.repeat(2, axis=0).repeat(2, axis=1)
     assert (crop_and_resize(double, geometry) == 255).all()
-    assert (crop_and_resize(photo, Geometry((512, 384), (512, 384))) == photo).all()
+    assert (crop_and_resize(photo, Geometry((512, 384), (512, 384), MASK.frame)) == photo).all()

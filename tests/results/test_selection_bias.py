@@ -37,7 +37,7 @@ def recorded(folder, draws, **more):
             "f1": 0.5,
             "interval": [0.4, 0.6],
             "photos": 70,
-            "people": 10,
+            "groups": 10,
             "folds": {"0": 0.5, "1": 0.5},
             "draws": " ".join(f"{draw:.5f}" for draw in own),
         }
@@ -76,7 +76,7 @@ def test_the_board_takes_the_draws_of_the_records(tmp_path, capsys):
             for more in (
                 None,
                 {"photos": 77},
-                {"people": 11},
+                {"groups": 11},
                 {"folds": {"2": 0.5, "3": 0.5}},
                 {"folds": 3},
                 {"draws": ""},
