@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise problem("--last", f"{args.last} epochs make no mean", remedy="take 2 or more")
     if args.workers is not None and args.workers < 0:
         raise problem("--workers", str(args.workers), remedy="take 0 or more")
-    plan, data = read_plan(args.plan), find_data(args.data)
+    plan = read_plan(args.plan)
+    data = find_data(args.data, plan.competition)
     groups = ingredients(args.members, args.last)
     if any(path.is_file() for path in args.members):
         if args.last:
@@ -88,9 +89,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise problem(twice[0], "would be made twice", twice, "take one run at a time with --out")
     for paths, out in jobs:
         check_place(paths, out, data, args.force)
-    engine = Compute(args.device, args.workers)
+    compute = Compute(args.device, args.workers)
     for paths, out in jobs:
-        soup(paths, plan, data, out, engine, args.force)
+        soup(paths, plan, data, out, compute, args.force)
 
 
 if __name__ == "__main__":

@@ -24,14 +24,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from kit.competitions import find_competition
 from kit.data.folder import find_data
 from kit.data.plan import read_plan
+from kit.inference.engine import Compute
+from kit.models.architecture import architecture_of
 from kit.models.network import cost
 from kit.recipe import CHOICES, load_recipe, shipped_recipe
 from kit.system.cli import Parser, command
 from kit.system.console import duration, say, show_table, warn
 from kit.system.errors import KitError, problem
-from kit.training.estimate import dry_run
+from kit.training.estimate import estimate
+from kit.training.job import TrainOptions
 from kit.training.run import chosen_folds, train
 from kit.training.trackers import TRACKERS
 
@@ -39,13 +43,11 @@ from kit.training.trackers import TRACKERS
 def list_recipes() -> None:
     """Print the recipes in `recipes/`, or the kit's own, with what their networks cost."""
     folder = Path("recipes") if Path("recipes").is_dir() else shipped_recipe("tiny").parent
-    rows = []
+    rows, competition = [], find_competition()
     for path in sorted(folder.glob("[!_]*.py")):
         try:
             recipe = load_recipe(path)
-            parameters, gflop = cost(
-                recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam"
-            )
+            parameters, gflop = cost(architecture_of(recipe, competition))
         except KitError as error:
             warn(str(error))
             continue
@@ -168,40 +170,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise KitError(
             "--resume goes on with what is there, and --force trains it anew: take one of the two"
         )
-    recipe, data, plan = load_recipe(args.recipe), find_data(args.data), read_plan(args.plan)
+    recipe, plan = load_recipe(args.recipe), read_plan(args.plan)
+    data = find_data(args.data, plan.competition)
     if args.select:
         recipe = dataclasses.replace(recipe, select=args.select)
     folds = chosen_folds(args.fold, plan.k)
-    if args.dry_run:
-        return dry_run(
-            recipe,
-            plan,
-            data,
-            folds,
-            args.runs,
-            args.device,
-            args.workers,
-            args.limit,
-            not args.no_cache,
-        )
-    started = time.monotonic()
-    done = train(
-        recipe,
-        plan,
-        data,
-        folds,
-        args.runs,
-        args.device,
-        args.workers,
-        args.force,
-        args.limit,
-        not args.no_cache,
-        args.save_minutes,
-        args.track,
-        args.resume,
-        args.keep_epochs,
-        args.profile,
+    options = TrainOptions(
+        compute=Compute(args.device, args.workers),
+        force=args.force,
+        resume=args.resume,
+        limit=args.limit,
+        cache=not args.no_cache,
+        save_minutes=args.save_minutes,
+        keep_epochs=args.keep_epochs,
+        track=args.track,
+        profile=args.profile,
     )
+    if args.dry_run:
+        return estimate(recipe, plan, data, folds, args.runs, options)
+    started = time.monotonic()
+    done = train(recipe, plan, data, folds, args.runs, options)
     for fold, scores in zip(folds, done):
         say(
             f"fold {fold}: {scores.line()}, its {recipe.select} epoch"

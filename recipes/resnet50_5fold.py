@@ -12,7 +12,7 @@ recipe = replace(
     name="resnet50_5fold",
     model="resnet50",
     # ">=60" is exactly 60 in the training photos: 58 and 59 look alike and are as rare
-    age_boundary=58,
+    edges=(30, 58),
     drop_rate=0.2,
     drop_path_rate=0.05,
 )

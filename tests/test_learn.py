@@ -292,7 +292,7 @@ def test_a_step_of_accumulated_batches_is_that_of_a_large_one(changes):
     # of gradients of 0.
     recipe = small(model="test_vit", size=(64, 48), optimizer="sgd", label_smoothing=0.1, **changes)
     photos, labels = some_photos(recipe, 14)
-    parts, whole = Learner(recipe, COUNTS, CPU), Learner(recipe, COUNTS, CPU)
+    parts, whole = Learner(recipe, MASK, COUNTS, CPU), Learner(recipe, MASK, COUNTS, CPU)
     assert not any(
         isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in whole.network.modules()
     )
@@ -312,7 +312,7 @@ def gradient_norm(learner):
 
 def test_clipping_bounds_the_norm_of_the_gradient():
     def stepped(clip):
-        learner = Learner(small(optimizer="sgd", weight_decay=0.0, clip=clip), COUNTS, CPU)
+        learner = Learner(small(optimizer="sgd", weight_decay=0.0, clip=clip), MASK, COUNTS, CPU)
         before = weights(learner)
         train(learner, [0], rate=0.1)
         return gradient_norm(learner), float((weights(learner) - before).norm())
@@ -325,7 +325,7 @@ def test_clipping_bounds_the_norm_of_the_gradient():
 
 def test_layer_decay_lowers_the_learning_rate_towards_the_input():
     def stepped(decay):
-        learner = Learner(small(optimizer="sgd", weight_decay=0.0, layer_decay=decay), COUNTS, CPU)
+        learner = Learner(small(optimizer="sgd", weight_decay=0.0, layer_decay=decay), MASK, COUNTS, CPU)
         before = {name: p.detach().clone() for name, p in learner.network.body.named_parameters()}
         train(learner, [0], rate=0.1)
         group_rates = {
@@ -349,7 +349,7 @@ def test_layer_decay_lowers_the_learning_rate_towards_the_input():
 
 @pytest.mark.parametrize("decay", [0.5, 0.9])
 def test_the_average_is_kept_as_by_hand(decay):
-    learner = Learner(small(ema=decay), COUNTS, CPU)
+    learner = Learner(small(ema=decay), MASK, COUNTS, CPU)
     assert learner.used is not learner.network
     average = {name: value.clone() for name, value in learner.used.state_dict().items()}
     for step in range(6):
@@ -372,7 +372,7 @@ def test_the_average_is_kept_as_by_hand(decay):
 
 
 def test_the_average_does_not_change_the_network():
-    one, other = Learner(small(ema=0.9), COUNTS, CPU), Learner(small(), COUNTS, CPU)
+    one, other = Learner(small(ema=0.9), MASK, COUNTS, CPU), Learner(small(), MASK, COUNTS, CPU)
     for learner in (one, other):
         train(learner, range(3))
     assert (
@@ -393,7 +393,7 @@ def test_the_average_does_not_change_the_network():
 )
 def test_a_learner_goes_on_from_a_state_as_if_nothing_had_happened(optimizer, changes):
     recipe = small(optimizer=optimizer, ema=0.9, drop_rate=0.3, **changes)
-    whole, first, second = (Learner(recipe, COUNTS, CPU) for _ in range(3))
+    whole, first, second = (Learner(recipe, MASK, COUNTS, CPU) for _ in range(3))
     train(whole, range(5))
     train(first, range(3))
     file = io.BytesIO()
@@ -414,7 +414,7 @@ def test_a_step_follows_from_its_seed():
     recipe = small(mix="mixup", drop_rate=0.3)
     ends = []
     for seed in (0, 0, 1):
-        learner = Learner(recipe, COUNTS, CPU)
+        learner = Learner(recipe, MASK, COUNTS, CPU)
         torch.rand(len(ends))
         learner.step([some_photos(recipe, 6)], 0.01, seed)
         ends.append(weights(learner))
@@ -423,7 +423,7 @@ def test_a_step_follows_from_its_seed():
 
 def test_a_network_for_ldam_gives_cosines():
     recipe = small(loss="ldam")
-    learner = Learner(recipe, COUNTS, CPU)
+    learner = Learner(recipe, MASK, COUNTS, CPU)
     for _ in range(2):
         with torch.no_grad():
             logits = learner.network.eval()(1000 * torch.randn(16, 3, *recipe.size))
@@ -434,7 +434,7 @@ def test_a_network_for_ldam_gives_cosines():
 @pytest.mark.parametrize("loss", ["ce", "focal", "f1", "ldam"])
 def test_every_loss_is_learned(loss):
     for head in ("classes", "tasks") if loss == "ldam" else ("classes", "tasks", "ordinal"):
-        learner = Learner(small(loss=loss, head=head), COUNTS, CPU)
+        learner = Learner(small(loss=loss, head=head), MASK, COUNTS, CPU)
         batch = some_photos(learner.recipe, 12)
         losses = [float(learner.step([batch], 0.01, step)) for step in range(12)]
         assert losses[-1] < 0.7 * losses[0], (loss, head)
@@ -466,16 +466,14 @@ def test_a_batch_that_fits_is_the_largest_half_or_quarter(monkeypatch, size, mos
             raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(Learner, "step", step)
-    assert largest_fitting_batch(small(batch_size=size), CPU) == fits
+    assert largest_fitting_batch(small(batch_size=size), MASK, CPU) == fits
     halves = list(dict.fromkeys(tried))
     assert halves == [size >> k for k in range(1, len(halves) + 1)] and tried.count(fits) in (0, 2)
 
 
 def test_a_batch_that_fits_takes_a_real_step():
     assert (
-        largest_fitting_batch(
-            small(batch_size=8, ema=0.9, mix="cutmix", mix_prob=1.0, head="ordinal"), CPU
-        )
+        largest_fitting_batch(small(batch_size=8, ema=0.9, mix="cutmix", mix_prob=1.0, head="ordinal"), MASK, CPU)
         == 4
     )
 
@@ -494,7 +492,7 @@ def test_what_did_not_fit_is_freed_before_another_size_is_tried(monkeypatch):
 
     everywhere(monkeypatch, kit.training.memory, "largest_fitting_batch", fitting)
     with pytest.raises(KitError, match="4 fits: set batch_size=4, accumulate=3"):
-        with explain_out_of_memory(small(batch_size=12), CPU):
+        with explain_out_of_memory(small(batch_size=12), MASK, CPU):
             too_large()
 
 
@@ -504,7 +502,7 @@ def test_what_did_not_fit_is_freed_before_another_size_is_tried(monkeypatch):
 @pytest.mark.parametrize("optimizer, decay", [("adamw", 0.05), ("adam", 0.0), ("sgd", 1e-4)])
 def test_an_optimizer_has_its_own_weight_decay(optimizer, decay):
     recipe = dataclasses.replace(small(), optimizer=optimizer)
-    learner = Learner(recipe, COUNTS, CPU)
+    learner = Learner(recipe, MASK, COUNTS, CPU)
     assert (
         max(group["weight_decay"] for group in learner.optimizer.param_groups)
         == decay
@@ -512,7 +510,7 @@ def test_an_optimizer_has_its_own_weight_decay(optimizer, decay):
     )
     own = dataclasses.replace(recipe, weight_decay=0.3)
     assert (
-        max(group["weight_decay"] for group in Learner(own, COUNTS, CPU).optimizer.param_groups)
+        max(group["weight_decay"] for group in Learner(own, MASK, COUNTS, CPU).optimizer.param_groups)
         == 0.3
     )
 
@@ -520,7 +518,7 @@ def test_an_optimizer_has_its_own_weight_decay(optimizer, decay):
 def test_adams_weights_do_not_shrink():
     normalizers = {}
     for decay in (None, 0.05):
-        learner = Learner(small(optimizer="adam", weight_decay=decay, lr=1e-3), COUNTS, CPU)
+        learner = Learner(small(optimizer="adam", weight_decay=decay, lr=1e-3), MASK, COUNTS, CPU)
         before = weights(learner).norm()
         train(learner, range(40))
         normalizers[decay] = float(weights(learner).norm() / before)
@@ -534,7 +532,7 @@ def test_the_average_leaves_out_steps_whose_gradients_overflow(monkeypatch):
         "choose_precision",
         lambda device, parameters: torch.float16,
     )
-    learner = Learner(small(ema=0.9), COUNTS, CPU)
+    learner = Learner(small(ema=0.9), MASK, COUNTS, CPU)
     assert learner.scaler.is_enabled()
     train(learner, [0, 1])
     plain = learner.count
@@ -566,7 +564,7 @@ def test_batches_of_a_step_become_floats_one_at_a_time(monkeypatch):
         waiting[0] -= 1
         return plain_network(network, photos)
 
-    learner = Learner(small(accumulate=4), COUNTS, CPU)
+    learner = Learner(small(accumulate=4), MASK, COUNTS, CPU)
     everywhere(monkeypatch, kit.system.device, "to_device", copy)
     monkeypatch.setattr(kit.models.network.Network, "forward", forward)
     learner.step(

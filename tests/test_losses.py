@@ -19,15 +19,15 @@ def soft(seed, n=11):
     """Targets of `n` mixes of two classes."""
     random = torch.Generator().manual_seed(seed)
     share = torch.rand(n, 1, generator=random)
-    one, other = (one_hot(torch.randint(18, (n,), generator=random)) for _ in range(2))
+    one, other = (one_hot(torch.randint(18, (n,), generator=random), 18) for _ in range(2))
     return share * one + (1 - share) * other
 
 
 def value(recipe, logits, targets, counts=COUNTS):
     """The loss of a batch, of all tasks together."""
     if targets.dim() == 1:
-        targets = one_hot(targets)
-    loss = make_loss(recipe, counts, COSINE_SCALE)
+        targets = one_hot(targets, 18)
+    loss = make_loss(recipe, MASK.shape, counts, COSINE_SCALE)
     return (loss.loss_sums(logits, targets) / loss.normalizers(targets)).sum()
 
 
@@ -120,7 +120,7 @@ def test_smoothing_leaves_the_true_class_its_share_whatever_it_weighs(how, head,
 
     optimizer.step(closure)
     log_probs = logits.detach().log_softmax(dim=1)
-    tasks = [log_probs] if head == "classes" else marginals(log_probs)
+    tasks = [log_probs] if head == "classes" else marginals(log_probs, MASK.shape)
     truth = [labels] if head == "classes" else decode(labels)
     for log_prob, true, number in zip(tasks, truth, classes):
         found = log_prob.exp()[torch.arange(len(labels)), true]
@@ -136,8 +136,8 @@ def test_norms_of_a_mix_are_those_of_its_photos():
             head="tasks",
         )
         torch.manual_seed(seed)
-        targets = one_hot(torch.randint(0, 18, (7,)))
-        loss = make_loss(recipe, np.arange(1, 19), 30)
+        targets = one_hot(torch.randint(0, 18, (7,)), 18)
+        loss = make_loss(recipe, MASK.shape, np.arange(1, 19), 30)
         _, mixed = mix(recipe, torch.rand(7, 3, 32, 24), targets)
         torch.testing.assert_close(loss.normalizers(mixed), loss.normalizers(targets))
 
@@ -145,7 +145,7 @@ def test_norms_of_a_mix_are_those_of_its_photos():
 def test_three_heads_weigh_each_task_by_its_own_sizes():
     counts = np.zeros(18, int)
     counts[[0, 17]] = 6, 2  # mask male <30, none female >=60
-    weights = make_loss(small(head="tasks", class_weights="inverse"), counts, 30).weights
+    weights = make_loss(small(head="tasks", class_weights="inverse"), MASK.shape, counts, 30).weights
     for got, inverse in zip(weights, ([1 / 6, 0, 1 / 2], [1 / 6, 1 / 2], [1 / 6, 0, 1 / 2])):
         alike(got, torch.tensor(inverse) / (1 / 3))  # the mean of the two that are there
 
@@ -204,7 +204,7 @@ def test_focal_without_gamma_is_cross_entropy(head):
 
 def test_focal_of_sure_photos_has_finite_gradients():
     for gamma in (0.5, 2.0):
-        logits = (100 * one_hot(torch.arange(18))).requires_grad_()
+        logits = (100 * one_hot(torch.arange(18), 18)).requires_grad_()
         value(small(loss="focal", focal_gamma=gamma), logits, torch.arange(18)).backward()
         assert torch.isfinite(logits.grad).all()
 
@@ -225,11 +225,11 @@ def test_soft_macro_f1_by_hand():
 def test_soft_macro_f1_is_0_for_right_answers_and_1_for_wrong_ones(head, tasks):
     labels = torch.tensor([3, 3, 17, 8])
     assert float(
-        value(small(loss="f1", head=head), 100 * one_hot(labels), labels)
+        value(small(loss="f1", head=head), 100 * one_hot(labels, 18), labels)
     ) == pytest.approx(0, abs=1e-5)
     # 5 differs from 12 in mask, gender and age.
     assert float(
-        value(small(loss="f1", head=head), 100 * one_hot(torch.tensor([5])), torch.tensor([12]))
+        value(small(loss="f1", head=head), 100 * one_hot(torch.tensor([5]), 18), torch.tensor([12]))
     ) == pytest.approx(tasks, abs=1e-5)
 
 
@@ -246,9 +246,9 @@ def test_soft_macro_f1_does_not_see_among_which_absent_classes_a_probability_is(
 
 def test_margins_fall_with_the_fourth_root_of_the_class_size():
     counts = np.array([1, 16, 81, 256, 0] + [10_000] * 13)
-    (margins,) = make_loss(small(loss="ldam"), counts, COSINE_SCALE).margins
+    (margins,) = make_loss(small(loss="ldam"), MASK.shape, counts, COSINE_SCALE).margins
     alike(margins, 15 * torch.tensor([1, 1 / 2, 1 / 3, 1 / 4, 1] + [1 / 10] * 13))
-    for margins in make_loss(small(loss="ldam", head="tasks"), COUNTS, 8).margins:
+    for margins in make_loss(small(loss="ldam", head="tasks"), MASK.shape, COUNTS, 8).margins:
         assert float(margins.max()) == pytest.approx(0.5 * 8)
 
 
@@ -262,7 +262,7 @@ def lowered_cross_entropy(logits, labels, margins, weight=None):
 def test_ldam_is_cross_entropy_with_the_true_logit_lowered_by_its_margin(how):
     recipe = small(loss="ldam", class_weights=how)
     weight = torch.tensor(class_weights(COUNTS, how), dtype=torch.float32)
-    (margins,) = make_loss(recipe, COUNTS, COSINE_SCALE).margins
+    (margins,) = make_loss(recipe, MASK.shape, COUNTS, COSINE_SCALE).margins
     for seed in range(10):
         logits, labels = random_batch(seed)
         alike(value(recipe, logits, labels), lowered_cross_entropy(logits, labels, margins, weight))
@@ -270,11 +270,11 @@ def test_ldam_is_cross_entropy_with_the_true_logit_lowered_by_its_margin(how):
 
 def test_ldam_of_three_heads_lowers_each_tasks_logit():
     recipe = small(loss="ldam", head="tasks")
-    margins = make_loss(recipe, COUNTS, COSINE_SCALE).margins
+    margins = make_loss(recipe, MASK.shape, COUNTS, COSINE_SCALE).margins
     for seed in range(5):
         outputs, labels = random_batch(seed, outputs=8)
         expected = sum(map(lowered_cross_entropy, tasks_of(outputs), decode(labels), margins))
-        alike(value(recipe, combine(outputs, "tasks"), labels), expected, 1e-4)
+        alike(value(recipe, combine(outputs, of_head("tasks")), labels), expected, 1e-4)
 
 
 @pytest.mark.parametrize("loss", ["ce", "focal", "ldam"])
@@ -282,7 +282,7 @@ def test_a_mixed_target_gives_the_mix_of_the_losses(loss):
     for seed in range(5):
         logits, labels = random_batch(seed)
         others = labels.roll(1)
-        mixed = value(small(loss=loss), logits, 0.3 * one_hot(labels) + 0.7 * one_hot(others))
+        mixed = value(small(loss=loss), logits, 0.3 * one_hot(labels, 18) + 0.7 * one_hot(others, 18))
         alike(
             mixed,
             0.3 * value(small(loss=loss), logits, labels)
@@ -296,13 +296,13 @@ def test_a_mixed_target_gives_the_mix_of_the_losses(loss):
 def test_marginals_recover_the_tasks_log_probabilities():
     for seed in range(5):
         outputs, _ = random_batch(seed, outputs=8)
-        for got, task in zip(marginals(combine(outputs, "tasks")), tasks_of(outputs)):
+        for got, task in zip(marginals(combine(outputs, of_head("tasks")), MASK.shape), tasks_of(outputs)):
             alike(got, task.log_softmax(dim=1))
 
 
 def test_the_most_likely_class_of_three_heads_is_that_of_each():
     outputs, _ = random_batch(0, n=200, outputs=8)
-    for got, task in zip(decode(combine(outputs, "tasks").argmax(dim=1)), tasks_of(outputs)):
+    for got, task in zip(decode(combine(outputs, of_head("tasks")).argmax(dim=1)), tasks_of(outputs)):
         assert torch.equal(got, task.argmax(dim=1))
 
 
@@ -321,18 +321,18 @@ def test_the_loss_of_three_heads_is_the_sum_of_three_cross_entropies(how, smooth
             functional.cross_entropy(task, goal, weight, label_smoothing=smooth)
             for task, goal, weight in zip(tasks_of(outputs), decode(labels), weights)
         )
-        alike(value(recipe, combine(outputs, "tasks"), labels), expected)
+        alike(value(recipe, combine(outputs, of_head("tasks")), labels), expected)
 
 
 def test_ordinal_ages_by_hand():
     q1, q2 = 0.8, 0.25
     outputs = torch.tensor([[0.0] * 5 + [np.log(q1 / (1 - q1)), np.log(q2 / (1 - q2))]])
-    probs = combine(outputs, "ordinal").exp()
+    probs = combine(outputs, of_head("ordinal")).exp()
     ages = torch.tensor([1 - q1, q1 * (1 - q2), q1 * q2])
     alike(probs.view(3, 2, 3), (ages / 6).expand(3, 2, 3))
     for seed in range(5):
         outputs, _ = random_batch(seed, outputs=7)
-        alike(combine(10 * outputs, "ordinal").exp().sum(dim=1), torch.ones(11))
+        alike(combine(10 * outputs, of_head("ordinal")).exp().sum(dim=1), torch.ones(11))
 
 
 def test_the_ordinal_loss_asks_for_60_only_of_those_of_30_or_older():
@@ -348,7 +348,7 @@ def test_the_ordinal_loss_asks_for_60_only_of_those_of_30_or_older():
         others = functional.cross_entropy(outputs[:, :3], mask) + functional.cross_entropy(
             outputs[:, 3:5], gender
         )
-        alike(value(small(head="ordinal"), combine(outputs, "ordinal"), labels), questions + others)
+        alike(value(small(head="ordinal"), combine(outputs, of_head("ordinal")), labels), questions + others)
 
 
 @pytest.mark.parametrize("head", ["classes", "tasks"])
@@ -359,7 +359,7 @@ def test_sums_and_norms_of_small_batches_add_up_to_those_of_a_large_one(loss, he
         targets = soft(seed, n=22)
         for how, smooth in (("none", 0.1), ("inverse", 0.0), ("effective", 0.1)):
             recipe = small(loss=loss, head=head, class_weights=how, label_smoothing=smooth)
-            measure = make_loss(recipe, COUNTS, COSINE_SCALE)
+            measure = make_loss(recipe, MASK.shape, COUNTS, COSINE_SCALE)
             parts = [at.tolist() for at in torch.arange(22).split([7, 7, 5, 3])]
             alike(
                 sum(measure.loss_sums(logits[at], targets[at]) for at in parts),
@@ -378,7 +378,7 @@ def plain_batch(n=5, width=25):
     """Photos of one grey each, their targets, and the grey of each class."""
     greys = torch.rand(18, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(n) * 3 + 1
-    return greys[labels].view(n, 1, 1, 1).expand(n, 3, 8, width).clone(), one_hot(labels), greys
+    return greys[labels].view(n, 1, 1, 1).expand(n, 3, 8, width).clone(), one_hot(labels, 18), greys
 
 
 def mixed(recipe, seed, photos, targets):
@@ -407,7 +407,7 @@ def test_a_mixed_target_is_the_share_of_pixels_of_each_photo(how):
 
 
 def test_half_joins_the_left_or_the_right_half_of_a_photo_with_its_neighbours():
-    photos, targets = torch.rand(4, 3, 8, 25), one_hot(torch.arange(4))
+    photos, targets = torch.rand(4, 3, 8, 25), one_hot(torch.arange(4), 18)
     sides = set()
     for seed in range(20):
         pictures, smoothed_targets = mixed(small(mix="half", mix_prob=1.0), seed, photos, targets)
@@ -422,7 +422,7 @@ def test_half_joins_the_left_or_the_right_half_of_a_photo_with_its_neighbours():
 @pytest.mark.parametrize("how", ["mixup", "cutmix", "half"])
 def test_the_marginals_of_a_mix_are_the_mix_of_the_marginals(how):
     photos, targets, _ = plain_batch()
-    loss = make_loss(small(head="tasks"), COUNTS, COSINE_SCALE)
+    loss = make_loss(small(head="tasks"), MASK.shape, COUNTS, COSINE_SCALE)
     for seed in range(10):
         _, smoothed_targets = mixed(small(mix=how, mix_prob=1.0), seed, photos, targets)
         share = float((smoothed_targets[0] * targets[0]).sum())
@@ -434,7 +434,7 @@ def test_the_marginals_of_a_mix_are_the_mix_of_the_marginals(how):
 
 @pytest.mark.parametrize("how", ["none", "mixup", "cutmix", "half"])
 def test_mixing_follows_from_the_seed_and_happens_as_often_as_the_recipe_says(how):
-    photos, targets = torch.rand(4, 3, 8, 6), one_hot(torch.arange(4))
+    photos, targets = torch.rand(4, 3, 8, 6), one_hot(torch.arange(4), 18)
     for recipe in (small(mix=how, mix_prob=0.0), small(mix="none", mix_prob=1.0)):
         pictures, smoothed_targets = mixed(recipe, 0, photos, targets)
         assert torch.equal(pictures, photos) and torch.equal(smoothed_targets, targets)

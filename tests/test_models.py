@@ -48,7 +48,7 @@ def test_a_checkpoint_says_all_that_inference_needs(tmp_path):
 
 
 def test_the_first_loss_is_that_of_18_equal_classes():
-    network = build(small()).eval()
+    network = build(small(), MASK).eval()
     with torch.no_grad():
         loss = torch.nn.functional.cross_entropy(
             network(torch.rand(16, 3, 96, 72)), torch.arange(16)
@@ -62,7 +62,7 @@ def test_the_first_loss_is_that_of_18_equal_classes():
 )
 def test_every_head_predicts_18_classes_and_comes_back_from_its_checkpoint(tmp_path, changes):
     recipe = small(**changes)
-    network = build(recipe).to(memory_format=torch.channels_last).eval()
+    network = build(recipe, MASK).to(memory_format=torch.channels_last).eval()
     save(tmp_path / "a.safetensors", network, checkpoint_info(recipe, network, 0, "abc", 1, 0.5))
     photos = torch.rand(3, 3, 32, 24)
     with torch.no_grad():
@@ -114,7 +114,7 @@ def test_bad_checkpoints_are_one_line(tmp_path):
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(KitError, match="no checkpoint of the kit"):
         load(path)
-    network = build(small())
+    network = build(small(), MASK)
     save(path, network, card(small(), network, classes=("cat", "dog")))
     with pytest.raises(KitError, match="predicts other classes"):
         load(path)
@@ -166,7 +166,7 @@ def test_local_weights_load_all_but_the_head(tmp_path, monkeypatch):
     torch.save(source.state_dict(), tmp_path / "w.pth")
     monkeypatch.setenv("SOME_WEIGHTS", str(tmp_path))
     for name in ("w.safetensors", "w.pth"):
-        network = build(small(pretrained=f"$SOME_WEIGHTS/{name}"))
+        network = build(small(pretrained=f"$SOME_WEIGHTS/{name}"), MASK)
         assert torch.equal(network.body.conv_stem.weight, source.conv_stem.weight)
         assert network.body.classifier.weight.shape == (18, 256)
 
@@ -187,18 +187,18 @@ def test_weights_that_do_not_fit(tmp_path, monkeypatch):
         ("$UNSET_PLACE/w.safetensors", "UNSET_PLACE is not set"),
     ):
         with pytest.raises(KitError, match=said):
-            build(small(pretrained=str(source)))
+            build(small(pretrained=str(source)), MASK)
 
 
 def test_a_misspelt_model():
     with pytest.raises(KitError, match="did you mean efficientnet_b4?"):
-        build(small(model="eficientnet_b4"))
+        build(small(model="eficientnet_b4"), MASK)
 
 
 def test_a_size_that_an_architecture_cannot_take_is_one_line():
-    assert build(small(model="test_vit", size=(64, 48))).body is not None
+    assert build(small(model="test_vit", size=(64, 48)), MASK).body is not None
     with pytest.raises(KitError, match="test_vit.*"):
-        build(small(model="test_vit", size=(40, 24)))
+        build(small(model="test_vit", size=(40, 24)), MASK)
 
 
 def test_weights_that_cannot_be_fetched(monkeypatch):
@@ -209,7 +209,7 @@ def test_weights_that_cannot_be_fetched(monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(KitError, match="could not be fetched.*local weights file"):
-        build(small(pretrained=True))
+        build(small(pretrained=True), MASK)
 
 
 # ------------------------------------------------------------ views
@@ -255,10 +255,10 @@ def test_macro_f1_by_hand():
     # and count 0.
     assert macro_f1(truth, predicted, 3) == pytest.approx((2 / 3 + 1 / 2) / 3)
     assert macro_f1(truth, predicted) == pytest.approx((2 / 3 + 1 / 2) / 18)
-    assert score(np.arange(18), np.arange(18)) == dataclasses.replace(
-        score(np.arange(18), np.arange(18)), f1=1, age=1
+    assert score(np.arange(18), np.arange(18), MASK) == dataclasses.replace(
+        score(np.arange(18), np.arange(18), MASK), f1=1, age=1
     )
-    wrong_age = score(np.arange(18), np.arange(18) // 3 * 3)
+    wrong_age = score(np.arange(18), np.arange(18) // 3 * 3, MASK)
     assert (wrong_age.mask, wrong_age.gender) == (1, 1) and wrong_age.accuracy == pytest.approx(
         1 / 3
     )

@@ -179,7 +179,7 @@ def test_augmentation_follows_the_seed_alone_and_survives_a_spawned_process(tmp_
     data = make_data(tmp_path / "data")
     recipe = small()
     images = [f"000000_male_Asian_20/mask{i}.jpg" for i in range(1, 6)]
-    photos = PhotoDataset(data / "train" / "images", images, [recipe.geometry], recipe.augment)
+    photos = PhotoDataset(data / "train" / "images", images, [recipe.geometry(MASK.frame)], recipe.augment)
     first = [photos[0, seed][1][0] for seed in range(8)]
     photos[1, 99]
     assert all((photos[0, seed][1][0] == image).all() for seed, image in enumerate(first))

@@ -26,9 +26,7 @@ def kept(world, tmp_path_factory):
     """
     runs = tmp_path_factory.mktemp("soup") / "runs"
     shutil.copytree(world.runs, runs, ignore=shutil.ignore_patterns("small"))
-    train(
-        small("kept", epochs=3), world.plan, world.folder, range(3), runs, "cpu", 0, keep_epochs=2
-    )
+    train(small("kept", epochs=3), world.plan, world.folder, range(3), runs, on_cpu(keep_epochs=2))
     return runs
 
 
@@ -84,7 +82,7 @@ def test_a_soup_has_the_mean_of_the_weights_and_its_own_oof(world, kept, tmp_pat
     for checkpoint in member.checkpoints:
         oof = read_oof(checkpoint, plan)
         truth = plan.photos.set_index("image").loc[oof.ids, "label"].to_numpy()
-        assert score(truth, oof.probs.argmax(axis=1)).f1 == pytest.approx(checkpoint.card.score)
+        assert score(truth, oof.probs.argmax(axis=1), MASK).f1 == pytest.approx(checkpoint.card.score)
         assert checkpoint.card.select == "soup" and checkpoint.card.averaged
     assert (
         ensemble(
@@ -228,10 +226,10 @@ def test_kept_epochs_after_an_interruption_are_those_without(world, kept, tmp_pa
 
     everywhere(monkeypatch, kit.training.resume, "save_state", stop)
     with pytest.raises(KeyboardInterrupt):
-        train(small("kept", epochs=3), world.plan, world.folder, [0], runs, "cpu", 0, keep_epochs=2)
+        train(small("kept", epochs=3), world.plan, world.folder, [0], runs, on_cpu(keep_epochs=2))
     monkeypatch.undo()
     assert [path.name for path in Fold(runs / "kept" / "fold0").epochs] == ["epoch0001.safetensors"]
-    train(small("kept", epochs=3), world.plan, world.folder, [0], runs, "cpu", 0, keep_epochs=2)
+    train(small("kept", epochs=3), world.plan, world.folder, [0], runs, on_cpu(keep_epochs=2))
     assert [path.read_bytes() for path in Fold(runs / "kept" / "fold0").epochs] == whole
 
 

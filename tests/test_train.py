@@ -90,7 +90,7 @@ def test_oof_covers_every_photo_once_and_belongs_to_its_checkpoint(world):
         assert oof.key == oof_key(files.best, world.plan, fold, "float32")
         held = world.plan.photos[world.plan.photos["fold"] == fold]
         assert oof.ids.tolist() == held["image"].tolist()
-        scores = score(held["label"].to_numpy(), oof.probs.argmax(axis=1))
+        scores = score(held["label"].to_numpy(), oof.probs.argmax(axis=1), MASK)
         last = rows[-1]
         assert card.epoch == last["epoch"] and card.score == last["val_f1_macro"] == pytest.approx(
             scores.f1
@@ -120,15 +120,15 @@ def test_training_learns(tmp_path):
             Image.new("RGB", (96, 128), colour).save(
                 (data / "train" / "images") / f"{ident}_{gender}_Asian_{age}" / f"{shot}.jpg"
             )
-    plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=2, audit=False)
-    scores = train_fold(small(epochs=20, augment=None), plan, data, 0, tmp_path / "runs", "cpu", 0)
+    plan, _ = plan_folds(mask_folder(data), tmp_path / "folds.csv", PlanOptions(folds=2, audit=False))
+    scores = train_fold(FoldJob(small(epochs=20, augment=None), plan, mask_folder(data), 0, tmp_path / "runs", on_cpu(cache=False)))
     assert scores.f1 > 0.7 and scores.gender > 0.9
 
 
 def test_workers_do_not_change_a_run(data, tmp_path):
-    plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3, audit=False)
+    plan, _ = plan_folds(mask_folder(data), tmp_path / "folds.csv", PlanOptions(folds=3, audit=False))
     for workers in (0, 2):
-        train_fold(small(epochs=2), plan, data, 0, tmp_path / f"runs{workers}", "cpu", workers)
+        train_fold(FoldJob(small(epochs=2), plan, mask_folder(data), 0, tmp_path / f"runs{workers}", TrainOptions(compute=Compute("cpu", workers), cache=False)))
     a, b = (tmp_path / f"runs{w}" / "small" / "fold0" for w in (0, 2))
     assert (a / "best.safetensors").read_bytes() == (b / "best.safetensors").read_bytes()
     assert (a / "oof.npz").read_bytes() == (b / "oof.npz").read_bytes()
@@ -164,7 +164,7 @@ class Killable:
 def killable(tmp_path_factory):
     root = tmp_path_factory.mktemp("killable")
     data = make_data(root / "data")
-    plan_folds(data, root / "folds.csv", folds=3, audit=False)
+    plan_folds(mask_folder(data), root / "folds.csv", PlanOptions(folds=3, audit=False))
     recipe = root / "mine.py"
     recipe.write_text(
         RECIPE.format(tiny=str(shipped_recipe("tiny")), name="mine", more=FULL).replace(
@@ -296,7 +296,7 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(PhotoDataset, "__getitem__", reading)
         try:
-            train(recipe, world.plan, world.folder, [0], tmp_path / "a", "cpu", 0)
+            train(recipe, world.plan, world.folder, [0], tmp_path / "a", on_cpu())
         except KeyboardInterrupt:
             stopped = True
     assert stopped == (count[0] >= moment * 10 + 1)
@@ -304,8 +304,8 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatc
         state = load_state(Fold(tmp_path / "a" / "stopped" / "fold0").last)
         steps = math.ceil((world.plan.photos["fold"] != 0).sum() / 8)
         assert len(state["rows"]) * steps + state["step"] >= 1
-    train(recipe, world.plan, world.folder, [0], tmp_path / "a", "cpu", 0)
-    train(recipe, world.plan, world.folder, [0], tmp_path / "b", "cpu", 0)
+    train(recipe, world.plan, world.folder, [0], tmp_path / "a", on_cpu())
+    train(recipe, world.plan, world.folder, [0], tmp_path / "b", on_cpu())
     assert_same_run(*(Fold(tmp_path / name / "stopped" / "fold0") for name in ("a", "b")))
 
 
@@ -342,7 +342,7 @@ def test_a_second_stop_ends_at_once(world, tmp_path, monkeypatch):
         Learner, "step", lambda *_: [signal.raise_signal(signal.SIGTERM) for _ in range(2)]
     )
     with pytest.raises(KeyboardInterrupt):
-        train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+        train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
     assert not Fold(tmp_path / "small" / "fold0").last.exists()
 
 
@@ -370,7 +370,7 @@ def test_a_cache_that_is_deleted_meanwhile_ends_no_training(world, tmp_path, mon
         return real(*args)
 
     monkeypatch.setattr(kit.training.learner.Learner, "step", step)
-    train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+    train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
     assert "photos are decoded instead" in capsys.readouterr().err
     assert_same_run(*(Fold(runs / "small" / "fold0") for runs in (tmp_path, world.runs)))
 
@@ -410,13 +410,13 @@ def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path,
         ):
             everywhere(patch, module, name, dying(getattr(module, name)))
         try:
-            train(recipe, world.plan, world.folder, [0], tmp_path / "a", "cpu", 0)
+            train(recipe, world.plan, world.folder, [0], tmp_path / "a", on_cpu())
         except Killed:
             pass
         else:
             assert count[0] < stop  # a run writes fewer files than that, and was whole
-    train(recipe, world.plan, world.folder, [0], tmp_path / "a", "cpu", 0)
-    train(recipe, world.plan, world.folder, [0], tmp_path / "b", "cpu", 0)
+    train(recipe, world.plan, world.folder, [0], tmp_path / "a", on_cpu())
+    train(recipe, world.plan, world.folder, [0], tmp_path / "b", on_cpu())
     a, b = (Fold(tmp_path / name / "small" / "fold0") for name in ("a", "b"))
     assert_same_run(a, b)
 
@@ -435,8 +435,8 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(system, "fsync", full)
         with pytest.raises(KitError, match="last.pt: cannot be written: No space left on device"):
-            train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
-    train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+            train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
+    train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
     assert (
         Fold(tmp_path / "small" / "fold0").oof.read_bytes()
         == Fold(world.runs / "small" / "fold0").oof.read_bytes()
@@ -447,15 +447,15 @@ def test_a_fold_is_trained_by_one_process(world, tmp_path):
     with lock_folder(tmp_path / "small" / "fold0"):
         (tmp_path / "small" / "fold0" / ".best.safetensors.123.tmp").write_bytes(b"half")
         with pytest.raises(KitError, match="another process is training this fold"):
-            train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
-    train(small(epochs=1), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+            train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
+    train(small(epochs=1), world.plan, world.folder, [0], tmp_path, on_cpu())
     assert not list((tmp_path / "small" / "fold0").glob(".*.tmp"))
 
 
 def test_files_of_another_fold_are_refused(world, tmp_path):
     shutil.copytree(world.runs / "small" / "fold0", tmp_path / "small" / "fold1")
     with pytest.raises(KitError, match="holds files of fold 0"):
-        train(small(), world.plan, world.folder, [1], tmp_path, "cpu", 0)
+        train(small(), world.plan, world.folder, [1], tmp_path, on_cpu())
 
 
 def test_lost_and_damaged_files_of_a_finished_fold(world, tmp_path, capsys):
@@ -463,7 +463,7 @@ def test_lost_and_damaged_files_of_a_finished_fold(world, tmp_path, capsys):
     files, whole = Fold(tmp_path / "small" / "fold0"), Fold(world.runs / "small" / "fold0")
 
     def again():
-        train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+        train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
 
     for harm in (lambda: files.oof.unlink(), lambda: files.oof.write_bytes(b"damaged")):
         harm()
@@ -513,11 +513,11 @@ def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monk
             patch,
             kit.scoring.metrics,
             "score",
-            lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(scores)),
+            lambda truth, predicted, competition: dataclasses.replace(score(truth, predicted, competition), f1=next(scores)),
         )
         everywhere(patch, kit.results.run, "write_metrics", stop_after_three)
         with pytest.raises(KeyboardInterrupt):
-            train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)
+            train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())
     content = files.best.read_bytes()
     for harm in (lambda: files.best.unlink(), lambda: files.best.write_bytes(content[:-1] + b"x")):
         harm()
@@ -525,25 +525,25 @@ def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monk
             KitError,
             match="is gone or damaged; put it back|it was changed or is damaged; put the right",
         ):
-            train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)
+            train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())
         assert files.last.exists()
     files.best.write_bytes(content)
-    train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)
+    train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())
     assert files.best.read_bytes() == content and not files.last.exists()
 
 
 def test_what_one_fold_would_refuse_is_told_before_the_others_are_trained(world, tmp_path):
     shutil.copytree(world.runs / "small" / "fold0", tmp_path / "small" / "fold2")
     with pytest.raises(KitError, match="holds files of fold 0"):
-        train(small(), world.plan, world.folder, [0, 1, 2], tmp_path, "cpu", 0)
+        train(small(), world.plan, world.folder, [0, 1, 2], tmp_path, on_cpu())
     assert not (tmp_path / "small" / "fold0").exists()
 
 
 def test_labels_changed_after_planning_are_said(data, tmp_path, capsys):
-    plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3, audit=False)
+    plan, _ = plan_folds(mask_folder(data), tmp_path / "folds.csv", PlanOptions(folds=3, audit=False))
     csv = data / "train" / "train.csv"
     csv.write_text(csv.read_text() + "\n")
-    train(small(epochs=1), plan, data, [0], tmp_path / "runs", "cpu", 0)
+    train(small(epochs=1), plan, mask_folder(data), [0], tmp_path / "runs", on_cpu())
     assert "the plan's labels are used" in capsys.readouterr().err
 
 
@@ -567,20 +567,18 @@ def test_force_deletes_nothing_before_all_is_well(world, tmp_path, monkeypatch, 
     files = Fold(tmp_path / "small" / "fold0")
     before = {path.name: path.read_bytes() for path in files.folder.iterdir()}
     with pytest.raises(KitError, match="not a finite number"):
-        train(
-            small(lr=1e6, warmup=0.0), world.plan, world.folder, [0], tmp_path, "cpu", 0, force=True
-        )
+        train(small(lr=1e6, warmup=0.0), world.plan, world.folder, [0], tmp_path, on_cpu(force=True))
     files.bad_batch.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(PhotoDataset, "__getitem__", lambda *_: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(KeyboardInterrupt):
-            train(small(lr=0.1), world.plan, world.folder, [0], tmp_path, "cpu", 0, force=True)
+            train(small(lr=0.1), world.plan, world.folder, [0], tmp_path, on_cpu(force=True))
     assert (
         "stopped before the first save of fold 0; the same command starts it again"
         in capsys.readouterr().err
     )
     assert {path.name: path.read_bytes() for path in files.folder.iterdir()} == before
-    train(small(lr=0.1), world.plan, world.folder, [0], tmp_path, "cpu", 0, force=True)
+    train(small(lr=0.1), world.plan, world.folder, [0], tmp_path, on_cpu(force=True))
     assert files.best.read_bytes() != before["best.safetensors"] and not list(
         files.folder.glob("probs-*")
     )
@@ -606,13 +604,13 @@ def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_b
         raise Killed
 
     old, new = small(lr=0.1), small()
-    train(old, world.plan, world.folder, [0], tmp_path, "cpu", 0, keep_epochs=2)
-    train(new, world.plan, world.folder, [0], tmp_path / "undisturbed", "cpu", 0, keep_epochs=2)
+    train(old, world.plan, world.folder, [0], tmp_path, on_cpu(keep_epochs=2))
+    train(new, world.plan, world.folder, [0], tmp_path / "undisturbed", on_cpu(keep_epochs=2))
     with monkeypatch.context() as patch:
         everywhere(patch, kit.training.resume, "save_state", dies)
         with pytest.raises(Killed):
-            train(new, world.plan, world.folder, [0], tmp_path, "cpu", 0, force=True, keep_epochs=2)
-    train(new, world.plan, world.folder, [0], tmp_path, "cpu", 0, keep_epochs=2)
+            train(new, world.plan, world.folder, [0], tmp_path, on_cpu(force=True, keep_epochs=2))
+    train(new, world.plan, world.folder, [0], tmp_path, on_cpu(keep_epochs=2))
     files, same = (Fold(root / "small" / "fold0") for root in (tmp_path, tmp_path / "undisturbed"))
     kept, undisturbed = (
         [path.read_bytes() for path in (own.best, *own.epochs)] for own in (files, same)
@@ -621,15 +619,7 @@ def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_b
 
 
 def test_idle_settings_and_the_weight_decay_are_said(world, tmp_path, capsys):
-    train(
-        small(epochs=1, optimizer="sgd", mix_prob=0.3),
-        world.plan,
-        world.data,
-        [0],
-        tmp_path,
-        "cpu",
-        0,
-    )
+    train(small(epochs=1, optimizer="sgd", mix_prob=0.3), world.plan, world.folder, [0], tmp_path, on_cpu())
     out, err = capsys.readouterr()
     assert "recipe small: mix_prob=0.3 changes nothing with mix='none'" in err
     assert ", sgd with weight decay 0.0001" in out and f", {torch.get_num_threads()} thread" in out
@@ -656,10 +646,10 @@ def test_what_goes_on_keeps_its_threads_and_says_other_versions(
     with monkeypatch.context() as patch:
         everywhere(patch, kit.training.resume, "save_state", saved)
         with pytest.raises(KeyboardInterrupt):
-            train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+            train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
     capsys.readouterr()
     try:
-        train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+        train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
         out, err = capsys.readouterr()
         assert torch.get_num_threads() == 3 and ", 3 threads, " in out
     finally:
@@ -674,7 +664,7 @@ def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(
     data, tmp_path, capsys, fails
 ):
     plan_path = tmp_path / "runs" / "folds.csv"
-    plan_folds(data, plan_path, folds=3, audit=False)
+    plan_folds(mask_folder(data), plan_path, PlanOptions(folds=3, audit=False))
     recipe = recipe_file(tmp_path, more=", epochs=1")
     arguments = [
         recipe,
@@ -697,7 +687,7 @@ def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(
     recipe_file(tmp_path, more=", epochs=1, lr=0.123")
     assert "another recipe: lr was 0.005, is 0.123" in fails(main, *arguments)
     recipe_file(tmp_path, more=", epochs=1")
-    plan_folds(data, plan_path, folds=3, seed=7, audit=False, force=True)
+    plan_folds(mask_folder(data), plan_path, PlanOptions(folds=3, seed=7, audit=False, force=True))
     assert "another fold plan" in fails(main, *arguments)
     assert files.best.read_bytes() == before
     assert main([str(a) for a in [*arguments, "--force"]]) == 0
@@ -716,7 +706,7 @@ def scripted(monkeypatch, scores, losses=None):
         monkeypatch,
         kit.scoring.metrics,
         "score",
-        lambda truth, predicted: dataclasses.replace(score(truth, predicted), f1=next(f1)),
+        lambda truth, predicted, competition: dataclasses.replace(score(truth, predicted, competition), f1=next(f1)),
     )
     everywhere(monkeypatch, kit.scoring.metrics, "log_loss", lambda probs, truth: next(loss))
 
@@ -740,7 +730,7 @@ def test_which_epoch_is_kept_and_when_training_ends(
 ):
     scripted(monkeypatch, scores, losses)
     recipe = small(name="chosen", epochs=4, **changes)
-    done = train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)[0]
+    done = train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())[0]
     files = Fold(tmp_path / "chosen" / "fold0")
     card, rows = read_checkpoint_info(files.best), read_metrics(files.metrics)
     assert (len(rows), card.epoch, card.select, card.averaged) == (
@@ -764,7 +754,7 @@ def test_which_epoch_is_kept_and_when_training_ends(
     )
     out = capsys.readouterr().out
     assert ("ended early" in out) == (epochs < 4)
-    assert train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)[0].f1 == done.f1
+    assert train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())[0].f1 == done.f1
     assert "finished before, skipped" in capsys.readouterr().out
 
 
@@ -779,17 +769,9 @@ def test_select_overrides_the_recipe(killable, tmp_path, fails, capsys):
 
 def test_the_moving_average_is_what_is_kept(world, tmp_path):
     recipe = small(name="ema", ema=0.9)
-    train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)
+    train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())
     assert read_checkpoint_info(Fold(tmp_path / "ema" / "fold0").best).averaged
-    train(
-        dataclasses.replace(recipe, name="plain", ema=0.0),
-        world.plan,
-        world.data,
-        [0],
-        tmp_path,
-        "cpu",
-        0,
-    )
+    train(dataclasses.replace(recipe, name="plain", ema=0.0), world.plan, world.folder, [0], tmp_path, on_cpu())
     averaged, plain = (
         load(Fold(tmp_path / name / "fold0").best).body.conv_stem.weight
         for name in ("ema", "plain")
@@ -802,13 +784,13 @@ def test_the_moving_average_is_what_is_kept(world, tmp_path):
 
 def test_training_labels_and_dropped_ages_leave_validation_alone(world, tmp_path):
     recipe = small(name="ages", epochs=1, edges=(30, 46), drop=(20, 25))
-    scores = train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)[0]
+    scores = train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())[0]
     oof = read_probs(Fold(tmp_path / "ages" / "fold0").oof)
     held = world.plan.photos[world.plan.photos["fold"] == 0]
     assert oof.ids.tolist() == held["image"].tolist()
-    assert scores.f1 == pytest.approx(score(held["label"].to_numpy(), oof.probs.argmax(axis=1)).f1)
+    assert scores.f1 == pytest.approx(score(held["label"].to_numpy(), oof.probs.argmax(axis=1), MASK).f1)
     with pytest.raises(KitError, match="photos are left to train on"):
-        train(small(name="none", drop=(0, 120)), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+        train(small(name="none", drop=(0, 120)), world.plan, world.folder, [0], tmp_path, on_cpu())
 
 
 # ------------------------------------------------------------ a first try
@@ -896,7 +878,7 @@ def drawn(tmp_path_factory):
     """A drawn sample and its plan."""
     root = tmp_path_factory.mktemp("drawn")
     draw_sample(root / "data", people=60, eval_people=1)
-    return root / "data", plan_folds(root / "data", root / "folds.csv", audit=False)[0]
+    return root / "data", plan_folds(mask_folder(root / "data"), root / "folds.csv", PlanOptions(audit=False))[0]
 
 
 @pytest.mark.parametrize(
@@ -917,12 +899,12 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         everywhere(patch, kit.results.run, "write_metrics", stop_after_one)
         with pytest.raises(KeyboardInterrupt):
-            train(recipe, plan, data, [0], tmp_path, "cpu", 0, limit=6)
+            train(recipe, plan, mask_folder(data), [0], tmp_path, on_cpu(limit=6))
     assert len(load_state(files.last)["rows"]) == 1
-    train(recipe, plan, data, [0], tmp_path, "cpu", 0, limit=6)
+    train(recipe, plan, mask_folder(data), [0], tmp_path, on_cpu(limit=6))
     assert len(read_metrics(files.metrics)) == 2 and not files.last.exists()
     oof = read_probs(files.oof)
-    photos = PhotoDataset((data / "train" / "images"), oof.ids.tolist(), [recipe.geometry])
+    photos = PhotoDataset((data / "train" / "images"), oof.ids.tolist(), [recipe.geometry(MASK.frame)])
     cpu = torch.device("cpu")
     again = predict(
         [load(files.best)], make_loader(photos, batches_of(6, 32), 0, cpu), make_views("none"), cpu
@@ -935,7 +917,7 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
 
 
 def test_a_run_with_the_cache_equals_one_without(data, tmp_path, monkeypatch):
-    plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3, audit=False)
+    plan, _ = plan_folds(mask_folder(data), tmp_path / "folds.csv", PlanOptions(folds=3, audit=False))
     count, real = [0], kit.data.photos.decode
     everywhere(
         monkeypatch,
@@ -943,9 +925,9 @@ def test_a_run_with_the_cache_equals_one_without(data, tmp_path, monkeypatch):
         "decode",
         lambda *a, **o: (count.__setitem__(0, count[0] + 1), real(*a, **o))[1],
     )
-    train(small(), plan, data, [0, 1], tmp_path / "with", "cpu", 0)
+    train(small(), plan, mask_folder(data), [0, 1], tmp_path / "with", on_cpu())
     assert count[0] == len(plan.photos)  # every photo once, for both folds and all epochs
-    train(small(), plan, data, [0, 1], tmp_path / "without", "cpu", 0, cache=False)
+    train(small(), plan, mask_folder(data), [0, 1], tmp_path / "without", on_cpu(cache=False))
     assert (
         count[0] == len(plan.photos) * (1 + 2 * 2)
         and not (tmp_path / "without" / "pixels").exists()
@@ -964,7 +946,7 @@ def test_bad_input_is_one_line(data, tmp_path, fails):
     recipe = recipe_file(tmp_path)
     line = fails(main, recipe, "--data", data, "--plan", plan_path)
     assert "there is no fold plan" in line and "kit.folds" in line
-    plan_folds(data, plan_path, folds=3, audit=False)
+    plan_folds(mask_folder(data), plan_path, PlanOptions(folds=3, audit=False))
     common = ["--data", data, "--plan", plan_path, "--runs", tmp_path / "runs", "--workers", "0"]
     assert "the folds 0 to 2" in fails(main, recipe, *common, "--fold", "3")
     assert "--device tpu" in fails(main, recipe, *common, "--device", "tpu")
@@ -984,7 +966,7 @@ def test_bad_input_is_one_line(data, tmp_path, fails):
 
 def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
     plan_path = tmp_path / "folds.csv"
-    plan, _ = plan_folds(data, plan_path, folds=3, audit=False)
+    plan, _ = plan_folds(mask_folder(data), plan_path, PlanOptions(folds=3, audit=False))
     photo = (data / "train" / "images") / plan.photos.loc[plan.photos["fold"] == 1, "image"].iloc[0]
     photo.write_bytes(bytes(photo.stat().st_size))
     line = fails(
@@ -1007,7 +989,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_its_photos(world, tmp_path)
     files = Fold(tmp_path / "wild" / "fold0")
     said = r"epoch 1, step \d+, is not a finite number.*bad_batch.txt .*lower lr or set clip"
     with pytest.raises(KitError, match=said) as error:
-        train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0)
+        train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())
     listed = files.bad_batch.read_text().splitlines()
     seen = set(world.plan.photos.loc[world.plan.photos["fold"] != 0, "image"])
     assert 1 < len(listed) <= 8 and set(listed) <= seen and listed[0] in str(error.value)
@@ -1028,19 +1010,15 @@ def test_a_batch_too_large_for_the_memory_names_one_that_fits(world, tmp_path, m
     with pytest.raises(
         KitError, match="batch_size=12 at 32 x 24; 3 fits: set batch_size=3, accumulate=4"
     ):
-        train(small(batch_size=12), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+        train(small(batch_size=12), world.plan, world.folder, [0], tmp_path, on_cpu())
     with pytest.raises(KitError, match="no smaller one fits"):
-        train(small(batch_size=5), world.plan, world.folder, [0], tmp_path, "cpu", 0)
+        train(small(batch_size=5), world.plan, world.folder, [0], tmp_path, on_cpu())
     with pytest.raises(
         KitError, match="3 fits: set batch_size=3, accumulate=5, for steps of about as many photos"
     ):
-        kit.training.estimate.dry_run(
-            small(batch_size=13), world.plan, world.folder, [0], tmp_path, "cpu"
-        )
+        kit.training.estimate.estimate(small(batch_size=13), world.plan, world.folder, [0], tmp_path, on_cpu())
     with pytest.raises(KitError, match="3 fits: set batch_size=3$"):
-        kit.training.estimate.dry_run(
-            small(batch_size=12, loss="f1"), world.plan, world.folder, [0], tmp_path, "cpu"
-        )
+        kit.training.estimate.estimate(small(batch_size=12, loss="f1"), world.plan, world.folder, [0], tmp_path, on_cpu())
 
 
 def test_a_loader_process_that_is_killed_is_one_line(killable, tmp_path):
@@ -1084,8 +1062,8 @@ def test_tensorboard_has_every_epoch_once_whatever_interrupted_it(world, tmp_pat
     with monkeypatch.context() as patch:
         everywhere(patch, kit.results.run, "write_metrics", stop_after_two)
         with pytest.raises(KeyboardInterrupt):
-            train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0, track="tensorboard")
-    train(recipe, world.plan, world.folder, [0], tmp_path, "cpu", 0, track="tensorboard")
+            train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu(track="tensorboard"))
+    train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu(track="tensorboard"))
     files = Fold(tmp_path / "small" / "fold0")
     code = (
         "import json, sys, warnings; warnings.simplefilter('ignore')\n"
@@ -1152,7 +1130,7 @@ def test_a_tracker_that_fails_costs_no_training(world, tmp_path, monkeypatch, ca
         close = None
 
     everywhere(monkeypatch, kit.training.trackers, "_TensorBoard", Broken)
-    train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0, track="tensorboard")
+    train(small(), world.plan, world.folder, [0], tmp_path, on_cpu(track="tensorboard"))
     err = capsys.readouterr().err
     assert err.count("gave up (OSError: no space left); the training goes on") == 1
     assert_same_run(*(Fold(runs / "small" / "fold0") for runs in (tmp_path, world.runs)))
@@ -1163,4 +1141,4 @@ def test_a_tracker_that_is_not_installed_is_told_before_training(world, tmp_path
     with pytest.raises(
         KitError, match=r"--track wandb: it is not installed .*pip install 'kfold-kit\[tracking\]'"
     ):
-        train(small(), world.plan, world.folder, [0], tmp_path, "cpu", 0, track="wandb")
+        train(small(), world.plan, world.folder, [0], tmp_path, on_cpu(track="wandb"))

@@ -1,279 +1,85 @@
-"""From members and a rule to the classes of photos."""
+"""From passes and a rule to the classes of photos: in full, or by a policy of early decisions."""
 
 import contextlib
-import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from kit.blending.close_calls import (
-    ROUNDING_CONFIDENCE,
-    ROUNDING_SHARE,
-    Recomputed,
-    recompute_close_calls,
-    rounding_errors,
-    rounding_sample,
+from kit.blending.close_calls import recompute_close_calls, rounding_errors, rounding_sample
+from kit.blending.early import (
+    StoppingRule,
+    exact_stopping_rule,
+    margins_over_next,
+    remaining_weights,
+    run_passes,
 )
-from kit.blending.early import exact_stopping_rule, margins_over_next, remaining_weights, run_passes
-from kit.blending.margins import fit_stopping_rule, sample_size
+from kit.blending.margins import Sample, draw_sample, fit_stopping_rule
+from kit.blending.outcome import ExactSums, Outcome, blend, pass_weights, with_close_calls
+from kit.blending.record import AgreeRecord, EarlyRecord
 from kit.blending.rule import Rule, decide
-from kit.blending.settings import LINEAR, Settings
-from kit.competitions.mask import NUM_CLASSES
-from kit.data.folder import eval_images
-from kit.inference.engine import Compute
-from kit.inference.member import Checkpoint, Member
-from kit.inference.members import inference_modes
-from kit.inference.passes import Passes, predict_passes
-from kit.inference.views import make_views
-from kit.results.probs import Probs
-from kit.system.console import Progress, warn
+from kit.inference.passes import Passes
+from kit.system.console import Progress
 from kit.system.profiler import stage
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The classes (N,) of the photos, and how they came about: seconds a view, passes of networks,
-    early decisions.
+class EarlyPolicy:
+    """How photos are decided early: the members' `strengths` (M,), and the share `agree`.
 
-    `blended` (N, 18) are the sums that were decided, which of photos that were decided early are of
-    fewer passes.
+    `agree` is the share of photos that must have the full run's class; None for all.
     """
 
-    classes: np.ndarray
-    blended: np.ndarray
-    views: dict[str, float]
-    record: dict[str, Any]
+    strengths: Sequence[float]
+    agree: float | None = None
 
 
-def blend_in_full(
-    members: Sequence[Member],
-    rule: Rule,
-    data: Path,
-    ids: Sequence[str],
-    settings: Settings,
-    engine: Compute,
-) -> Outcome:
-    """Run every checkpoint with every view on every photo, what is kept from before excepted, and
-    decide.
+def classify(passes: Passes, rule: Rule, policy: EarlyPolicy | None = None) -> Outcome:
+    """The classes of photos by the passes of members and a rule.
+
+    In full, each pass runs on each photo, but for what is known. With a policy the strongest
+    members run first, and a photo only until its class is decided. Where networks run in 16 bits,
+    close calls are computed again in fp32.
     """
-    views = list(make_views(settings.tta, settings.force_views))
-    checkpoints = [(m, c) for m, member in enumerate(members) for c in member.checkpoints]
-    found: dict[tuple[int, str], Probs] = {}
-    computed = 0
-    if checkpoints:
-        found, computed = predict_passes(
-            [c for _, c in checkpoints],
-            eval_images(data),
-            ids,
-            settings.tta,
-            engine,
-            settings.force_views,
-        )
-    # In the order that `Passes` has, view by view; each member's mean over its folds and views.
-    passes = [
-        (m, table)
-        for view in views
-        for m, member in enumerate(members)
-        for table in (
-            [found[c, view] for c, (owner, _) in enumerate(checkpoints) if owner == m]
-            + [member.test for _ in range(1) if member.test is not None and view == "plain"]
-        )
-    ]
-    blended = _blended(
-        rule, [m for m, _ in passes], (table.at(ids) for _, table in passes), len(ids)
-    )
-    seconds = {view: sum(found[c, view].seconds for c in range(len(checkpoints))) for view in views}
-    record: dict[str, Any] = {"passes": len(checkpoints) * len(views), "passes_computed": computed}
-    if _rounded(members, engine):
-        exact = _exact(members, data, ids, settings, engine)
-
-        def recompute(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            sums = _blended(rule, exact.owners, exact.rows_of_all(rows), len(rows))
-            return sums, sums
-
-        before = decide(blended, rule.gains)
-        with (
-            contextlib.closing(exact),
-            stage("close calls in fp32"),
-            Progress("close calls in fp32", len(ids)) as progress,
-        ):
-            drawn = rounding_sample(len(ids))
-            settled = recompute_close_calls(
-                recompute,
-                blended,
-                rule.gains,
-                margins_over_next(blended, rule.gains, np.zeros(len(ids))),
-                drawn,
-                progress,
-            )
-        blended = settled.total
-        record["close"] = _close(settled, len(drawn), before, decide(blended, rule.gains), exact)
-    return Outcome(decide(blended, rule.gains), blended, seconds, record)
+    if policy is not None:
+        return _classify_early(passes, rule, policy)
+    with contextlib.closing(passes):
+        passes.run_all()
+    photos, count = len(passes.photos.ids), len(passes.passes)
+    total = blend(rule, passes.owners, map(passes.table, range(count)), photos)
+    seconds = dict.fromkeys(passes.views, 0.0)
+    for one, spent in zip(passes.passes, passes.seconds.tolist()):
+        seconds[one.view] += spent
+    computed = passes.computed // photos
+    outcome = Outcome(decide(total, rule.gains), total, seconds, passes.networks, computed)
+    if not passes.rounded:
+        return outcome
+    exact, ahead = passes.exact(), margins_over_next(total, rule.gains, np.zeros(photos))
+    return with_close_calls(outcome, ExactSums(exact, rule), ahead, rounding_sample(photos))
 
 
-def _blended(
-    rule: Rule, owners: Sequence[int] | np.ndarray, tables: Iterable[np.ndarray], photos: int
-) -> np.ndarray:
-    """The blend (N, 18) of passes' probabilities, each (N, 18) and of the member that owns it."""
-    shares = np.bincount(owners)
-    if rule.blend in LINEAR:
-        blended = np.zeros((photos, NUM_CLASSES))
-        for m, table in zip(owners, tables):
-            blended += rule.weights[m] / shares[m] * table.astype(np.float64)
-        return blended
-    means = np.zeros((len(shares), photos, NUM_CLASSES))
-    for m, table in zip(owners, tables):
-        means[m] += table.astype(np.float64) / shares[m]
-    return rule.probs(means)
+def _classify_early(passes: Passes, rule: Rule, policy: EarlyPolicy) -> Outcome:
+    """The same classes from fewer passes.
 
-
-def _rounded(members: Sequence[Member], engine: Compute) -> bool:
-    """Whether some network runs in 16 bits, so that close calls may not be those of fp32."""
-    return any(way.precision.itemsize < 4 for way in inference_modes(members, engine).values())
-
-
-def _exact(
-    members: Sequence[Member], data: Path, ids: Sequence[str], settings: Settings, engine: Compute
-) -> Passes:
-    """The same passes in fp32, for close calls."""
-    return Passes(
-        members,
-        data,
-        ids,
-        settings.tta,
-        dataclasses.replace(engine, exact=True),
-        settings.force_views,
-        few=True,
-    )
-
-
-def _close(
-    settled: Recomputed, drawn: int, before: np.ndarray, after: np.ndarray, exact: Passes
-) -> dict[str, Any]:
-    """What a record says of close calls: photos run again, how many of them `drawn` at random, and
-    what `recompute_close_calls` has proven.
+    They are the same for the same probabilities: a network's own rounding may differ with the
+    photos that share a batch. With `agree`, all but a bounded number are the same; its margins are
+    fitted to a random sample. What is kept from before changes the order of passes, but never that
+    of `agree`, so that its classes can be made again.
     """
-    return {
-        "photos": settled.photos,
-        "drawn": drawn,
-        "changed": int((after != before).sum()),
-        "error": round(settled.error, 4),
-        "confidence": ROUNDING_CONFIDENCE,
-        "share": ROUNDING_SHARE,
-        "passes_computed": round(exact.computed / len(after), 2),
-    }
-
-
-def blend_early(
-    members: Sequence[Member],
-    rule: Rule,
-    data: Path,
-    ids: Sequence[str],
-    settings: Settings,
-    engine: Compute,
-    strengths: Sequence[float],
-    remake: bool = False,
-) -> Outcome:
-    """The same classes from fewer passes: the strongest members first, and a photo only until its
-    class is decided.
-
-    The same for the same probabilities: a network's own rounding may differ with the photos that
-    share a batch. With `settings.agree`, all but a bounded number of the same classes; its margins
-    are fitted to a random sample. What is kept from before changes the order of passes, but never
-    that of `agree`, so that its classes can be made again (`remake`).
-    """
-    passes = Passes(members, data, ids, settings.tta, engine, settings.force_views)
-    weights, count, photos = passes.weights(rule), len(passes.sources), len(ids)
-    by_view = {view: v for v, view in enumerate(passes.views)}
-    needed = int(np.isnan(passes.probs[:, :, 0]).sum())
-    known, margins, record = passes.known.copy(), exact_stopping_rule(count), dict[str, Any]()
-    if settings.agree is not None and known.all() and not remake:
-        warn(
-            "--agree: all passes are kept from before, so that there is nothing to save; the "
-            "classes are the full run's"
-        )
-        settings = dataclasses.replace(settings, agree=None)
-        record["settings"] = vars(settings) | {"used": rule.blend}
-    # What needs no network comes first, for it costs nothing.
-    order = sorted(
-        range(count),
-        key=lambda p: (
-            settings.agree is None and not known[p],
-            by_view[passes.sources[p][2]],
-            -strengths[passes.sources[p][0]],
-        ),
-    )
-    exact = _exact(members, data, ids, settings, engine) if _rounded(members, engine) else None
-    rank = np.argsort(order)
-
-    def recompute(rows: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """In fp32 the sums of the passes that each of the photos has `done`, and of all."""
-        assert exact is not None
-        same, whole = np.zeros((2, len(rows), NUM_CLASSES))
-        for p, probs in enumerate(exact.rows_of_all(rows)):
-            share = weights[p] * probs.astype(np.float64)
-            same[rank[p] < done] += share[rank[p] < done]
-            whole += share
-        return same, whole
-
-    with (
-        contextlib.closing(passes),
-        Progress(f"{count} passes, as far as needed", count * photos) as progress,
-    ):
-        if settings.agree is not None:
-            fitting, tested = sample_size(photos, settings.agree)
-            sample = np.random.default_rng(0).choice(photos, fitting + tested, replace=False)
-            rows = np.sort(sample)
-            for p in order:
-                passes.rows(p, rows, progress)
-            probs = passes.probs[np.array(order)[:, None], sample]
-            whole_sums = np.tensordot(weights[order], probs.astype(np.float64), 1)
-            if exact is not None:
-                with stage("close calls in fp32"):
-                    whole_sums = recompute_close_calls(
-                        lambda at: recompute(sample[at], np.full(len(at), count)),
-                        whole_sums,
-                        rule.gains,
-                        margins_over_next(whole_sums, rule.gains, np.zeros(len(sample))),
-                        rounding_sample(len(sample)),
-                    ).total
-            margins = fit_stopping_rule(
-                probs,
-                weights[order],
-                rule.gains,
-                sample,
-                fitting,
-                photos,
-                settings.agree,
-                decide(whole_sums, rule.gains),
-            )
-            record["agree"] = {
-                "share": settings.agree,
-                "sample": len(sample),
-                "fitted_on": fitting,
-                "tested_on": tested,
-                "differ": margins.differ,
-                "allowed": margins.allowed,
-                "margins": margins.after.round(6).tolist(),
-            }
-        slack, drawn = 0.0, np.zeros(0, np.int64)
-        if exact is not None and settings.agree is None:
-            # What is decided by less than 16 bits move a lead would have to be run again in full.
-            drawn = rounding_sample(photos)
-            rough = np.tensordot(weights, passes.rows_of_all(drawn).astype(np.float64), 1)
-            with stage("close calls in fp32"):
-                slack = 2 * float(
-                    rounding_errors(
-                        rough, recompute(drawn, np.full(len(drawn), count))[1], rule.gains
-                    ).max()
-                )
+    weights, count, photos = pass_weights(passes, rule), len(passes.passes), len(passes.photos.ids)
+    needed, order = passes.lacking(), _pass_order(passes, policy)
+    exact = passes.exact() if passes.rounded else None
+    margins, agree, drawn, slack = exact_stopping_rule(count), None, rounding_sample(photos), 0.0
+    what = f"{count} passes, as far as needed"
+    with contextlib.closing(passes), Progress(what, count * photos) as progress:
+        if policy.agree is not None:
+            sample = draw_sample(photos, policy.agree)
+            margins = _fit_margins(passes, rule, order, sample, exact, progress)
+            agree = _agree_record(margins, sample)
+            # Of the sample, whose passes are known in fp32 already.
+            drawn = np.sort(sample.rows[rounding_sample(len(sample.rows))])
         elif exact is not None:
-            drawn = np.sort(
-                sample[rounding_sample(len(sample))]
-            )  # of the sample, whose passes are known in fp32 already
+            slack = _slack(passes, ExactSums(exact, rule), drawn)
         total, taken = run_passes(
             lambda p, rows: passes.rows(order[p], rows, progress),
             weights[order],
@@ -286,32 +92,84 @@ def blend_early(
     whole = np.flatnonzero(taken == count)
     total[whole] = 0
     for p in range(count):
-        total[whole] += weights[p] * passes.probs[p, whole].astype(np.float64)
-    networks = sum(isinstance(source, Checkpoint) for _, source, _ in passes.sources)
-    record |= {
-        "passes": networks,
-        "passes_computed": round(passes.computed / photos, 2),
-        "saved": 1 - passes.computed / needed if needed else 0.0,
-        "decided_after": np.bincount(taken, minlength=count + 1)[1:].tolist(),
-    }
+        total[whole] += weights[p] * passes.table(p)[whole].astype(np.float64)
+    saved = 1 - passes.computed / needed if needed else 0.0
+    decided = tuple(np.bincount(taken, minlength=count + 1)[1:].tolist())
+    seconds, computed = dict.fromkeys(passes.views, 0.0), round(passes.computed / photos, 2)
+    early = EarlyRecord(saved, decided, agree)
+    classes = decide(total, rule.gains)
+    outcome = Outcome(classes, total, seconds, passes.networks, computed, early)
+    if exact is None:
+        return outcome
+    # Of what was decided early for sure, the passes to come count against the leader; a margin has
+    # allowed for them.
+    left = np.append(remaining_weights(weights[order]), 0)[taken - 1] * (policy.agree is None)
+    ahead = margins_over_next(total, rule.gains, left)
+    return with_close_calls(outcome, ExactSums(exact, rule, np.argsort(order), taken), ahead, drawn)
+
+
+def _pass_order(passes: Passes, policy: EarlyPolicy) -> list[int]:
+    """The passes in the order in which they run: the strongest members' plain views first.
+
+    What needs no network comes before all, for it costs nothing.
+    """
+    views = list(passes.views)
+
+    def key(p: int) -> tuple[bool, int, float]:
+        one = passes.passes[p]
+        costly = policy.agree is None and not passes.known[p]
+        return costly, views.index(one.view), -policy.strengths[one.owner]
+
+    return sorted(range(len(passes.passes)), key=key)
+
+
+def _fit_margins(
+    passes: Passes,
+    rule: Rule,
+    order: Sequence[int],
+    sample: Sample,
+    exact: Passes | None,
+    progress: Progress,
+) -> StoppingRule:
+    """The margins that a sample of the photos allows, all of whose passes are run."""
+    rows, weights = np.sort(sample.rows), pass_weights(passes, rule)[order]
+    for p in order:
+        passes.rows(p, rows, progress)
+    probs = np.stack([passes.table(p)[sample.rows] for p in order])
+    total = np.tensordot(weights, probs.astype(np.float64), 1)
     if exact is not None:
-        before = decide(total, rule.gains)
-        # Of what was decided early for sure, the passes to come count against the leader; a margin
-        # has allowed for them.
-        left = np.append(remaining_weights(weights[order]), 0)[taken - 1] * (settings.agree is None)
-        with (
-            contextlib.closing(exact),
-            stage("close calls in fp32"),
-            Progress("close calls in fp32", photos) as progress,
-        ):
-            settled = recompute_close_calls(
-                lambda rows: recompute(rows, taken[rows]),
+        sums = ExactSums(exact, rule)
+        with stage("close calls in fp32"):
+            total = recompute_close_calls(
+                lambda at: sums.sums(sample.rows[at]),
                 total,
                 rule.gains,
-                margins_over_next(total, rule.gains, left),
-                drawn,
-                progress,
-            )
-        total = settled.total
-        record["close"] = _close(settled, len(drawn), before, decide(total, rule.gains), exact)
-    return Outcome(decide(total, rule.gains), total, dict.fromkeys(passes.views, 0.0), record)
+                margins_over_next(total, rule.gains, np.zeros(len(total))),
+                rounding_sample(len(total)),
+            ).total
+    return fit_stopping_rule(probs, weights, rule.gains, sample, decide(total, rule.gains))
+
+
+def _agree_record(margins: StoppingRule, sample: Sample) -> AgreeRecord:
+    """What a record says of fitted margins."""
+    return AgreeRecord(
+        share=sample.agree,
+        sample=len(sample.rows),
+        fitted_on=sample.fitting,
+        tested_on=len(sample.rows) - sample.fitting,
+        differ=margins.differ,
+        allowed=margins.allowed,
+        margins=tuple(margins.after.round(6).tolist()),
+    )
+
+
+def _slack(passes: Passes, exact: ExactSums, drawn: np.ndarray) -> float:
+    """How far a class must be ahead to be decided: twice the largest rounding error of a sample.
+
+    What is decided by less would have to be run again in full.
+    """
+    weights = pass_weights(passes, exact.rule)
+    rough = np.tensordot(weights, passes.rows_of_all(drawn).astype(np.float64), 1)
+    with stage("close calls in fp32"):
+        errors = rounding_errors(rough, exact.sums(drawn)[1], exact.rule.gains)
+    return 2 * float(errors.max())

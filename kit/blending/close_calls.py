@@ -23,8 +23,9 @@ ROUNDING_SHARE: Final = 0.01
 
 
 def rounding_errors(total: np.ndarray, exact: np.ndarray, gains: np.ndarray) -> np.ndarray:
-    """How far sums (N, 18) with rounding errors are off in the lead of their leading class over any
-    other one, at most: (N,).
+    """How far sums (N, C) are off, at most, in the lead of their leading class over another: (N,).
+
+    `total` has rounding errors, and `exact` has none.
     """
     off = (exact - total) * gains
     leader = (total * gains).argmax(axis=1)
@@ -32,12 +33,11 @@ def rounding_errors(total: np.ndarray, exact: np.ndarray, gains: np.ndarray) -> 
 
 
 def rounding_sample(photos: int) -> np.ndarray:
-    """The photos to draw, sorted, of which the largest rounding error bounds that of the others;
-    always the same.
+    """The photos to draw, sorted, whose largest rounding error bounds that of the others.
 
-    So many that, with 99 % confidence, at most 1 % of all photos have a larger one: were it more, a
-    sample without any of these would be a 1 in 100 surprise (hypergeometric; no form of the errors
-    is assumed). 447 of 12,600 photos, and 90 of 100.
+    They are always the same, and so many that, with 99 % confidence, at most 1 % of all photos have
+    a larger one: were it more, a sample without any of these would be a 1 in 100 surprise
+    (hypergeometric; no form of the errors is assumed). 447 of 12,600 photos, and 90 of 100.
     """
     bad = int(photos * ROUNDING_SHARE) + 1
     size = bisect.bisect_left(
@@ -50,8 +50,9 @@ def rounding_sample(photos: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Recomputed:
-    """Sums with those of close calls computed again: `total` (N, 18), how many photos were, and the
-    largest error found.
+    """Sums `total` (N, C), those of close calls computed again.
+
+    `photos` were computed again, and `error` is the largest rounding error of theirs.
     """
 
     total: np.ndarray
@@ -60,18 +61,18 @@ class Recomputed:
 
 
 def recompute_close_calls(
-    recompute: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    exact_sums: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     total: np.ndarray,
     gains: np.ndarray,
     ahead: np.ndarray,
     drawn: np.ndarray,
     progress: Progress | None = None,
 ) -> Recomputed:
-    """Compute the sums of close calls again, exactly.
+    """Sums of probabilities, those of close calls computed again, exactly.
 
-    `total` (N, 18) are sums of probabilities with rounding errors, and `ahead` (N,) is how far each
-    photo's class is ahead in them. `again(rows)` gives the exact sums (len(rows), 18) of the same
-    passes, and of all. First the photos `drawn` at random, then the closest ones, until the next
+    `total` (N, C) has rounding errors, and `ahead` (N,) is how far each photo's class is ahead in
+    it. `exact_sums(rows)` gives the exact sums (len(rows), C) of the same passes, and of all. First
+    come the photos `drawn` at random, then the closest ones, until the next
     one is ahead by more than twice the largest error found.
 
     So a class that is left differs from the exact one only where its error is more than twice as
@@ -79,14 +80,14 @@ def recompute_close_calls(
     an error above the largest of those drawn (see `rounding_sample`); that no class differs is not,
     for errors that are rarer than that may be missed.
     """
-    settled, ranked, error = total.copy(), np.argsort(ahead, kind="stable"), 0.0
+    exact, ranked, error = total.copy(), np.argsort(ahead, kind="stable"), 0.0
     ranked = np.concatenate([drawn, ranked[~np.isin(ranked, drawn)]])
     done = 0
     while done < len(ranked) and (done < len(drawn) or ahead[ranked[done]] <= 2 * error):
         rows = np.sort(
             ranked[done : min(done + _CHUNK, len(drawn)) if done < len(drawn) else done + _CHUNK]
         )
-        same, settled[rows] = recompute(rows)
+        same, exact[rows] = exact_sums(rows)
         error = max(error, float(rounding_errors(total[rows], same, gains).max()))
         done += len(rows)
         if progress is not None:
@@ -94,4 +95,4 @@ def recompute_close_calls(
                 max(done, len(drawn) + int((ahead[ranked[len(drawn) :]] <= 2 * error).sum()))
             )
             progress.advance(len(rows))
-    return Recomputed(settled, done, error)
+    return Recomputed(exact, done, error)

@@ -1,5 +1,4 @@
-"""Decide a photo's class before all members have been run: exactly, or with a bound on how many
-differ from the full run.
+"""Classes decided before all passes have been run: exactly, or with a bound on other classes.
 
 A pass is one checkpoint with one view. The blend is a weighted sum of the passes' probabilities,
 and the class the argmax of that sum times a gain a class, so that what the passes to come can still
@@ -18,10 +17,9 @@ _SLACK: Final = 1e-5
 
 
 def headroom(total: np.ndarray, gains: np.ndarray, remaining: float) -> np.ndarray:
-    """How safe the leading class of each photo is: above 1, the passes to come cannot change it;
-    (N,).
+    """How safe each photo's leading class is, (N,): above 1, the passes to come cannot change it.
 
-    `total` (N, 18) is the weighted sum so far and `remaining` the weight to come. The leader a is
+    `total` (N, C) is the weighted sum so far and `remaining` the weight to come. The leader a is
     ahead of c by g_a S_a - g_c S_c, of which they can take g_c x `remaining`, by giving all of it
     to c: the quotient, the least over c.
     """
@@ -30,8 +28,9 @@ def headroom(total: np.ndarray, gains: np.ndarray, remaining: float) -> np.ndarr
 
 
 def leads_over_others(scaled: np.ndarray) -> np.ndarray:
-    """How far each photo's leading class is ahead of each other one, and infinitely of itself; (N,
-    18).
+    """How far each photo's leading class is ahead of each other one: (N, C).
+
+    Of itself it is ahead infinitely.
     """
     rows, leader = np.arange(len(scaled)), scaled.argmax(axis=1)
     ahead = scaled[rows, leader][:, None] - scaled
@@ -56,13 +55,14 @@ class StoppingRule:
 
 
 def exact_stopping_rule(passes: int) -> StoppingRule:
-    """The margins that change no class."""
+    """The stopping rule that changes no class."""
     return StoppingRule(np.ones(passes - 1), np.zeros(0, np.int64), 0, 0, 0)
 
 
 def remaining_weights(weights: np.ndarray) -> np.ndarray:
-    """The weight to come after each pass but the last, (passes - 1,), summed from the end, so that
-    it is never too small.
+    """The weight to come after each pass but the last, (passes - 1,).
+
+    It is summed from the end, so that it is never too small.
     """
     return np.cumsum(weights[::-1])[::-1][1:]
 
@@ -75,13 +75,12 @@ def run_passes(
     photos: int,
     slack: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Run passes one after another, each for the photos that are not decided yet.
+    """The sums (N, C) of passes, each run for the photos that are not decided yet, and how many.
 
-    `passes(p, rows)` gives the probabilities (len(rows), 18) of pass p; `weights` (passes,) are
+    A photo's class is the argmax of its sum times the gains; how many passes it took is (N,).
+    `passes(p, rows)` gives the probabilities (len(rows), C) of pass p; `weights` (passes,) are
     positive. With `slack` a photo is decided only where its class is ahead by that much, whatever
-    the passes to come say: another pass is cheaper than a close call. Returns the sum so far of
-    every photo, (N, 18), whose argmax times the gains is its class, and how many passes each photo
-    took, (N,).
+    the passes to come say: another pass is cheaper than a close call.
     """
     total, taken = np.zeros((photos, len(gains))), np.full(photos, len(weights))
     rows = np.arange(photos)
@@ -102,7 +101,8 @@ def run_passes(
 
 
 def margins_over_next(total: np.ndarray, gains: np.ndarray, remaining: np.ndarray) -> np.ndarray:
-    """How far the leading class of each photo is ahead of the next, whatever passes of the weight
-    `remaining` (N,) say: (N,).
+    """How far each photo's leading class is ahead of the next one: (N,).
+
+    That is whatever passes of the weight `remaining` (N,) say.
     """
     return (leads_over_others(total * gains) - gains * remaining[:, None]).min(axis=1)

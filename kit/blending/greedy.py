@@ -1,135 +1,174 @@
 """Greedy ensemble selection."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
-from kit.blending.rule import _TINY, distinct_members, weighted
-from kit.competitions.mask import NUM_CLASSES
-from kit.scoring.metrics import fast_macro_f1
+from kit.blending.rule import TINY, distinct_members, weighted
+from kit.scoring.metrics import macro_f1
 from kit.system.threads import cores
 
-_BAGS = 20
+_BAGS: Final = 20
 
+_STEPS: Final = 20
 
-_STEPS = 20
+# A probability is a whole number of units of 2^-21, times a power of two: its lowest bits are free
+# for a code of the class, so that the largest of a photo's numbers tells its class, too. Numpy
+# takes ten times as long for an argmax.
+_UNIT: Final = 1 << 21
+
+# With codes of 5 bits, 31 such numbers can be added in an int32. More classes need more bits, and
+# int64.
+_NARROW: Final = 32
+_MOST_STEPS: Final = 31
 
 
 def greedy(
     members: np.ndarray,
     truth: np.ndarray,
-    person: np.ndarray,
+    groups: np.ndarray,
     bags: int = _BAGS,
     steps: int = _STEPS,
 ) -> np.ndarray:
-    """The weights (M,) of greedy ensemble selection with replacement, by macro-F1, ties by
-    log-loss, bagged.
+    """The weights (M,) of greedy ensemble selection with replacement, bagged.
 
-    After Caruana et al., Ensemble selection from libraries of models, 2004. Each bag draws half of
-    the members, three at least, and half of the people; the bags' weights are averaged. Copies of a
-    member are left out, or a member would be drawn more often for having some. In-sample the result
-    is never below the best single member.
+    It is by macro-F1, and ties are broken by log-loss, after Caruana et al., Ensemble selection
+    from libraries of models, 2004. `members` are (M, N, C), `truth` and `groups` (N,). Each bag
+    draws half of the members, three at least, and half of the groups; the bags' weights are
+    averaged. Copies of a member are left out, or a member would be drawn more often for having
+    some. In-sample the result is never below the best single member.
     """
-    kept = distinct_members(members)
-    probs = _fixed_point(members[kept])
-    people = np.unique(np.asarray(person), return_inverse=True)[1]
-    size, count = min(len(kept), max(3, (len(kept) + 1) // 2)), int(people.max()) + 1
+    distinct, classes = distinct_members(members), members.shape[2]
+    fixed = fixed_point(members[distinct])
+    of_photo = np.unique(np.asarray(groups), return_inverse=True)[1]
+    size, count = min(len(distinct), max(3, (len(distinct) + 1) // 2)), int(of_photo.max()) + 1
 
     def bag(number: int) -> np.ndarray:
         rng = np.random.default_rng([number, count])
-        of = np.sort(rng.choice(len(kept), size, replace=False))
-        rows = np.flatnonzero((rng.permutation(count) < (count + 1) // 2)[people])
-        chosen = np.zeros(len(kept))
-        chosen[of] = _climb(np.take(probs[of], rows, axis=2), truth[rows], steps)
+        of = np.sort(rng.choice(len(distinct), size, replace=False))
+        rows = np.flatnonzero((rng.permutation(count) < (count + 1) // 2)[of_photo])
+        chosen = np.zeros(len(distinct))
+        chosen[of] = climb(fixed.part(of, rows), truth[rows], steps)
         return chosen
 
     def reached(weights: np.ndarray) -> float:
-        return fast_macro_f1(weighted(members[kept], weights).argmax(axis=1), truth)
+        return macro_f1(truth, weighted(members[distinct], weights).argmax(axis=1), classes)
 
     with ThreadPoolExecutor(cores()) as pool:
         mixed = np.mean(list(pool.map(bag, range(bags))), axis=0)
-    singles = [fast_macro_f1(members[m].argmax(axis=1), truth) for m in kept]
+    singles = [macro_f1(truth, members[m].argmax(axis=1), classes) for m in distinct]
     if reached(mixed) < max(singles):
-        mixed = _climb(probs, truth, steps)
+        mixed = climb(fixed, truth, steps)
         if reached(mixed) < max(singles):  # by the rounding of fixed-point numbers
-            mixed = np.eye(len(kept))[int(np.argmax(singles))]
+            mixed = np.eye(len(distinct))[int(np.argmax(singles))]
     weights = np.zeros(len(members))
-    weights[kept] = mixed
+    weights[distinct] = mixed
     return weights
 
 
-# A probability as an int32 in units of 2^-21, times 32: 31 of them can be added, and the lowest
-# five bits are free for a class, so that the largest of 18 numbers tells its class, too. Numpy
-# takes ten times as long for an argmax.
-_UNIT, _CODES, _MOST_STEPS = 1 << 21, 32, 31
+@dataclass(frozen=True)
+class FixedPoint:
+    """Probabilities as whole numbers (M, C, N), long rows of one class.
+
+    A probability of 1 is `_UNIT` times `codes`, the power of two that is free for a class's code.
+    """
+
+    values: np.ndarray
+    codes: int
+
+    def part(self, members: np.ndarray, rows: np.ndarray) -> "FixedPoint":
+        """Those of some members and photos."""
+        return FixedPoint(np.take(self.values[members], rows, axis=2), self.codes)
 
 
-def _fixed_point(members: np.ndarray) -> np.ndarray:
-    """Probabilities (M, N, 18) as (M, 18, N) int32, long rows of one class."""
-    fixed = np.empty((len(members), NUM_CLASSES, members.shape[1]), np.int32)
-    for target, member in zip(fixed, members):
+def fixed_point(members: np.ndarray) -> FixedPoint:
+    """Probabilities (M, N, C) in fixed point."""
+    many, photos, classes = members.shape
+    codes = max(_NARROW, 1 << (classes - 1).bit_length())
+    kind: Any = np.int32 if codes == _NARROW else np.int64
+    values = np.empty((many, classes, photos), kind)
+    for target, member in zip(values, members):
         target[:] = np.round(member.T * np.float32(_UNIT))
-    return np.multiply(fixed, _CODES, out=fixed)
+    return FixedPoint(np.multiply(values, codes, out=values), codes)
 
 
-def _climb(probs: np.ndarray, truth: np.ndarray, steps: int) -> np.ndarray:
-    """One greedy selection from `_fixed_point` probabilities (M, 18, N): the weights (M,) of its
-    best prefix.
+def climb(fixed: FixedPoint, truth: np.ndarray, steps: int) -> np.ndarray:
+    """One greedy selection: the weights (M,) of its best prefix.
 
     The first pick is the best single member, so that no prefix chosen is below it.
     """
-    size, _, n = probs.shape
-    every = np.arange(n)
-    true_counts = np.bincount(truth, minlength=NUM_CLASSES)
-    sure = probs[:, truth, every].astype(np.float32) / (_UNIT * _CODES)
-    codes = np.arange(NUM_CLASSES - 1, -1, -1, dtype=np.int32)[
-        :, None
-    ]  # of equals, the lowest class has the highest
-    wanted = codes[truth, 0]
-    total, picks = np.repeat(codes, n, axis=1), np.zeros(size)
+    probs, codes = fixed.values, fixed.codes
+    size, classes, n = probs.shape
+    sure = probs[:, truth, np.arange(n)].astype(np.float32) / (_UNIT * codes)
+    # Of equals, the lowest class has the highest code.
+    code_of = np.arange(classes - 1, -1, -1, dtype=probs.dtype)
+    total, picks = np.repeat(code_of[:, None], n, axis=1), np.zeros(size)
     rows: np.ndarray | slice = slice(None)
-    fixed = np.zeros(
-        (2, NUM_CLASSES), np.int64
-    )  # wrong and right photos by code, of those whose class no member changes
-    best: tuple[tuple[float, float], np.ndarray] | None = None
+    # Wrong and right photos by code, of those whose class no member changes.
+    fixed_tally = np.zeros((2, classes), np.int64)
+    best: tuple[float, float] | None = None
+    weights = picks
     for step in range(1, min(steps, _MOST_STEPS) + 1):
-        base, want = np.ascontiguousarray(total[:, rows]), wanted[rows]
-        tallies = np.empty((size, 2, NUM_CLASSES))
-        for m, member in enumerate(probs):
-            summed = base + (member if isinstance(rows, slice) else np.take(member, rows, axis=1))
-            tallies[m] = fixed + _tally(summed.max(axis=0) & (_CODES - 1), want)
-        hits, counts = tallies[:, 1, ::-1], tallies.sum(axis=1)[:, ::-1]
-        f1 = (2 * hits / np.maximum(true_counts + counts, 1)).mean(axis=1)
+        tallies = fixed_tally + _tallies(fixed, total, code_of[truth], rows)
+        f1 = _f1(tallies, np.bincount(truth, minlength=classes))
         tied = np.flatnonzero(f1 >= f1.max() - 1e-12)
         mass = picks @ sure
         losses = [
-            -float(np.log(np.maximum((mass + sure[m]) / step, _TINY)).mean(dtype=np.float64))
+            -float(np.log(np.maximum((mass + sure[m]) / step, TINY)).mean(dtype=np.float64))
             for m in tied
         ]
         pick = tied[int(np.argmin(losses))]
         picks[pick] += 1
         total += probs[pick]
-        standing = (float(f1[pick]), -min(losses))
+        reached = float(f1[pick]), -min(losses)
         if (
             best is None
-            or standing[0] > best[0][0] + 1e-12
-            or (standing[0] > best[0][0] - 1e-12 and standing[1] > best[0][1])
+            or reached[0] > best[0] + 1e-12
+            or (reached[0] > best[0] - 1e-12 and reached[1] > best[1])
         ):
-            best = standing, picks / step
-        # One more member adds at most 1 to any class: photos with a larger margin keep theirs,
-        # whichever it is.
-        top = total.max(axis=0)
-        second = np.where(total == top, 0, total).max(axis=0)
-        close = top - second <= (_UNIT + 1) * _CODES
-        rows = np.flatnonzero(close) if close.mean() < 0.7 else slice(None)
-        settled = np.flatnonzero(~close) if close.mean() < 0.7 else every[:0]
-        fixed = _tally(top[settled] & (_CODES - 1), wanted[settled])
-    assert best is not None
-    return best[1]
+            best, weights = reached, picks / step
+        rows, fixed_tally = _undecided(total, codes, code_of[truth])
+    return weights
 
 
-def _tally(codes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """How many photos have each code, wrong and right: (2, 18)."""
-    return np.bincount(codes + NUM_CLASSES * (codes == wanted), minlength=2 * NUM_CLASSES).reshape(
-        2, NUM_CLASSES
-    )
+def _tallies(
+    fixed: FixedPoint, total: np.ndarray, wanted: np.ndarray, rows: np.ndarray | slice
+) -> np.ndarray:
+    """For each member, how many photos have each code with it added, wrong and right: (M, 2, C)."""
+    base, want = np.ascontiguousarray(total[:, rows]), wanted[rows]
+    tallies = np.empty((len(fixed.values), 2, len(total)))
+    for m, member in enumerate(fixed.values):
+        summed = base + (member if isinstance(rows, slice) else np.take(member, rows, axis=1))
+        tallies[m] = _tally(summed.max(axis=0) & (fixed.codes - 1), want, len(total))
+    return tallies
+
+
+def _f1(tallies: np.ndarray, true_counts: np.ndarray) -> np.ndarray:
+    """Macro-F1 (M,) of tallies (M, 2, C)."""
+    hits, counts = tallies[:, 1, ::-1], tallies.sum(axis=1)[:, ::-1]
+    return np.asarray((2 * hits / np.maximum(true_counts + counts, 1)).mean(axis=1))
+
+
+def _undecided(
+    total: np.ndarray, codes: int, wanted: np.ndarray
+) -> tuple[np.ndarray | slice, np.ndarray]:
+    """The photos whose class one more member may change, and the tally (2, C) of the others.
+
+    A member adds at most 1 to any class: photos with a larger margin keep theirs, whichever it is.
+    Where most are undecided, all count so.
+    """
+    top = total.max(axis=0)
+    second = np.where(total == top, 0, total).max(axis=0)
+    close = top - second <= (_UNIT + 1) * codes
+    if close.mean() >= 0.7:
+        return slice(None), np.zeros((2, len(total)), np.int64)
+    decided = np.flatnonzero(~close)
+    return np.flatnonzero(close), _tally(top[decided] & (codes - 1), wanted[decided], len(total))
+
+
+def _tally(codes: np.ndarray, wanted: np.ndarray, classes: int) -> np.ndarray:
+    """How many photos have each code, wrong and right: (2, C)."""
+    counts = np.bincount(codes + classes * (codes == wanted), minlength=2 * classes)
+    return counts.reshape(2, classes)

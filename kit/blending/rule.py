@@ -1,12 +1,10 @@
 """How members' probabilities become classes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-
-from kit.competitions.mask import NUM_CLASSES
 
 BLENDS: Final = {
     "mean": "the arithmetic mean",
@@ -19,6 +17,7 @@ BLENDS: Final = {
 
 FITTED: Final = ("greedy", "weights")
 
+LINEAR: Final = ("mean", *FITTED)  # of these, passes can be summed one by one
 
 DECISIONS: Final = {
     "argmax": "the most probable class",
@@ -26,10 +25,9 @@ DECISIONS: Final = {
 }
 
 
-_TINY = 1e-7
+TINY: Final = 1e-7  # the least probability whose logarithm is taken
 
-
-_SAME = 1e-3  # as far as a table of four decimals, brought to sum to 1, is from itself
+_SAME: Final = 1e-3  # as far as a table of four decimals, brought to sum to 1, is from itself
 
 
 @dataclass(frozen=True)
@@ -37,61 +35,60 @@ class Rule:
     """How members' probabilities become classes.
 
     `weights` (M,) sum to 1. The class is the argmax of log(p) / `temperature` + `biases`, which are
-    (18,) with mean 0; the temperature alone changes no class, but how sure the blend is of it.
+    (C,) with mean 0; the temperature alone changes no class, but how sure the blend is of it.
     """
 
     blend: str
     weights: np.ndarray
-    temperature: float = 1.0
-    biases: np.ndarray = field(default_factory=lambda: np.zeros(NUM_CLASSES))
+    temperature: float
+    biases: np.ndarray
 
     @property
     def gains(self) -> np.ndarray:
-        """The factor of each class's probability before the argmax, (18,): what the
-        biases come to.
-        """
+        """The factor of each class's probability before the argmax, (C,): what biases come to."""
         return np.exp(self.temperature * self.biases)
 
     def probs(self, members: np.ndarray) -> np.ndarray:
-        """The blended probabilities, (N, 18) float64."""
+        """The blended probabilities, (N, C) float64."""
         if self.blend == "gmean":
             logs = sum(
-                w * np.log(np.maximum(m, _TINY, dtype=np.float64))
+                w * np.log(np.maximum(m, TINY, dtype=np.float64))
                 for w, m in zip(self.weights, members)
             )
-            return _normalised(np.exp(logs))
+            return _normalized(np.exp(logs))
         mean = weighted(members, self.weights)
         if self.blend == "vote":
             # The mean decides where votes are equal: it counts less than the least difference
             # between two votes.
             share = 0.5 * self.weights.min() / (1 + self.weights.min())
-            votes = sum(
-                w * np.eye(NUM_CLASSES)[m.argmax(axis=1)] for w, m in zip(self.weights, members)
-            )
+            one_hot = np.eye(len(self.biases))
+            votes = sum(w * one_hot[m.argmax(axis=1)] for w, m in zip(self.weights, members))
             return (1 - share) * votes + share * mean
         return mean
 
     def calibrated(self, blended: np.ndarray) -> np.ndarray:
-        """Blended probabilities (N, 18) at the temperature and with the biases: the argmax is the
-        class.
+        """Blended probabilities (N, C) at the temperature and with the biases.
+
+        Their argmax is the class.
         """
-        return _softmax(_log(blended) / self.temperature + self.biases)
+        return _softmax(log_probs(blended) / self.temperature + self.biases)
 
     def classes(self, members: np.ndarray) -> np.ndarray:
         """The classes of the members' photos, (N,)."""
         return decide(self.probs(members), self.gains)
 
 
-def uniform_rule(blend: str, members: int) -> Rule:
+def uniform_rule(blend: str, members: int, classes: int) -> Rule:
     """The rule in which all members count alike."""
-    return Rule(blend, np.full(members, 1 / members))
+    return Rule(blend, np.full(members, 1 / members), 1.0, np.zeros(classes))
 
 
 def weighted(
     members: Sequence[np.ndarray] | np.ndarray, weights: Sequence[float] | np.ndarray
 ) -> np.ndarray:
-    """The weighted sum of (N, 18) probabilities in float64, row by row the same whatever rows are
-    with it.
+    """The weighted sum of members' probabilities (N, C) in float64.
+
+    Each row is the same whatever rows are with it.
     """
     total = np.zeros(members[0].shape)
     for member, weight in zip(members, weights):
@@ -101,39 +98,42 @@ def weighted(
 
 
 def decide(probs: np.ndarray, gains: np.ndarray) -> np.ndarray:
-    """The classes (N,) of blended probabilities (N, 18): the argmax after each class's gain, the
-    lower class of equals.
+    """The classes (N,) of blended probabilities (N, C): the argmax after each class's gain.
+
+    Of equals it is the lower class.
     """
     return (probs * gains).argmax(axis=1)
 
 
-def _normalised(positive: np.ndarray) -> np.ndarray:
+def _normalized(positive: np.ndarray) -> np.ndarray:
     return positive / positive.sum(axis=1, keepdims=True)
 
 
 def distinct_members(members: np.ndarray) -> list[int]:
-    """The members that are not copies of an earlier one, by their indices; four decimals do not
-    tell two apart.
+    """The members that are not copies of an earlier one, by their indices.
+
+    Four decimals do not tell two members apart.
     """
-    kept: list[int] = []
+    distinct: list[int] = []
     for m, member in enumerate(members):
         if not any(
             np.abs(member[:50] - members[k][:50]).max() < _SAME
             and np.abs(member - members[k]).max() < _SAME
-            for k in kept
+            for k in distinct
         ):
-            kept.append(m)
-    return kept
+            distinct.append(m)
+    return distinct
 
 
-def _log(probs: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(probs, _TINY))
+def log_probs(probs: np.ndarray) -> np.ndarray:
+    """The logarithms of probabilities, the least of which is 1e-7."""
+    return np.log(np.maximum(probs, TINY))
 
 
 def at_temperature(probs: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities (N, 18) at another temperature: above 1 less sure."""
-    return _softmax(_log(probs) / temperature)
+    """Probabilities (N, C) at another temperature: above 1 less sure."""
+    return _softmax(log_probs(probs) / temperature)
 
 
 def _softmax(logs: np.ndarray) -> np.ndarray:
-    return _normalised(np.exp(logs - logs.max(axis=1, keepdims=True)))
+    return _normalized(np.exp(logs - logs.max(axis=1, keepdims=True)))

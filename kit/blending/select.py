@@ -1,6 +1,4 @@
-"""How good an ensemble is by its members' out-of-fold probabilities: fitted, scored honestly, and
-used only if it pays.
-"""
+"""The blend and decision to use: fitted out of fold, scored nested, and used only if they pay."""
 
 import functools
 from dataclasses import dataclass
@@ -9,196 +7,222 @@ from typing import Any, Final
 import numpy as np
 
 from kit.blending.fit import fit_rule, nested
+from kit.blending.oof_score import (
+    Candidate,
+    ClassScore,
+    GainTest,
+    MemberScore,
+    OofScore,
+    TaskScore,
+    ViewGain,
+)
 from kit.blending.rule import FITTED, Rule, uniform_rule
-from kit.competitions.mask import NUM_CLASSES
 from kit.inference.oof import Oof, mean_of
-from kit.scoring.agreement import correlations
-from kit.scoring.bootstrap import GroupBootstrap, Interval
+from kit.scoring.agreement import error_correlations
+from kit.scoring.bootstrap import GroupBootstrap
 from kit.scoring.class_counts import rao_scott_correction
-from kit.scoring.metrics import fast_macro_f1, log_loss, score
+from kit.scoring.metrics import log_loss, macro_f1, score
 from kit.system.console import Progress
 
-_FULL_TABLE: Final = 8
-
+_FULL_TABLE: Final = 8  # members, of more of which single correlations are not recorded
 
 _PARTS: Final = 5
 
-
 _KEPT_DRAWS: Final = 500
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """A blend and decision: macro-F1 `in_sample` and `nested`, with the latter's interval, and its
-    gain over the mean.
-    """
-
-    name: str
-    in_sample: float
-    nested: float
-    interval: Interval | None
-    gain: float
-    gain_interval: Interval | None
+_MEAN: Final = ("mean", "argmax")
 
 
 @dataclass(frozen=True)
 class BlendSelection:
-    """What the out-of-fold photos say: the `rule` to use, whether it is the one asked for, and
-    `record`, plain values.
+    """What the out-of-fold photos say: the `rule` to use, and its `score`.
 
-    `probs` (N, 18) are the photos' nested probabilities by that rule, whose argmax has the score.
+    `kept_mean` is True if the rule is not the one that was asked for. `probs` (N, C) are the
+    photos' nested probabilities by the rule, whose argmax has the score.
     """
 
     rule: Rule
     kept_mean: bool
-    strengths: list[float]
-    record: dict[str, Any]
+    score: OofScore
     probs: np.ndarray
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The score as JSON has it."""
+        return self.score.describe()
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """A blend and decision, fitted to all photos, and the nested outcome of fitting them.
+
+    `classes` are (N,), `calibrated` (N, C) the probabilities at the temperature, and `decided` the
+    same with the biases.
+    """
+
+    rule: Rule
+    classes: np.ndarray
+    calibrated: np.ndarray
+    decided: np.ndarray
+
+
+class _Photos:
+    """The out-of-fold photos as arrays (N,), and the bootstrap over their groups."""
+
+    def __init__(self, oof: Oof) -> None:
+        self.competition, columns = oof.competition, oof.photos
+        self.truth, self.groups = columns["label"].to_numpy(), columns["group"].to_numpy()
+        self.fold, self.classes = columns["fold"].to_numpy(), oof.competition.classes
+        self.bootstrap = GroupBootstrap(self.groups, self.truth, self.classes)
+
+    @functools.cached_property
+    def parts(self) -> np.ndarray:
+        """The parts of nested fits: the folds; of one fold alone, its groups are parted anew."""
+        if len(np.unique(self.fold)) > 1:
+            return self.fold
+        drawn = np.random.default_rng(0).permutation(self.bootstrap.number)
+        return np.asarray(drawn[self.bootstrap.at] % _PARTS)
+
+    def f1(self, predicted: np.ndarray) -> float:
+        """Macro-F1 of predicted classes (N,)."""
+        return macro_f1(self.truth, predicted, self.classes)
+
+    def gain(self, predicted: np.ndarray, base: np.ndarray) -> tuple[float, Any]:
+        """The gain in macro-F1 of predicted classes over others, and its interval."""
+        bootstrap = self.bootstrap
+        draws = bootstrap.macro(predicted) - bootstrap.macro(base)
+        return self.f1(predicted) - self.f1(base), bootstrap.interval(draws)
 
 
 def select_blend(oof: Oof, blend: str, decision: str, force: bool = False) -> BlendSelection:
-    """Fit the blend and decision that are asked for, score them nested, and take them if their gain
-    is above chance.
+    """Fit the blend and decision that are asked for, and take them if their gain is above chance.
 
     The gain is nested macro-F1 over that of the uniform mean (or geometric mean or vote, if that is
     asked for) and plain argmax; it must have a 95 % interval above zero, by a bootstrap over
-    people, unless `force`. Of too few people there is no interval, and the mean is kept.
+    groups, unless `force`. Of too few groups there is no interval, and the mean is kept.
     """
-    probs, truth = oof.probs, oof.photos["label"].to_numpy()
-    person, fold = oof.photos["person"].to_numpy(), oof.photos["fold"].to_numpy()
-    people, members = GroupBootstrap(person, truth), len(probs)
-    # With one fold alone its people are parted anew.
-    parts = (
-        fold
-        if len(np.unique(fold)) > 1
-        else np.random.default_rng(0).permutation(people.number)[people.at] % _PARTS
+    photos = _Photos(oof)
+    asked, plain = (blend, decision), ("mean" if blend in FITTED else blend, "argmax")
+    pairs = [_MEAN, plain, (plain[0], decision), (blend, "argmax"), asked]
+    pairs = list(dict.fromkeys(pairs))
+    outcomes = _fit_all(oof.probs, photos, pairs, decision)
+    candidates = {pair: _candidate(pair, oof.probs, photos, outcomes) for pair in pairs}
+    tested = None
+    if blend in FITTED or decision == "bias":
+        gain, interval = photos.gain(outcomes[asked].classes, outcomes[plain].classes)
+        tested = GainTest(" + ".join(plain), gain, interval)
+    pays = tested is not None and tested.interval is not None and tested.interval[0] > 0
+    used = asked if pays or force or tested is None else plain
+    shown = OofScore(
+        **_scores(photos, outcomes[used], outcomes[_MEAN]),
+        interval=candidates[used].interval,
+        in_sample=candidates[used].in_sample,
+        asked=asked,
+        used=used,
+        tested=tested,
+        forced=bool(force and tested is not None and not pays),
+        candidates=tuple(candidates.values()),
+        members=_member_scores(oof.probs, photos),
+        views=_view_gains(oof, photos, plain[0]) if len(oof.views) > 1 else None,
     )
-    plain = "mean" if blend in FITTED else blend
-    wanted = list(
-        dict.fromkeys(
-            [
-                ("mean", "argmax"),
-                (plain, "argmax"),
-                (plain, decision),
-                (blend, "argmax"),
-                (blend, decision),
-            ]
-        )
-    )
-    candidates: dict[tuple[str, str], Candidate] = {}
-    outcomes: dict[tuple[str, str], tuple[Rule, np.ndarray, np.ndarray, np.ndarray]] = {}
-    with Progress("fitting", len({b for b, _ in wanted}), "blends") as progress:
-        for b in dict.fromkeys(b for b, _ in wanted):
-            most = decision if (b, decision) in wanted else "argmax"
-            rule = fit_rule(probs, truth, person, b, most)
-            outcomes[b, most] = (
-                rule,
-                *nested(
-                    probs, truth, person, parts, functools.partial(fit_rule, blend=b, decision=most)
-                ),
-            )
-            calibrated = outcomes[b, most][2]
+    return BlendSelection(outcomes[used].rule, used != asked, shown, outcomes[used].decided)
+
+
+def _fit_all(
+    probs: np.ndarray, photos: _Photos, pairs: list[tuple[str, str]], decision: str
+) -> dict[tuple[str, str], _Outcome]:
+    """The outcome of each pair of blend and decision, each blend fitted once."""
+    outcomes, blends = {}, list(dict.fromkeys(blend for blend, _ in pairs))
+    shape = photos.competition.shape
+    with Progress("fitting", len(blends), "blends") as progress:
+        for blend in blends:
+            most = decision if (blend, decision) in pairs else "argmax"
+            fit = functools.partial(fit_rule, blend=blend, decision=most, shape=shape)
+            rule = fit(probs, photos.truth, photos.groups)
+            honest = nested(probs, photos.truth, photos.groups, photos.parts, fit)
+            outcomes[blend, most] = _Outcome(rule, *honest)
+            calibrated = outcomes[blend, most].calibrated
             # The decision comes last: without it the same fit is that of the plain argmax.
-            outcomes[b, "argmax"] = (
-                Rule(b, rule.weights, rule.temperature),
-                calibrated.argmax(axis=1),
-                calibrated,
-                calibrated,
+            plain = Rule(blend, rule.weights, rule.temperature, np.zeros(photos.classes))
+            outcomes[blend, "argmax"] = _Outcome(
+                plain, calibrated.argmax(axis=1), calibrated, calibrated
             )
             progress.advance()
-    base = people.macro(outcomes["mean", "argmax"][1])
-    for which in wanted:
-        rule, classes, _, _ = outcomes[which]
-        draws = people.macro(classes)
-        f1 = fast_macro_f1(classes, truth)
-        candidates[which] = Candidate(
-            " + ".join(which),
-            fast_macro_f1(rule.classes(probs), truth),
-            f1,
-            people.interval(draws),
-            f1 - fast_macro_f1(outcomes["mean", "argmax"][1], truth),
-            people.interval(draws - base),
-        )
-    fitted = blend in FITTED or decision == "bias"
-    asked, over = outcomes[blend, decision][1], outcomes[plain, "argmax"][1]
-    tested: dict[str, Any] = {
-        "over": f"{plain} + argmax",
-        "gain": fast_macro_f1(asked, truth) - fast_macro_f1(over, truth),
-        "interval": people.interval(people.macro(asked) - people.macro(over)),
-    }
-    pays = tested["interval"] is not None and tested["interval"][0] > 0
-    used = (blend, decision) if pays or force or not fitted else (plain, "argmax")
-    rule, classes, calibrated, decided = outcomes[used]
-    scores, chosen = score(truth, classes), candidates[used]
-    record: dict[str, Any] = {
+    return outcomes
+
+
+def _candidate(
+    pair: tuple[str, str],
+    probs: np.ndarray,
+    photos: _Photos,
+    outcomes: dict[tuple[str, str], _Outcome],
+) -> Candidate:
+    """What is recorded of a blend and decision."""
+    outcome = outcomes[pair]
+    gain, gain_interval = photos.gain(outcome.classes, outcomes[_MEAN].classes)
+    return Candidate(
+        " + ".join(pair),
+        photos.f1(outcome.rule.classes(probs)),
+        photos.f1(outcome.classes),
+        photos.bootstrap.interval(photos.bootstrap.macro(outcome.classes)),
+        gain,
+        gain_interval,
+    )
+
+
+def _scores(photos: _Photos, used: _Outcome, mean: _Outcome) -> dict[str, Any]:
+    """What is recorded of the outcome that is used, by the fields of `OofScore`."""
+    truth, classes, fold, bootstrap = photos.truth, used.classes, photos.fold, photos.bootstrap
+    draws = bootstrap.macro(classes)[:_KEPT_DRAWS]
+    by_class = zip(bootstrap.by_class(classes), bootstrap.of_class)
+    by_task = bootstrap.by_task(classes, photos.competition)
+    number = photos.classes
+    return {
         "photos": len(truth),
-        "people": people.number,
-        "effective": people.effective,
-        **vars(scores),
-        "interval": chosen.interval,
-        "in_sample": chosen.in_sample,
+        "groups": bootstrap.number,
+        "effective": bootstrap.effective,
+        "scores": score(truth, classes, photos.competition),
         "folds": {
-            int(k): fast_macro_f1(classes[fold == k], truth[fold == k]) for k in np.unique(fold)
+            int(k): macro_f1(truth[fold == k], classes[fold == k], number) for k in np.unique(fold)
         },
-        "asked": [blend, decision],
-        "used": list(used),
-        "tested": tested if fitted else None,
-        "forced": bool(force and fitted and not pays),
-        "candidates": [vars(c) for c in candidates.values()],
-        "log_loss": log_loss(calibrated, truth),
-        "mean_log_loss": log_loss(outcomes["mean", "argmax"][2], truth),
-        "classes": [
-            {"f1": f1, "interval": bounds, "people": int(n)}
-            for (f1, bounds), n in zip(people.by_class(classes), people.of_class)
-        ],
-        "tasks": {
-            task: {"f1": f1, "interval": bounds}
-            for task, (f1, bounds) in people.by_task(classes).items()
-        },
-        "true_counts": np.bincount(truth, minlength=NUM_CLASSES).tolist(),
-        "predicted_counts": np.bincount(classes, minlength=NUM_CLASSES).tolist(),
-        "rao_scott_correction": rao_scott_correction(classes, person),
+        "log_loss": log_loss(used.calibrated, truth),
+        "mean_log_loss": log_loss(mean.calibrated, truth),
+        "classes": tuple(ClassScore(f1, bounds, int(n)) for (f1, bounds), n in by_class),
+        "tasks": {task: TaskScore(f1, bounds) for task, (f1, bounds) in by_task.items()},
+        "true_counts": tuple(np.bincount(truth, minlength=number).tolist()),
+        "predicted_counts": tuple(np.bincount(classes, minlength=number).tolist()),
+        "rao_scott_correction": rao_scott_correction(classes, photos.groups, number),
         # One text, for a list would be a line each: with them kit.compare --board tells what
         # picking the best makes of noise.
-        "draws": " ".join(f"{draw:.5f}" for draw in people.macro(classes)[:_KEPT_DRAWS]),
+        "draws": " ".join(f"{draw:.5f}" for draw in draws),
     }
-    singles = [member.argmax(axis=1) for member in probs]
-    strengths = [fast_macro_f1(single, truth) for single in singles]
-    near = correlations(probs, truth)
-    record["members"] = [
-        {
-            "f1": f1,
-            "interval": people.interval(people.macro(single)),
-            "log_loss": log_loss(member, truth),
-            "correlations": row.tolist() if members <= _FULL_TABLE else [],
-            "correlation": float((row.sum() - 1) / max(members - 1, 1)),
-        }
-        for f1, single, member, row in zip(strengths, singles, probs, near)
-    ]
-    if len(oof.views) > 1:
-        record["views"] = view_gains(oof, uniform_rule(plain, members), people)
-    return BlendSelection(rule, used != (blend, decision), strengths, record, decided)
 
 
-def view_gains(oof: Oof, rule: Rule, people: GroupBootstrap) -> dict[str, dict[str, Any]]:
-    """What each view adds: out-of-fold macro-F1 of all views minus that without it, with its
-    interval; and its own alone.
+def _member_scores(probs: np.ndarray, photos: _Photos) -> tuple[MemberScore, ...]:
+    """What is recorded of each member alone."""
+    members, bootstrap = len(probs), photos.bootstrap
+    scores = []
+    for member, row in zip(probs, error_correlations(probs, photos.truth)):
+        predicted = member.argmax(axis=1)
+        interval = bootstrap.interval(bootstrap.macro(predicted))
+        correlations = tuple(row.tolist()) if members <= _FULL_TABLE else ()
+        others = float((row.sum() - 1) / max(members - 1, 1))
+        loss = log_loss(member, photos.truth)
+        scores.append(MemberScore(photos.f1(predicted), interval, loss, correlations, others))
+    return tuple(scores)
 
-    All by one `rule` that is fitted to none of them, so that they differ in the views only.
+
+def _view_gains(oof: Oof, photos: _Photos, blend: str) -> dict[str, ViewGain]:
+    """What each view adds out of fold: macro-F1 of all views minus that without it; and its own.
+
+    All are by one uniform blend that is fitted to none of them, so that they differ in the views
+    only.
     """
-
-    def classes(views: list[str]) -> np.ndarray:
-        return rule.classes(mean_of([oof.views[view] for view in views]))
-
-    truth, names = oof.photos["label"].to_numpy(), list(oof.views)
-    together = classes(names)
+    names, rule = list(oof.views), uniform_rule(blend, len(oof.probs), photos.classes)
+    together = rule.classes(oof.probs)
     gains = {}
     for view in names:
-        rest = classes([other for other in names if other != view])
-        draws = people.macro(together) - people.macro(rest)
-        gains[view] = {
-            "alone": fast_macro_f1(classes([view]), truth),
-            "adds": fast_macro_f1(together, truth) - fast_macro_f1(rest, truth),
-            "interval": people.interval(draws),
-        }
+        rest = mean_of([oof.views[other] for other in names if other != view])
+        adds, interval = photos.gain(together, rule.classes(rest))
+        gains[view] = ViewGain(photos.f1(rule.classes(oof.views[view])), adds, interval)
     return gains

@@ -1,21 +1,20 @@
-"""What an ensemble is asked to be."""
+"""What an ensemble is asked to be, and where it is written."""
 
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any
 
-from kit.blending.rule import FITTED
+from kit.blending.rule import FITTED, LINEAR
 from kit.system.errors import KitError
-
-LINEAR: Final = ("mean", *FITTED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What an ensemble is: views, whether they are scored, blend, decision, and whether photos are
-    decided early.
+class EnsembleSettings:
+    """What an ensemble is: views, whether they are scored, blend, decision, early decisions.
 
-    `agree` is the share of photos that must have the full run's class, `None` for all. `score`
-    False is for members without out-of-fold probabilities.
+    With `fast`, photos are decided before all passes have been run; `agree` is the share of photos
+    that must have the full run's class, None for all. `score` False is for members without
+    out-of-fold probabilities. With `allow_missing`, which is not recorded, runs may lack folds.
     """
 
     tta: str = "none"
@@ -27,32 +26,50 @@ class Settings:
     score: bool = True
     fast: bool = False
     agree: float | None = None
+    allow_missing: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """As a record has them."""
+        return {name: value for name, value in vars(self).items() if name != "allow_missing"}
 
 
-def check_settings(settings: Settings) -> None:
-    """Raise for settings that do not go together."""
-    if not settings.score and (
-        settings.blend in FITTED or settings.decision != "argmax" or settings.score_tta
-    ):
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where an ensemble is written.
+
+    `path` None is a name in `submissions/` by members, views, blend and decision. `save_probs` is a
+    file for the blended probabilities. `inputs` are places that nothing may be written to, beside
+    the data and the members, and `command` is the command line that is recorded.
+    """
+
+    path: Path | None = None
+    save_probs: Path | None = None
+    force: bool = False
+    inputs: tuple[Path, ...] = ()
+    command: str = ""
+
+
+def check_settings(settings: EnsembleSettings) -> None:
+    """Raise `KitError` for settings that do not go together."""
+    fitted = settings.blend in FITTED or settings.decision != "argmax"
+    if not settings.score and (fitted or settings.score_tta):
         raise KitError(
             "--no-score: a fitted blend or decision, and --score-tta, need out-of-fold "
             "probabilities; leave one out"
         )
     if settings.fast and settings.blend not in LINEAR:
         raise KitError(
-            f"--fast: of a {settings.blend} blend it cannot be told early what the members to "
-            "come can change; take "
-            f"--blend {', '.join(LINEAR)}"
+            f"--fast: of a {settings.blend} blend it cannot be told early what the members to come "
+            f"can change; take --blend {', '.join(LINEAR)}"
         )
     if settings.score_tta and settings.tta == "none":
         raise KitError("--score-tta: there is no view to score; name some with --tta")
-    if settings.force_blend and settings.blend not in FITTED and settings.decision == "argmax":
+    if settings.force_blend and not fitted:
         raise KitError(
             "--force-blend: nothing is fitted; name what is to be, with --blend or --decide"
         )
     if settings.agree is not None and not 0.5 <= settings.agree < 1:
         raise KitError(
             f"--agree {settings.agree:g}: take a share from 0.5 to below 1, such as .998; --fast "
-            "alone changes no "
-            "class"
+            "alone changes no class"
         )

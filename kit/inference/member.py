@@ -1,9 +1,12 @@
-"""What an ensemble is made of: members, and their checkpoints."""
+"""What an ensemble is made of: members, their checkpoints, and the passes that these make."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.data.geometry import Geometry
+from kit.models.architecture import Architecture
 from kit.models.checkpoint import CheckpointInfo
 from kit.results.probs import Probs
 
@@ -16,14 +19,23 @@ class Checkpoint:
     card: CheckpointInfo
     hash: str
 
+    @functools.cached_property
+    def architecture(self) -> Architecture:
+        """What its network is made of."""
+        return self.card.architecture
+
+    @property
+    def geometry(self) -> Geometry:
+        """What its network sees of a photo."""
+        return self.architecture.geometry
+
 
 @dataclass(frozen=True)
 class Member:
-    """What counts as one in a blend: a run with the checkpoints of its folds, or a file of
-    probabilities.
+    """What counts as one in a blend: a run with its folds' checkpoints, or a file of probabilities.
 
-    A file has its hash, and its rows as `test` and `oof`: those of the photos to predict, and of
-    the training photos.
+    A file has its rows as `test`, those of the photos to predict, and `oof`, those of the training
+    photos.
     """
 
     name: str
@@ -32,15 +44,46 @@ class Member:
     test: Probs | None = None
     oof: Probs | None = None
 
+    @property
+    def places(self) -> list[Path]:
+        """Its files and folders, which no output may lie over or in."""
+        best = [c.path.name == "best.safetensors" for c in self.checkpoints]
+        runs = [c.path.parent if b else c.path for c, b in zip(self.checkpoints, best)]
+        return [*self.files, *runs]
+
 
 def unique_names(members: Sequence[Member]) -> list[str]:
-    """The members' names, by their places where two have the same."""
-
-    def place(member: Member) -> str:
-        if member.files:
-            return str(member.files[0])
-        first = member.checkpoints[0].path
-        return str(first.parent.parent if first.name == "best.safetensors" else first)
-
+    """The members' names; the places of those that have the same one."""
     names = [member.name for member in members]
-    return [place(m) if names.count(name) > 1 else name for name, m in zip(names, members)]
+    return [_place(m) if names.count(name) > 1 else name for name, m in zip(names, members)]
+
+
+def _place(member: Member) -> str:
+    """Where a member lies: its file, its run, or its first checkpoint."""
+    if member.files:
+        return str(member.files[0])
+    first = member.checkpoints[0].path
+    return str(first.parent.parent if first.name == "best.safetensors" else first)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass: the number of the member that owns it, its checkpoint or file's rows, its view."""
+
+    owner: int
+    source: Checkpoint | Probs
+    view: str
+
+
+def member_passes(members: Sequence[Member], views: Iterable[str]) -> list[Pass]:
+    """The passes of members, view by view: the plain one of all first, for others change less.
+
+    A file's rows are one pass, of the plain view.
+    """
+    passes = []
+    for view in views:
+        for m, member in enumerate(members):
+            passes += [Pass(m, checkpoint, view) for checkpoint in member.checkpoints]
+            if member.test is not None and view == "plain":
+                passes.append(Pass(m, member.test, view))
+    return passes

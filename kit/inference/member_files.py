@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kit.competitions import find_competition
 from kit.data.plan import Plan
 from kit.inference.member import Member
 from kit.results.probs import PROBABILITY_FILES, Probs, read_foreign_probs
@@ -18,57 +19,57 @@ def only_files(paths: Sequence[Path]) -> bool:
 
 
 def oof_path(path: Path) -> Path:
-    """Where a probability file's out-of-fold ones lie, if they are not in it:
-    `<stem>.oof.<suffix>`.
-    """
+    """Where a probability file's out-of-fold ones lie, if not in it: `<stem>.oof.<suffix>`."""
     return path.with_name(f"{path.stem}.oof{path.suffix}")
 
 
 def read_member_file(
     path: Path, plan: Plan | None, ids: Sequence[str], beside: Path | None = None
 ) -> Member:
-    """A member of another team's probabilities: `path`, and the out-of-fold ones in it or in the
-    file `beside`.
+    """A member of another team's probabilities: those of a file, and out-of-fold ones.
 
-    Without a plan, which tells training photos, only the photos to predict are taken. Raises
-    `KitError` where ids are missing, or are neither to be predicted nor training photos.
+    The latter are in it or in the file `beside`. Without a plan, which tells training photos, only
+    the photos to predict, `ids`, are taken. Raises `KitError` where ids are missing, or are neither
+    to be predicted nor training photos.
     """
     if not path.exists():
-        raise problem(
-            path,
-            "there is no such file" + near(path),
-            remedy="name a run's folder, or a file of probabilities",
-        )
+        what = f"there is no such file{near(path)}"
+        raise problem(path, what, remedy="name a run's folder, or a file of probabilities")
     files = (path, beside) if beside and plan is not None else (path,)
-    tables = [read_foreign_probs(file) for file in files]
+    competition = plan.competition if plan is not None else find_competition()
+    tables = [read_foreign_probs(file, competition) for file in files]
     train = set(plan.photos["image"]) if plan is not None else set()
-    known = train.union(ids)
-    for file, table in zip(files, tables):
-        extra = [i for i in table.ids.tolist() if i not in known and plan is not None]
-        if extra:
-            raise problem(
-                file,
-                "has ids that are neither to be predicted nor training photos",
-                extra,
-                "training photos are called as in the plan, PERSON/mask1.jpg",
-            )
+    if plan is not None:
+        for file, table in zip(files, tables):
+            _check_known(file, table, train.union(ids), plan)
     both = Probs(np.concatenate([t.ids for t in tables]), np.concatenate([t.probs for t in tables]))
     if len(np.unique(both.ids)) < len(both.ids):
-        raise problem(
-            files[-1], f"has ids that {path.name} has, too", remedy="keep each in one of the two"
-        )
+        what = f"has ids that {path.name} has, too"
+        raise problem(files[-1], what, remedy="keep each in one of the two")
     test = np.isin(both.ids, list(ids))
-    oof = Probs(both.ids[~test], both.probs[~test]) if plan is not None and not test.all() else None
-    for what, wanted, there in (
-        ("photos to predict", ids, both.ids[test]),
-        ("training photos", sorted(train), both.ids[~test]),
-    ):
-        missing = sorted(set(wanted) - set(there.tolist()))
-        if missing and (what == "photos to predict" or oof is not None):
-            raise problem(
-                path if what == "photos to predict" else files[-1],
-                f"lacks {what}",
-                missing,
-                "every one of them needs a row",
-            )
-    return Member(path.stem, (), files, Probs(both.ids[test], both.probs[test]), oof)
+    _check_whole(path, "photos to predict", ids, both.ids[test])
+    rows = Probs(both.ids[test], both.probs[test])
+    if plan is None or test.all():
+        return Member(path.stem, (), files, rows)
+    _check_whole(files[-1], "training photos", sorted(train), both.ids[~test])
+    return Member(path.stem, (), files, rows, Probs(both.ids[~test], both.probs[~test]))
+
+
+def _check_known(path: Path, table: Probs, known: set[str], plan: Plan) -> None:
+    """Raise `KitError` for ids that are not `known`."""
+    extra = [i for i in table.ids.tolist() if i not in known]
+    if extra:
+        first = plan.photos["image"].iloc[0]
+        raise problem(
+            path,
+            "has ids that are neither to be predicted nor training photos",
+            extra,
+            f"training photos are called as in the plan, such as {first}",
+        )
+
+
+def _check_whole(path: Path, what: str, wanted: Sequence[str], ids: np.ndarray) -> None:
+    """Raise `KitError` for photos without a row."""
+    missing = sorted(set(wanted) - set(ids.tolist()))
+    if missing:
+        raise problem(path, f"lacks {what}", missing, "every one of them needs a row")

@@ -1,14 +1,13 @@
-"""The members of an ensemble, runs and other teams' probability files, and their probabilities,
-joined by id.
-"""
+"""The members of an ensemble: runs, checkpoints, and other teams' probability files."""
 
 import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kit.competition import recorded_competition
 from kit.data.plan import Plan
-from kit.inference.engine import Compute, architecture_name
+from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint, Member
 from kit.inference.member_files import only_files, oof_path, read_member_file
 from kit.inference.runtime import InferenceMode
@@ -21,68 +20,84 @@ from kit.system.disk import file_hash, near
 from kit.system.errors import problem
 from kit.system.versions import warn_versions
 
+RunKey = tuple[Path, str]  # a run's folder and, of a bare checkpoint, its recipe's name
 
-def inference_modes(members: Sequence[Member], engine: Compute) -> dict[str, InferenceMode]:
-    """The way in which each architecture among members runs."""
-    device = choose_device(engine.device)
-    return {
-        architecture_name(c.card): engine.way(c.card, device)
-        for member in members
-        for c in member.checkpoints
-    }
+
+def inference_modes(members: Sequence[Member], compute: Compute) -> dict[str, InferenceMode]:
+    """The mode in which each architecture among members runs, by its name."""
+    device = choose_device(compute.device)
+    checkpoints = [c for member in members for c in member.checkpoints]
+    return {c.architecture.name: compute.mode(c.architecture, device) for c in checkpoints}
 
 
 def find_members(
     paths: Sequence[Path], plan: Plan | None, ids: Sequence[str], allow_missing: bool = False
 ) -> list[Member]:
-    """The members that paths name, in order: folders of runs, of single folds, checkpoints, and
-    probability files.
+    """The members that paths name, in order.
 
-    Single folds of one run are one member. `ids` are the photos to predict, which a file must have,
-    all and only. Without a plan there can be files alone, whose out-of-fold probabilities are not
-    read. Raises `KitError` for a folder without a checkpoint, one of another plan, one named twice,
-    and, unless allowed, a run without a checkpoint for each fold.
+    A path is a run's folder, a single fold's, a checkpoint, or a file of probabilities. Single
+    folds of one run are one member. `ids` are the photos to predict, which a file must have, all
+    and only. Without a plan there can be files alone, whose out-of-fold probabilities are not read.
+    Raises `KitError` for a folder without a checkpoint, one of another plan or competition, one
+    named twice, and, unless allowed, a run without a checkpoint for each fold.
     """
-    runs: dict[tuple[Path, str, int], list[Checkpoint]] = {}
+    runs: dict[tuple[RunKey, int], list[Checkpoint]] = {}
     files: dict[Path, Member] = {}
-    order: list[tuple[Path, str, int] | Path] = []
+    order: list[tuple[RunKey, int] | Path] = []
     for path in paths:
         if only_files([path]):
             if path.resolve() in files:
                 raise problem(path, "the same file twice", remedy="name each member once")
             if any(oof_path(other).resolve() == path.resolve() for other in paths):
-                continue  # a glob has taken it with its own
-            beside = oof_path(path)
-            files[path.resolve()] = read_member_file(
-                path, plan, ids, beside if beside.exists() else None
-            )
+                continue  # a glob has taken it with the file that it belongs to
+            beside = oof_path(path) if oof_path(path).exists() else None
+            files[path.resolve()] = read_member_file(path, plan, ids, beside)
             order.append(path.resolve())
             continue
-        if plan is None:
-            raise problem(
-                path, "needs the fold plan it was trained on", remedy="name it with --plan"
-            )
-        for (place, recipe), checkpoint in _find_checkpoints(path, plan, allow_missing):
+        for key, checkpoint in _find_checkpoints(path, _needed(path, plan), allow_missing):
             # A second checkpoint of a fold is of a second member.
-            own = [c for key, run in runs.items() if key[:2] == (place, recipe) for c in run]
-            number = sum(c.card.fold == checkpoint.card.fold for c in own)
-            runs.setdefault((place, recipe, number), []).append(checkpoint)
-            order.append((place, recipe, number))
-    found = [checkpoint for run in runs.values() for checkpoint in run]
-    repeated = [
-        str(c.path) for i, c in enumerate(found) if c.hash in {other.hash for other in found[:i]}
-    ]
-    if repeated:
-        raise problem(repeated[0], "the same checkpoint twice", repeated, "name each run once")
-    members = [
-        files[key] if isinstance(key, Path) else Member(key[1] or key[0].name, tuple(runs[key]))
-        for key in dict.fromkeys(order)
-    ]
+            of_run = [c for (other, _), run in runs.items() if other == key for c in run]
+            number = sum(c.card.fold == checkpoint.card.fold for c in of_run)
+            runs.setdefault((key, number), []).append(checkpoint)
+            order.append((key, number))
+    _check_different([checkpoint for run in runs.values() for checkpoint in run])
+    members = []
+    for place in dict.fromkeys(order):
+        if isinstance(place, Path):
+            members.append(files[place])
+        else:
+            (folder, recipe), _ = place
+            members.append(Member(recipe or folder.name, tuple(runs[place])))
     for member in members:
         if len({json.dumps(c.card.recipe, sort_keys=True) for c in member.checkpoints}) > 1:
             warn(f"{member.name}: its folds were trained by different recipes")
         _warn_versions(member)
     return members
+
+
+def read_members(name: str, files: Sequence[Path], plan: Plan | None, ids: Sequence[str]) -> Member:
+    """The member that a record names by its files: checkpoints, or probabilities."""
+    if files[0].suffix in PROBABILITY_FILES:
+        return dataclasses.replace(read_member_file(files[0], plan, ids, *files[1:2]), name=name)
+    member = Member(name, tuple(_read_checkpoint(path, _needed(path, plan)) for path in files))
+    _warn_versions(member)
+    return member
+
+
+def _needed(path: Path, plan: Plan | None) -> Plan:
+    """The plan that a checkpoint needs."""
+    if plan is None:
+        what = "needs the fold plan it was trained on"
+        raise problem(path, what, remedy="name it with --plan")
+    return plan
+
+
+def _check_different(checkpoints: Sequence[Checkpoint]) -> None:
+    """Raise `KitError` for a checkpoint that is named twice."""
+    hashes = [c.hash for c in checkpoints]
+    repeated = [str(c.path) for i, c in enumerate(checkpoints) if c.hash in hashes[:i]]
+    if repeated:
+        raise problem(repeated[0], "the same checkpoint twice", repeated, "name each run once")
 
 
 def _warn_versions(member: Member) -> None:
@@ -93,85 +108,73 @@ def _warn_versions(member: Member) -> None:
 
 def _find_checkpoints(
     path: Path, plan: Plan, allow_missing: bool
-) -> Iterable[tuple[tuple[Path, str], Checkpoint]]:
-    """The checkpoints of a path, each with the folder and, for a bare file, the recipe's name, that
-    make it one's run.
-    """
+) -> Iterable[tuple[RunKey, Checkpoint]]:
+    """The checkpoints of a path, each with what makes it one's run."""
     of_fold = path.name == "best.safetensors" and FOLD_FOLDER.fullmatch(path.resolve().parent.name)
     if path.suffix == ".safetensors" and path.is_file() and not of_fold:
-        card = read_checkpoint_info(path)
-        _check_checkpoint(path, card, plan)
-        return [
-            ((path.resolve().parent, card.recipe["name"]), Checkpoint(path, card, file_hash(path)))
-        ]
+        checkpoint = _read_checkpoint(path, plan)
+        return [((path.resolve().parent, checkpoint.card.recipe["name"]), checkpoint)]
     run = path.parent if of_fold else path
-    single = (run / "best.safetensors").exists()
-    folders = [run] if single else [run / f"fold{k}" for k in range(plan.k)]
-    there = [folder for folder in folders if (folder / "best.safetensors").exists()]
-    if not there:
+    if not (run / "best.safetensors").exists():
+        folders = _fold_folders(run, plan, allow_missing)
+        return [((run.resolve(), ""), _fold_checkpoint(folder, plan)) for folder in folders]
+    place = run.resolve()
+    place = place.parent if FOLD_FOLDER.fullmatch(place.name) else place
+    return [((place, ""), _fold_checkpoint(run, plan, single=True))]
+
+
+def _fold_folders(run: Path, plan: Plan, allow_missing: bool) -> list[Path]:
+    """The folders of a run's folds that have a checkpoint."""
+    folders = [run / f"fold{k}" for k in range(plan.k)]
+    present = [folder for folder in folders if (folder / "best.safetensors").exists()]
+    if not present:
         loose = sorted(run.glob("*.safetensors")) if run.is_dir() else []
-        raise problem(
-            run,
-            "holds no checkpoint" if run.is_dir() else f"there is no such run{near(run)}",
-            remedy=f"name the files in it, such as {loose[0]}"
-            if loose
-            else "train it with python -m kit.train RECIPE --fold all",
-        )
-    missing = [folder.name for folder in folders if folder not in there]
+        what = "holds no checkpoint" if run.is_dir() else f"there is no such run{near(run)}"
+        train = "train it with python -m kit.train RECIPE --fold all"
+        remedy = f"name the files in it, such as {loose[0]}" if loose else train
+        raise problem(run, what, remedy=remedy)
+    missing = [folder.name for folder in folders if folder not in present]
     if missing and not allow_missing:
+        numbers = ",".join(name[4:] for name in missing)
+        remedy = f"train them with python -m kit.train RECIPE --fold {numbers}"
+        remedy += ", or --allow-missing-folds"
+        raise problem(run, "folds without a checkpoint", missing, remedy)
+    return present
+
+
+def _fold_checkpoint(folder: Path, plan: Plan, single: bool = False) -> Checkpoint:
+    """The checkpoint of a fold's folder, or of a `single` one of any name."""
+    files = Fold(folder)
+    checkpoint = _read_checkpoint(files.best, plan)
+    card = checkpoint.card
+    if not single and folder.name != f"fold{card.fold}":
+        what = f"is the checkpoint of fold {card.fold}"
+        raise problem(files.best, what, remedy="move it to its own folder")
+    epochs, wanted = len(read_metrics(files.metrics)), card.recipe["epochs"]
+    # A soup has no metrics.
+    whole = epochs >= wanted or card.recipe["patience"] or not files.metrics.exists()
+    if files.last.exists() or not whole:
+        warn(f"{folder}: training is not finished ({epochs} of {wanted} epochs)")
+    return checkpoint
+
+
+def _read_checkpoint(path: Path, plan: Plan) -> Checkpoint:
+    """A checkpoint, read and checked."""
+    card = read_checkpoint_info(path)
+    _check_checkpoint(path, card, plan)
+    return Checkpoint(path, card, file_hash(path))
+
+
+def _check_checkpoint(path: Path, card: CheckpointInfo, plan: Plan) -> None:
+    """Raise `KitError` for a checkpoint of another competition or plan, or of a trial."""
+    competition = recorded_competition(card.competition)
+    if competition != plan.competition:
         raise problem(
-            run,
-            "folds without a checkpoint",
-            missing,
-            "train them with python -m kit.train RECIPE --fold "
-            f"{','.join(name[4:] for name in missing)}, or --allow-missing-folds",
+            path,
+            f"was trained for another competition ({competition.name}) than the fold plan's "
+            f"({plan.competition.name})",
+            remedy="name its plan with --plan",
         )
-    found = []
-    for folder in there:
-        files = Fold(folder)
-        card = read_checkpoint_info(files.best)
-        _check_checkpoint(files.best, card, plan)
-        if not single and folder.name != f"fold{card.fold}":
-            raise problem(
-                files.best,
-                f"is the checkpoint of fold {card.fold}",
-                remedy="move it to its own folder",
-            )
-        epochs = len(read_metrics(files.metrics))
-        whole = (
-            epochs >= card.recipe["epochs"] or card.recipe["patience"] or not files.metrics.exists()
-        )  # a soup has none
-        if files.last.exists() or not whole:
-            warn(f"{folder}: training is not finished ({epochs} of {card.recipe['epochs']} epochs)")
-        key = (
-            run.resolve().parent
-            if single and FOLD_FOLDER.fullmatch(run.resolve().name)
-            else run.resolve(),
-            "",
-        )
-        found.append((key, Checkpoint(files.best, card, file_hash(files.best))))
-    return found
-
-
-def read_members(name: str, files: Sequence[Path], plan: Plan | None, ids: Sequence[str]) -> Member:
-    """The member that a record names by its files: checkpoints, or a file of
-    probabilities first.
-    """
-    if files[0].suffix in PROBABILITY_FILES:
-        return dataclasses.replace(read_member_file(files[0], plan, ids, *files[1:2]), name=name)
-    checkpoints = tuple(
-        Checkpoint(path, read_checkpoint_info(path), file_hash(path)) for path in files
-    )
-    for checkpoint in checkpoints:
-        _check_checkpoint(checkpoint.path, checkpoint.card, plan)
-    member = Member(name, checkpoints)
-    _warn_versions(member)
-    return member
-
-
-def _check_checkpoint(path: Path, card: CheckpointInfo, plan: Plan | None) -> None:
-    if plan is None:
-        raise problem(path, "needs the fold plan it was trained on", remedy="name it with --plan")
     if card.plan != plan.hash:
         raise problem(
             path,
@@ -179,6 +182,5 @@ def _check_checkpoint(path: Path, card: CheckpointInfo, plan: Plan | None) -> No
             remedy="name its plan with --plan, or train it again on this one",
         )
     if card.limit:
-        raise problem(
-            path, f"is of a trial on {card.limit} photos", remedy="train the recipe without --limit"
-        )
+        what = f"is of a trial on {card.limit} photos"
+        raise problem(path, what, remedy="train the recipe without --limit")

@@ -1,24 +1,77 @@
 """Members' out-of-fold probabilities."""
 
+import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from kit.competitions.mask import NUM_CLASSES
-from kit.data.folder import train_images
+from kit.competition import Competition
+from kit.data.folder import DataFolder
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
-from kit.inference.member import Checkpoint, Member, unique_names
-from kit.inference.passes import predict_passes
-from kit.inference.views import make_views
+from kit.inference.member import Checkpoint, Member, Pass, unique_names
+from kit.inference.pass_cache import PhotoSet
+from kit.inference.passes import Passes
+from kit.inference.views import View, make_views
 from kit.results.probs import Probs, read_probs
 from kit.results.run import FOLD_FOLDER, Fold, oof_precision
 from kit.system.console import warn
 from kit.system.errors import KitError, problem
+
+Tables = list[list[Probs]]  # of each member, those of its folds
+
+
+@dataclass(frozen=True)
+class Oof:
+    """Members' out-of-fold probabilities for the photos that all of them have.
+
+    `views` gives each view's (M, N, C) float32; `photos` are the N rows of the plan, in its order.
+    """
+
+    views: dict[str, np.ndarray]
+    photos: pd.DataFrame
+    competition: Competition
+
+    @functools.cached_property
+    def probs(self) -> np.ndarray:
+        """The mean over the views, (M, N, C)."""
+        return mean_of(list(self.views.values()))
+
+    def without(self, members: Sequence[int]) -> "Oof":
+        """The same without some members."""
+        if not members:
+            return self
+        rest = [m for m in range(len(self.views["plain"])) if m not in members]
+        views = {view: probs[rest] for view, probs in self.views.items()}
+        return Oof(views, self.photos, self.competition)
+
+
+def oof_probs(
+    members: Sequence[Member],
+    plan: Plan,
+    data: DataFolder,
+    tta: str,
+    compute: Compute,
+    force_views: bool = False,
+) -> Oof:
+    """The members' out-of-fold probabilities, by views.
+
+    Each training photo's are those of the checkpoint that has not seen its group. A file's rows are
+    the same for every view. Raises `KitError` where a member has none, or all have no photo in
+    common.
+    """
+    views = make_views(tta, force_views)
+    tables = {view: _file_tables(members) for view in views}
+    for fold in range(plan.k):
+        for view, owner, table in _fold_tables(members, plan, data, views, compute, fold):
+            tables[view][owner].append(table)
+    photos = _common_photos(members, plan, tables["plain"])
+    images = photos["image"].tolist()
+    stacks = {view: _stack(of_view, images) for view, of_view in tables.items()}
+    return Oof(stacks, photos, plan.competition)
 
 
 def read_oof(checkpoint: Checkpoint, plan: Plan, exact: bool = False) -> Probs | None:
@@ -27,22 +80,21 @@ def read_oof(checkpoint: Checkpoint, plan: Plan, exact: bool = False) -> Probs |
     None for a bare checkpoint, and where they are to be `exact` and did not run in fp32. Raises
     `KitError` for stale ones.
     """
-    fold, path = checkpoint.card.fold, Fold(checkpoint.path.parent).oof
+    files, fold = Fold(checkpoint.path.parent), checkpoint.card.fold
     if checkpoint.path.name != "best.safetensors" or not (
-        path.exists() or FOLD_FOLDER.fullmatch(path.parent.resolve().name)
+        files.oof.exists() or FOLD_FOLDER.fullmatch(files.folder.resolve().name)
     ):
         return None
-    remedy = (
-        f"python -m kit.train RECIPE --fold {fold} makes it again"
-        if Fold(checkpoint.path.parent).metrics.exists()
-        else "make the soup again, with --force"
-    )
-    if not path.exists():
-        raise problem(path, "is not there", remedy=remedy)
-    oof = read_probs(path)
+    remedy = "make the soup again, with --force"
+    if files.metrics.exists():
+        remedy = f"python -m kit.train RECIPE --fold {fold} makes it again"
+    if not files.oof.exists():
+        raise problem(files.oof, "is not there", remedy=remedy)
+    oof = read_probs(files.oof)
     precision = oof_precision(oof.key, checkpoint.path, plan, fold)
     if precision is None or set(oof.ids) != set(fold_ids(plan, fold)):
-        raise problem(path, "belongs to another checkpoint than the one beside it", remedy=remedy)
+        what = "belongs to another checkpoint than the one beside it"
+        raise problem(files.oof, what, remedy=remedy)
     return None if exact and precision != "float32" else oof
 
 
@@ -59,107 +111,84 @@ def mean_of(tables: Sequence[np.ndarray]) -> np.ndarray:
     return total / len(tables) if len(tables) > 1 else tables[0]
 
 
-@dataclass(frozen=True)
-class Oof:
-    """Members' out-of-fold probabilities for the photos that all of them have.
-
-    `views` gives each view's (M, N, 18) float32; `photos` are the N rows of the plan, in its order.
-    """
-
-    views: dict[str, np.ndarray]
-    photos: pd.DataFrame
-
-    @functools.cached_property
-    def probs(self) -> np.ndarray:
-        """The mean over the views, (M, N, 18)."""
-        return mean_of(list(self.views.values()))
-
-    def without(self, members: Sequence[int]) -> "Oof":
-        """The same without some members."""
-        if not members:
-            return self
-        kept = [m for m in range(len(self.views["plain"])) if m not in members]
-        return Oof({view: probs[kept] for view, probs in self.views.items()}, self.photos)
-
-
-def oof_probs(
-    members: Sequence[Member],
-    plan: Plan,
-    data: Path,
-    tta: str,
-    engine: Compute,
-    force_views: bool = False,
-) -> Oof:
-    """The members' out-of-fold probabilities: each training photo by the checkpoint that has not
-    seen its person, and views.
-
-    A file's rows are the same for every view. Raises `KitError` where a member has none, or all
-    have no photo in common.
-    """
-    views = list(make_views(tta, force_views))
-    tables: list[dict[str, list[Probs]]] = [{view: [] for view in views} for _ in members]
-    for m, member in enumerate(members):
+def _file_tables(members: Sequence[Member]) -> Tables:
+    """The out-of-fold rows of members that are files; those of runs are to come."""
+    for member in members:
         if member.files and member.oof is None:
+            name = f"{member.files[0].stem}.oof{member.files[0].suffix}"
             raise problem(
                 member.files[0],
                 "has no out-of-fold probabilities, so that the ensemble has no score",
-                remedy=f"put them into {member.files[0].stem}.oof{member.files[0].suffix} beside "
-                "it, or --no-score",
+                remedy=f"put them into {name} beside it, or --no-score",
             )
-        for view in views if member.oof is not None else ():
-            tables[m][view].append(member.oof)  # type: ignore[arg-type]
-    for fold in range(plan.k):
-        of = [
-            (m, c)
-            for m, member in enumerate(members)
-            for c in member.checkpoints
-            if c.card.fold == fold
-        ]
-        if not of:
-            continue
-        known = [read_oof(c, plan, engine.exact) for _, c in of] if tta == "none" else []
-        if known and None not in known:
-            for (m, _), table in zip(of, known):
-                tables[m]["plain"].append(table)  # type: ignore[arg-type]
-            continue
-        found, _ = predict_passes(
-            [c for _, c in of],
-            train_images(data),
-            fold_ids(plan, fold),
-            tta,
-            engine,
-            force_views,
-            "oof",
-            lambda c: read_oof(c, plan, engine.exact),
-        )
-        for n, (m, _) in enumerate(of):
-            for view in views:
-                tables[m][view].append(found[n, view])
-    of_member = [{i for table in own["plain"] for i in table.ids.tolist()} for own in tables]
-    photos = plan.photos[plan.photos["image"].isin(set.intersection(*of_member))].reset_index(
-        drop=True
+    return [[member.oof] if member.oof is not None else [] for member in members]
+
+
+def _fold_tables(
+    members: Sequence[Member],
+    plan: Plan,
+    data: DataFolder,
+    views: Mapping[str, View],
+    compute: Compute,
+    fold: int,
+) -> list[tuple[str, int, Probs]]:
+    """What a fold's checkpoints say of its photos: view, member, probabilities.
+
+    The plain view is known from the training; what is not known runs, and is kept.
+    """
+    checkpoints = [
+        (m, c)
+        for m, member in enumerate(members)
+        for c in member.checkpoints
+        if c.card.fold == fold
+    ]
+    if not checkpoints:
+        return []
+    photos = PhotoSet(data.train_images, tuple(fold_ids(plan, fold)), "oof")
+    known = {c.hash: read_oof(c, plan, compute.exact) for _, c in checkpoints}
+    passes = Passes(
+        [
+            Pass(m, (known[c.hash] if view == "plain" else None) or c, view)
+            for view in views
+            for m, c in checkpoints
+        ],
+        photos,
+        views,
+        compute,
     )
+    with contextlib.closing(passes):
+        passes.run_all()
+    ids = np.array(photos.ids, dtype=np.str_)
+    return [(p.view, p.owner, Probs(ids, passes.table(i))) for i, p in enumerate(passes.passes)]
+
+
+def _common_photos(members: Sequence[Member], plan: Plan, tables: Tables) -> pd.DataFrame:
+    """The plan's rows of the photos that all members have; a warning if some have more."""
+    of_member = [{i for table in parts for i in table.ids.tolist()} for parts in tables]
+    common = plan.photos["image"].isin(set.intersection(*of_member))
+    photos = plan.photos[common].reset_index(drop=True)
     if photos.empty:
         raise KitError(
             "the members' folds have no photo in common, so that their ensemble has no "
-            "out-of-fold score; name whole "
-            "runs, or --no-score"
+            "out-of-fold score; name whole runs, or --no-score"
         )
     if len(photos) < max(map(len, of_member)):
-        least = int(np.argmin([len(there) for there in of_member]))
+        least = int(np.argmin([len(images) for images in of_member]))
         warn(
             f"the score, and whatever is fitted, is of {len(photos):,} of {len(plan.photos):,} "
-            "training photos: "
-            f"{unique_names(members)[least]} has no more"
+            f"training photos: {unique_names(members)[least]} has no more"
         )
-    images = photos["image"].tolist()
-    stacks = {
-        view: np.empty((len(members), len(images), NUM_CLASSES), np.float32) for view in views
-    }
-    for view, stack in stacks.items():
-        for target, own in zip(stack, tables):
-            parts = own.pop(view)  # one copy at a time: a hundred members are large
-            target[:] = Probs(
-                np.concatenate([t.ids for t in parts]), np.concatenate([t.probs for t in parts])
-            ).at(images)
-    return Oof(stacks, photos)
+    return photos
+
+
+def _stack(tables: Tables, images: Sequence[str]) -> np.ndarray:
+    """Members' probabilities of images, (M, N, C) float32; `tables` are let go of one by one.
+
+    So there is one copy at a time: a hundred members are large.
+    """
+    stack = np.empty((len(tables), len(images), tables[0][0].probs.shape[1]), np.float32)
+    for m, target in enumerate(stack):
+        parts, tables[m] = tables[m], []
+        ids, probs = [t.ids for t in parts], [t.probs for t in parts]
+        target[:] = Probs(np.concatenate(ids), np.concatenate(probs)).at(images)
+    return stack

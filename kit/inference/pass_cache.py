@@ -1,13 +1,17 @@
-"""Probabilities kept beside their checkpoints, and the pixel caches of photos to predict."""
+"""Probabilities kept beside their checkpoints, and the pixel caches of the photos they are of."""
 
+import functools
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
 
 from kit.data.cache import PixelCache, pixel_cache
+from kit.data.folder import content_hash
 from kit.data.geometry import Geometry
 from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint
@@ -18,95 +22,113 @@ from kit.system.disk import text_hash
 from kit.system.errors import KitError
 from kit.system.versions import inference_versions
 
+PART: Final = "part"  # the prefix of kept files of some of the photos to predict
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Photos that passes run on: the files `ids` of a folder `root`.
+
+    `prefix` names the files beside checkpoints that keep their probabilities: `probs` of photos to
+    predict, `oof` of training photos.
+    """
+
+    root: Path
+    ids: tuple[str, ...]
+    prefix: str = "probs"
+
+    @functools.cached_property
+    def hash(self) -> str:
+        """The hash over the photos' names and bytes."""
+        return content_hash(self.root, self.ids)
+
 
 def pass_key(
-    checkpoint: Checkpoint, photos: str, view: str, engine: Compute, device: torch.device
+    checkpoint: Checkpoint, photos: PhotoSet, view: str, compute: Compute, device: torch.device
 ) -> str:
-    card = checkpoint.card
+    """What a pass's probabilities are keyed by: all that they follow from."""
+    geometry = checkpoint.geometry
     return json.dumps(
         {
             "checkpoint": checkpoint.hash,
-            "photos": photos,
-            "crop": card.crop,
-            "size": card.size,
+            "photos": photos.hash,
+            "crop": geometry.crop,
+            "size": geometry.size,
             "view": view,
-            "precision": engine.way(card, device).name,
+            "precision": compute.mode(checkpoint.architecture, device).name,
             "versions": inference_versions(),
         }
     )
 
 
 def kept_path(checkpoint: Checkpoint, prefix: str, key: str) -> Path:
+    """The file beside a checkpoint that keeps the probabilities of a key."""
     return checkpoint.path.parent / f"{prefix}-{text_hash(key)[:16]}.npz"
 
 
 def keep_probs(tables: Iterable[tuple[Checkpoint, Probs]], prefix: str) -> None:
-    """Keep probabilities beside their checkpoints; where that cannot be, the next ensemble computes
-    them again.
+    """Keep probabilities beside their checkpoints, by a prefix.
+
+    Where that cannot be, which is said, the next ensemble computes them again.
     """
     failed = []
     for checkpoint, table in tables:
         try:
             write_probs(kept_path(checkpoint, prefix, table.key), table, force=True)
             if prefix == "probs":
-                kept_path(checkpoint, "part", table.key).unlink(missing_ok=True)
+                kept_path(checkpoint, PART, table.key).unlink(missing_ok=True)
         except KitError as error:
             failed.append(str(error).partition(";")[0])
     if failed:
         warn(f"probabilities are not kept ({len(failed)} files): {failed[0]}")
 
 
-def read_kept(
-    checkpoint: Checkpoint,
-    prefix: str,
-    key: str,
-    ids: Sequence[str],
-    engine: Compute,
-    whole: bool = True,
-) -> Probs | None:
-    """Probabilities that were kept, of all the photos `ids`, or if need not be `whole`, of some of
-    them.
-    """
-    path = kept_path(checkpoint, prefix, key)
-    if engine.fresh or not path.exists():
-        return None
-    try:
-        kept = read_probs(path)
-    except KitError as error:
-        warn(f"computed again: {error}")
-        return None
-    return (
-        kept
-        if kept.key == key and (set(kept.ids) == set(ids) if whole else set(kept.ids) <= set(ids))
-        else None
-    )
+def read_kept(checkpoint: Checkpoint, photos: PhotoSet, key: str) -> Probs | None:
+    """Kept probabilities of all photos, or else of some of those to predict; None without any."""
+    prefixes = (photos.prefix, PART) if photos.prefix == "probs" else (photos.prefix,)
+    for prefix in prefixes:
+        path = kept_path(checkpoint, prefix, key)
+        if not path.exists():
+            continue
+        try:
+            table = read_probs(path)
+        except KitError as error:
+            warn(f"computed again: {error}")
+            continue
+        ids, wanted = set(table.ids), set(photos.ids)
+        if table.key == key and (ids <= wanted if prefix == PART else ids == wanted):
+            return table
+    return None
 
 
 class PixelCaches:
-    """Pixel caches of photos, one a geometry, made when asked for: beside the runs, or for the time
-    of this object.
+    """Pixel caches of photos, one a geometry, made when asked for.
+
+    They lie beside the runs, or in a temporary folder until `close`.
     """
 
-    def __init__(self, root: Path, ids: Sequence[str], prefix: str) -> None:
-        self.root, self.ids, self.name = root, list(ids), {"probs": "eval"}.get(prefix, prefix)
+    def __init__(self, photos: PhotoSet) -> None:
+        self.photos, self.name = photos, {"probs": "eval"}.get(photos.prefix, photos.prefix)
         self._caches: dict[Geometry, PixelCache | None] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def of(self, checkpoint: Checkpoint, build: bool = True) -> PixelCache | None:
-        """The cache that a checkpoint's network sees; None where no disk has room, or it is not
-        there and not to be built.
+        """The cache that a checkpoint's network sees.
+
+        None where no disk has room, or it is not there and not to be built.
         """
-        geometry = checkpoint.card.geometry
+        geometry = checkpoint.geometry
         if geometry not in self._caches:
-            folder = (
-                checkpoint.path.resolve().parent
-            )  # of a fold in a run among runs, or of a file that lies anywhere
+            # That of a fold in a run among runs, or of a file that lies anywhere.
+            folder = checkpoint.path.resolve().parent
             if FOLD_FOLDER.fullmatch(folder.name) and len(folder.parents) > 3:
                 place = folder.parents[1] / "pixels" / self.name
             else:
                 self._folder = self._folder or tempfile.TemporaryDirectory(prefix="kit-pixels-")
                 place = Path(self._folder.name)
-            self._caches[geometry] = pixel_cache(place, self.root, self.ids, geometry, build)
+            self._caches[geometry] = pixel_cache(
+                place, self.photos.root, list(self.photos.ids), geometry, build
+            )
         return self._caches[geometry]
 
     def close(self) -> None:

@@ -1,257 +1,247 @@
-"""The passes of an ensemble: each a checkpoint with one view."""
+"""The passes of an ensemble: each a checkpoint with one view of every photo, or a file."""
 
-import contextlib
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from kit.blending.rule import Rule
-from kit.competitions.mask import NUM_CLASSES
-from kit.data.folder import content_hash, eval_images
+from kit.data.cache import PixelCache
 from kit.data.loader import PhotoDataset
 from kit.inference.engine import (
     Compute,
-    _groups,
-    explain_out_of_memory_of_batch,
+    explain_out_of_memory,
     load_inference_model,
+    memory_groups,
     weight_bytes,
 )
-from kit.inference.member import Checkpoint, Member
-from kit.inference.pass_cache import PixelCaches, keep_probs, pass_key, read_kept
+from kit.inference.member import Checkpoint, Pass
+from kit.inference.pass_cache import PART, PhotoSet, PixelCaches, keep_probs, pass_key, read_kept
 from kit.inference.predict import predict
 from kit.inference.runtime import InferenceModel
-from kit.inference.views import make_views
+from kit.inference.views import View
 from kit.results.probs import Probs
 from kit.system.console import Progress
 from kit.system.device import choose_device, free_memory
 from kit.system.profiler import stage
 
 
-def predict_passes(
-    checkpoints: Sequence[Checkpoint],
-    root: Path,
-    ids: Sequence[str],
-    tta: str,
-    engine: Compute,
-    force_views: bool = False,
-    prefix: str = "probs",
-    known: Callable[[Checkpoint], Probs | None] | None = None,
-) -> tuple[dict[tuple[int, str], Probs], int]:
-    """The probabilities of each checkpoint (by its number) and view for photos, and how many passes
-    a network computed.
-
-    What was kept from before beside the checkpoints, as `<prefix>-*.npz`, is read; photos are
-    decoded once for all that is missing. `known` gives a checkpoint's plain view where that is
-    known.
-    """
-    views, device = make_views(tta, force_views), choose_device(engine.device)
-    photos = content_hash(root, ids)
-    found: dict[tuple[int, str], Probs] = {}
-    for c, checkpoint in enumerate(checkpoints):
-        for view in views:
-            key = pass_key(checkpoint, photos, view, engine, device)
-            kept = (known(checkpoint) if known and view == "plain" else None) or read_kept(
-                checkpoint, prefix, key, ids, engine
-            )
-            if kept is not None:
-                found[c, view] = kept
-    lacking = {
-        view: [c for c in range(len(checkpoints)) if (c, view) not in found] for view in views
-    }
-    absent = sorted({c for cs in lacking.values() for c in cs})
-    if not absent:
-        return found, 0
-    # Every missing view of every checkpoint that lacks one: a pass too many where only some lack a
-    # view, and one decode.
-    todo = {view: transform for view, transform in views.items() if lacking[view]}
-    groups = _groups([checkpoints[c] for c in absent], engine, device)
-    caches = PixelCaches(root, ids, prefix)
-    with (
-        Progress(
-            f"{len(absent)} checkpoints x {len(todo)} views", len(ids) * len(groups)
-        ) as progress,
-        explain_out_of_memory_of_batch(engine, device),
-        contextlib.closing(caches),
-    ):
-        for group in groups:
-            own = [absent[g] for g in group]
-            geometries = list(dict.fromkeys(checkpoints[c].card.geometry for c in own))
-            cache = caches.of(checkpoints[own[0]]) if len(groups) > 1 else None
-            loader = engine.loader(
-                PhotoDataset(root, ids, geometries, cache=cache),
-                device,
-                max(engine.way(checkpoints[c].card, device).photos for c in own),
-            )
-            probs, seconds = predict(
-                (load_inference_model(checkpoints[c], engine, device) for c in own),
-                loader,
-                todo,
-                device,
-                progress,
-            )
-            for n, c in enumerate(own):
-                for v, view in enumerate(todo):
-                    found[c, view] = Probs(
-                        np.array(ids, dtype=np.str_),
-                        probs[n, v],
-                        pass_key(checkpoints[c], photos, view, engine, device),
-                        float(seconds[v]) / len(own),
-                    )
-            # Group by group, so that what is stopped has not run for nothing.
-            with stage("write"):
-                keep_probs(((checkpoints[c], found[c, view]) for c in own for view in todo), prefix)
-    return found, len(absent) * len(todo)
-
-
 class Passes:
-    """The passes of an ensemble over photos: each a checkpoint with one view, or a file; run when
-    asked, for the photos asked.
+    """The probabilities of passes over photos, run when asked, for the photos asked.
 
-    `owners` (passes,) are the members; `probs` (passes, N, 18) float32 holds what has been asked,
-    nothing is computed twice; `known` (passes,) are those that need no network. `computed` counts
-    the photos that went through one. Photos come from a pixel cache, which is made unless only
-    `few` will be asked for; else they are decoded each time. What was computed is kept beside the
-    checkpoints, `probs-*.npz` of all photos at once, and `part-*.npz` of some by `close`.
+    `owners` (P,) are the members of the P passes. Nothing is computed twice: `table(p)` (N, C)
+    float32 holds what has been asked, NaN elsewhere, and `known` (P,) are the passes that were
+    whole from the start, as a file's rows are and what was kept before. `computed` counts the
+    photos that went through a network, once a pass.
+
+    What was computed is kept beside the checkpoints: that of all photos at once, as
+    `<prefix>-*.npz`, and that of some as `part-*.npz` by `close`. Photos come from a pixel cache,
+    which is made unless only a `few` will be asked for; else they are decoded each time.
     """
 
     def __init__(
         self,
-        members: Sequence[Member],
-        data: Path,
-        ids: Sequence[str],
-        tta: str,
-        engine: Compute,
-        force_views: bool = False,
+        passes: Sequence[Pass],
+        photos: PhotoSet,
+        views: Mapping[str, View],
+        compute: Compute,
         few: bool = False,
     ) -> None:
-        self.views, self.device = make_views(tta, force_views), choose_device(engine.device)
-        self.root, self.ids, self.engine = eval_images(data), list(ids), engine
-        self.sources: list[tuple[int, Checkpoint | Probs, str]] = []
-        for view in self.views:  # the plain view of all first: the others change less
-            for m, member in enumerate(members):
-                self.sources += [(m, checkpoint, view) for checkpoint in member.checkpoints]
-                if member.test is not None and view == "plain":
-                    self.sources.append((m, member.test, view))
-        self.owners = np.array([m for m, _, _ in self.sources])
-        self.probs = np.full((len(self.sources), len(self.ids), NUM_CLASSES), np.nan, np.float32)
-        self.computed, self._photos = 0, content_hash(self.root, self.ids)
-        self.known = np.zeros(len(self.sources), bool)
-        self._caches, self._few = PixelCaches(self.root, self.ids, "probs"), few
-        self._networks: dict[str, InferenceModel] = {}
-        self._seconds, self._new = np.zeros(len(self.sources)), set[int]()
-        for p, (_, source, _) in enumerate(self.sources):
-            if isinstance(source, Probs):
-                self.probs[p] = source.at(self.ids)
-                self.known[p] = True
-                continue
-            kept = read_kept(source, "probs", self.pass_key(p), self.ids, engine)
-            self.known[p] = kept is not None
-            kept = kept or read_kept(
-                source, "part", self.pass_key(p), self.ids, engine, whole=False
-            )
-            if kept is not None:
-                self.probs[p, pd.Index(self.ids).get_indexer(pd.Index(kept.ids))] = kept.probs
+        self.passes, self.photos, self.views, self.compute = passes, photos, views, compute
+        self.device, self.few = choose_device(compute.device), few
+        self.owners = np.array([p.owner for p in passes])
+        self.seconds, self.computed = np.zeros(len(passes)), 0
+        self._tables: list[np.ndarray | None] = [None] * len(passes)
+        self._caches, self._networks = PixelCaches(photos), dict[str, InferenceModel]()
+        self._new = set[int]()
+        for p in range(len(passes)):
+            self._read(p)
+        self.known = np.array([bool(self._known_rows(p).all()) for p in range(len(passes))])
 
-    def weights(self, rule: Rule) -> np.ndarray:
-        """The weight of each pass, (passes,), where a member's passes share its own."""
-        return rule.weights[self.owners] / np.bincount(self.owners)[self.owners]
+    def _read(self, p: int) -> None:
+        """Take a file's rows, and what was kept before."""
+        source, ids = self.passes[p].source, self.photos.ids
+        if isinstance(source, Probs):
+            self._tables[p] = source.at(ids)
+            self.seconds[p] = source.seconds
+            return
+        kept = None if self.compute.fresh else read_kept(source, self.photos, self._key(p))
+        if kept is not None:
+            table = np.full((len(ids), kept.probs.shape[1]), np.nan, np.float32)
+            table[pd.Index(ids).get_indexer(pd.Index(kept.ids))] = kept.probs
+            self._tables[p], self.seconds[p] = table, kept.seconds
+
+    @property
+    def classes(self) -> int:
+        """C, the number of classes."""
+        source = self.passes[0].source
+        return source.probs.shape[1] if isinstance(source, Probs) else source.architecture.classes
+
+    @property
+    def networks(self) -> int:
+        """The number of passes that are a network's."""
+        return sum(isinstance(p.source, Checkpoint) for p in self.passes)
+
+    @property
+    def rounded(self) -> bool:
+        """True if some network runs in 16 bits, so that close calls may not be those of fp32."""
+        sources = [p.source for p in self.passes if isinstance(p.source, Checkpoint)]
+        modes = [self.compute.mode(c.architecture, self.device) for c in sources]
+        return any(mode.precision.itemsize < 4 for mode in modes)
+
+    def exact(self) -> "Passes":
+        """The same passes in fp32, for a few photos."""
+        compute = dataclasses.replace(self.compute, exact=True)
+        return Passes(self.passes, self.photos, self.views, compute, few=True)
+
+    def table(self, p: int) -> np.ndarray:
+        """What is known of pass `p`: (N, C), NaN in the rows that are not."""
+        table = self._tables[p]
+        if table is None:
+            shape = len(self.photos.ids), self.classes
+            table = self._tables[p] = np.full(shape, np.nan, np.float32)
+        return table
+
+    def lacking(self) -> int:
+        """How many photos of all passes are not known."""
+        return sum(int((~self._known_rows(p)).sum()) for p in range(len(self.passes)))
+
+    def _known_rows(self, p: int) -> np.ndarray:
+        """The rows of pass `p` that are known, (N,) bool."""
+        table = self._tables[p]
+        return np.zeros(len(self.photos.ids), bool) if table is None else ~np.isnan(table[:, 0])
+
+    def run_all(self) -> None:
+        """Run the passes that are not known, on all photos, which are decoded once.
+
+        Networks come in groups that fit into memory, each with every view that some checkpoint
+        lacks. What a group has computed is kept before the next one, so that what is stopped has
+        not run for nothing.
+        """
+        lacking = [p for p in range(len(self.passes)) if not self._known_rows(p).all()]
+        if not lacking:
+            return
+        checkpoints, rows = self._checkpoints(lacking), np.arange(len(self.photos.ids))
+        views = len({self.passes[p].view for p in lacking})
+        groups = memory_groups(checkpoints, self.compute, self.device)
+        what = f"{len(checkpoints)} checkpoints x {views} views"
+        with Progress(what, len(rows) * len(groups)) as progress:
+            for group in groups:
+                cache = self._caches.of(group[0]) if len(groups) > 1 else None
+                networks = (load_inference_model(c, self.compute, self.device) for c in group)
+                self._run(self._of(group, lacking), rows, networks, cache, progress)
 
     def rows(self, p: int, rows: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        """The probabilities of pass `p` for the photos `rows`: (len(rows), 18)."""
-        lacking = rows[np.isnan(self.probs[p, rows, 0])]
-        if len(lacking):
-            self._run([p], lacking, progress)
+        """The probabilities of pass `p` for the photos `rows`: (len(rows), C)."""
+        unknown = rows[~self._known_rows(p)[rows]]
+        if len(unknown):
+            self._run_few([p], unknown, progress)
         if progress is not None:
-            progress.advance(len(rows) - len(lacking))
-        return self.probs[p, rows]
+            progress.advance(len(rows) - len(unknown))
+        return self.table(p)[rows]
 
     def rows_of_all(self, rows: np.ndarray) -> np.ndarray:
-        """The probabilities of all passes for the photos `rows`, which are decoded once: (passes,
-        len(rows), 18).
+        """The probabilities of all passes for the photos `rows`: (P, len(rows), C).
+
+        The photos are decoded once for all passes that lack some of them.
         """
-        unknown = np.isnan(self.probs[:, rows, 0])
-        lacking, wanted = np.flatnonzero(unknown.any(axis=1)).tolist(), rows[unknown.any(axis=0)]
-        checkpoints = {source.hash: source for p in lacking for source in [self._checkpoint(p)]}
-        for group in (
-            _groups(list(checkpoints.values()), self.engine, self.device) if lacking else ()
-        ):
-            hashes = {list(checkpoints)[g] for g in group}
-            self._run([p for p in lacking if self._checkpoint(p).hash in hashes], wanted, None)
-        return self.probs[:, rows]
+        known = np.stack([self._known_rows(p)[rows] for p in range(len(self.passes))])
+        lacking, wanted = np.flatnonzero(~known.all(axis=1)).tolist(), rows[~known.all(axis=0)]
+        if lacking:
+            checkpoints = self._checkpoints(lacking)
+            for group in memory_groups(checkpoints, self.compute, self.device):
+                self._run_few(self._of(group, lacking), wanted, None)
+        return np.stack([self.table(p)[rows] for p in range(len(self.passes))])
 
     def close(self) -> None:
         """Keep what was computed, and let go of networks and photos."""
-        for p in sorted(self._new):
-            self.keep_probs(p)
+        self._keep(sorted(self._new))
         self._networks.clear()
         self._caches.close()
 
     def _checkpoint(self, p: int) -> Checkpoint:
-        source = self.sources[p][1]
+        source = self.passes[p].source
         assert isinstance(source, Checkpoint)
         return source
 
-    def pass_key(self, p: int) -> str:
-        return pass_key(
-            self._checkpoint(p), self._photos, self.sources[p][2], self.engine, self.device
-        )
+    def _checkpoints(self, passes: Iterable[int]) -> list[Checkpoint]:
+        """The checkpoints of some passes, each once, in order."""
+        hashes = {self._checkpoint(p).hash for p in passes}
+        sources = [p.source for p in self.passes if isinstance(p.source, Checkpoint)]
+        return [c for h, c in {c.hash: c for c in sources}.items() if h in hashes]
 
-    def keep_probs(self, p: int) -> None:
-        """Keep what is known of a pass."""
-        rows, checkpoint, key = (
-            ~np.isnan(self.probs[p, :, 0]),
-            self._checkpoint(p),
-            self.pass_key(p),
-        )
-        table = Probs(
-            np.array(self.ids, dtype=np.str_)[rows],
-            self.probs[p, rows],
-            key,
-            float(self._seconds[p]),
-        )
+    def _of(self, group: Sequence[Checkpoint], passes: Iterable[int]) -> list[int]:
+        """Those of some passes that are of a group of checkpoints."""
+        hashes = {checkpoint.hash for checkpoint in group}
+        return [p for p in passes if self._checkpoint(p).hash in hashes]
+
+    def _key(self, p: int) -> str:
+        """What the probabilities of pass `p` are keyed by."""
+        view = self.passes[p].view
+        return pass_key(self._checkpoint(p), self.photos, view, self.compute, self.device)
+
+    def _keep(self, passes: Sequence[int]) -> None:
+        """Keep what is known of passes."""
+        ids = np.array(self.photos.ids, dtype=np.str_)
         with stage("write"):
-            keep_probs([(checkpoint, table)], "probs" if rows.all() else "part")
-        self._new.discard(p)
+            for prefix in (self.photos.prefix, PART):
+                tables = []
+                for p in passes:
+                    rows = self._known_rows(p)
+                    if bool(rows.all()) == (prefix != PART):
+                        table = self.table(p) if rows.all() else self.table(p)[rows]
+                        probs = Probs(ids[rows], table, self._key(p), float(self.seconds[p]))
+                        tables.append((self._checkpoint(p), probs))
+                keep_probs(tables, prefix)
+        self._new.difference_update(passes)
 
     def _network(self, checkpoint: Checkpoint) -> InferenceModel:
-        """The network of a checkpoint, which stays for its other views as long as there
-        is memory.
-        """
+        """The network of a checkpoint, which stays for its other views while there is memory."""
         if checkpoint.hash not in self._networks:
-            if (
-                self._networks
-                and 2 * weight_bytes(checkpoint, self.engine, self.device)
-                > free_memory(self.device) // 2
-            ):
+            need = weight_bytes(checkpoint, self.compute, self.device)
+            if self._networks and 2 * need > free_memory(self.device) // 2:
                 self._networks.clear()
-            self._networks[checkpoint.hash] = load_inference_model(
-                checkpoint, self.engine, self.device
-            )
+            network = load_inference_model(checkpoint, self.compute, self.device)
+            self._networks[checkpoint.hash] = network
         return self._networks[checkpoint.hash]
 
-    def _run(self, passes: Sequence[int], rows: np.ndarray, progress: Progress | None) -> None:
-        """Run passes on photos `rows`: each checkpoint among them with each view among them."""
-        checkpoints = list({c.hash: c for c in map(self._checkpoint, passes)}.values())
-        hashes = [checkpoint.hash for checkpoint in checkpoints]
-        views = {
-            view: self.views[view] for view in dict.fromkeys(self.sources[p][2] for p in passes)
-        }
-        geometries = list(dict.fromkeys(c.card.geometry for c in checkpoints))
-        cache = self._caches.of(checkpoints[0], not self._few) if len(geometries) == 1 else None
-        photos = PhotoDataset(self.root, [self.ids[i] for i in rows], geometries, cache=cache)
-        with explain_out_of_memory_of_batch(self.engine, self.device):
-            networks = [self._network(checkpoint) for checkpoint in checkpoints]
-            loader = self.engine.loader(
-                photos, self.device, max(network.way.photos for network in networks), self._few
-            )
+    def _run_few(self, passes: Sequence[int], rows: np.ndarray, progress: Progress | None) -> None:
+        """Run passes on the photos `rows`, by networks that stay in memory."""
+        checkpoints = self._checkpoints(passes)
+        geometries = {checkpoint.geometry for checkpoint in checkpoints}
+        cache = self._caches.of(checkpoints[0], not self.few) if len(geometries) == 1 else None
+        self._run(passes, rows, map(self._network, checkpoints), cache, progress)
+
+    def _run(
+        self,
+        passes: Sequence[int],
+        rows: np.ndarray,
+        networks: Iterable[InferenceModel],
+        cache: PixelCache | None,
+        progress: Progress | None,
+    ) -> None:
+        """Run the networks of passes on the photos `rows`: each with each view among the passes."""
+        checkpoints, names = self._checkpoints(passes), {self.passes[p].view for p in passes}
+        views = {name: view for name, view in self.views.items() if name in names}
+        everything = np.array_equal(rows, np.arange(len(self.photos.ids)))
+        geometries = list(dict.fromkeys(c.geometry for c in checkpoints))
+        ids = [self.photos.ids[i] for i in rows]
+        photos = PhotoDataset(self.photos.root, ids, geometries, cache=cache)
+        modes = [self.compute.mode(c.architecture, self.device) for c in checkpoints]
+        at_once = max(mode.photos for mode in modes)
+        with explain_out_of_memory(self.compute, self.device):
+            loader = self.compute.loader(photos, self.device, at_once, self.few)
             probs, seconds = predict(networks, loader, views, self.device, progress)
+        self.computed += len(rows) * len(checkpoints) * len(views)
+        number, hashes = list(views), [checkpoint.hash for checkpoint in checkpoints]
         for p in passes:
-            c, v = hashes.index(self._checkpoint(p).hash), list(views).index(self.sources[p][2])
-            self.probs[p, rows] = probs[c, v]
-            self._seconds[p] += seconds[v] / len(checkpoints)
-            self.computed += len(rows)
-            self._new.add(p)
-            if len(rows) == len(self.ids):
-                self.keep_probs(p)
+            v, c = number.index(self.passes[p].view), hashes.index(self._checkpoint(p).hash)
+            share = float(seconds[v]) / len(checkpoints)
+            if everything:
+                self._tables[p], self.seconds[p] = probs[c, v], share
+            else:
+                self.table(p)[rows] = probs[c, v]
+                self.seconds[p] += share
+        self._new.update(passes)
+        if everything:
+            self._keep(passes)

@@ -1,15 +1,12 @@
-"""Networks x views x photos -> probabilities; every photo is read and decoded once, whatever the
-networks and views.
-"""
+"""Networks x views x photos -> probabilities; each photo is decoded once for all of them."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from kit.competitions.mask import NUM_CLASSES
 from kit.data.loader import PhotoDataset, iterate
 from kit.inference.autotune import prepare
 from kit.inference.runtime import InferenceModel
@@ -21,11 +18,87 @@ from kit.system.errors import KitError, problem
 from kit.system.profiler import stage, staged, step
 
 
+def predict(
+    networks: Iterable[Network | InferenceModel],
+    loader: Any,
+    views: Mapping[str, View],
+    device: torch.device,
+    progress: Progress | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (networks, V, N, C) float32, softmax per network and view, and seconds (V,).
+
+    `loader` gives every one of its photos once, without augmentation. The networks must be on
+    `device`, in evaluation mode, and each of one of the photos' geometries; those that are not
+    `InferenceModel` run by `validation_mode`. From a generator, they are not in memory beside what
+    is made of them. Photos for which 16 bits give something not finite are run again in fp32, with
+    a warning. Raises `KitError` where that is not finite either, or a network does not take a
+    view's size.
+    """
+    photos: PhotoDataset = loader.dataset
+    models = [prepare(network, device) for network in networks]
+    check_views(models, views, device)
+    watch = _Watch(len(views), device)
+    on_device = _run(models, loader, views, watch, progress)
+    with stage("copy"):
+        probs = on_device.cpu().numpy()
+    for n, model in enumerate(models):
+        _recompute_overflow(model, photos, views, device, probs[n])
+    wrong = np.flatnonzero(~np.isfinite(probs).all(axis=(0, 1, 3)))
+    if len(wrong):
+        raise problem(
+            photos.root,
+            "photos for which a network's output is not finite",
+            [photos.images[i] for i in wrong],
+            "the network has diverged: lower lr or set clip in its recipe, and train it anew with "
+            "--force",
+        )
+    return probs, watch.seconds()
+
+
+def _run(
+    models: Sequence[InferenceModel],
+    loader: Any,
+    views: Mapping[str, View],
+    watch: "_Watch",
+    progress: Progress | None,
+) -> torch.Tensor:
+    """The probabilities (networks, V, N, C) of a loader's photos, on the device.
+
+    They stay there to the end: fetching each batch would make a GPU wait for the next one.
+    """
+    photos, device = loader.dataset, watch.device
+    # Networks that see the same photos, so many at once; a view is made once for all of them.
+    groups: dict[tuple[int, int], list[int]] = {}
+    for n, model in enumerate(models):
+        key = photos.geometries.index(model.geometry), model.mode.photos
+        groups.setdefault(key, []).append(n)
+    shape = len(models), len(views), len(photos), models[0].classes
+    probs = torch.empty(shape, device=device)
+    with torch.inference_mode():
+        for at, batch in staged("data", iterate(loader)):
+            for (g, size), numbers in groups.items():
+                for rows, part in zip(at.split(size), batch[g].split(size)):
+                    with stage("copy"):
+                        plain, rows = to_device(part, device), rows.to(device, non_blocking=True)
+                    with stage("forward"):
+                        for v, view in enumerate(views.values()):
+                            started = watch.now()
+                            seen = view(plain)
+                            for n in numbers:
+                                probs[n, v, rows] = models[n](seen)
+                            watch.add(v, started)
+                    step()
+            if progress is not None:
+                progress.advance(len(at))
+    return probs
+
+
 def check_views(
-    networks: Sequence[InferenceModel], views: dict[str, View], device: torch.device
+    networks: Sequence[InferenceModel], views: Mapping[str, View], device: torch.device
 ) -> None:
-    """Raise `KitError` for a view whose size a network does not take: some architectures are built
-    for one size.
+    """Raise `KitError` for a view whose size a network does not take.
+
+    Some architectures are built for one size.
     """
     with torch.inference_mode():
         for network in networks:
@@ -40,18 +113,19 @@ def check_views(
                     height, width = network.geometry.size
                     raise KitError(
                         f"view {name}: a network of {height} x {width} takes no photos of "
-                        f"{seen.shape[2]} x "
-                        f"{seen.shape[3]} ({str(error)[:100]}); leave it out of --tta"
+                        f"{seen.shape[2]} x {seen.shape[3]} ({str(error)[:100]}); leave it out of "
+                        "--tta"
                     ) from error
 
 
 class _Watch:
-    """The seconds that each of several parts of the work takes in all; a GPU's by its own clock, so
-    that nothing waits for it.
+    """The seconds that each of several parts of the work takes in all.
+
+    A GPU's are by its own clock, so that nothing waits for it.
     """
 
     def __init__(self, parts: int, device: torch.device) -> None:
-        self.total, self.gpu = np.zeros(parts), device.type == "cuda"
+        self.total, self.device, self.gpu = np.zeros(parts), device, device.type == "cuda"
         self._events: list[tuple[int, Any, Any]] = []
 
     def now(self) -> Any:
@@ -77,91 +151,27 @@ class _Watch:
         return self.total
 
 
-def predict(
-    networks: Iterable[Network | InferenceModel],
-    loader: Any,
-    views: dict[str, View],
-    device: torch.device,
-    progress: Progress | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities, softmax per network and view, float32 (networks, views, photos, 18), and the
-    seconds each view took.
-
-    `loader` gives every one of its photos once, without augmentation. The networks must be on
-    `device`, in evaluation mode, and each of one of the photos' geometries; those that are not
-    `InferenceModel` run by `fast.validation_mode`. From a generator, they are not in memory beside
-    what is made of them. Photos for which 16 bits give something not finite are run again in fp32,
-    with a warning. Raises `KitError` where that is not finite either, or a network does not take a
-    view's size.
-    """
-    photos: PhotoDataset = loader.dataset
-    run = [prepare(network, device) for network in networks]
-    check_views(run, views, device)
-    # Those that see the same photos, so many at once; a view is made once for all of them.
-    groups: dict[tuple[int, int], list[int]] = {}
-    for n, network in enumerate(run):
-        groups.setdefault(
-            (photos.geometries.index(network.geometry), network.way.photos), []
-        ).append(n)
-    watch = _Watch(len(views), device)
-    # Results stay on the device to the end: fetching each one would make a GPU wait for the next.
-    probs = torch.empty((len(run), len(views), len(photos), NUM_CLASSES), device=device)
-    with torch.inference_mode():
-        for at, batch in staged("data", iterate(loader)):
-            for (g, size), own in groups.items():
-                for rows, part in zip(at.split(size), batch[g].split(size)):
-                    with stage("copy"):
-                        plain, rows = to_device(part, device), rows.to(device, non_blocking=True)
-                    with stage("forward"):
-                        for v, view in enumerate(views.values()):
-                            started = watch.now()
-                            seen = view(plain)
-                            for n in own:
-                                probs[n, v, rows] = run[n](seen)
-                            watch.add(v, started)
-                    step()
-            if progress is not None:
-                progress.advance(len(at))
-        with stage("copy"):
-            found = probs.cpu().numpy()
-    for n, network in enumerate(run):
-        _recompute_overflow(network, photos, views, device, found[n])
-    wrong = np.flatnonzero(~np.isfinite(found).all(axis=(0, 1, 3)))
-    if len(wrong):
-        raise problem(
-            photos.root,
-            "photos for which a network's output is not finite",
-            [photos.images[i] for i in wrong],
-            "the network has diverged: lower lr or set clip in its recipe, and train it anew with "
-            "--force",
-        )
-    return found, watch.seconds()
-
-
 def _recompute_overflow(
     network: InferenceModel,
     photos: PhotoDataset,
-    views: dict[str, View],
+    views: Mapping[str, View],
     device: torch.device,
-    found: np.ndarray,
+    probs: np.ndarray,
 ) -> None:
-    """Replace probabilities `found` (views, photos, 18) that 16 bits made not finite by those of
-    fp32.
-    """
-    rows = np.flatnonzero(~np.isfinite(found).all(axis=(0, 2)))
+    """Replace those of `probs` (V, N, C) that 16 bits made not finite by those of fp32."""
+    rows = np.flatnonzero(~np.isfinite(probs).all(axis=(0, 2)))
     if network.source is None or not len(rows):
         return
     warn(
-        f"{len(rows):,} of {len(photos):,} photos are beyond the range of {network.way.name} and "
-        "are run again in fp32, the "
-        f"first: {photos.images[rows[0]]}"
+        f"{len(rows):,} of {len(photos):,} photos are beyond the range of {network.mode.name} and "
+        f"are run again in fp32, the first: {photos.images[rows[0]]}"
     )
     g = photos.geometries.index(network.geometry)
-    at_once = max(1, network.way.photos // 2)  # a photo takes twice the memory
+    at_once = max(1, network.mode.photos // 2)  # a photo takes twice the memory
     for at in np.split(rows, range(at_once, len(rows), at_once)):
         plain = to_device(torch.from_numpy(np.stack([photos[int(i)][1][g] for i in at])), device)
         with torch.inference_mode():
             for v, view in enumerate(views.values()):
-                found[v, at] = network.source(view(plain)).float().softmax(dim=1).cpu().numpy()
-        if not np.isfinite(found[:, at]).all():
+                probs[v, at] = network.source(view(plain)).float().softmax(dim=1).cpu().numpy()
+        if not np.isfinite(probs[:, at]).all():
             return  # it has diverged: the others would not be finite either

@@ -1,9 +1,6 @@
-"""Test-time augmentation: views of a photo, by ttach. The plain view is always one of
-them, once.
-"""
+"""Test-time augmentation: views of a photo, by ttach; the plain view is always one of them."""
 
-import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,15 +9,13 @@ from torch import Tensor
 from torch.nn import functional
 from ttach.base import ImageOnlyTransform
 
-from kit.system.errors import KitError
+from kit.system.errors import KitError, did_you_mean
 
 View = Callable[[Tensor], Tensor]
 
 
 class Crops(ImageOnlyTransform):
-    """ttach's five crops, of nine tenths of height and width, brought back to the photo's size, and
-    the whole photo first.
-    """
+    """The whole photo, and ttach's five crops of nine tenths, resized to the photo's size."""
 
     identity_param = "whole"
     share = 0.9
@@ -70,9 +65,7 @@ class Shifts(ImageOnlyTransform):
 
 
 class Brightness(ttach.Multiply):
-    """ttach's factors of brightness, within 0..1: no photo that a network was trained on is
-    brighter than white.
-    """
+    """ttach's factors of brightness, within 0..1: no training photo is brighter than white."""
 
     def apply_aug_image(self, image: Tensor, factor: float = 1, **_: Any) -> Tensor:
         """Photos (N, 3, height, width) times the factor."""
@@ -82,8 +75,9 @@ class Brightness(ttach.Multiply):
 
 @dataclass(frozen=True)
 class Choice:
-    """A name that `--tta` takes: what it does, its ttach transform, and whether it is one that no
-    face is photographed in.
+    """A name that `--tta` takes: what it does, in words, and its ttach transform.
+
+    `odd` is True for one in which no photo is taken.
     """
 
     text: str
@@ -107,29 +101,14 @@ CHOICES: Final = {
 
 
 def make_views(choice: str, force: bool = False) -> dict[str, View]:
-    """The views of a `--tta` choice by name, `plain` first: `none`, a name of `CHOICES`, or a
-    product such as `hflip+bright`.
+    """The views of a `--tta` choice by name, `plain` first.
 
-    A view takes and gives photos (N, 3, height, width) in 0..1. Upside down and right angles are
-    refused, unless forced.
+    A choice is `none`, a name of `CHOICES`, or a product such as `hflip+bright`. A view takes and
+    gives photos (N, 3, height, width) in 0..1. Upside down and right angles are refused, unless
+    forced.
     """
     names = [] if choice.strip() == "none" else [name.strip().lower() for name in choice.split("+")]
-    for name in names:
-        if name not in CHOICES or names.count(name) > 1:
-            near = difflib.get_close_matches(name, ["none", *CHOICES], n=1)
-            usual = ", ".join(known for known, view in CHOICES.items() if not view.odd)
-            raise KitError(
-                f"--tta {choice}: '{name}' is {'named twice' if name in CHOICES else 'no view'}; "
-                f"take none, {usual}, "
-                "or several joined by +"
-                + (f"; did you mean {near[0]}?" if near and near[0] != name else "")
-            )
-        if CHOICES[name].odd and not force:
-            raise KitError(
-                f"--tta {choice}: no face is photographed {CHOICES[name].text}, and no network "
-                "was trained on such "
-                f"ones: the view would only lower the score; leave {name} out, or --force-views"
-            )
+    _check_names(choice, names, force)
     transforms = [CHOICES[name].make() for name in names]
     composed = ttach.Compose(transforms)
     views: dict[str, View] = {}
@@ -145,3 +124,22 @@ def make_views(choice: str, force: bool = False) -> dict[str, View]:
     if list(views).index("plain") or len(views) != len(composed):
         raise ValueError(f"views of {choice}: {list(views)}")
     return views
+
+
+def _check_names(choice: str, names: Sequence[str], force: bool) -> None:
+    """Raise `KitError` for a name that is no view, is repeated, or is refused."""
+    for name in names:
+        if name not in CHOICES or names.count(name) > 1:
+            wrong = "named twice" if name in CHOICES else "no view"
+            usual = ", ".join(known for known, view in CHOICES.items() if not view.odd)
+            hint = "" if name in CHOICES else did_you_mean(name, ["none", *CHOICES])
+            raise KitError(
+                f"--tta {choice}: '{name}' is {wrong}; take none, {usual}, or several joined by +"
+                f"{hint}"
+            )
+        if CHOICES[name].odd and not force:
+            raise KitError(
+                f"--tta {choice}: no photo of this kind is taken {CHOICES[name].text}, and no "
+                "network was trained on such ones: the view would only lower the score; leave "
+                f"{name} out, or --force-views"
+            )

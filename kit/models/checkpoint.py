@@ -138,7 +138,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
             for key, value in content.items()
         }
         info = CheckpointInfo(**content)
-        _check_versions(info.versions)
+        check_versions(info.versions)
         recorded_competition(info.competition)
         if not {"name", "epochs", "patience"} <= info.recipe.keys():
             raise ValueError("its recipe is damaged")
@@ -156,7 +156,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
     return info
 
 
-def _check_versions(versions: Any) -> None:
+def check_versions(versions: Any) -> None:
     if not (
         isinstance(versions, dict)
         and all(isinstance(version, str) for version in versions.values())

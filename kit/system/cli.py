@@ -5,6 +5,7 @@ import difflib
 import functools
 import io
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -25,6 +26,8 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
+        # Of kit.system.options' types: their text begins with the value.
+        message = re.sub(r"^argument (\S+): (?=\S+: take )", r"\1 ", message)
         known = [
             name
             for action in self._actions
@@ -46,6 +49,13 @@ class Parser(argparse.ArgumentParser):
             near = difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
         raise KitError(f"{self.prog}: {message}{hint} (--help shows the options)")
+
+
+def command_line(name: str, argv: Sequence[str] | None) -> str:
+    """The command line of `python -m kit.NAME` as a person types it, for a record."""
+    return shlex.join(
+        ["python", "-m", f"kit.{name}", *map(str, sys.argv[1:] if argv is None else argv)]
+    )
 
 
 def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:

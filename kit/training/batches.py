@@ -7,26 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from torch import Tensor
 
-from kit.competitions.mask import NUM_CLASSES, encode
-from kit.competitions.mask import decode as decode_label
 from kit.recipe import Recipe
 
 Batch = tuple[Tensor, Tensor]  # photos (N, height, width, 3) uint8, labels (N,)
-
-
-def training_labels(
-    recipe: Recipe, labels: np.ndarray, ages: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """What training takes of photos with `labels` (N,) and `ages` (N,) in years: a mask of those it
-    keeps, and all labels (N,).
-
-    Shifts the boundary to the oldest class and leaves out ages as the recipe says; validation never
-    does.
-    """
-    mask, gender, age = decode_label(labels)
-    shifted = np.where(ages >= recipe.age_boundary, 2, np.minimum(age, 1))
-    low, high = recipe.drop_ages or (0, -1)
-    return (ages < low) | (ages > high), encode(mask, gender, shifted)
 
 
 class EpochBatches:
@@ -49,7 +32,7 @@ class EpochBatches:
         self.sizes = [
             _split(size, math.ceil(size / recipe.batch_size)) for size in _split(self.n, steps)
         ]
-        counts = np.bincount(labels, minlength=NUM_CLASSES)[labels]
+        counts = np.bincount(labels)[labels]
         power = {"plain": 0.0, "balanced": -1.0, "sqrt": -0.5}[recipe.sampler]
         self._shares = np.cumsum(counts.astype(np.float64) ** power)
 

@@ -1,127 +1,165 @@
 """How long a training will take, by a batch of each stage."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from kit.data.cache import pixel_cache
-from kit.data.folder import check_data, train_images
-from kit.data.loader import PhotoDataset, batches_of, default_workers, make_loader
+from kit.data.folder import DataFolder, check_data
+from kit.data.loader import PhotoDataset, batches_of, make_loader
 from kit.data.plan import Plan
 from kit.inference.autotune import prepare
 from kit.inference.predict import predict
 from kit.inference.views import make_views
-from kit.recipe import Recipe, check_augment
+from kit.recipe import Recipe
 from kit.system.console import duration, say, show_table
-from kit.system.device import choose_device, clock, peak_memory
+from kit.system.device import clock, peak_memory
 from kit.system.errors import KitError
 from kit.system.threads import cores
-from kit.training.batches import EpochBatches
-from kit.training.fold import _device_name
-from kit.training.fold_data import _split, batches_of_steps, fold_loaders
+from kit.training.augmentation import check_augment
+from kit.training.fold_data import FoldData, FoldLoaders, fold_loaders, open_cache, split_fold
+from kit.training.job import FoldJob, TrainOptions
 from kit.training.learner import Learner
 from kit.training.memory import explain_out_of_memory
 from kit.training.schedule import learning_rate
 
 
-def dry_run(
+@dataclass(frozen=True)
+class Stage:
+    """The `seconds` that a stage takes for so many `photos`."""
+
+    name: str
+    seconds: float
+    photos: int
+
+    @property
+    def each(self) -> float:
+        """The seconds a photo."""
+        return self.seconds / self.photos
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a batch of each stage took: `decoding`, `loading` with augmentation, a training `step`
+    and `validation`. `place` is the device and the precision; `memory` is the peak in bytes.
+    """
+
+    decoding: Stage
+    loading: Stage
+    step: Stage
+    validation: Stage
+    place: str
+    memory: int
+
+    def without_decoding(self) -> "Measured":
+        """The same where the photos come from the pixel cache."""
+        loading, validation = (
+            dataclasses.replace(
+                stage, seconds=max(stage.seconds - self.decoding.each * stage.photos, 1e-4)
+            )
+            for stage in (self.loading, self.validation)
+        )
+        return dataclasses.replace(self, loading=loading, validation=validation)
+
+    def epoch(self, steps: int, photos: int, workers: int) -> float:
+        """The seconds of an epoch: its steps, and the validation of so many photos."""
+        step, loading = self.step.seconds, self.loading.seconds
+        per_step = max(step, loading / workers) if workers else step + loading
+        return per_step * steps + self.validation.each * photos
+
+
+def estimate(
     recipe: Recipe,
     plan: Plan,
-    data: Path,
+    data: DataFolder,
     folds: Sequence[int],
     runs: Path,
-    device_name: str | None = None,
-    workers: int | None = None,
-    limit: int = 0,
-    cache: bool = True,
+    options: TrainOptions = TrainOptions(),
 ) -> None:
     """Try a batch of each stage of the first fold, and print seconds, memory and how long all will
     take; writes nothing.
     """
     check_data(data, plan)
     check_augment(recipe)
-    device = choose_device(device_name)
-    workers = default_workers(device.type) if workers is None else workers
-    parts, root = _split(recipe, plan, folds[0], limit), train_images(data)
-    batches = EpochBatches(recipe, parts.labels, folds[0])
-    pixels = (
-        pixel_cache(
-            runs / "pixels", root, plan.photos["image"].tolist(), recipe.geometry, build=False
-        )
-        if cache
-        else None
+    job = FoldJob(recipe, plan, data, folds[0], runs, options)
+    parts, cache = split_fold(job), open_cache(job, build=False)
+    loaders = fold_loaders(job, parts, cache, workers=0)
+    measured = measure(job, parts, loaders)
+    decoding, steps = 0.0, loaders.batches.steps
+    if options.cache and cache is None and not options.limit:
+        # The stages decoded what will be decoded once, by all cores.
+        decoding = measured.decoding.each * len(plan.photos) / cores()
+        measured = measured.without_decoding()
+    stages = (measured.decoding, measured.loading, measured.step, measured.validation)
+    show_table(
+        f"{recipe.name}, fold {job.fold}: {recipe.model}, {measured.place}, "
+        f"{measured.step.photos} photos a step",
+        ["stage", "seconds", "photos/s"],
+        [[s.name, f"{s.seconds:.3f}", f"{s.photos / s.seconds:,.0f}"] for s in stages],
     )
-    loader, valid_loader = fold_loaders(recipe, parts, root, pixels, batches, 0, device)
-    labels = torch.from_numpy(parts.labels)
-    some, fresh = next(iter(batches)), PhotoDataset(root, loader.dataset.images, [recipe.geometry])
-    some_valid = next(iter(valid_loader.batch_sampler))
-    seen = PhotoDataset(
-        root, [valid_loader.dataset.images[i] for i in some_valid], [recipe.geometry], cache=pixels
+    several = len(folds) > 1
+    fold_seconds = recipe.epochs * measured.epoch(steps, len(parts.valid), job.workers)
+    say(
+        f"peak memory {measured.memory / 1e9:.1f} GB; an epoch about "
+        f"{duration(fold_seconds / recipe.epochs)} ({steps} steps), a fold at most "
+        f"{duration(fold_seconds)} ({recipe.epochs} epochs)"
+        + (f", the {len(folds)} folds {duration(fold_seconds * len(folds))}" if several else "")
+        + (f", and {duration(decoding)} once for the pixel cache" if decoding else "")
+        + "; nothing was written"
     )
-    valid_loader = make_loader(seen, batches_of(len(seen), len(seen)), 0, device)
 
+
+def measure(job: FoldJob, parts: FoldData, loaders: FoldLoaders) -> Measured:
+    """What a batch of each stage takes now; raises `KitError` for a loss that is not finite, or a
+    batch too large for the memory.
+    """
+    recipe, device, labels = job.recipe, job.device, torch.from_numpy(parts.labels)
+    decoding = _measure_decoding(job, loaders)
     started = clock(device)
-    plain = [fresh[i] for i, _ in some]
-    decoded = (clock(device) - started) / len(plain)
-    started = clock(device)
-    step = next(batches_of_steps(loader))
+    step = next(loaders.steps())
     size = sum(len(at) for at, _ in step)
-    loaded = clock(device) - started
-    took, rate = [], learning_rate(recipe, 0.5 / batches.steps)
-    with explain_out_of_memory(recipe, device):
-        learner = Learner(recipe, parts.counts, device)
+    loading = Stage("load and augment", clock(device) - started, size)
+    batches, seconds = [(photos, labels[at]) for at, photos in step], []
+    rate = learning_rate(recipe, 0.5 / loaders.batches.steps)
+    with explain_out_of_memory(recipe, job.competition, device):
+        learner = Learner(recipe, job.competition, parts.counts, device)
         for n in range(3):  # the first one sets things up
             started = clock(device)
-            loss = float(learner.step([(images, labels[at]) for at, images in step], rate, n))
-            took.append(clock(device) - started)
-        network = prepare(learner.used.eval(), device)
-        for _ in range(2):  # here, too
-            started = clock(device)
-            predict([network], valid_loader, make_views("none"), device)
-            validated = clock(device) - started
-    stepped = min(took[1:])
+            loss = float(learner.step(batches, rate, n))
+            seconds.append(clock(device) - started)
+        validation = _measure_validation(job, loaders, learner)
     if not math.isfinite(loss):
         raise KitError(
             f"recipe {recipe.name}: the loss of the first steps is {loss}; lower lr or set clip"
         )
-    caching = 0.0
-    if (
-        cache and pixels is None and not limit
-    ):  # then these did what will be done once, by all cores
-        loaded, validated = (
-            max(loaded - decoded * size, 1e-4),
-            max(validated - decoded * len(some_valid), 1e-4),
-        )
-        caching = decoded * len(plan.photos) / cores()
-    per_step = max(stepped, loaded / workers) if workers else stepped + loaded
-    epoch = per_step * batches.steps + validated * len(parts.valid) / len(some_valid)
-    memory = peak_memory(device)
-    show_table(
-        f"{recipe.name}, fold {folds[0]}: {recipe.model}, {_device_name(learner)}, {size} photos "
-        "a step",
-        ["stage", "seconds", "photos/s"],
-        [
-            [name, f"{seconds:.3f}", f"{n / seconds:,.0f}"]
-            for name, seconds, n in (
-                ("decode, crop, resize", decoded * len(plain), len(plain)),
-                ("load and augment", loaded, size),
-                ("training step", stepped, size),
-                ("validation batch", validated, len(some_valid)),
-            )
-        ],
-    )
-    fold_seconds = epoch * recipe.epochs
-    say(
-        f"peak memory {memory / 1e9:.1f} GB; an epoch about {duration(epoch)} ({batches.steps} "
-        "steps), a fold at most "
-        f"{duration(fold_seconds)} ({recipe.epochs} epochs)"
-        + (
-            f", the {len(folds)} folds {duration(fold_seconds * len(folds))}"
-            if len(folds) > 1
-            else ""
-        )
-        + (f", and {duration(caching)} once for the pixel cache" if caching else "")
-        + "; nothing was written"
-    )
+    training = Stage("training step", min(seconds[1:]), size)
+    return Measured(decoding, loading, training, validation, learner.place, peak_memory(device))
+
+
+def _measure_decoding(job: FoldJob, loaders: FoldLoaders) -> Stage:
+    """What the photos of the first batch take without cache and augmentation."""
+    batch = next(iter(loaders.batches))
+    seen = loaders.train.dataset
+    photos = PhotoDataset(seen.root, seen.images, seen.geometries)
+    started = clock(job.device)
+    for i, _ in batch:
+        photos[i]
+    return Stage("decode, crop, resize", clock(job.device) - started, len(batch))
+
+
+def _measure_validation(job: FoldJob, loaders: FoldLoaders, learner: Learner) -> Stage:
+    """What the first batch of validation takes."""
+    device, seen = job.device, loaders.valid.dataset
+    batch = next(iter(loaders.valid.batch_sampler))
+    images = [seen.images[i] for i in batch]
+    photos = PhotoDataset(seen.root, images, seen.geometries, cache=seen.cache)
+    loader = make_loader(photos, batches_of(len(batch), len(batch)), 0, device)
+    network = prepare(learner.used.eval(), device)
+    for _ in range(2):  # the first one sets things up
+        started = clock(device)
+        predict([network], loader, make_views("none"), device)
+        seconds = clock(device) - started
+    return Stage("validation batch", seconds, len(batch))

@@ -3,23 +3,26 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from kit.competitions.mask import NUM_CLASSES
-from kit.data.cache import PixelCache
+from kit.competition import Competition, Task
+from kit.data.cache import PixelCache, pixel_cache
 from kit.data.loader import PhotoDataset, batches_of, iterate, make_loader
-from kit.data.plan import Plan
 from kit.recipe import Recipe
 from kit.system.errors import KitError
 from kit.system.profiler import stage
-from kit.training.batches import EpochBatches, training_labels
+from kit.training.batches import EpochBatches
+from kit.training.job import FoldJob
 
 _VALID_BATCH = 32
+
+
+def valid_batch(batch_size: int) -> int:
+    """The photos of a batch of validation that fit where training takes `batch_size` of them."""
+    return min(_VALID_BATCH, batch_size)
 
 
 def limited(photos: pd.DataFrame, limit: int) -> pd.DataFrame:
@@ -30,67 +33,115 @@ def limited(photos: pd.DataFrame, limit: int) -> pd.DataFrame:
     return photos.loc[digests.sort_values().index[:limit].sort_values()]
 
 
+def ordered_task(recipe: Recipe, competition: Competition) -> Task:
+    """The task that a recipe's `edges` and `drop` are of; raises `KitError` if there is not one."""
+    tasks = [task for task in competition.tasks if task.ordered and task.column]
+    field = "edges" if recipe.edges is not None else "drop"
+    line = f"recipe {recipe.name}: {field}={getattr(recipe, field)!r}"
+    if len(tasks) != 1:
+        raise KitError(
+            f"{line} is of an ordered task's numbers, and the competition {competition.name} has "
+            f"{len(tasks) or 'no'} such task{'s'[: len(tasks)]}; take it out"
+        )
+    if recipe.edges is not None and len(recipe.edges) != len(tasks[0].edges):
+        raise KitError(f"{line} must be {len(tasks[0].edges)} numbers, as {tasks[0].edges} are")
+    return tasks[0]
+
+
+def training_labels(
+    recipe: Recipe, photos: pd.DataFrame, competition: Competition
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which photos, rows of the plan, a recipe trains on, bool (N,), and their labels (N,).
+
+    The recipe's `edges` move classes of the ordered task, and its `drop` leaves photos out. Photos
+    that validate are neither moved nor left out.
+    """
+    labels, kept = photos["label"].to_numpy(copy=True), np.ones(len(photos), bool)
+    if recipe.edges is None and recipe.drop is None:
+        return kept, labels
+    task = ordered_task(recipe, competition)
+    numbers = photos[task.column].to_numpy()
+    if recipe.drop is not None:
+        kept = (numbers < recipe.drop[0]) | (numbers > recipe.drop[1])
+    if recipe.edges is not None:
+        answers = list(competition.decode(labels))
+        answers[competition.tasks.index(task)] = task.class_of(numbers, recipe.edges)
+        labels = competition.encode(answers)
+    return kept, labels
+
+
 @dataclass(frozen=True)
 class FoldData:
-    """What a fold is trained and validated on, as rows of the plan; training labels as the recipe
-    wants them.
+    """What a fold is trained and validated on, as rows of the plan.
+
+    `labels` (N,) are those of the training photos, as the recipe wants them; `counts` (C,) are the
+    training photos a class.
     """
 
     train: pd.DataFrame
     valid: pd.DataFrame
     labels: np.ndarray
-
-    @property
-    def counts(self) -> np.ndarray:
-        """The training photos a class, (18,)."""
-        return np.bincount(self.labels, minlength=NUM_CLASSES)
+    counts: np.ndarray
 
 
-def _split(recipe: Recipe, plan: Plan, fold: int, limit: int) -> FoldData:
-    held = (plan.photos["fold"] == fold).to_numpy()
+def split_fold(job: FoldJob) -> FoldData:
+    """What a fold is trained and validated on; raises `KitError` if too few photos are left."""
+    recipe, plan, limit = job.recipe, job.plan, job.options.limit
+    held = (plan.photos["fold"] == job.fold).to_numpy()
     train = plan.photos[~held]
-    taken, _ = training_labels(recipe, train["label"].to_numpy(), train["age"].to_numpy())
-    train = limited(train[taken], limit)
+    kept, _ = training_labels(recipe, train, job.competition)
+    train = limited(train[kept], limit)
     if len(train) < 2:
         raise KitError(
-            f"recipe {recipe.name}: {len(train)} photos are left to train on; drop fewer ages"
+            f"recipe {recipe.name}: {len(train)} photos are left to train on; let drop take fewer"
         )
-    _, labels = training_labels(recipe, train["label"].to_numpy(), train["age"].to_numpy())
-    return FoldData(train, limited(plan.photos[held], limit), labels)
+    _, labels = training_labels(recipe, train, job.competition)
+    counts = np.bincount(labels, minlength=job.competition.classes)
+    return FoldData(train, limited(plan.photos[held], limit), labels, counts)
+
+
+def open_cache(job: FoldJob, build: bool = True) -> PixelCache | None:
+    """The pixel cache of all folds' photos, which share it; None without one."""
+    if not job.options.cache:
+        return None
+    images, geometry = job.plan.photos["image"].tolist(), job.recipe.geometry(job.competition.frame)
+    return pixel_cache(job.runs / "pixels", job.data.train_images, images, geometry, build)
+
+
+@dataclass(frozen=True)
+class FoldLoaders:
+    """The loaders of a fold: of training, by `batches`, and of validation."""
+
+    batches: EpochBatches
+    train: Any
+    valid: Any
+
+    def steps(self) -> Iterator[list[tuple[Any, Any]]]:
+        """The rest of an epoch: for each step its batches, as (indices, photos)."""
+        passing = iterate(self.train)
+        for sizes in self.batches.sizes[self.batches.start :]:
+            with stage("data"):
+                step = [(at, photos) for at, (photos,) in (next(passing) for _ in sizes)]
+            yield step
 
 
 def fold_loaders(
-    recipe: Recipe,
-    parts: FoldData,
-    root: Path,
-    cache: PixelCache | None,
-    batches: EpochBatches,
-    workers: int,
-    device: torch.device,
-    at_once: int = 0,
-) -> tuple[Any, Any]:
-    """The loaders of training and validation; the latter in batches of `at_once`, or, for 0, of
-    what training is known to fit.
+    job: FoldJob, parts: FoldData, cache: PixelCache | None, workers: int, at_once: int = 0
+) -> FoldLoaders:
+    """The loaders of a fold.
+
+    Validation takes batches of `at_once` photos, or, for 0, of as many as training is known to fit.
     """
-    seen, unseen = (
-        PhotoDataset(root, part["image"].tolist(), [recipe.geometry], augment, cache)
+    recipe, root = job.recipe, job.data.train_images
+    geometry = recipe.geometry(job.competition.frame)
+    train, valid = (
+        PhotoDataset(root, part["image"].tolist(), [geometry], augment, cache)
         for part, augment in ((parts.train, recipe.augment), (parts.valid, None))
     )
-    return (
-        make_loader(seen, batches, workers, device),
-        make_loader(
-            unseen,
-            batches_of(len(parts.valid), at_once or min(_VALID_BATCH, recipe.batch_size)),
-            workers,
-            device,
-        ),
+    batches = EpochBatches(recipe, parts.labels, job.fold)
+    valid_batches = batches_of(len(parts.valid), at_once or valid_batch(recipe.batch_size))
+    return FoldLoaders(
+        batches,
+        make_loader(train, batches, workers, job.device),
+        make_loader(valid, valid_batches, workers, job.device),
     )
-
-
-def batches_of_steps(loader: Any) -> Iterator[list[tuple[Any, Any]]]:
-    """The rest of an epoch: the batches of each step, as (indices, photos)."""
-    passing, batches = iterate(loader), loader.batch_sampler
-    for sizes in batches.sizes[batches.start :]:
-        with stage("data"):
-            batches_of_step = [(at, photos) for at, (photos,) in (next(passing) for _ in sizes)]
-        yield batches_of_step

@@ -15,12 +15,13 @@ from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor
 
+from kit.competition import Competition
 from kit.models.cpu_bf16 import patch_slow_bf16_layers
 from kit.models.heads import COSINE_SCALE
 from kit.models.network import Network, build
 from kit.recipe import Recipe
 from kit.system.device import to_device
-from kit.system.precision import autocast, choose_precision
+from kit.system.precision import autocast, choose_precision, precision_name
 from kit.system.profiler import stage, step
 from kit.training.batches import Batch
 from kit.training.losses import make_loss, mix, one_hot
@@ -29,16 +30,23 @@ from kit.training.losses import make_loss, mix, one_hot
 class Learner:
     """A network in training, with its optimizer, scaler and moving average, on a device.
 
-    `counts` (18,) are the training photos a class. `plain` trains without what makes it fast, the
+    `counts` (C,) are the training photos a class. `plain` trains without what makes it fast, the
     channels-last layout and the precision that pays: to measure those by.
     """
 
     def __init__(
-        self, recipe: Recipe, counts: np.ndarray, device: torch.device, plain: bool = False
+        self,
+        recipe: Recipe,
+        competition: Competition,
+        counts: np.ndarray,
+        device: torch.device,
+        plain: bool = False,
     ) -> None:
-        self.recipe, self.device = recipe, device
+        self.recipe, self.device, self.classes = recipe, device, competition.classes
         self.layout = torch.contiguous_format if plain else torch.channels_last
-        self.network: Network = build(recipe).to(device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.network: Network = build(recipe, competition).to(  # type: ignore[call-overload]
+            device, memory_format=self.layout
+        )
         self.precision = (
             torch.float32 if plain else choose_precision(device, self.network.parameters_count)
         )
@@ -57,8 +65,13 @@ class Learner:
         self.average = (
             ModelEmaV3(self.network, decay=recipe.ema, use_warmup=True) if recipe.ema else None
         )
-        self.loss = make_loss(recipe, counts, COSINE_SCALE, device)
+        self.loss = make_loss(recipe, competition.shape, counts, COSINE_SCALE, device)
         self.count = 0  # steps in the moving average
+
+    @property
+    def place(self) -> str:
+        """The device and the precision, as a person reads them."""
+        return f"{self.device}, {precision_name(self.precision)}"
 
     @property
     def used(self) -> Network:
@@ -67,15 +80,19 @@ class Learner:
         return used
 
     def step(self, batches: Sequence[Batch], rate: float, seed: int) -> Tensor:
-        """One step of the optimizer on batches of photos and labels, with the learning rate `rate`;
-        the loss, on the device.
+        """The loss, on the device, of one step of the optimizer on batches of photos and labels.
+
+        `rate` is the learning rate; `seed` decides all that is random in the step.
         """
         recipe = self.recipe
         torch.manual_seed(seed)  # dropout, stochastic depth and mixes, on every device
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         with stage("copy"):
-            every = [one_hot(labels.to(self.device, non_blocking=True)) for _, labels in batches]
+            every = [
+                one_hot(labels.to(self.device, non_blocking=True), self.classes)
+                for _, labels in batches
+            ]
             normalizers = torch.stack([self.loss.normalizers(targets) for targets in every]).sum(
                 dim=0
             )
@@ -109,7 +126,7 @@ class Learner:
 
     @property
     def stalled(self) -> bool:
-        """Whether fp16's gradients have overflowed so often, step after step, that nothing is
+        """True if fp16's gradients have overflowed in so many steps in a row that nothing is
         learned any more.
         """
         return self.scaler.is_enabled() and self.scaler.get_scale() < 1e-4

@@ -1,12 +1,11 @@
-"""Losses of 18-class targets, hard or mixed, for one head or three, with class weights.
+"""Losses for hard or mixed targets, of all classes or of each task, with class weights.
 
-Every head gives logits of the 18 classes (`models`); a loss of three heads is the sum of the losses
-of the marginals over mask, gender and age, which of a product of three are the three themselves.
-Targets are distributions over the 18 classes, so that a mix of two photos is the mix of their
-marginals, too.
+Every head gives logits (N, C) (`kit.models.heads`). With a head for each task, the loss is the sum
+of the tasks' losses, each of the marginals of the C probabilities over the other tasks; those of a
+product of tasks are its factors. Targets are distributions over the C classes, so that the
+marginals of a mix of two photos are the mix of their marginals.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from kit.competitions.mask import AGES, GENDERS, MASKS, NUM_CLASSES
 from kit.recipe import Recipe
 
 # Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019: their setting for
@@ -28,19 +26,21 @@ EFFECTIVE_BETA = 0.999
 LDAM_MARGIN = 0.5
 
 
-# The axes of (N, mask, gender, age) that a task's marginal sums over.
-_OTHERS = {"mask": (2, 3), "gender": (1, 3), "age": (1, 2)}
+def other_axes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """For each task the axes of a table (N, *shape) that its marginal sums over."""
+    axes = range(1, len(shape) + 1)
+    return [tuple(axis for axis in axes if axis != task) for task in axes]
 
 
-_SHAPE = (len(MASKS), len(GENDERS), len(AGES))
+def marginals(log_probs: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
+    """Each task's log-probabilities (N, c) from those of all classes (N, C).
 
-
-def marginals(log_probs: Tensor) -> list[Tensor]:
-    """The log-probabilities of mask (N, 3), gender (N, 2) and age (N, 3) of log-probabilities (N,
-    18).
+    `shape` is the number of classes c of each task.
     """
-    table = log_probs.view(-1, *_SHAPE)
-    return [table.logsumexp(dim=others) for others in _OTHERS.values()]
+    if len(shape) == 1:
+        return [log_probs]
+    table = log_probs.view(-1, *shape)
+    return [table.logsumexp(dim=others) for others in other_axes(shape)]
 
 
 def class_weights(counts: np.ndarray, how: str) -> np.ndarray:
@@ -51,31 +51,33 @@ def class_weights(counts: np.ndarray, how: str) -> np.ndarray:
     """
     if how == "none":
         return np.ones(len(counts))
-    there = counts > 0
+    present = counts > 0
     counts = np.maximum(counts, 1).astype(np.float64)
     weights = (
         1 / counts if how == "inverse" else (1 - EFFECTIVE_BETA) / (1 - EFFECTIVE_BETA**counts)
     )
-    found: np.ndarray = weights * there / weights[there].mean()
-    return found
+    normalized: np.ndarray = weights * present / weights[present].mean()
+    return normalized
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A recipe's loss: a value for each task (one for the head of 18), each a sum over photos to be
-    divided by `normalizers`.
+    """A recipe's loss: a value for each task, or one for the head `classes`.
 
-    Sums and norms add up over the batches of a step, so that a step over several batches equals one
-    over a large one. `weights` are each task's class weights, `margins` those of LDAM.
+    Each is a sum over photos to be divided by `normalizers`. Both add up over the batches of a
+    step, so that a step over several batches equals one over a large one. `shape` is the number of
+    classes of each task, `weights` are each task's class weights and `margins` those of LDAM, (c,)
+    a task.
     """
 
     recipe: Recipe
+    shape: tuple[int, ...]
     weights: tuple[Tensor, ...]
     margins: tuple[Tensor, ...]
 
     def smoothed_targets(self, targets: Tensor) -> list[Tensor]:
-        """What each task's log-probabilities are weighed by, (N, classes), of targets (N, 18):
-        smoothed, times class weights.
+        """What each task's log-probabilities are weighed by, (N, c), of targets (N, C): smoothed,
+        times class weights.
 
         A label's weight is that of its whole smoothed row. If each class of the row had its own
         weight, a common label would be outweighed by the rare classes that its row is smoothed
@@ -89,13 +91,11 @@ class Loss:
         ]
 
     def tasks(self, targets: Tensor) -> list[Tensor]:
-        """The targets of each task, (N, classes), of targets (N, 18)."""
-        table = targets.view(-1, *_SHAPE)
-        return (
-            [targets]
-            if self.recipe.head == "classes"
-            else [table.sum(dim=others) for others in _OTHERS.values()]
-        )
+        """The targets of each task, (N, c), of targets (N, C)."""
+        if self.recipe.head == "classes" or len(self.shape) == 1:
+            return [targets]
+        table = targets.view(-1, *self.shape)
+        return [table.sum(dim=others) for others in other_axes(self.shape)]
 
     def normalizers(self, targets: Tensor) -> Tensor:
         """What each task's sum is divided by, (tasks,): the weights of the photos' labels; 1 for a
@@ -110,9 +110,10 @@ class Loss:
         )
 
     def loss_sums(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Each task's sum over photos, (tasks,), of logits (N, 18) and targets (N, 18)."""
+        """Each task's sum over photos, (tasks,), of logits (N, C) and targets (N, C)."""
         log_probs = logits.float().log_softmax(dim=1)
-        tasks = [log_probs] if self.recipe.head == "classes" else marginals(log_probs)
+        whole = self.recipe.head == "classes"
+        tasks = [log_probs] if whole else marginals(log_probs, self.shape)
         if self.recipe.loss == "f1":
             return torch.stack(
                 [self._f1(*task) for task in zip(tasks, self.tasks(targets), self.weights)]
@@ -144,37 +145,40 @@ class Loss:
 
 
 def make_loss(
-    recipe: Recipe, counts: np.ndarray, scale: float, device: torch.device | str = "cpu"
+    recipe: Recipe,
+    shape: tuple[int, ...],
+    counts: np.ndarray,
+    scale: float,
+    device: torch.device | str = "cpu",
 ) -> Loss:
-    """The loss of a recipe for training photos of `counts` (18,) a class; `scale` is that of the
-    LDAM head's cosines.
+    """The loss of a recipe for training photos of `counts` (C,) a class.
+
+    `shape` is the number of classes of each task; `scale` is that of the LDAM head's cosines.
     """
-    if recipe.head == "classes":
-        groups: Sequence[np.ndarray] = [counts]
-    else:
-        groups = [
-            counts.reshape(_SHAPE).sum(axis=tuple(a - 1 for a in others))
-            for others in _OTHERS.values()
-        ]
+    sizes = [counts]
+    if recipe.head != "classes":
+        table = counts.reshape(1, *shape)
+        sizes = [table.sum(axis=others)[0] for others in other_axes(shape)]
 
     def tensors(values: list[np.ndarray]) -> tuple[Tensor, ...]:
         return tuple(torch.tensor(v, dtype=torch.float32, device=device) for v in values)
 
-    roots = [np.maximum(group, 1) ** -0.25 for group in groups]
+    roots = [np.maximum(size, 1) ** -0.25 for size in sizes]
     return Loss(
         recipe,
-        tensors([class_weights(group, recipe.class_weights) for group in groups]),
+        shape,
+        tensors([class_weights(size, recipe.class_weights) for size in sizes]),
         tensors([scale * LDAM_MARGIN * root / root.max() for root in roots]),
     )
 
 
-def one_hot(labels: Tensor) -> Tensor:
-    """Labels (N,) as distributions (N, 18)."""
-    return functional.one_hot(labels, NUM_CLASSES).float()
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """Labels (N,) as distributions (N, C)."""
+    return functional.one_hot(labels, classes).float()
 
 
 def mix(recipe: Recipe, photos: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """A batch of photos (N, 3, height, width) and targets (N, 18), mixed with its neighbours in the
+    """A batch of photos (N, 3, height, width) and targets (N, C), mixed with its neighbours in the
     batch by the recipe.
 
     Randomness is torch's. `mixup` (Zhang et al., ICLR 2018) and `cutmix` (Yun et al., ICCV 2019)

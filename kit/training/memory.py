@@ -8,14 +8,16 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from kit.competitions.mask import NUM_CLASSES
+from kit.competition import Competition
 from kit.recipe import Recipe
 from kit.system.device import out_of_memory
 from kit.system.errors import KitError
 from kit.training.learner import Learner
 
 
-def largest_fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
+def largest_fitting_batch(
+    recipe: Recipe, competition: Competition, device: torch.device
+) -> int | None:
     """The largest half, quarter, ... of a recipe's batch size with which steps fit into the
     device's memory; None if none.
     """
@@ -26,7 +28,7 @@ def largest_fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
                 torch.zeros(size, *recipe.size, 3, dtype=torch.uint8),
                 torch.zeros(size, dtype=torch.int64),
             )
-            learner = Learner(recipe, np.ones(NUM_CLASSES), device)
+            learner = Learner(recipe, competition, np.ones(competition.classes), device)
             for seed in range(2):  # the optimizer's own memory comes with the first step
                 learner.step([batch], 0.0, seed)
             return size
@@ -42,7 +44,9 @@ def largest_fitting_batch(recipe: Recipe, device: torch.device) -> int | None:
 
 
 @contextlib.contextmanager
-def explain_out_of_memory(recipe: Recipe, device: torch.device) -> Iterator[None]:
+def explain_out_of_memory(
+    recipe: Recipe, competition: Competition, device: torch.device
+) -> Iterator[None]:
     """Raise `KitError` where the block runs out of the device's memory, with the batch size that
     fits.
     """
@@ -57,7 +61,7 @@ def explain_out_of_memory(recipe: Recipe, device: torch.device) -> Iterator[None
         )  # they hold what did not fit: activations, most of all
         if device.type == "cuda":
             torch.cuda.empty_cache()
-    fits = largest_fitting_batch(recipe, device)
+    fits = largest_fitting_batch(recipe, competition, device)
     line = (
         f"recipe {recipe.name}: the memory of {device} is too small for "
         f"batch_size={recipe.batch_size} at "

@@ -11,16 +11,18 @@ from typing import Any
 
 import torch
 
-from kit.data.plan import Plan
-from kit.models.checkpoint import _check_versions, read_checkpoint_info
-from kit.recipe import Recipe
-from kit.results.run import Fold, read_metrics
+from kit.models.checkpoint import check_versions, read_checkpoint_info
+from kit.results.run import read_metrics
+from kit.system.console import warn
 from kit.system.disk import atomic_write
 from kit.system.errors import problem
-from kit.system.versions import check_pixels
-from kit.training.history import is_finished
+from kit.system.versions import check_pixels, warn_versions
+from kit.training.history import History, Row
+from kit.training.job import FoldJob
+from kit.training.learner import Learner
+from kit.training.oof import is_kept, rebuild_oof
 
-# What `last.pt` holds: whose it is, where it stands, and what the training has changed.
+# What `last.pt` holds: whose it is, how far it is, and what the training has changed.
 _STATE = (
     "recipe",
     "plan",
@@ -67,7 +69,7 @@ def load_state(path: Path) -> dict[str, Any]:
         if lacking:
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
         json.loads(state["recipe"])
-        _check_versions(state["versions"])
+        check_versions(state["versions"])
     except Exception as error:
         raise problem(
             path,
@@ -78,54 +80,76 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def resume_state(recipe: Recipe, plan: Plan, fold: int, files: Fold) -> dict[str, Any] | None:
-    """What a fold's folder holds: None if nothing to continue from, `{}` if it is finished, else
-    the state to go on from.
+@dataclass(frozen=True)
+class ResumeStatus:
+    """What a fold's folder holds: the `state` to go on from, or the history of a `finished`
+    training, or neither if there is nothing to continue.
+    """
+
+    state: dict[str, Any] | None = None
+    finished: History | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """True if a training starts from the beginning."""
+        return self.state is None and self.finished is None
+
+
+def resume_status(job: FoldJob) -> ResumeStatus:
+    """What the folder of a fold holds.
 
     `last.pt` is written before an epoch's other files and removed after the last one's: where it
     is, the fold is not finished. Raises `KitError` if the fold was trained with another recipe,
     plan or fold, with the difference, or if a file of it has gone.
     """
+    files, recipe = job.files, job.recipe
     if files.last.exists():
         state = load_state(files.last)
-        theirs, plan_hash, its_fold = json.loads(state["recipe"]), state["plan"], state["fold"]
-    elif files.best.exists():
-        card = read_checkpoint_info(files.best)
-        state, theirs, plan_hash, its_fold = {}, card.recipe, card.plan, card.fold
-    else:
-        return None
-    ours = recipe.describe()
-    differ = [
-        f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}"
-        for key in ours | theirs
-        if theirs.get(key) != ours.get(key)
-    ]
-    differ = [
-        line if len(line) < 150 else f"{line.split(' was ')[0]} was another" for line in differ
-    ]
-    if differ or plan_hash != plan.hash:
+        _check_origin(job, json.loads(state["recipe"]), state["plan"], state["fold"])
+        return ResumeStatus(state=state)
+    if not files.best.exists():
+        return ResumeStatus()
+    info = read_checkpoint_info(files.best)
+    _check_origin(job, info.recipe, info.plan, info.fold)
+    history = History(recipe, read_metrics(files.metrics))
+    if not history.finished:
         raise problem(
             files.folder,
-            "was trained with another " + (f"recipe: {differ[0]}" if differ else "fold plan"),
-            differ if len(differ) > 1 else (),
-            "give the recipe another name, or --force to train it anew",
-        )
-    if its_fold != fold:
-        raise problem(
-            files.folder,
-            f"holds files of fold {its_fold}",
-            remedy="move them back, or --force to train it anew",
-        )
-    if state:
-        return state
-    rows = read_metrics(files.metrics)
-    if not is_finished(recipe, rows):
-        raise problem(
-            files.folder,
-            f"has metrics of {len(rows)} of {recipe.epochs} epochs, and no last.pt to go on from",
+            f"has metrics of {len(history.rows)} of {recipe.epochs} epochs, and no last.pt to go "
+            "on from",
             remedy="--force to train it anew",
         )
-    return state
+    return ResumeStatus(finished=history)
+
+
+def _check_origin(job: FoldJob, recipe: dict[str, Any], plan: str, fold: int) -> None:
+    """Raise `KitError` unless a training by `recipe`, on a plan of a hash, is that of the job."""
+    folder, described = job.files.folder, job.recipe.describe()
+    differences = _differences(recipe, described)
+    if differences or plan != job.plan.hash:
+        raise problem(
+            folder,
+            "was trained with another "
+            + (f"recipe: {differences[0]}" if differences else "fold plan"),
+            differences if len(differences) > 1 else (),
+            "give the recipe another name, or --force to train it anew",
+        )
+    if fold != job.fold:
+        raise problem(
+            folder,
+            f"holds files of fold {fold}",
+            remedy="move them back, or --force to train it anew",
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """A line for each field in which two recipes, as described, differ."""
+    lines = []
+    for key in now | before:
+        if before.get(key) != now.get(key):
+            line = f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+            lines.append(line if len(line) < 150 else f"{key} was another")
+    return lines
 
 
 @dataclass
@@ -134,8 +158,64 @@ class TrainingState:
     seconds so far.
     """
 
-    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    rows: list[Row] = dataclasses.field(default_factory=list)
     step: int = 0
     loss: float = 0.0
     seconds: float = 0.0
     waited: float = 0.0
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """The fields as `last.pt` has them."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def end_epoch(self, row: Row) -> None:
+        """Count the current epoch as a whole one, and begin another."""
+        self.rows.append(row)
+        self.step, self.loss, self.seconds, self.waited = 0, 0.0, 0.0, 0.0
+
+
+def restore(job: FoldJob, learner: Learner, state: dict[str, Any]) -> TrainingState:
+    """How far the training of a saved `state` was, after giving its weights to `learner`.
+
+    The out-of-fold probabilities of the kept epoch are made again if they are gone. Raises
+    `KitError` where its checkpoint is gone, or the state does not fit the network.
+    """
+    files = job.files
+    warn_versions(files.last, state["versions"], training=True)
+    if files.epochs and not job.options.keep_epochs:
+        warn(
+            f"{files.folder}: --keep-epochs was given before and is not now: the epochs from here "
+            "on are not kept"
+        )
+    try:
+        learner.restore(state["learner"])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise problem(
+            files.last,
+            f"does not fit the recipe's network and optimizer ({str(error)[:120]})",
+            remedy="train with the versions of torch and timm it was made with, or anew with "
+            "--force",
+        ) from error
+    reached = TrainingState(**{f.name: state[f.name] for f in dataclasses.fields(TrainingState)})
+    if reached.rows:
+        selected = History(job.recipe, reached.rows).selected
+        # Of an epoch that has just ended, the trainer makes the files itself.
+        ended = selected is reached.rows[-1] and not reached.step
+        if not ended and not is_kept(job, selected):
+            _rebuild_kept(job, selected)
+    return reached
+
+
+def _rebuild_kept(job: FoldJob, row: Row) -> None:
+    """Make the out-of-fold probabilities of a kept epoch again; raises `KitError` where its
+    checkpoint is not there.
+    """
+    best = job.files.best
+    if not best.exists() or read_checkpoint_info(best).epoch != row["epoch"]:
+        raise problem(
+            best,
+            f"is not that of the kept epoch, {row['epoch']}: it is gone or damaged",
+            remedy="put it back, or train the fold again with --force",
+        )
+    rebuild_oof(job, row)

@@ -4,21 +4,20 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.data.folder import check_data
+from kit.data.folder import DataFolder, check_data
 from kit.data.loader import loader_killed
 from kit.data.plan import Plan
 from kit.recipe import Recipe
-from kit.results.run import Fold
 from kit.scoring.metrics import Scores
 from kit.system.console import warn
-from kit.system.device import choose_device
 from kit.system.errors import KitError, problem
 from kit.system.locks import lock_folder
 from kit.system.profiler import profiled
 from kit.system.threads import count_training
 from kit.training.fold import train_fold
+from kit.training.job import FoldJob, TrainOptions
 from kit.training.memory import explain_out_of_memory
-from kit.training.resume import resume_state
+from kit.training.resume import resume_status
 
 
 def chosen_folds(text: str, k: int) -> list[int]:
@@ -33,105 +32,82 @@ def chosen_folds(text: str, k: int) -> list[int]:
     return list(dict.fromkeys(map(int, parts)))
 
 
-def _check_folds(
-    recipe: Recipe, plan: Plan, folds: Sequence[int], runs: Path, resume: bool
-) -> None:
+def train(
+    recipe: Recipe,
+    plan: Plan,
+    data: DataFolder,
+    folds: Sequence[int],
+    runs: Path,
+    options: TrainOptions = TrainOptions(),
+) -> list[Scores]:
+    """The scores of the epoch that each of several folds keeps, after training one after another.
+
+    With `limit`, a trial on so many photos of each part, in a run of its own,
+    `<recipe>-limit<limit>`.
+    """
+    check_data(data, plan)
+    if options.limit:
+        recipe = dataclasses.replace(recipe, name=f"{recipe.name}-limit{options.limit}")
+    for line in recipe.idle:
+        warn(f"recipe {recipe.name}: {line}")
+    jobs = [
+        # A tracker that does not start stops the first fold, before anything is trained.
+        FoldJob(recipe, plan, data, fold, runs, dataclasses.replace(options, must_track=n == 0))
+        for n, fold in enumerate(folds)
+    ]
+    if not options.force:
+        _check_jobs(jobs)
+    scores = []
+    for n, job in enumerate(jobs):
+        try:
+            scores.append(_train_alone(job))
+        except KeyboardInterrupt:
+            warn(_advice(job, folds[n + 1 :]))
+            raise
+    return scores
+
+
+def _check_jobs(jobs: Sequence[FoldJob]) -> None:
     """Raise now what would be raised only after the folds before; with `resume`, also where none
     has anything to go on from.
     """
-    places = {fold: Fold(runs / recipe.name / f"fold{fold}") for fold in folds}
-    states = [resume_state(recipe, plan, fold, files) for fold, files in places.items()]
-    if resume and not any(states):
+    statuses = [resume_status(job) for job in jobs]
+    if jobs[0].options.resume and all(status.state is None for status in statuses):
         raise problem(
-            runs / recipe.name,
+            jobs[0].runs / jobs[0].recipe.name,
             "there is no unfinished training to resume",
             remedy="start it without --resume",
         )
 
 
-def train(
-    recipe: Recipe,
-    plan: Plan,
-    data: Path,
-    folds: Sequence[int],
-    runs: Path,
-    device: str | None = None,
-    workers: int | None = None,
-    force: bool = False,
-    limit: int = 0,
-    cache: bool = True,
-    save_minutes: float = 10,
-    track: str | None = None,
-    resume: bool = False,
-    keep_epochs: int = 0,
-    profile: bool = False,
-) -> list[Scores]:
-    """Train several folds one after another; the scores of the epoch that each one keeps.
-
-    With `limit`, a trial on so many photos of each part, in a run of its own,
-    `<recipe>-limit<limit>`. With `profile`, each fold's folder gets a profile of what was done in
-    it now.
-    """
-    check_data(data, plan)
-    if limit:
-        recipe = dataclasses.replace(recipe, name=f"{recipe.name}-limit{limit}")
-    for line in recipe.idle:
-        warn(f"recipe {recipe.name}: {line}")
-    if not force:
-        _check_folds(recipe, plan, folds, runs, resume)
-    done = []
-    for fold in folds:
-        try:
-            with (
-                count_training(),
-                lock_folder(runs / recipe.name / f"fold{fold}"),
-                explain_out_of_memory(recipe, choose_device(device)),
-            ):
-                with profiled(
-                    choose_device(device) if profile else None,
-                    runs / recipe.name / f"fold{fold}" / "profile",
-                ):
-                    done.append(
-                        train_fold(
-                            recipe,
-                            plan,
-                            data,
-                            fold,
-                            runs,
-                            device,
-                            workers,
-                            force,
-                            limit,
-                            runs / "pixels" if cache else None,
-                            save_minutes,
-                            track,
-                            fold == folds[0],
-                            keep_epochs,
-                        )
-                    )
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise loader_killed() from error
-        except KeyboardInterrupt:
-            warn(_advice(recipe, plan, folds, fold, runs, force))
-            raise
-    return done
-
-
-def _advice(
-    recipe: Recipe, plan: Plan, folds: Sequence[int], fold: int, runs: Path, force: bool
-) -> str:
-    """What to do after a training was stopped in a fold."""
+def _train_alone(job: FoldJob) -> Scores:
+    """The scores of a fold, trained by this process alone, whose errors of memory are explained."""
+    folder = job.files.folder
     try:
-        begun = bool(resume_state(recipe, plan, fold, Fold(runs / recipe.name / f"fold{fold}")))
+        with (
+            count_training(),
+            lock_folder(folder),
+            explain_out_of_memory(job.recipe, job.competition, job.device),
+            profiled(job.device if job.options.profile else None, folder / "profile"),
+        ):
+            return train_fold(job)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise loader_killed() from error
+
+
+def _advice(job: FoldJob, later: Sequence[int]) -> str:
+    """What to do after a training was stopped in a fold, before `later` ones."""
+    try:
+        begun = resume_status(job).state is not None
     except KitError:
         begun = False  # what is there is of another recipe, and has not been replaced yet
     if not begun:
-        return f"stopped before the first save of fold {fold}; the same command starts it again"
-    if not force:
+        return f"stopped before the first save of fold {job.fold}; the same command starts it again"
+    if not job.options.force:
         return "stopped; the same command goes on from here"
-    rest = ",".join(map(str, folds[folds.index(fold) + 1 :]))
-    return f"stopped in fold {fold}; --fold {fold} without --force goes on from here" + (
+    rest = ",".join(map(str, later))
+    return f"stopped in fold {job.fold}; --fold {job.fold} without --force goes on from here" + (
         f", and --fold {rest} --force trains the rest anew" if rest else ""
     )

@@ -2,6 +2,7 @@
 by recipe.
 """
 
+import importlib
 import netrc
 import os
 import secrets
@@ -10,34 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import wandb
-from torch.utils.tensorboard import SummaryWriter
-
 from kit.system.console import warn
 from kit.system.errors import KitError
 
 TRACKERS = ("tensorboard", "wandb")
 
 
-# The names of `metrics.csv`'s columns as scalars.
-SCALARS = {
-    "train_loss": "train/loss",
-    "val_loss": "val/loss",
-    "val_acc": "val/acc",
-    "val_f1_macro": "val/f1_macro",
-    "val_f1_mask": "val/f1_mask",
-    "val_f1_gender": "val/f1_gender",
-    "val_f1_age": "val/f1_age",
-    "lr": "lr",
-    "time_data": "time/data",
-    "time_step": "time/step",
-}
-
-
 _TENSORBOARD = "tensorboard"  # the folder within a fold's
-
-
 _WANDB_ID = "wandb-id.txt"  # and the file with the run's id
+
+
+def scalars(row: dict[str, Any]) -> dict[str, float]:
+    """A row of `metrics.csv` as scalars: `val_f1_macro` as `val/f1_macro`, and so on."""
+    return {name.replace("_", "/", 1): value for name, value in row.items() if name != "epoch"}
 
 
 class Tracker(Protocol):
@@ -52,17 +38,19 @@ class Tracker(Protocol):
 
 class _TensorBoard:
     def __init__(self, folder: Path) -> None:
-        self._make, self.kept_path = SummaryWriter, folder / _TENSORBOARD
+        # Here and not above: the package is optional, and slow to import.
+        self._make = importlib.import_module("torch.utils.tensorboard").SummaryWriter
+        self.folder = folder / _TENSORBOARD
         self._writer: Any = None
 
     def log(self, row: dict[str, Any]) -> None:
         if self._writer is None:
             # Event files can only grow: a run that goes on writes its epochs anew, so that none is
             # there twice.
-            shutil.rmtree(self.kept_path, ignore_errors=True)
-            self._writer = self._make(str(self.kept_path))  # type: ignore[no-untyped-call]
-        for column, name in SCALARS.items():
-            self._writer.add_scalar(name, row[column], int(row["epoch"]))
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._writer = self._make(str(self.folder))
+        for name, value in scalars(row).items():
+            self._writer.add_scalar(name, value, int(row["epoch"]))
         self._writer.flush()
 
     def close(self) -> None:
@@ -71,7 +59,8 @@ class _TensorBoard:
 
 
 class _Wandb:
-    def __init__(self, folder: Path, recipe: dict[str, Any], fold: int, new: bool) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], new: bool) -> None:
+        wandb = importlib.import_module("wandb")  # here: it is optional
         # The same id after an interruption, so that what goes on is not another run.
         place = folder / _WANDB_ID
         if new or not place.exists():
@@ -81,27 +70,25 @@ class _Wandb:
         mode = os.environ.get("WANDB_MODE") or ("online" if _has_account() else "offline")
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "kfold-kit"),
-            group=recipe["name"],
-            name=f"{recipe['name']}-fold{fold}",
+            group=config["name"],
+            name=f"{config['name']}-fold{config['fold']}",
             dir=str(folder),
-            config=recipe | {"fold": fold},
-            mode=mode,  # type: ignore[arg-type]
+            config=config,
+            mode=mode,
             id=place.read_text(encoding="utf-8"),
             resume="allow",
             settings=wandb.Settings(console="off", silent=True),
         )
 
     def log(self, row: dict[str, Any]) -> None:
-        self._run.log(
-            {name: row[column] for column, name in SCALARS.items()}, step=int(row["epoch"])
-        )
+        self._run.log(scalars(row), step=int(row["epoch"]))
 
     def close(self) -> None:
         self._run.finish()
 
 
 def _has_account() -> bool:
-    """Whether `wandb login` has been done, or the key is in the environment."""
+    """True if `wandb login` has been done, or the key is in the environment."""
     try:
         return (
             bool(os.environ.get("WANDB_API_KEY"))
@@ -141,16 +128,14 @@ class _FaultTolerant:
 def open_tracker(
     name: str | None,
     folder: Path,
-    recipe: dict[str, Any],
-    fold: int,
+    config: dict[str, Any],
     rows: Sequence[dict[str, Any]],
     must: bool = True,
 ) -> Tracker:
-    """The tracker `tensorboard` or `wandb` of a fold in `folder`, which is told the `rows` there
-    are; None tracks nothing.
+    """The tracker `tensorboard` or `wandb` of a fold in `folder`, told the `rows` of its epochs so
+    far; None tracks nothing.
 
-    Without rows it is a new run.
-
+    `config` is the recipe, with the number of the `fold`. Without rows it is a new run.
     TensorBoard's files lie in the fold's folder, so that `tensorboard --logdir runs` shows a run a
     fold. Raises `KitError` where the package is not installed or does not start, unless it is not a
     `must`: then it warns.
@@ -159,9 +144,7 @@ def open_tracker(
         return _FaultTolerant(None, "")
     try:
         inner: Tracker = (
-            _TensorBoard(folder)
-            if name == "tensorboard"
-            else _Wandb(folder, recipe, fold, not rows)
+            _TensorBoard(folder) if name == "tensorboard" else _Wandb(folder, config, not rows)
         )
     except ImportError as error:
         raise KitError(

@@ -1,0 +1,34 @@
+"""Members that are copies of another one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kit.blending.rule import distinct_members
+from kit.inference.member import Member, unique_names
+from kit.system.console import warn
+
+
+def find_copies(members: Sequence[Member], probs: np.ndarray, ids: Sequence[str]) -> list[int]:
+    """The members to leave out: files whose probabilities are those of a file before them.
+
+    They are equal out of fold, `probs` (M, N, C), and of the photos to predict, `ids`. Both kinds,
+    those left out and those equal out of fold alone, are warned of.
+    """
+    names, distinct = unique_names(members), distinct_members(probs)
+    copies = []
+    for m in set(range(len(members))) - set(distinct):
+        first = next(k for k in distinct if len(distinct_members(probs[[k, m]])) == 1)
+        ours, theirs = members[m].test, members[first].test
+        same = (
+            ours is not None
+            and theirs is not None
+            and len(distinct_members(np.stack([theirs.at(ids), ours.at(ids)]))) == 1
+        )
+        if same:
+            copies.append(m)
+        warn(
+            f"{names[m]}: has the same {'' if same else 'out-of-fold '}probabilities as "
+            f"{names[first]}, and {'is left out' if same else 'counts beside it'}"
+        )
+    return copies

@@ -1,0 +1,118 @@
+"""The classes of photos, the blend of passes that they follow from, and its close calls."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.blending.close_calls import (
+    ROUNDING_CONFIDENCE,
+    ROUNDING_SHARE,
+    Recomputed,
+    recompute_close_calls,
+)
+from kit.blending.record import CloseCallsRecord, EarlyRecord
+from kit.blending.rule import LINEAR, Rule, decide
+from kit.inference.passes import Passes
+from kit.system.console import Progress
+from kit.system.profiler import stage
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The classes (N,) of photos, and how they came about.
+
+    `blended` (N, C) are the sums that were decided, which of photos that were decided early are of
+    fewer passes. `views` are the seconds of each view. `passes` are those of networks, of which
+    `passes_computed` ran.
+    """
+
+    classes: np.ndarray
+    blended: np.ndarray
+    views: dict[str, float]
+    passes: int
+    passes_computed: float
+    early: EarlyRecord | None = None
+    close: CloseCallsRecord | None = None
+
+
+def blend(rule: Rule, owners: np.ndarray, tables: Iterable[np.ndarray], photos: int) -> np.ndarray:
+    """The blend (N, C) of passes' probabilities, each (N, C) and of the member that owns it.
+
+    A member's passes share its weight.
+    """
+    shares, classes = np.bincount(owners), len(rule.biases)
+    if rule.blend in LINEAR:
+        blended = np.zeros((photos, classes))
+        for m, table in zip(owners, tables):
+            blended += rule.weights[m] / shares[m] * table.astype(np.float64)
+        return blended
+    means = np.zeros((len(shares), photos, classes))
+    for m, table in zip(owners, tables):
+        means[m] += table.astype(np.float64) / shares[m]
+    return rule.probs(means)
+
+
+def pass_weights(passes: Passes, rule: Rule) -> np.ndarray:
+    """The weight of each pass, (P,), where a member's passes share its weight."""
+    return np.asarray(rule.weights[passes.owners] / np.bincount(passes.owners)[passes.owners])
+
+
+@dataclass(frozen=True)
+class ExactSums:
+    """The sums of passes in fp32.
+
+    `sums(rows)` are those of the passes that each photo took, and those of all, (len(rows), C)
+    each. `rank` (P,) is each pass's place in the order in which they ran, and `taken` (N,) how many
+    each photo took; without them it took all.
+    """
+
+    passes: Passes
+    rule: Rule
+    rank: np.ndarray | None = None
+    taken: np.ndarray | None = None
+
+    def sums(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The exact sums of photos."""
+        tables = self.passes.rows_of_all(rows)
+        if self.rank is None or self.taken is None:
+            whole = blend(self.rule, self.passes.owners, tables, len(rows))
+            return whole, whole
+        same, whole = np.zeros((2, len(rows), len(self.rule.biases)))
+        for p, weight in enumerate(pass_weights(self.passes, self.rule)):
+            share, ran = weight * tables[p].astype(np.float64), self.rank[p] < self.taken[rows]
+            same[ran] += share[ran]
+            whole += share
+        return same, whole
+
+
+def with_close_calls(
+    outcome: Outcome, exact: ExactSums, ahead: np.ndarray, drawn: np.ndarray
+) -> Outcome:
+    """The outcome with its close calls computed again in fp32.
+
+    `ahead` (N,) is how far each photo's class is ahead, and `drawn` are photos drawn at random.
+    """
+    photos, gains, what = len(outcome.classes), exact.rule.gains, "close calls in fp32"
+    with contextlib.closing(exact.passes), stage(what), Progress(what, photos) as progress:
+        result = recompute_close_calls(exact.sums, outcome.blended, gains, ahead, drawn, progress)
+    classes = decide(result.total, gains)
+    close = _close_calls_record(result, len(drawn), outcome.classes, classes, exact.passes)
+    return dataclasses.replace(outcome, classes=classes, blended=result.total, close=close)
+
+
+def _close_calls_record(
+    result: Recomputed, drawn: int, before: np.ndarray, after: np.ndarray, exact: Passes
+) -> CloseCallsRecord:
+    """What a record says of close calls; `before` and `after` are the classes (N,)."""
+    return CloseCallsRecord(
+        photos=result.photos,
+        drawn=drawn,
+        changed=int((after != before).sum()),
+        error=round(result.error, 4),
+        confidence=ROUNDING_CONFIDENCE,
+        share=ROUNDING_SHARE,
+        passes_computed=round(exact.computed / len(after), 2),
+    )

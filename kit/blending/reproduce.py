@@ -1,0 +1,102 @@
+"""A submission made again from its record."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from kit import __version__
+from kit.blending.member_record import seen_from
+from kit.blending.record import MemberRecord, Record
+from kit.blending.settings import Output
+from kit.blending.steps import (
+    Ensemble,
+    check_output,
+    classify_photos,
+    photo_ids,
+    with_outcome,
+    write_ensemble,
+)
+from kit.data.folder import DataFolder
+from kit.data.plan import Plan
+from kit.inference.engine import Compute
+from kit.inference.members import read_members
+from kit.system.disk import file_hash
+from kit.system.errors import problem
+from kit.system.profiler import stage
+from kit.system.versions import check_pixels, versions, warn_versions
+
+
+def reproduce(
+    source: Path,
+    plan: Plan | None,
+    data: DataFolder,
+    output: Output = Output(),
+    compute: Compute = Compute(),
+) -> tuple[Path, Record]:
+    """Make the submission of a record again: the same bytes, or a `KitError` and no file.
+
+    It is `ensemble` with members and rule from the record. Members are looked for where it says,
+    seen from its own folder, and must have the same hashes. Every network runs again: what is kept
+    from before would only prove that it was kept.
+    """
+    started = time.monotonic()
+    record = Record.read(source)
+    if len(record.biases) != data.competition.classes:
+        what = f"is of a competition with {len(record.biases)} classes, and this one has "
+        raise problem(source, f"{what}{data.competition.classes}", remedy="name its --plan")
+    check_pixels(source, record.versions)
+    warn_versions(source, record.versions)
+    paths = _member_paths(source, record)
+    files = [path for of_member in paths for path in of_member]
+    ids = photo_ids(files, data)
+    members = [
+        read_members(member.name, of_member, plan, ids)
+        for member, of_member in zip(record.members, paths)
+    ]
+    output = dataclasses.replace(output, path=output.path or source.with_suffix(".csv"))
+    out = check_output(output, members, files, data, record.settings)
+    batch_size = compute.batch_size or record.batch_size
+    compute = dataclasses.replace(compute, modes=record.modes, batch_size=batch_size, fresh=True)
+    job = Ensemble(members, record.rule, record.oof)
+    outcome, _ = classify_photos(job, ids, data, record.settings, compute)
+    record = dataclasses.replace(
+        record,
+        kit=__version__,
+        versions=dict(versions()),
+        members=_seen_from(out, record, paths),
+        remade_by=output.command,
+    )
+    record = with_outcome(record, outcome, started)
+    with stage("write"):
+        return out, write_ensemble(out, (ids, outcome.classes), record, data, output.force)
+
+
+def _member_paths(source: Path, record: Record) -> list[list[Path]]:
+    """The files of each member of a record, which must be those that they were."""
+    folder = source.resolve().parent
+    paths = [[folder / file.path for file in member.files] for member in record.members]
+    hashes = [file.sha256 for member in record.members for file in member.files]
+    files = list(zip([path for of_member in paths for path in of_member], hashes))
+    absent = [str(path) for path, _ in files if not path.exists()]
+    if absent:
+        raise problem(source, "members that are not where they were", absent, "put them back")
+    changed = [str(path) for path, digest in files if file_hash(path) != digest]
+    if changed:
+        what = "members that are not the files they were"
+        raise problem(source, what, changed, "put them back")
+    return paths
+
+
+def _seen_from(
+    out: Path, record: Record, paths: Sequence[Sequence[Path]]
+) -> tuple[MemberRecord, ...]:
+    """The members of a record with their files' paths as seen from another place."""
+    members = []
+    for member, of_member in zip(record.members, paths):
+        files = tuple(
+            dataclasses.replace(file, path=seen_from(path, out))
+            for file, path in zip(member.files, of_member)
+        )
+        members.append(dataclasses.replace(member, files=files))
+    return tuple(members)

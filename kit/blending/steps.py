@@ -1,0 +1,127 @@
+"""The steps that making an ensemble and making it again share."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kit.blending.classify import EarlyPolicy, classify
+from kit.blending.member_record import default_name
+from kit.blending.oof_score import OofScore
+from kit.blending.outcome import Outcome
+from kit.blending.record import Record
+from kit.blending.rule import Rule
+from kit.blending.saved_probs import check_save_probs
+from kit.blending.settings import EnsembleSettings, Output
+from kit.data.folder import DataFolder, read_ids, read_test
+from kit.inference.engine import Compute
+from kit.inference.member import Member, member_passes
+from kit.inference.member_files import only_files
+from kit.inference.pass_cache import PhotoSet
+from kit.inference.passes import Passes
+from kit.inference.views import make_views
+from kit.results import leaderboard
+from kit.results.check import check_place
+from kit.results.probs import Probs
+from kit.results.submission import write_submission
+from kit.system.console import warn
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Members and the rule of their blend, with its out-of-fold score.
+
+    `oof_table` has the training photos' nested probabilities by the rule.
+    """
+
+    members: Sequence[Member]
+    rule: Rule
+    oof: OofScore | None = None
+    oof_table: Probs | None = None
+
+
+def photo_ids(paths: Sequence[Path], data: DataFolder) -> list[str]:
+    """The photos to predict; unless all members are files, each must be there."""
+    return read_ids(data) if only_files(paths) else read_test(data)
+
+
+def check_output(
+    output: Output,
+    members: Sequence[Member],
+    paths: Sequence[Path],
+    data: DataFolder,
+    settings: EnsembleSettings,
+) -> Path:
+    """The submission's path; raises `KitError` unless all that is asked for may be written."""
+    out = output.path or Path("submissions") / f"{default_name(members, settings)}.csv"
+    places = [place for member in members for place in member.places]
+    inputs = [*data.inputs, *output.inputs, *paths, *places]
+    check_place(out, inputs, output.force)
+    if output.save_probs is not None:
+        check_save_probs(output.save_probs, out, settings, data.competition, inputs, output.force)
+    return out
+
+
+def classify_photos(
+    job: Ensemble,
+    ids: Sequence[str],
+    data: DataFolder,
+    settings: EnsembleSettings,
+    compute: Compute,
+) -> tuple[Outcome, EnsembleSettings]:
+    """The classes of the photos to predict, and the settings that were used.
+
+    Where all passes are kept from before, there is nothing for `agree` to save.
+    """
+    # Members without a weight change nothing, and are not run.
+    active = np.flatnonzero(job.rule.weights > 0).tolist()
+    rule = dataclasses.replace(job.rule, weights=job.rule.weights[active])
+    views = make_views(settings.tta, settings.force_views)
+    members, photos = [job.members[m] for m in active], PhotoSet(data.test_images, tuple(ids))
+    passes = Passes(member_passes(members, views), photos, views, compute)
+    if not settings.fast:
+        return classify(passes, rule), settings
+    if settings.agree is not None and passes.known.all() and not compute.fresh:
+        warn(
+            "--agree: all passes are kept from before, so that there is nothing to save; the "
+            "classes are the full run's"
+        )
+        settings = dataclasses.replace(settings, agree=None)
+    strengths = [job.oof.members[m].f1 if job.oof else 0.0 for m in active]
+    return classify(passes, rule, EarlyPolicy(strengths, settings.agree)), settings
+
+
+def with_outcome(record: Record, outcome: Outcome, started: float) -> Record:
+    """A record completed by the outcome of its ensemble, which has `started` at a moment."""
+    counts = np.bincount(outcome.classes, minlength=len(record.biases))
+    return dataclasses.replace(
+        record,
+        photos=len(outcome.classes),
+        views=outcome.views,
+        passes=outcome.passes,
+        passes_computed=outcome.passes_computed,
+        early=outcome.early,
+        close=outcome.close,
+        counts=tuple(counts.tolist()),
+        seconds=round(time.monotonic() - started, 1),
+    )
+
+
+def write_ensemble(
+    out: Path,
+    predicted: tuple[Sequence[str], np.ndarray],
+    record: Record,
+    data: DataFolder,
+    force: bool,
+) -> Record:
+    """Write a submission, its record and its row in the leaderboard log; the complete record.
+
+    A submission that is made again must have the record's own hash.
+    """
+    described = record.describe()
+    written = write_submission(out, predicted, data, described, force, record.sha256)
+    leaderboard.add(out, written)
+    return dataclasses.replace(record, sha256=written["sha256"])

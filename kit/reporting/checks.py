@@ -1,0 +1,56 @@
+"""The check of submissions, as a person reads it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kit.data.folder import DataFolder
+from kit.data.plan import Plan, read_plan
+from kit.results import leaderboard
+from kit.results.check import check_submission, expected_counts
+from kit.system.console import say, warn
+from kit.system.disk import near
+from kit.system.errors import KitError, problem
+
+
+def optional_plan(path: Path) -> Plan | None:
+    """The fold plan, whose labels a submission is held against; None without a good one."""
+    if not path.exists():
+        return None
+    try:
+        return read_plan(path)
+    except KitError as error:
+        warn(f"without the plan's labels: {error}")
+        return None
+
+
+def show_checks(paths: Sequence[Path], data: DataFolder, plan: Plan | None) -> None:
+    """Check submissions and say what was found; of `submissions/*.csv`, not the leaderboard log.
+
+    Raises `KitError` where the competition would refuse one, after all of them.
+    """
+    refused: list[str] = []
+    for path in [p for p in paths if len(paths) == 1 or p.name != leaderboard.NAME]:
+        try:
+            _show_check(path, data, plan)
+        except KitError as error:
+            refused.append(str(error))
+    for line in refused[1:]:
+        warn(line)
+    if refused:
+        raise KitError(refused[0])
+
+
+def _show_check(path: Path, data: DataFolder, plan: Plan | None) -> None:
+    """Check one submission; raises `KitError` where the competition would refuse it."""
+    if not path.is_file():
+        what = f"there is no such file{near(path)}"
+        raise problem(path, what, remedy="name a submission")
+    classes = data.competition.classes
+    expected = expected_counts(path, plan, classes)
+    warnings = check_submission(path, data, expected)
+    say(
+        f"{path}: would pass: same ids as {data.test_table}, same order, whole numbers "
+        f"0..{classes - 1}" + (f"; class counts held against {expected.source}" if expected else "")
+    )
+    for line in warnings:
+        warn(line)

@@ -1,0 +1,73 @@
+"""One fold to train: a recipe, a plan, a fold's number and place, and how to train it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from kit.competition import Competition
+from kit.data.folder import DataFolder
+from kit.data.loader import default_workers
+from kit.data.plan import Plan
+from kit.inference.engine import Compute
+from kit.recipe import Recipe
+from kit.results.run import Fold
+from kit.system.device import choose_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How to train, beside the recipe; none of it changes a result but `compute` and `limit`.
+
+    `compute` says on which device, with how many loader processes. `force` trains anew over what is
+    there, `resume` raises `KitError` where there is nothing to go on with. `limit` photos of each
+    part make a trial (0: all of them). With `cache` photos are decoded once, into the pixel cache.
+    `last.pt` is written every `save_minutes` within an epoch. The weights of the last `keep_epochs`
+    epochs are kept for `kit.soup`. `track` names a tracker; one that does not start is an error if
+    `must_track`, else a warning. With `profile` each fold's folder gets a profile of its training.
+    """
+
+    compute: Compute = Compute()
+    force: bool = False
+    resume: bool = False
+    limit: int = 0
+    cache: bool = True
+    save_minutes: float = 10
+    keep_epochs: int = 0
+    track: str | None = None
+    must_track: bool = True
+    profile: bool = False
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """One `fold` of a `plan` to train by a `recipe`, on photos of `data`, into a folder `runs`."""
+
+    recipe: Recipe
+    plan: Plan
+    data: DataFolder
+    fold: int
+    runs: Path
+    options: TrainOptions
+
+    @property
+    def competition(self) -> Competition:
+        """What is predicted, as the plan has it."""
+        return self.plan.competition
+
+    @cached_property
+    def files(self) -> Fold:
+        """The files of the fold, in `runs/<recipe>/fold<k>`."""
+        return Fold(self.runs / self.recipe.name / f"fold{self.fold}")
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where it is trained; raises `KitError` for a device that is not there."""
+        return choose_device(self.options.compute.device)
+
+    @property
+    def workers(self) -> int:
+        """The number of loader processes."""
+        workers = self.options.compute.workers
+        return default_workers(self.device.type) if workers is None else workers

@@ -1,0 +1,168 @@
+"""The epochs of a fold's training: steps, validation, and a stop at any moment."""
+
+import contextlib
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from kit.inference.predict import predict
+from kit.inference.views import make_views
+from kit.scoring.metrics import log_loss, score
+from kit.system.console import Progress, duration
+from kit.system.errors import problem
+from kit.system.profiler import stage
+from kit.system.signals import Stop
+from kit.training.fold_data import FoldData, FoldLoaders
+from kit.training.history import History, scores_of, scores_row
+from kit.training.job import FoldJob
+from kit.training.learner import Learner
+from kit.training.resume import TrainingState
+from kit.training.schedule import learning_rate
+from kit.training.trackers import Tracker
+from kit.training.writer import FoldWriter
+
+# How often a GPU is asked whether the losses are finite: asking waits for it.
+_CHECK_STEPS = 10
+
+_REMEDY = "lower lr or set clip in the recipe, and start with --force"
+
+
+@dataclass
+class Trainer:
+    """A fold in training: its photos, its network, how far it is, and where its results go.
+
+    `unchecked` are the steps whose loss has not been looked at: number, photos, loss.
+    """
+
+    job: FoldJob
+    parts: FoldData
+    loaders: FoldLoaders
+    learner: Learner
+    state: TrainingState
+    writer: FoldWriter
+    tracker: Tracker
+    stop: Stop
+    progress: Progress
+    unchecked: list[tuple[int, np.ndarray, torch.Tensor]] = dataclasses.field(default_factory=list)
+
+    @property
+    def history(self) -> History:
+        """The epochs that have ended."""
+        return History(self.job.recipe, self.state.rows)
+
+    def run(self) -> None:
+        """Train to the last epoch; where a stop is asked for, save first."""
+        try:
+            rows = self.state.rows
+            if self.writer.lacks(rows):  # the interruption came between last.pt and these
+                self.writer.keep(rows[-1], self.validate())
+            if rows and not self.state.step:
+                self.writer.keep_epoch(rows[-1])
+            while not self.history.finished:
+                self.train_epoch()
+                probs = self.validate()
+                with self.stop.held(), stage("write"):
+                    self.end_epoch(probs)
+        except KeyboardInterrupt:
+            if (self.state.rows or self.state.step) and not self.stop.forced:
+                with contextlib.suppress(KeyboardInterrupt), self.stop.held():
+                    self.save()
+            raise
+
+    def train_epoch(self) -> None:
+        """Train the rest of an epoch."""
+        state, batches = self.state, self.loaders.batches
+        batches.epoch, batches.start = len(state.rows), state.step
+        asked = time.monotonic()
+        # A stop ends the waiting for photos, which may be long, but not a step.
+        for step in self.loaders.steps():
+            fetched = time.monotonic()
+            with self.stop.held():
+                self.train_step(step)
+                state.waited += fetched - asked
+                state.seconds += time.monotonic() - asked
+                if not self.stop.asked and self.writer.due:
+                    with stage("write"):
+                        self.save()
+            asked = time.monotonic()
+
+    def train_step(self, step: list[tuple[Any, Any]]) -> None:
+        """Train one step on its batches, as (indices, photos), and count it."""
+        state, batches, recipe = self.state, self.loaders.batches, self.job.recipe
+        labels = torch.from_numpy(self.parts.labels)
+        rate = learning_rate(recipe, len(state.rows) + (state.step + 0.5) / batches.steps)
+        seed = batches.seed(f"step/{state.step}")
+        loss = self.learner.step([(photos, labels[at]) for at, photos in step], rate, seed)
+        self.unchecked.append((state.step, torch.cat([at for at, _ in step]).numpy(), loss))
+        state.step += 1
+        note = None
+        enough = self.job.device.type == "cpu" or len(self.unchecked) >= _CHECK_STEPS
+        if enough or state.step == batches.steps:
+            self.check()
+            best = f", best {self.history.best['val_f1_macro']:.3f}" if state.rows else ""
+            loss_so_far = state.loss / state.step
+            note = f"epoch {len(state.rows) + 1}/{recipe.epochs}, loss {loss_so_far:.3f}{best}"
+        self.progress.advance(sum(len(at) for at, _ in step), note)
+
+    def check(self) -> None:
+        """Add the losses of the last steps up; raises `KitError` where one is not finite."""
+        files, epoch = self.job.files, len(self.state.rows) + 1
+        losses = torch.zeros(0)
+        if self.unchecked:
+            losses = torch.stack([loss for _, _, loss in self.unchecked]).cpu()
+        for (step, at, _), loss in zip(self.unchecked, losses):
+            if not math.isfinite(loss):
+                images = self.parts.train["image"].to_numpy()[at].tolist()
+                lines = "".join(f"{image}\n" for image in images)
+                files.bad_batch.write_text(lines, encoding="utf-8")
+                raise problem(
+                    files.folder,
+                    f"the training loss of epoch {epoch}, step {step + 1}, is not a finite number, "
+                    f"for the photos listed in {files.bad_batch.name}",
+                    images,
+                    _REMEDY,
+                )
+        if self.learner.stalled:
+            what = f"the gradients overflow in every step of epoch {epoch}"
+            raise problem(files.folder, what, remedy=_REMEDY)
+        self.state.loss += float(losses.sum(dtype=torch.float64))
+        self.unchecked.clear()
+
+    def save(self) -> None:
+        """Write `last.pt`."""
+        self.check()  # weights that have diverged are not worth keeping
+        self.writer.save(self.state)
+
+    def validate(self) -> np.ndarray:
+        """The probabilities (N, C) of the fold's photos."""
+        network, views = self.learner.used.eval(), make_views("none")
+        with stage("validation"):
+            probs, _ = predict([network], self.loaders.valid, views, self.job.device, self.progress)
+        return probs[0, 0]
+
+    def end_epoch(self, probs: np.ndarray) -> None:
+        """Score the probabilities (N, C) of the fold's photos, and write the epoch's files."""
+        state, recipe, steps = self.state, self.job.recipe, self.loaders.batches.steps
+        truth, epoch = self.parts.valid["label"].to_numpy(), len(state.rows) + 1
+        row = {
+            "epoch": epoch,
+            "lr": learning_rate(recipe, epoch - 0.5 / steps),
+            "train_loss": state.loss / steps,
+            "val_loss": log_loss(probs, truth),
+            **scores_row(score(truth, probs.argmax(axis=1), self.job.competition)),
+            "time_data": state.waited / steps,
+            "time_step": state.seconds / steps,
+        }
+        seconds = state.seconds
+        state.end_epoch(row)
+        kept = self.writer.end_epoch(state, probs, self.tracker)
+        self.progress.say(
+            f"  epoch {epoch:2d}/{recipe.epochs}  loss {row['train_loss']:.3f}  val loss "
+            f"{row['val_loss']:.3f}  {scores_of(row).line()}  {duration(seconds)}"
+            + ("  best so far" if kept and recipe.select == "best" else "")
+        )

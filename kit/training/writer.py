@@ -1,0 +1,123 @@
+"""The files of a fold while it is trained, in an order that an interruption cannot harm.
+
+`last.pt` comes first: whatever else is missing beside it, the next start makes from it. It goes
+last, when all else is there.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from kit.models.checkpoint import CheckpointInfo, Origin, checkpoint_info, save
+from kit.results.run import write_metrics
+from kit.system.precision import precision_name
+from kit.system.versions import versions
+from kit.training.history import History, Row
+from kit.training.job import FoldJob
+from kit.training.learner import Learner
+from kit.training.oof import is_kept, write_oof
+from kit.training.resume import TrainingState, save_state
+from kit.training.trackers import Tracker
+
+
+class FoldWriter:
+    """Writes what a `learner` has come to into the folder of a fold, and tells a tracker.
+
+    `valid` are the fold's photos, `threads` the number of threads that compute. What another
+    training left is removed at the first `save` if the training is `fresh`.
+    """
+
+    def __init__(
+        self, job: FoldJob, learner: Learner, valid: pd.DataFrame, threads: int, fresh: bool
+    ) -> None:
+        self.job, self.files, self.learner, self.valid = job, job.files, learner, valid
+        self.threads, self.fresh = threads, fresh
+        self.saved = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """True if the last save is `save_minutes` ago."""
+        return time.monotonic() - self.saved >= self.job.options.save_minutes * 60
+
+    def save(self, state: TrainingState) -> None:
+        """Write `last.pt`."""
+        content = {
+            "recipe": json.dumps(self.job.recipe.describe()),
+            "plan": self.job.plan.hash,
+            "fold": self.job.fold,
+            "versions": dict(versions()),
+            "threads": self.threads,
+            "learner": self.learner.state(),
+            **state.position,
+        }
+        save_state(self.files.last, content, self._clear if self.fresh else None)
+        self.fresh = False
+        self.saved = time.monotonic()
+
+    def _clear(self) -> None:
+        """Remove what another training left, as soon as this one can be saved.
+
+        Not sooner: a typo, a damaged photo, a batch too large or a full disk would have cost what
+        was there. Not later: whatever lies beside a last.pt is taken for its own, even if this
+        process is killed in between.
+        """
+        files = self.files
+        caches = [
+            path
+            for prefix in ("probs", "part", "oof")
+            for path in files.folder.glob(f"{prefix}-*.npz")
+        ]
+        for path in (files.last, files.best, files.oof, files.metrics, *files.epochs, *caches):
+            path.unlink(missing_ok=True)
+
+    def _info(self, row: Row) -> CheckpointInfo:
+        """What the checkpoint of an epoch says of itself."""
+        job = self.job
+        origin = Origin(job.plan, job.fold, job.options.limit)
+        return checkpoint_info(
+            job.recipe, self.learner.used, origin, row["epoch"], row["val_f1_macro"]
+        )
+
+    def keep(self, row: Row, probs: np.ndarray) -> None:
+        """Write an epoch's weights as the fold's checkpoint, and its probabilities (N, C)."""
+        save(self.files.best, self.learner.used, self._info(row))
+        write_oof(self.job, self.valid, probs, precision_name(self.learner.precision))
+
+    def keep_epoch(self, row: Row) -> None:
+        """Write an epoch's weights as one of the last `keep_epochs`."""
+        number = self.job.options.keep_epochs
+        if not number:
+            return  # and leave what an earlier start kept
+        path = self.files.epoch(row["epoch"])
+        if not path.exists():
+            save(path, self.learner.used, self._info(row))
+        for stale in self.files.epochs[:-number]:
+            stale.unlink()
+
+    def lacks(self, rows: Sequence[Row]) -> bool:
+        """True if the last epoch is to be kept and is not: a stop came after `last.pt`."""
+        selected = bool(rows) and History(self.job.recipe, rows).selected is rows[-1]
+        return selected and not is_kept(self.job, rows[-1])
+
+    def end_epoch(self, state: TrainingState, probs: np.ndarray, tracker: Tracker) -> bool:
+        """Write all files of the epoch that has just ended; True if its weights are kept."""
+        row = state.rows[-1]
+        # First of all, so that whatever interrupts the writing of the others, the next start makes
+        # them from it.
+        self.save(state)
+        selected = History(self.job.recipe, state.rows).selected is row
+        if selected:
+            self.keep(row, probs)
+        self.keep_epoch(row)
+        write_metrics(self.files.metrics, state.rows)
+        tracker.log(row)
+        return selected
+
+    def finish(self, state: TrainingState) -> None:
+        """Write the metrics and remove `last.pt`: the fold is finished."""
+        write_metrics(self.files.metrics, state.rows)
+        self.files.last.unlink(missing_ok=True)
+        self.files.bad_batch.unlink(missing_ok=True)
