@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from kit.competition import Competition
+from kit.data.folder import DataFolder
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
 from kit.inference.member import unique_names
@@ -30,7 +31,7 @@ _Scored = dict[str, tuple[float, float | None]]
 def read_runs(runs: Sequence[Path], plan: Plan) -> Predictions:
     """The predictions of runs, out of fold, of the photos that all of them have."""
     members = find_members(runs, plan, [], allow_missing=True)
-    oof = oof_probs(members, plan, Path(), "none", Compute())
+    oof = oof_probs(members, plan, DataFolder(Path(), plan.competition), "none", Compute())
     names = unique_names(members)
     chosen = [
         name

@@ -17,7 +17,7 @@ from kit.scoring.metrics import calibration, log_loss
 _ERRORS: Final = 24  # photos in the gallery of the worst errors
 
 
-def measure(oof: Oof, competition: Competition) -> dict[str, Any]:
+def measure(oof: Oof) -> dict[str, Any]:
     """All that a report says in numbers, of members' out-of-fold probabilities, as plain values.
 
     Those of the mean of the members and the plain argmax: `f1`, `accuracy`, `interval`, `folds`,
@@ -26,6 +26,7 @@ def measure(oof: Oof, competition: Competition) -> dict[str, Any]:
     ones down; `precision` and `recall` are (C,); `ece` and `bins` are those of
     `metrics.calibration`, `by_number` has the rows of each task of numbers.
     """
+    competition = oof.competition
     numbers = dict(select_blend(oof, "mean", "argmax").record)
     numbers["candidates"] = _candidates(oof)
     photos, probs = oof.photos, oof.probs.mean(axis=0)

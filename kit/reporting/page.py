@@ -51,16 +51,16 @@ def report(
     and where `out` is taken.
     """
     competition = plan.competition
-    inputs = (data or DataFolder(Path("data"), competition)).inputs
-    check_page(out, [*inputs, *runs], options.force)
+    folder = data or DataFolder(Path("data"), competition)
+    check_page(out, [*folder.inputs, *runs], options.force)
     if data is not None:
         check_data(data, plan)
     ids = read_ids(data) if data is not None else []
     members = find_members(runs, plan, ids, allow_missing=True)
-    oof = oof_probs(members, plan, data, options.tta, options.compute)
+    oof = oof_probs(members, plan, folder, options.tta, options.compute)
     probs = oof.probs.mean(axis=0)
     suspects = find_mislabelled(oof.photos, probs, competition)
-    numbers = measure(oof, competition) | {"suspects": [_plain(suspect) for suspect in suspects]}
+    numbers = measure(oof) | {"suspects": [_plain(suspect) for suspect in suspects]}
     worst = worst_errors(oof.photos, probs, competition)
     shown = suspects[:_SUSPECTS]
     images = [error["image"] for error in worst] + [i for s in shown for i in s.images[:_SHOWN]]
