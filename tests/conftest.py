@@ -27,11 +27,13 @@ from kit.competitions.mask_labels import AGE, SHOTS
 from kit.data.folder import DataFolder, read_test
 from kit.data.plan import Plan
 from kit.data.planning import PlanOptions, plan_folds
+from kit.inference.engine import Compute
 from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.recipe import Recipe, load_recipe, shipped_recipe
 from kit.reporting.page import report
 from kit.results.probs import Probs, read_probs, write_probs
 from kit.results.run import Fold, oof_key
+from kit.training.job import TrainOptions
 from kit.training.run import train
 
 for module in pkgutil.walk_packages(kit.__path__, "kit."):
@@ -168,7 +170,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("world")
     data = make_data(root / "data")
     plan, _ = plan_folds(mask_folder(data), root / "runs" / "folds.csv", PlanOptions(folds=3))
-    train(small(), plan, data, range(3), root / "runs", "cpu", workers=0)
+    train(small(), plan, mask_folder(data), range(3), root / "runs", on_cpu())
     return World(data, plan, root / "runs" / "folds.csv", root / "runs")
 
 
@@ -322,3 +324,8 @@ def drawn_table(people: int, seed: int = 0) -> pd.DataFrame:
     label = encode(mask, np.repeat(gender, n), age_class(age))
     image = group + "/" + np.tile(np.array(list(SHOTS), dtype=object), people) + ".jpg"
     return pd.DataFrame({"image": image, "group": group, "age": age, "label": label})
+
+
+def on_cpu(**options: object) -> TrainOptions:
+    """Options of a training on the CPU, without loader processes."""
+    return TrainOptions(compute=Compute("cpu", 0), **options)

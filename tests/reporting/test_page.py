@@ -6,14 +6,16 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import MASK, chosen_otherwise, mask_folder, small, tables_of
+from conftest import MASK, chosen_otherwise, mask_folder, on_cpu, small, tables_of
 
 from kit.competitions.mask_sample import draw_sample
 from kit.data.folder import read_test
 from kit.data.planning import PlanOptions, plan_folds
+from kit.inference.engine import Compute
 from kit.report import main
 from kit.reporting.page import ReportOptions, report
 from kit.system.errors import KitError
+from kit.training.job import TrainOptions
 from kit.training.run import train
 
 
@@ -153,13 +155,7 @@ def test_names_are_text_on_the_page(tmp_path, world, capsys):
     with pytest.raises(KitError, match="the same checkpoint twice"):
         report([odd, world.runs / "small"], world.plan, world.folder, tmp_path / "r.html")
     train(
-        small("other", lr=1e-3),
-        world.plan,
-        world.data,
-        range(3),
-        tmp_path / "runs",
-        "cpu",
-        workers=0,
+        small("other", lr=1e-3), world.plan, world.folder, range(3), tmp_path / "runs", on_cpu()
     )
     capsys.readouterr()
     report([odd, tmp_path / "runs" / "other"], world.plan, world.folder, tmp_path / "r.html")
@@ -220,7 +216,9 @@ def test_planted_label_errors_are_found_on_the_drawn_sample(tmp_path):
     options = PlanOptions(folds=3, corrections=planted, audit=False)
     plan, _ = plan_folds(mask_folder(data), tmp_path / "runs" / "folds.csv", options)
     recipe = small("tiny", size=(96, 72), epochs=20, batch_size=32)
-    train(recipe, plan, data, range(3), tmp_path / "runs", "cpu")
+    train(
+        recipe, plan, mask_folder(data), range(3), tmp_path / "runs", TrainOptions(Compute("cpu"))
+    )
     numbers = report(
         [tmp_path / "runs" / "tiny"], plan, mask_folder(data), tmp_path / "report.html"
     )
