@@ -17,16 +17,16 @@ one, and what picking the best of many comes to by chance.
 """
 
 import json
-import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kit.system.cli import Parser, command
+from kit.system.cli import Parser, command, command_line
 from kit.system.console import say
 from kit.system.errors import KitError
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
 
 if TYPE_CHECKING:
     from kit.competition import Competition
@@ -44,20 +44,14 @@ def build_parser() -> Parser:
     parser.add_argument(
         "files", nargs="*", type=Path, metavar="FILE.csv|RUN", help="submissions, or runs' folders"
     )
-    parser.add_argument(
-        "--plan",
-        type=Path,
-        default=Path("runs/folds.csv"),
-        help="for runs: the fold plan (default: runs/folds.csv)",
-    )
+    add_options(parser, plan=f"for runs: the fold plan (default: {DEFAULT_PLAN})")
     parser.add_argument("--answers", type=Path, metavar="FILE", help="a CSV with the true classes")
     add_output_options(parser)
     add_log_options(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--all-flips",
-        action="store_true",
-        help="for --json: every flip of each pair, not the most frequent ones alone",
+    add_flags(
+        parser,
+        json="print JSON",
+        all_flips="for --json: every flip of each pair, not the most frequent ones alone",
     )
     return parser
 
@@ -73,7 +67,7 @@ def add_output_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--show",
-        type=int,
+        type=whole_number(1),
         metavar="N",
         help="draw up to N photos that they differ on, on a contact sheet",
     )
@@ -83,12 +77,10 @@ def add_output_options(parser: Parser) -> None:
         metavar="FILE",
         help=f"for --show: the picture (default: {DEFAULT_SHEET})",
     )
-    parser.add_argument(
-        "--data",
-        help="for --vote and --show: the competition's folder (default: $KIT_DATA, then data/)",
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="for --vote and --show: overwrite an existing file"
+    add_options(
+        parser,
+        data="for --vote and --show: the competition's folder (default: $KIT_DATA, then data/)",
+        force="for --vote and --show: overwrite an existing file",
     )
 
 
@@ -99,24 +91,12 @@ def add_log_options(parser: Parser) -> None:
         metavar="NAME",
         help="enter the site's scores of a submission into the leaderboard log",
     )
-    parser.add_argument(
-        "--public", type=float, metavar="SCORE", help="for --record: its public macro-F1"
-    )
-    parser.add_argument(
-        "--private", type=float, metavar="SCORE", help="for --record: its private macro-F1"
-    )
-    parser.add_argument(
-        "--board",
-        action="store_true",
-        help="show the leaderboard log, the best out-of-fold score first",
-    )
-    parser.add_argument(
-        "--log",
-        type=Path,
-        default=LOG,
-        metavar="FILE",
-        help=f"the leaderboard log (default: {LOG})",
-    )
+    for name in ("public", "private"):
+        text = f"for --record: its {name} macro-F1"
+        parser.add_argument(f"--{name}", type=float, metavar="SCORE", help=text)
+    add_flags(parser, board="show the leaderboard log, the best out-of-fold score first")
+    text = f"the leaderboard log (default: {LOG})"
+    parser.add_argument("--log", type=Path, default=LOG, metavar="FILE", help=text)
 
 
 @command
@@ -138,10 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.files = [path for path in args.files if path.name != LOG.name]
     check_options(parser, args)
     predictions, comparison = compare(args)
-    words = shlex.join(
-        ["python", "-m", "kit.compare", *map(str, sys.argv[1:] if argv is None else argv)]
-    )
-    lines = write_outputs(args, predictions, words)
+    lines = write_outputs(args, predictions, command_line("compare", argv))
     if args.json:
         print(json.dumps(comparison.describe(), indent=1, ensure_ascii=False))
         return
@@ -201,8 +178,6 @@ def check_options(parser: Parser, args: Namespace) -> None:
                 raise KitError(f"--{option}: is for --vote or --show; leave it out")
     if args.sheet and not shown:
         raise KitError("--sheet: is for --show; leave it out")
-    if shown and args.show < 1:
-        raise KitError(f"--show {args.show}: take 1 or more")
     if shown and len(files) == 1:
         raise KitError(
             f"{files[0]}: there is no other file to differ from; name a second submission, "

@@ -22,6 +22,7 @@ from pathlib import Path
 from kit.system.cli import Parser, command
 from kit.system.console import duration, say
 from kit.system.errors import KitError
+from kit.system.options import add_flags, add_options
 
 
 def build_parser() -> Parser:
@@ -34,10 +35,7 @@ def build_parser() -> Parser:
         metavar="RUN",
         help="runs' folders, or single folds; none: the data alone",
     )
-    parser.add_argument("--data", help="the competition's folder (default: $KIT_DATA, then data/)")
-    parser.add_argument(
-        "--plan", type=Path, default=Path("runs/folds.csv"), help="default: runs/folds.csv"
-    )
+    add_options(parser, "data", "plan")
     parser.add_argument(
         "--out", type=Path, help="default: report.html, and data.html without a run"
     )
@@ -46,17 +44,13 @@ def build_parser() -> Parser:
         default="none",
         help="views as kit.ensemble has them, such as hflip (default: none)",
     )
-    parser.add_argument(
-        "--no-photos",
-        action="store_true",
-        help="leave photos out of the page; it still names the photos",
-    )
-    parser.add_argument(
-        "--device",
-        help="for --tta and bare checkpoints: cpu, cuda or cuda:1 (default: the first GPU, else "
+    add_flags(parser, no_photos="leave photos out of the page; it still names them")
+    add_options(
+        parser,
+        device="for --tta and bare checkpoints: cpu, cuda or cuda:1 (default: the first GPU, else "
         "the CPU)",
+        force="overwrite an existing page",
     )
-    parser.add_argument("--force", action="store_true", help="overwrite an existing page")
     return parser
 
 
