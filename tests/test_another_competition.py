@@ -129,9 +129,7 @@ def test_the_plan_records_the_competition_and_has_no_column_of_numbers(trained):
     plan = read_plan(trained / "runs" / "folds.csv")
     assert list(plan.photos) == ["image", "group", "label", "fold"] and plan.k == 3
     assert plan.competition.name == "shapes" and plan.competition.classes == 3
-    assert plan.photos.groupby("fold")["label"].value_counts().tolist() == [16 // 3 + 1] * 3 + [
-        16 // 3
-    ] * 6 or set(plan.photos.groupby(["fold", "label"]).size()) == {5, 6}
+    assert set(plan.photos.groupby(["fold", "label"]).size()) == {5, 6}
 
 
 def test_checkpoints_and_probabilities_have_three_classes(trained):
@@ -203,7 +201,7 @@ def without_figures(page: str) -> str:
 
 # What no file but those of kit/competitions may hold, as whole words or numbers. The list of
 # exceptions, (file below kit/, word), may only shrink.
-FORBIDDEN = re.compile(r"(?<![\w.])(mask|gender|age|person|18|512)(?!\w|\.\d)", re.IGNORECASE)
+FORBIDDEN = re.compile(r"(?<![\w.])(mask|gender|age|person|18|512)(?!\w|[.,]\d)", re.IGNORECASE)
 EXCEPTIONS: set[tuple[str, str]] = set()
 
 

@@ -154,9 +154,7 @@ def test_names_are_text_on_the_page(tmp_path, world, capsys):
     shutil.copytree(world.runs / "small", odd)
     with pytest.raises(KitError, match="the same checkpoint twice"):
         report([odd, world.runs / "small"], world.plan, world.folder, tmp_path / "r.html")
-    train(
-        small("other", lr=1e-3), world.plan, world.folder, range(3), tmp_path / "runs", on_cpu()
-    )
+    train(small("other", lr=1e-3), world.plan, world.folder, range(3), tmp_path / "runs", on_cpu())
     capsys.readouterr()
     report([odd, tmp_path / "runs" / "other"], world.plan, world.folder, tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from conftest import MASK, NUM_CLASSES, age_class, decode, encode
 
+from kit.competition import Competition, Task
 from kit.competitions.mask_data import read_corrections
 from kit.competitions.mask_labels import SHOTS
 from kit.scoring.mislabel import confident_classes, find_mislabelled
@@ -169,3 +170,39 @@ def test_the_order_of_people_and_their_names_say_nothing(seed):
     again = find_mislabelled(renamed.iloc[order].reset_index(drop=True), probs[order], MASK)
     old = {names[s.path] + s.line[4:]: s.score for s in found}
     assert len(found) > 10 and {s.line: s.score for s in again} == pytest.approx(old)
+
+
+def test_without_groups_a_photo_is_judged_by_itself():
+    """Of three shapes, photos are their own groups: the line names the photo, the task, a class."""
+    shapes = ("circle", "square", "triangle")
+    competition = Competition(name="shapes", tasks=(Task("shape", shapes),), frame=(64, 96))
+    labels, rng = np.repeat(np.arange(3), 20), np.random.default_rng(0)
+    names = [f"{n:02d}.jpg" for n in range(60)]
+    probs = np.full((60, 3), 0.05)
+    probs[np.arange(60), labels] = 0.9
+    probs += rng.uniform(0, 0.02, probs.shape)
+    labels[7] = 2  # a circle
+    photos = pd.DataFrame({"image": names, "group": names, "label": labels})
+    (found,) = find_mislabelled(photos, probs, competition)
+    assert (found.line, found.given, found.suggested) == (
+        "07.jpg,shape,circle",
+        "triangle",
+        "circle",
+    )
+    assert found.images == ("07.jpg",) and found.z_score > 4
+
+
+def test_the_nearest_number_of_another_class_is_suggested():
+    task = Task("size", ("small", "middle", "large"), column="cm", edges=(10, 20))
+    competition = Competition(name="sheets", tasks=(task,), frame=(8, 8))
+    numbers = np.repeat([5, 15, 25], 30)
+    labels = task.class_of(numbers)
+    seen = labels.copy()
+    seen[[0, 31, 61]] = [2, 0, 1]  # 5 as large, 15 as small, 25 as middle
+    probs = np.full((90, 3), 0.05)
+    probs[np.arange(90), seen] = 0.9
+    names = [f"{n:02d}.jpg" for n in range(90)]
+    photos = pd.DataFrame({"image": names, "group": names, "cm": numbers, "label": labels})
+    found = find_mislabelled(photos, probs, competition)
+    assert sorted(s.line for s in found) == ["00.jpg,size,20", "31.jpg,size,9", "61.jpg,size,19"]
+    assert {s.given for s in found} == {"small (5)", "middle (15)", "large (25)"}
