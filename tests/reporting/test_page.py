@@ -215,7 +215,12 @@ def test_planted_label_errors_are_found_on_the_drawn_sample(tmp_path):
     plan, _ = plan_folds(mask_folder(data), tmp_path / "runs" / "folds.csv", options)
     recipe = small("tiny", size=(96, 72), epochs=20, batch_size=32)
     train(
-        recipe, plan, mask_folder(data), range(3), tmp_path / "runs", TrainOptions(Compute("cpu"))
+        recipe,
+        plan,
+        mask_folder(data),
+        range(3),
+        tmp_path / "runs",
+        TrainOptions(compute=Compute("cpu")),
     )
     numbers = report(
         [tmp_path / "runs" / "tiny"], plan, mask_folder(data), tmp_path / "report.html"
