@@ -1,35 +1,28 @@
 """Win image-classification competitions with K-fold ensembles and test-time augmentation.
 
-Stages are files, and checked tables pass between them; each command reads files and writes files::
+Stages are commands, `python -m kit.NAME`; each reads files and writes files, checked when read::
 
-    photos --folds--> runs/folds.csv --train--> runs/<recipe>/fold<k>/ --ensemble-->
-    submissions/<name>.csv (people, labels)          (checkpoint, OOF)      |             (checked,
-    with its record) +--compare, report--> a person
+    data/  the competition's photos and labels
+      |
+      |  folds                            sample   draws data, for trials
+      v
+    runs/folds.csv  the fold plan         demo     runs all of this on drawn data
+      |
+      |  train <- recipes/*.py            bench    measures speed and memory
+      v
+    runs/<recipe>/fold<k>/                soup     averages the last epochs of each fold
+      |           a checkpoint, and its out-of-fold (OOF) probabilities
+      |  ensemble <- other teams' probabilities
+      v
+    submissions/<name>.csv, .json         the answer, and its record
+      |
+      |  compare, report
+      v
+    a person
 
-Commands, each `python -m kit.NAME`:
-
-- `folds`     people -> fold plan, after the leak audit (`audit`)
-- `train`     one recipe, one fold -> checkpoint, out-of-fold (OOF) probabilities, metrics
-- `ensemble`  runs and probability files -> checked submission CSV, and its record
-- `soup`      the epochs of a fold -> one checkpoint of their mean weights
-- `compare`   submissions against each other, and against answers
-- `report`    runs, or the data alone -> one HTML page a person looks at
-- `sample`    a drawn data set in the competition's layout
-- `demo`      the whole pipeline on that sample
-- `bench`     speed and memory, measured on this machine
-
-Nouns, which commands import and which never import a command: `labels` (the 18 classes), `tables`
-(the only reader and writer of CSV, JSON and probability files), `data` (a competition folder as
-tables), `pixels` (its photos as arrays: decoding, the pixel cache, loaders), `recipe`, `models`
-(networks and heads), `losses` (and mixes), `learn` (one training step and all that it changes),
-`track` (TensorBoard, W&B), `versions` (of what makes pixels and networks), `checkpoint`, `views`
-(test-time augmentation), `device` (its precisions and memory), `fast` (networks as inference runs
-them, and the probe of how), `predict`, `profile` (where the time goes), `members` (of an ensemble:
-their probabilities, joined by id), `blend` (and the class decision), `early` (deciding before all
-members have run), `standing` (the honest score of what was fitted), `submission` (its check),
-`board` (the leaderboard log), `metrics` (and the bootstrap over people), `mislabel` (probable label
-errors), `figures` (of a report, as SVG), `sheet` (thumbnails and contact sheets), `console` (what a
-person sees) and `errors`.
+The commands `folds`, `train`, `soup`, `ensemble`, `compare`, `report`, `sample`, `demo` and `bench`
+are files in this folder, and so is `recipe`, which a person writes. Its folders are what commands
+are made of. `kit/README.md` has the folders and their order, the words, the rules, a line a file.
 """
 
 import os

@@ -7,6 +7,7 @@ all later commands take it from there.
 """
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -130,7 +131,8 @@ class Competition:
     def describe(self) -> dict[str, Any]:
         """The definition as plain JSON values, without its functions."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.compare}
-        return values | {"tasks": [dataclasses.asdict(task) for task in self.tasks]}
+        values |= {"tasks": [dataclasses.asdict(task) for task in self.tasks]}
+        return json.loads(json.dumps(values))  # type: ignore[no-any-return]
 
 
 def recorded_competition(record: Any) -> Competition:

@@ -11,29 +11,23 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from kit.blending.settings import Settings
-from kit.blending.submit import ensemble
-from kit.competitions.mask_sample import draw_sample
-from kit.data.planning import plan_folds
 from kit.folds import show_plan
-from kit.recipe import load_recipe, shipped_recipe
-from kit.reporting.comparison import compare
-from kit.reporting.comparison_tables import show
-from kit.reporting.page import report
-from kit.reporting.record import show_record
 from kit.system.cli import Parser, command
 from kit.system.console import duration, say
 from kit.system.errors import KitError, problem
-from kit.training.run import train
+from kit.system.options import add_options
+
+if TYPE_CHECKING:
+    from kit.blending.record import Record
+    from kit.data.plan import Plan
 
 _PARTS = ("data", "runs", "submissions")
 
-
 _PAGE = "report.html"
 
-
-_MARK = ".kit-demo"  # tells a folder that --force may empty from one with the same names in it
+_MARK = ".kit-demo"  # marks a folder that the demo made, and that --force may therefore empty
 
 
 def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False) -> float:
@@ -41,9 +35,44 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
     if people < 50 or eval_people < 1:
         raise KitError(
             f"--people {people} --eval-people {eval_people}: take 50 or more people, so that each "
-            "class has some in "
-            "five folds, and 1 or more eval people"
+            "class has some in five folds, and 1 or more eval people"
         )
+    from kit.competitions.mask_sample import draw_sample
+
+    prepare_folder(out, force)
+    data = out / "data"
+    say_step(
+        "1. Draw a sample in the competition's layout",
+        f"sample --out {data} --people {people} --eval-people {eval_people}",
+    )
+    draw_sample(data, people, eval_people)
+    plan = plan_and_train(out)
+    single, all_folds, record = make_submissions(out, plan)
+    result = show_results(out, plan, single, all_folds)
+    alone, together = (result["files"][path.stem]["scores"]["f1"] for path in (single, all_folds))
+    score = record.oof.scores.f1 if record.oof is not None else float("nan")
+    say(
+        f"\nmacro-F1 on {record.photos} photos of {eval_people} unseen people: one fold "
+        f"{alone:.3f}, the ensemble {together:.3f}; out of fold it had said "
+        f"{score:.3f}",
+        style="bold",
+    )
+    for path, text in (
+        (data / "contact_sheet.png", "the drawn people, to look at"),
+        (out / "runs" / "folds.csv", "the fold plan"),
+        (out / _PAGE, "the report, to open in a browser"),
+        (
+            out / "runs" / "tiny" / "fold0",
+            "a checkpoint, its out-of-fold probabilities, its metrics",
+        ),
+        (all_folds, "the submission, with its record beside it (.json)"),
+    ):
+        say(f"{path!s:<34} {text}")
+    return float(together)
+
+
+def prepare_folder(out: Path, force: bool) -> None:
+    """Make the demo's folder, or with `force` empty one that the demo made."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not force:
             raise problem(
@@ -60,90 +89,95 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
     (out / _MARK).write_text(
         "Made by python -m kit.demo, which may replace it with --force.\n", encoding="utf-8"
     )
-    data, runs, submissions = (out / part for part in _PARTS)
-    page = out / _PAGE
-    recipe = load_recipe(shipped_recipe("tiny"))
 
-    def step(number: int, what: str, line: str) -> None:
-        say(f"\n{number}. {what}", style="bold")
-        say(f"$ python -m kit.{line}", style="dim")
 
-    step(
-        1,
-        "Draw a sample in the competition's layout",
-        f"sample --out {data} --people {people} --eval-people {eval_people}",
-    )
-    draw_sample(data, people, eval_people)
-    step(2, "Plan folds: every person in one", f"folds --data {data} --out {runs / 'folds.csv'}")
-    plan, _ = plan_folds(data, runs / "folds.csv")
+def say_step(title: str, line: str) -> None:
+    """Print the title of a step, and the command line that does the same."""
+    say(f"\n{title}", style="bold")
+    say(f"$ python -m kit.{line}", style="dim")
+
+
+def plan_and_train(out: Path) -> "Plan":
+    """Plan the folds of the sample, and train a checkpoint for each; the plan."""
+    from kit.data.planning import plan_folds
+    from kit.recipe import load_recipe, shipped_recipe
+    from kit.training.run import train
+
+    data, runs = out / "data", out / "runs"
+    plan_path = runs / "folds.csv"
+    say_step("2. Plan folds: every person in one", f"folds --data {data} --out {plan_path}")
+    plan, _ = plan_folds(data, plan_path)
     show_plan(plan)
-    step(
-        3,
-        "Train a checkpoint for each fold",
-        f"train recipes/tiny.py --fold all --data {data} --plan {runs / 'folds.csv'} --runs {runs}",
+    say_step(
+        "3. Train a checkpoint for each fold",
+        f"train recipes/tiny.py --fold all --data {data} --plan {plan_path} --runs {runs}",
     )
-    train(recipe, plan, data, range(plan.k), runs)
-    run, single, all_folds = (
-        runs / recipe.name,
-        submissions / "tiny-fold0.csv",
-        submissions / "tiny-hflip.csv",
-    )
-    common = f"--data {data} --plan {runs / 'folds.csv'} --out"
-    step(4, "One fold alone, as a yardstick", f"ensemble {run / 'fold0'} {common} {single}")
-    ensemble([run / "fold0"], plan, data, single)
-    step(
-        5,
-        "All folds and both views of each photo",
+    train(load_recipe(shipped_recipe("tiny")), plan, data, range(plan.k), runs)
+    return plan
+
+
+def make_submissions(out: Path, plan: "Plan") -> "tuple[Path, Path, Record]":
+    """Make the submissions of one fold and of all of them: both paths, and the record of the
+    second.
+    """
+    from kit.blending.settings import EnsembleSettings, Output
+    from kit.blending.submit import ensemble
+    from kit.data.folder import DataFolder
+    from kit.reporting.record import show_record
+
+    data, run = out / "data", out / "runs" / "tiny"
+    single, all_folds = (out / "submissions" / f"tiny-{name}.csv" for name in ("fold0", "hflip"))
+    common = f"--data {data} --plan {out / 'runs' / 'folds.csv'} --out"
+    say_step("4. One fold alone, as a yardstick", f"ensemble {run / 'fold0'} {common} {single}")
+    folder = DataFolder(data, plan.competition)
+    ensemble([run / "fold0"], plan, folder, Output(path=single))
+    say_step(
+        "5. All folds and both views of each photo",
         f"ensemble {run} --tta hflip {common} {all_folds}",
     )
-    _, record = ensemble([run], plan, data, all_folds, Settings(tta="hflip"))
-    show_record(record)
-    step(
-        6,
-        "Compare the two, and with the answers",
+    output, settings = Output(path=all_folds), EnsembleSettings(tta="hflip")
+    _, record = ensemble([run], plan, folder, output, settings)
+    show_record(record, plan.competition)
+    return single, all_folds, record
+
+
+def show_results(out: Path, plan: "Plan", single: Path, all_folds: Path) -> dict[str, Any]:
+    """Compare the two submissions, and write the report; the comparison."""
+    from kit.reporting.comparison import compare
+    from kit.reporting.comparison_tables import show
+    from kit.reporting.page import report
+
+    data, run, page = out / "data", out / "runs" / "tiny", out / _PAGE
+    say_step(
+        "6. Compare the two, and with the answers",
         f"compare {single} {all_folds} --answers {data / 'answers.csv'}",
     )
     result = compare([single, all_folds], data / "answers.csv")
     show(result)
-    step(
-        7,
-        "See it: one page of what is right and wrong",
-        f"report {run} --data {data} --plan {runs / 'folds.csv'} --out {page}",
+    say_step(
+        "7. See it: one page of what is right and wrong",
+        f"report {run} --data {data} --plan {out / 'runs' / 'folds.csv'} --out {page}",
     )
     report([run], plan, data, page)
-    alone, together = (result["files"][path.stem]["scores"]["f1"] for path in (single, all_folds))
-    say(
-        f"\nmacro-F1 on {record['photos']} photos of {eval_people} unseen people: one fold "
-        f"{alone:.3f}, the ensemble "
-        f"{together:.3f}; out of fold it had said {record['oof']['f1']:.3f}",
-        style="bold",
-    )
-    say(
-        "\n".join(
-            f"{place!s:<34} {what}"
-            for place, what in (
-                (data / "contact_sheet.png", "the drawn people, to look at"),
-                (runs / "folds.csv", "the fold plan"),
-                (page, "the report, to open in a browser"),
-                (run / "fold0", "a checkpoint, its out-of-fold probabilities, its metrics"),
-                (all_folds, "the submission, with its record beside it (.json)"),
-            )
-        )
-    )
-    return float(together)
+    return result
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
+def build_parser() -> Parser:
+    """The command's options."""
     parser = Parser(prog="kit.demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"), help="default: demo")
     parser.add_argument("--people", type=int, default=60, help="people to train on (default: 60)")
     parser.add_argument(
         "--eval-people", type=int, default=20, help="people to predict (default: 20)"
     )
-    parser.add_argument("--force", action="store_true", help="run it anew over what is there")
-    args = parser.parse_args(argv)
+    add_options(parser, force="run it anew over what is there")
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the demo that a command line describes."""
+    args = build_parser().parse_args(argv)
     started = time.monotonic()
     demo(args.out, args.people, args.eval_people, args.force)
     say(f"done in {duration(time.monotonic() - started)}; the same commands work on your data")

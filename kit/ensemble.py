@@ -8,9 +8,8 @@ MEMBER is a run's folder, with a checkpoint for each fold; one fold's folder, or
 or another team's probabilities, a CSV (ids, then the classes from 0) or an .npz (ids, probs), with
 its out-of-fold ones in it, or beside it in NAME.oof.csv. Whatever is fitted to out-of-fold
 probabilities is scored nested, and used only if it pays. Test probabilities are kept beside each
-checkpoint, keyed by checkpoint, photos, view and precision, so that a second ensemble runs no
-network. Networks run in the precision that is fastest here; in 16 bits, photos whose class is a
-close call are run again in fp32.
+checkpoint, by photos, view and precision, so that a second ensemble runs no network. Networks run
+in the precision that is fastest here; in 16 bits, close calls are run again in fp32.
 """
 
 import sys

@@ -11,21 +11,22 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kit.competitions import find_competition
-from kit.data.folder import find_data
-from kit.data.plan import Plan, plan_json
-from kit.data.planning import PlanOptions, plan_folds
-from kit.data.split import class_counts
 from kit.system.cli import Parser, command
 from kit.system.console import say, show_table, warn
-from kit.system.errors import problem
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options
+
+if TYPE_CHECKING:
+    from kit.data.plan import Plan
 
 _SHOWN = 10  # links and corrections printed; folds.json has all
 
 
-def show_plan(plan: Plan) -> None:
+def show_plan(plan: "Plan") -> None:
     """Print a plan: photos per class and fold, groups, and what audit and corrections did."""
+    from kit.data.split import class_counts
+
     competition = plan.competition
     counts = class_counts(plan.photos, competition.classes)
     groups = plan.photos.drop_duplicates("group").groupby("fold").size()
@@ -64,31 +65,36 @@ def show_plan(plan: Plan) -> None:
         say(f"  and {hidden} more, in folds.json")
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
+def build_parser() -> Parser:
+    """The command's options."""
     parser = Parser(prog="kit.folds", description=__doc__)
-    parser.add_argument("--data", help="the competition's folder (default: $KIT_DATA, then data/)")
+    add_options(parser, "data")
     parser.add_argument(
         "--competition",
         metavar="FILE|NAME",
-        help="what is to be predicted (default: competition.py in the working folder, else the kit's first one)",
+        help="what is to be predicted (default: competition.py where you are, else the first of "
+        "kit/competitions)",
     )
     parser.add_argument("--folds", type=int, default=5, help="number of folds (default: 5)")
     parser.add_argument("--seed", type=int, default=42, help="seed of the split (default: 42)")
     parser.add_argument(
         "--corrections", type=Path, metavar="FILE", help="label fixes: a CSV path,field,value"
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/folds.csv"), help="default: runs/folds.csv"
-    )
-    parser.add_argument(
-        "--no-audit", action="store_true", help="do not read the photos for the leak audit"
-    )
-    parser.add_argument("--force", action="store_true", help="overwrite an existing plan")
-    args = parser.parse_args(argv)
-    if args.out.suffix != ".csv":
-        raise problem(args.out, "is no name for a plan", remedy="let --out end in .csv")
+    parser.add_argument("--out", type=Path, default=DEFAULT_PLAN, help=f"default: {DEFAULT_PLAN}")
+    add_flags(parser, no_audit="do not read the photos for the leak audit")
+    add_options(parser, force="overwrite an existing plan")
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Plan the folds that a command line describes."""
+    args = build_parser().parse_args(argv)
+    from kit.competitions import find_competition
+    from kit.data.folder import find_data
+    from kit.data.plan import plan_json
+    from kit.data.planning import PlanOptions, plan_folds
+
     data = find_data(args.data, find_competition(args.competition))
     options = PlanOptions(
         folds=args.folds,
@@ -101,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     show_plan(plan)
     for remark in remarks:
         warn(remark)
-    place = "" if args.out == Path("runs/folds.csv") else f" --plan {shlex.quote(str(args.out))}"
+    place = "" if args.out == DEFAULT_PLAN else f" --plan {shlex.quote(str(args.out))}"
     say(
         f"wrote {args.out} and {plan_json(args.out)}; next: python -m kit.train "
         f"recipes/effb4_5fold.py --fold all{place}"

@@ -14,11 +14,11 @@ from pathlib import Path
 from kit.system.cli import Parser, command
 from kit.system.console import say
 from kit.system.errors import problem
+from kit.system.options import add_options
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
+def build_parser() -> Parser:
+    """The command's options."""
     parser = Parser(prog="kit.sample", description=__doc__)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the folder to draw into"
@@ -30,8 +30,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="another seed draws other people (default 0)"
     )
-    parser.add_argument("--force", action="store_true", help="replace a sample drawn earlier")
-    args = parser.parse_args(argv)
+    add_options(parser, force="replace a sample drawn earlier")
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw the sample that a command line describes."""
+    args = build_parser().parse_args(argv)
     if args.out == Path():
         raise problem("--out", "names the folder you are in", remedy="name a new one")
     from kit.competitions import DEFAULT, find_competition

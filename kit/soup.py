@@ -13,19 +13,18 @@ al., Model soups, 2022.)
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kit.data.folder import find_data
-from kit.data.plan import read_plan
-from kit.inference.engine import Compute
-from kit.results.run import FOLD_FOLDER
 from kit.system.cli import Parser, command
 from kit.system.errors import problem
-from kit.training.soup import check_ingredients, check_place, ingredients, soup
+from kit.system.options import add_options, whole_number
+
+if TYPE_CHECKING:
+    from kit.data.plan import Plan
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
+def build_parser() -> Parser:
+    """The command's options."""
     parser = Parser(prog="kit.soup", description=__doc__)
     parser.add_argument(
         "members",
@@ -36,62 +35,72 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--last",
-        type=int,
+        type=whole_number(2),
         default=0,
         metavar="N",
         help="average the last N kept epochs (default: all)",
     )
     parser.add_argument("--out", type=Path, help="the run to make (default: RUN_soup)")
-    parser.add_argument("--data", help="the competition's folder (default: $KIT_DATA, then data/)")
-    parser.add_argument(
-        "--plan",
-        type=Path,
-        default=Path("runs/folds.csv"),
-        help="the fold plan (default: runs/folds.csv)",
-    )
-    parser.add_argument(
-        "--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)"
-    )
-    parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
-    parser.add_argument("--force", action="store_true", help="overwrite an existing soup")
-    args = parser.parse_intermixed_args(argv)
-    if args.last < 0 or args.last == 1:
-        raise problem("--last", f"{args.last} epochs make no mean", remedy="take 2 or more")
-    if args.workers is not None and args.workers < 0:
-        raise problem("--workers", str(args.workers), remedy="take 0 or more")
+    add_options(parser, "data", "plan", "device", "workers", force="overwrite an existing soup")
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Average the checkpoints that a command line names."""
+    args = build_parser().parse_intermixed_args(argv)
+    if args.last and any(path.is_file() for path in args.members):
+        raise problem(
+            "--last",
+            "chooses among the epochs of a run, and files are named",
+            remedy="leave it out",
+        )
+    from kit.data.folder import find_data
+    from kit.data.plan import read_plan
+    from kit.inference.engine import Compute
+    from kit.training.soup import check_place, soup
+
     plan = read_plan(args.plan)
     data = find_data(args.data, plan.competition)
-    groups = ingredients(args.members, args.last)
-    if any(path.is_file() for path in args.members):
-        if args.last:
-            raise problem(
-                "--last",
-                "chooses among the epochs of a run, and files are named",
-                remedy="leave it out",
-            )
-        # Files are one soup, wherever they lie, so that a mix of folds is told and not parted in
-        # silence.
+    soups = soups_to_make(args.members, args.last, args.out, plan)
+    for paths, out in soups:
+        check_place(paths, out, data, args.force)
+    compute = Compute(args.device, args.workers)
+    for paths, out in soups:
+        soup(paths, plan, data, out, compute, args.force)
+
+
+def soups_to_make(
+    members: Sequence[Path], last: int, out: Path | None, plan: "Plan"
+) -> list[tuple[list[Path], Path]]:
+    """The checkpoints of each soup, and the fold's folder that it is made in.
+
+    Raises `KitError` for checkpoints that cannot be averaged, and for two soups in one folder.
+    """
+    from kit.results.run import FOLD_FOLDER
+    from kit.training.soup import check_ingredients, ingredients
+
+    groups = ingredients(members, last)
+    if any(path.is_file() for path in members):
+        # Files are one soup, wherever they lie: those of different folds are refused below.
         groups = {next(iter(groups)): [path for paths in groups.values() for path in paths]}
-    jobs = []
+    soups: list[tuple[list[Path], Path]] = []
     for folder, paths in groups.items():
         fold = check_ingredients(paths, plan)[0].fold
         place = folder.resolve()
-        if args.out is None and not FOLD_FOLDER.fullmatch(place.name):
+        if out is None and not FOLD_FOLDER.fullmatch(place.name):
             raise problem(
                 paths[0],
                 "lies in no fold of a run, which would give the soup its place",
                 remedy="name one with --out",
             )
-        run = args.out or place.parent.with_name(f"{place.parent.name}_soup")
-        jobs.append((paths, run / f"fold{fold}"))
-    twice = [str(out) for i, (_, out) in enumerate(jobs) if out in [other for _, other in jobs[:i]]]
+        run = out or place.parent.with_name(f"{place.parent.name}_soup")
+        soups.append((paths, run / f"fold{fold}"))
+    places = [place for _, place in soups]
+    twice = [str(place) for i, place in enumerate(places) if place in places[:i]]
     if twice:
         raise problem(twice[0], "would be made twice", twice, "take one run at a time with --out")
-    for paths, out in jobs:
-        check_place(paths, out, data, args.force)
-    compute = Compute(args.device, args.workers)
-    for paths, out in jobs:
-        soup(paths, plan, data, out, compute, args.force)
+    return soups
 
 
 if __name__ == "__main__":

@@ -21,27 +21,23 @@ import math
 import shlex
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.competitions import find_competition
-from kit.data.folder import find_data
-from kit.data.plan import read_plan
-from kit.inference.engine import Compute
-from kit.models.architecture import architecture_of
-from kit.models.network import cost
-from kit.recipe import CHOICES, load_recipe, shipped_recipe
 from kit.system.cli import Parser, command
 from kit.system.console import duration, say, show_table, warn
 from kit.system.errors import KitError, problem
-from kit.training.estimate import estimate
-from kit.training.job import TrainOptions
-from kit.training.run import chosen_folds, train
-from kit.training.trackers import TRACKERS
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
 
 
 def list_recipes() -> None:
     """Print the recipes in `recipes/`, or the kit's own, with what their networks cost."""
+    from kit.competitions import find_competition
+    from kit.models.architecture import architecture_of
+    from kit.models.network import cost
+    from kit.recipe import load_recipe, shipped_recipe
+
     folder = Path("recipes") if Path("recipes").is_dir() else shipped_recipe("tiny").parent
     rows, competition = [], find_competition()
     for path in sorted(folder.glob("[!_]*.py")):
@@ -74,50 +70,54 @@ def list_recipes() -> None:
     )
 
 
-@command
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
+def build_parser() -> Parser:
+    """The command's options."""
     parser = Parser(prog="kit.train", description=__doc__)
     parser.add_argument(
         "recipe", type=Path, nargs="?", help="a recipe file, such as recipes/effb4_5fold.py"
     )
-    parser.add_argument(
-        "--list", action="store_true", help="show the recipes with their parameters and GFLOP"
-    )
+    add_flags(parser, list="show the recipes with their parameters and GFLOP")
     parser.add_argument(
         "--fold", default="0", metavar="0|0,2|all", help="which folds to train (default: 0)"
     )
-    parser.add_argument("--data", help="the competition's folder (default: $KIT_DATA, then data/)")
-    parser.add_argument(
-        "--plan",
-        type=Path,
-        default=Path("runs/folds.csv"),
-        help="the fold plan (default: runs/folds.csv)",
-    )
+    add_options(parser, "data", "plan")
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="where runs lie (default: runs)"
     )
-    parser.add_argument(
-        "--device", help="cpu, cuda or cuda:1 (default: the first GPU, else the CPU)"
-    )
-    parser.add_argument("--workers", type=int, help="loader processes (default: by the machine)")
+    add_options(parser, "device", "workers")
     parser.add_argument(
         "--select",
-        choices=CHOICES["select"],
+        choices=("last", "best"),
         help="which weights to keep, over the recipe's own select",
     )
     parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="try one batch of each stage, and say how long all will take",
+        "--track",
+        choices=("tensorboard", "wandb"),
+        help="send each epoch's scalars to TensorBoard or Weights & Biases",
+    )
+    add_trial_options(parser)
+    add_saving_options(parser)
+    return parser
+
+
+def add_trial_options(parser: Parser) -> None:
+    """Add the options of trying a training out, and of measuring it."""
+    add_flags(
+        parser,
+        dry_run="try one batch of each stage, and say how long all will take",
+        profile="tell where the time goes, and write a trace into the fold's folder",
     )
     parser.add_argument(
         "--limit",
-        type=int,
+        type=whole_number(2),
         default=0,
         metavar="N",
         help="a trial on N photos to train and N to validate, in a run of its own, RECIPE-limitN",
     )
+
+
+def add_saving_options(parser: Parser) -> None:
+    """Add the options of what is saved, and of going on with it."""
     parser.add_argument(
         "--save-minutes",
         type=float,
@@ -127,49 +127,48 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--keep-epochs",
-        type=int,
+        type=whole_number(0),
         default=0,
         metavar="N",
         help="keep the weights of the last N epochs, too, for kit.soup to average",
     )
-    parser.add_argument(
-        "--track",
-        choices=TRACKERS,
-        help="send each epoch's scalars to TensorBoard or Weights & Biases",
+    add_flags(
+        parser,
+        no_cache="keep no pixel cache in RUNS/pixels: decode in every epoch",
+        resume="an error where there is nothing to go on with",
     )
-    parser.add_argument(
-        "--no-cache",
-        action="store_true",
-        help="keep no pixel cache in RUNS/pixels: decode in every epoch",
-    )
-    parser.add_argument(
-        "--profile",
-        action="store_true",
-        help="tell where the time goes, and write a trace into the fold's folder",
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="an error where there is nothing to go on with"
-    )
-    parser.add_argument("--force", action="store_true", help="train anew over what is there")
-    args = parser.parse_args(argv)
-    if args.list:
-        return list_recipes()
+    add_options(parser, force="train anew over what is there")
+
+
+def check_options(args: Namespace) -> None:
+    """Raise `KitError` for options that are absent, out of range, or at odds."""
     if args.recipe is None:
         raise KitError(
             "kit.train: name a recipe, such as recipes/effb4_5fold.py; --list shows them"
         )
-    if args.workers is not None and args.workers < 0:
-        raise KitError(f"--workers {args.workers}: take 0 or more")
-    if args.limit < 0 or args.limit == 1:
-        raise KitError(f"--limit {args.limit}: take 2 or more")
     if not 0 < args.save_minutes < math.inf:
         raise KitError(f"--save-minutes {args.save_minutes}: take a number above 0")
-    if args.keep_epochs < 0:
-        raise KitError(f"--keep-epochs {args.keep_epochs}: take 0 or more")
     if args.resume and args.force:
         raise KitError(
             "--resume goes on with what is there, and --force trains it anew: take one of the two"
         )
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train the folds that a command line names, or list the recipes, or estimate the time."""
+    args = build_parser().parse_args(argv)
+    if args.list:
+        return list_recipes()
+    check_options(args)
+    from kit.data.folder import find_data
+    from kit.data.plan import read_plan
+    from kit.inference.engine import Compute
+    from kit.recipe import load_recipe
+    from kit.training.estimate import estimate
+    from kit.training.job import TrainOptions
+    from kit.training.run import chosen_folds, train
+
     recipe, plan = load_recipe(args.recipe), read_plan(args.plan)
     data = find_data(args.data, plan.competition)
     if args.select:
@@ -189,19 +188,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.dry_run:
         return estimate(recipe, plan, data, folds, args.runs, options)
     started = time.monotonic()
-    done = train(recipe, plan, data, folds, args.runs, options)
-    for fold, scores in zip(folds, done):
-        say(
-            f"fold {fold}: {scores.line()}, its {recipe.select} epoch"
-            + (", chosen on the fold" if recipe.chosen_on_fold else "")
-        )
-    words = ["python", "-m", "kit.ensemble", str(args.runs / recipe.name), "--tta", "hflip"]
+    scores = train(recipe, plan, data, folds, args.runs, options)
+    epoch = f"its {recipe.select} epoch" + ", chosen on the fold" * recipe.chosen_on_fold
+    for fold, score in zip(folds, scores):
+        say(f"fold {fold}: {score.line()}, {epoch}")
+    say(f"{duration(time.monotonic() - started)}; next: {next_step(args, recipe.name)}")
+
+
+def next_step(args: Namespace, name: str) -> str:
+    """What to do after a training: the command line that makes a submission of the run `name`."""
+    if args.limit:
+        return "the whole data, without --limit"
+    words = ["python", "-m", "kit.ensemble", str(args.runs / name), "--tta", "hflip"]
     words += ["--data", args.data] * (args.data is not None)
-    words += ["--plan", str(args.plan)] * (args.plan != Path("runs/folds.csv"))
-    say(
-        f"{duration(time.monotonic() - started)}; next: "
-        + ("the whole data, without --limit" if args.limit else shlex.join(words))
-    )
+    words += ["--plan", str(args.plan)] * (args.plan != DEFAULT_PLAN)
+    return shlex.join(words)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """Small competition folders, plans and runs that the tests share."""
 
+import contextlib
 import dataclasses
 import html
 import importlib
 import pkgutil
 import re
+import shutil
+import subprocess
 import sys
 import zlib
 from collections.abc import Sequence
@@ -17,22 +20,36 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import kit
 import kit.inference.autotune
 import kit.inference.runtime
 import kit.system.threads
+from kit.blending.early import run_passes
+from kit.blending.rule import decide, weighted
 from kit.competitions.mask import competition as MASK
 from kit.competitions.mask_labels import AGE, SHOTS
 from kit.data.folder import DataFolder, read_test
-from kit.data.plan import Plan
+from kit.data.geometry import Geometry
+from kit.data.loader import PhotoDataset, batches_of, make_loader
+from kit.data.plan import Plan, read_plan
 from kit.data.planning import PlanOptions, plan_folds
 from kit.inference.engine import Compute
+from kit.inference.member import Checkpoint, Member, member_passes
+from kit.inference.members import find_members
+from kit.inference.oof import Oof
+from kit.inference.pass_cache import PhotoSet
+from kit.inference.passes import Passes
+from kit.inference.runtime import InferenceMode
+from kit.inference.views import make_views
+from kit.models.architecture import Architecture, architecture_of
 from kit.models.checkpoint import load, read_checkpoint_info, save
+from kit.models.network import Network
 from kit.recipe import Recipe, load_recipe, shipped_recipe
 from kit.reporting.page import report
 from kit.results.probs import Probs, read_probs, write_probs
-from kit.results.run import Fold, oof_key
+from kit.results.run import Fold, oof_key, read_metrics
 from kit.training.job import TrainOptions
 from kit.training.run import train
 
@@ -326,6 +343,269 @@ def drawn_table(people: int, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame({"image": image, "group": group, "age": age, "label": label})
 
 
+# ------------------------------------------------------------ trainings
+
+
 def on_cpu(**options: object) -> TrainOptions:
     """Options of a training on the CPU, without loader processes."""
     return TrainOptions(compute=Compute("cpu", 0), **options)
+
+
+# ------------------------------------------------------------ inference and blending
+
+CPU = torch.device("cpu")
+COMPUTE = Compute("cpu", 0)
+HALF_MODE, FP32_MODE = InferenceMode(torch.bfloat16, 4), InferenceMode(torch.float32, 4)
+SHAPE = MASK.shape
+
+
+@pytest.fixture
+def copy(world: World, tmp_path: Path) -> Path:
+    """A copy of the trained world that a test may damage, without kept probabilities."""
+    ignored = shutil.ignore_patterns("probs-*", "part-*", "oof-*")
+    shutil.copytree(world.plan_path.parents[1], tmp_path / "world", ignore=ignored)
+    return tmp_path / "world"
+
+
+@pytest.fixture
+def halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks run in bf16, as on a machine where it pays."""
+    everywhere(monkeypatch, kit.inference.autotune, "autotune", lambda *_: HALF_MODE)
+
+
+def ensemble_arguments(root: Path, *more: object) -> list[str]:
+    """The words of `kit.ensemble` for the run in a copy of the world."""
+    places = ["--data", root / "data", "--plan", root / "runs" / "folds.csv"]
+    words = [root / "runs" / "small", *places, "--out", root / "s.csv"]
+    return [str(word) for word in (*words, "--device", "cpu", "--workers", "0", *more)]
+
+
+def members_of(world: World, *paths: Path) -> list[Member]:
+    """The members that paths name, by default the world's run."""
+    return find_members(paths or [world.runs / "small"], world.plan, read_test(world.folder))
+
+
+def checkpoints_of(path: Path, world: World) -> list[Checkpoint]:
+    """The checkpoints that a path names."""
+    return [c for member in members_of(world, path) for c in member.checkpoints]
+
+
+def run_all_passes(
+    checkpoints: list[Checkpoint], root: Path, ids: list[str], tta: str, compute: Compute
+) -> tuple[dict[tuple[int, str], Probs], int]:
+    """The probabilities of each checkpoint, by its number, and view, and how many passes ran."""
+    views = make_views(tta)
+    passes = member_passes([Member("all", tuple(checkpoints))], views)
+    run = Passes(passes, PhotoSet(root, tuple(ids)), views, compute)
+    with contextlib.closing(run):
+        run.run_all()
+    numbers = [(c, view) for view in views for c in range(len(checkpoints))]
+    names = np.array(ids)
+    tables = {key: Probs(names, run.table(p)) for p, key in enumerate(numbers)}
+    return tables, run.computed // len(ids)
+
+
+def photos_of(folder: DataFolder) -> PhotoDataset:
+    """The photos to predict as the small recipe's networks see them."""
+    geometry = small().geometry(MASK.frame)
+    return PhotoDataset(folder.test_images, read_test(folder), [geometry])
+
+
+def loader_of(photos: PhotoDataset) -> object:
+    """A loader of photos in batches of 32."""
+    return make_loader(photos, batches_of(len(photos), 32), 0, CPU)
+
+
+class Symmetric(nn.Module):
+    """A network that cannot tell left from right: it sees colour averages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.architecture = architecture_of(small(), MASK)
+        self.geometry, self.parameters_count = self.architecture.geometry, 72
+        self.head = nn.Linear(3, 18)
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        return self.head(photos.mean(dim=(2, 3)))
+
+
+def mask_architecture(
+    model: str, size: tuple[int, int], head: str = "classes", crop: tuple[int, int] = (400, 300)
+) -> Architecture:
+    """An architecture for the mask competition."""
+    ordered = tuple(task.ordered for task in MASK.tasks)
+    return Architecture(model, Geometry(crop, size, MASK.frame), head, False, SHAPE, ordered)
+
+
+def settled(model: str, size: tuple[int, int], seed: int = 0) -> Network:
+    """A network in evaluation mode whose batch norms have seen something."""
+    network = Network(mask_architecture(model, size))
+    torch.manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 1.5)
+            module.weight.data.uniform_(0.5, 1.5)
+            module.bias.data.normal_(0, 0.2)
+    return network.eval()
+
+
+def theirs(
+    root, name="theirs.csv", seed=0, sure=3.0, order=None, columns=None, both=False, digits=6
+):
+    """Another team's file beside the data: probabilities of the photos to predict, and others.
+
+    Those out of fold are right more often than not.
+    """
+    rng = np.random.default_rng(seed)
+    plan, ids = read_plan(root / "runs" / "folds.csv"), read_test(mask_folder(root / "data"))
+
+    def table(names, logits):
+        probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        probs = probs.round(digits)
+        frame = pd.DataFrame(probs, columns=columns or [str(c) for c in range(18)])
+        frame.insert(0, "ImageID", names)
+        return frame.iloc[rng.permutation(len(frame))] if order else frame
+
+    oof = rng.normal(size=(len(plan.photos), 18))
+    oof[np.arange(len(oof)), plan.photos["label"]] += sure
+    tables = [table(ids, rng.normal(size=(len(ids), 18)) * 2), table(plan.photos["image"], oof)]
+    if both:
+        pd.concat(tables).to_csv(root / name, index=False)
+    else:
+        for frame, path in zip(tables, (root / name, root / name.replace(".csv", ".oof.csv"))):
+            frame.to_csv(path, index=False)
+    return root / name
+
+
+def oof_of(seed, better, people=150):
+    """Two members' out-of-fold probabilities, of which one is noise, and the plan's photos."""
+    rng = np.random.default_rng(seed)
+    person, label = np.repeat(np.arange(people), 7), rng.integers(0, 18, 7 * people)
+    logits = rng.normal(size=(2, len(label), 18))
+    logits[1] *= 3
+    logits[0, np.arange(len(label)), label] += better
+    probs = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    photos = pd.DataFrame(
+        {
+            "image": [f"{p}/{i}" for i, p in enumerate(person)],
+            "group": person.astype(str),
+            "label": label,
+            "fold": rng.permutation(people)[person] % 5,
+        }
+    )
+    return Oof({"plain": probs.astype(np.float32)}, photos, MASK)
+
+
+def softmax(logits):
+    """The softmax of logits (..., C), float32."""
+    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return (exp / exp.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def simulated(seed, members=4, people=60, signal=2.0, noise=1.0):
+    """Members (M, N, 18) whose errors correlate, with seven photos a person: `(members, truth,
+    person, fold)`.
+    """
+    rng = np.random.default_rng(seed)
+    person = np.repeat(np.arange(people), 7)
+    truth = (
+        rng.integers(0, 6, people)[person] // 3 * 3
+        + np.tile([0, 0, 0, 0, 0, 6, 12], people)
+        + rng.choice(3, people, p=[0.5, 0.4, 0.1])[person]
+    )
+    shared = rng.normal(size=(people, NUM_CLASSES))[person]
+    logits = shared + noise * rng.normal(size=(members, len(person), NUM_CLASSES)) * rng.uniform(
+        0.5, 2, (members, 1, 1)
+    )
+    logits[:, np.arange(len(person)), truth] += signal
+    return softmax(logits), truth, person, rng.permutation(people)[person] % 5
+
+
+def random_passes(rng, count, photos, correlation, sharpness):
+    """Probabilities (passes, photos, 18) float32 that agree as much as `correlation` says."""
+    shared = rng.normal(size=(photos, 18)).astype(np.float32)
+    shared[np.arange(photos), rng.integers(0, 18, photos)] += rng.choice([1.0, 4.0], photos)
+    own = rng.normal(size=(count, photos, 18)).astype(np.float32)
+    exp = np.exp(sharpness * (correlation * shared + np.sqrt(1 - correlation**2) * own))
+    return exp / exp.sum(axis=2, keepdims=True)
+
+
+def decided_early(probs, weights, gains, margins):
+    """The classes and passes taken, and the photos that each pass was asked for."""
+    asked = []
+
+    def rows(p, rows):
+        asked.append(len(rows))
+        return probs[p, rows]
+
+    total, taken = run_passes(rows, weights, gains, margins, probs.shape[1])
+    whole = taken == len(weights)
+    total[whole] = weighted(probs[:, whole], weights)
+    assert sum(asked) == taken.sum()
+    return decide(total, gains), taken
+
+
+RECIPE = """from dataclasses import replace
+
+from kit.recipe import load_recipe
+
+recipe = replace(load_recipe({tiny!r}), name="{name}", size=(32, 24){more})
+"""
+# Whatever a run may have that is random or remembers.
+FULL = (
+    ", epochs=4, label_smoothing=0.1, head='tasks', sampler='sqrt', mix='cutmix', ema=0.9, "
+    "accumulate=2, batch_size=4,"
+    " clip=1.0, drop_rate=0.2, drop_path_rate=0.1, edges=(30, 58)"
+)
+
+
+def recipe_file(
+    folder: Path, name: str = "mine", more: str = ", epochs=2", batch: str = ", batch_size=8"
+) -> Path:
+    """A recipe file: the tiny one, small and with `more` fields."""
+    path = folder / f"{name}.py"
+    tiny = str(shipped_recipe("tiny"))
+    path.write_text(RECIPE.format(tiny=tiny, name=name, more=batch + more))
+    return path
+
+
+@dataclasses.dataclass(frozen=True)
+class Killable:
+    """A command that trains, and the folder of the same run without interruptions."""
+
+    command: list[str]
+    recipe: Path
+    whole: Fold
+
+
+@pytest.fixture(scope="session")
+def killable(tmp_path_factory: pytest.TempPathFactory) -> Killable:
+    """A training with all that is random or remembers; tests may not damage it."""
+    root = tmp_path_factory.mktemp("killable")
+    data = make_data(root / "data")
+    plan_folds(mask_folder(data), root / "folds.csv", PlanOptions(folds=3, audit=False))
+    recipe = recipe_file(root, more=FULL, batch="")
+    options = ["--device", "cpu", "--workers", "2", "--save-minutes", "0.0001"]
+    places = ["--data", str(data), "--plan", str(root / "folds.csv")]
+    command = [sys.executable, "-m", "kit.train", str(recipe), *places, *options]
+    done = subprocess.run([*command, "--runs", str(root / "whole")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return Killable(command, recipe, Fold(root / "whole" / "mine" / "fold0"))
+
+
+def without_times(path: Path) -> list[dict[str, float]]:
+    """The metrics of a run without what it took."""
+    return [
+        {k: v for k, v in row.items() if not k.startswith("time")} for row in read_metrics(path)
+    ]
+
+
+def assert_same_run(a: Fold, b: Fold) -> None:
+    """The same bytes and metrics, and both are finished."""
+    assert a.best.read_bytes() == b.best.read_bytes() and a.oof.read_bytes() == b.oof.read_bytes()
+    assert (
+        without_times(a.metrics) == without_times(b.metrics)
+        and not a.last.exists()
+        and not b.last.exists()
+    )

@@ -1,5 +1,6 @@
-"""Every command as a person types it, and every command line of the README."""
+"""Every command as a person types it, and every command line, path and link of the READMEs."""
 
+import functools
 import importlib
 import json
 import os
@@ -9,21 +10,36 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 from conftest import everywhere, make_data
 
+import kit.benchmarks.loops
+import kit.benchmarks.synthetic
+import kit.benchmarks.timing
+import kit.compare
 import kit.demo
 import kit.recipe
-import kit.system.console
-from kit.competitions.mask_sample import draw_sample
+import kit.train
 from kit.recipe import load_recipe, shipped_recipe
-from kit.system.console import Progress, duration
+from kit.results import leaderboard
+from kit.training.trackers import TRACKERS
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("folds", "train", "ensemble", "soup", "compare", "report", "sample", "demo", "bench")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+READMES = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in (
+        "README.md",
+        "recipes/README.md",
+        "submissions/README.md",
+        "kit/README.md",
+        "tests/README.md",
+    )
+}
+README = READMES["README.md"]
 
 
 def python(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -43,14 +59,6 @@ def test_a_typo_is_one_line(name, fails):
     assert f"kit.{name}: " in fails(importlib.import_module(f"kit.{name}").main, "--hlep")
 
 
-def test_every_command_is_in_the_readme_and_in_the_package_docstring():
-    for name in COMMANDS:
-        assert f"`{name}`" in kit.__doc__ and f"kit.{name}" in README
-    for module in (p.stem for p in (ROOT / "kit").glob("*.py") if p.stem != "__init__"):
-        assert f"`{module}`" in kit.__doc__, module
-        assert f"kit/{module}.py" in README, module
-
-
 # ------------------------------------------------------------ the whole pipeline
 
 
@@ -63,13 +71,14 @@ def test_the_demo_from_photos_to_a_scored_submission(tmp_path, monkeypatch, caps
         lambda path: type(small)(
             **{
                 **{f: getattr(small, f) for f in small.__dataclass_fields__},
-                "epochs": 2,
-                "size": (48, 36),
+                "epochs": 1,
+                "size": (32, 24),
+                "batch_size": 32,
             }
         ),
     )
     assert (
-        kit.demo.main(["--out", str(tmp_path / "demo"), "--people", "60", "--eval-people", "6"])
+        kit.demo.main(["--out", str(tmp_path / "demo"), "--people", "50", "--eval-people", "6"])
         == 0
     )
     out = capsys.readouterr().out
@@ -98,6 +107,9 @@ def test_the_demo_from_photos_to_a_scored_submission(tmp_path, monkeypatch, caps
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
 
+# ------------------------------------------------------------ the READMEs' command lines
+
+
 def commands_of(text: str) -> list[str]:
     """The command lines of a Markdown text's `sh` blocks."""
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
@@ -109,6 +121,144 @@ def commands_of(text: str) -> list[str]:
     ]
 
 
+# Options that make a command of the READMEs small: the last of two equal options counts.
+SMALL = {
+    "bench folds": "--people 1000",
+    "bench audit": "--people 1000",
+    "bench": "--people 60 --pairs 1 --steps 1 --members 3 --photos 9",
+    "sample": "--people 6 --eval-people 1",
+}
+
+
+def draw_small(out: Path, people: int, eval_people: int) -> Path:
+    """`kit.bench`'s drawn photos, small and of noise: `test_sample.py` tests the drawn ones."""
+    return make_data(out, THIRTY, eval_photos=1)
+
+
+class InPlace:
+    """`kit.bench`'s separate process, in this one; `benchmarks/test_timing.py` tests the real."""
+
+    def __init__(self, make, *arguments):
+        self.loops = {
+            name: functools.partial(self.call, loop) for name, loop in make(*arguments).items()
+        }
+
+    def call(self, loop):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # timm leaves files open
+            return loop()
+
+    def close(self):
+        pass
+
+
+class Newcomer:
+    """A folder in which the READMEs' command lines run in order, each different one once, with
+    recipes of the shipped names that take seconds.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.ran = root, set[str]()
+        make_data(root / "data", THIRTY, eval_photos=12)
+        (root / "recipes").mkdir()
+        (root / "submissions").mkdir()
+        person = (root / "data" / "train" / "train.csv").read_text().splitlines()[1].split(",")[4]
+        (root / "fixes.csv").write_text(
+            f"path,field,value\n{person},swap,incorrect_mask:normal\n", encoding="utf-8"
+        )
+        variant = re.findall(r"`recipes/(\w+)\.py`:", READMES["recipes/README.md"])
+        for name in [*variant, *(path.stem for path in (ROOT / "recipes").glob("*.py"))]:
+            (root / "recipes" / f"{name}.py").write_text(
+                "from dataclasses import replace\n\nfrom kit.recipe import load_recipe\n\n"
+                f"recipe = replace(load_recipe({str(shipped_recipe('tiny'))!r}), name={name!r}, "
+                "epochs=2, size=(32, 24), batch_size=32)\n"
+            )
+
+    def run(self, line: str) -> int:
+        """The exit code of a line; 0 if it has run already. A corrected plan is put back, so that
+        the runs of the first one can still be used.
+        """
+        words = shlex.split(line, comments=True)
+        assert words[:2] == ["python", "-m"] and words[2].startswith("kit."), line
+        if line in self.ran:
+            return 0
+        name = words[2].removeprefix("kit.")
+        arguments = [
+            str(p) for w in words[3:] for p in (sorted(Path().glob(w)) if "*" in w else [w])
+        ]
+        small = [SMALL[start] for start in SMALL if " ".join(words[2:]).startswith(f"kit.{start}")]
+        arguments += "".join(small[:1]).split()
+        plan = {
+            path: path.read_bytes()
+            for path in (self.root / "runs").glob("folds.*")
+            if "--corrections" in line
+        }
+        code = importlib.import_module(f"kit.{name}").main(arguments)
+        for path, content in plan.items():
+            assert path.read_bytes() != content, line
+            path.write_bytes(content)
+        if code == 0:
+            self.ran.add(line)
+        return code
+
+
+# Five of each gender and age class: the fewest that five folds can hold.
+THIRTY = [
+    (f"{i:06d}", gender, age)
+    for i, (gender, age) in enumerate(
+        (gender, age)
+        for gender in ("male", "female")
+        for age in (20, 22, 24, 26, 28, 35, 40, 45, 50, 59, 60, 60, 60, 60, 60)
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
+    return Newcomer(tmp_path_factory.mktemp("newcomer"))
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_every_command_line_of_the_readmes_runs(name, newcomer, monkeypatch, capsys):
+    """The front page's come first, for the others go on with its runs."""
+    monkeypatch.chdir(newcomer.root)
+    everywhere(monkeypatch, kit.benchmarks.timing, "SeparateProcess", InPlace)
+    everywhere(monkeypatch, kit.benchmarks.loops, "matrix_peak", lambda *_: 100.0)
+    monkeypatch.setattr(kit.benchmarks.synthetic, "draw_sample", draw_small)
+    ci = (ROOT / ".ci" / "run").read_text()
+    for line in [*commands_of(README), *commands_of(READMES[name])]:
+        if line.startswith("python -m kit."):
+            assert newcomer.run(line) == 0, (line, capsys.readouterr().err)
+        elif line.startswith("python -m pytest "):
+            words = shlex.split(line)[3:]
+            assert "python -m pytest" in ci and (ROOT / words[0]).exists(), line
+            if words[1:]:
+                assert words[1] == "-k" and words[2] in (ROOT / words[0]).read_text(), line
+        elif line.startswith("python tests/golden.py "):
+            assert run_golden(line, monkeypatch) == 0, line
+        elif line == ".ci/run":
+            assert os.access(ROOT / line, os.X_OK)
+        else:
+            assert f"\n{line}\n" in ci, line
+
+
+def run_golden(line: str, monkeypatch) -> int:
+    """`tests/golden.py`, with hashes that no demo was run for."""
+    import golden
+
+    monkeypatch.setattr(golden, "hashes", lambda place: {"folds.csv": "0" * 64})
+    monkeypatch.setattr(sys, "argv", shlex.split(line)[1:])
+    return golden.main()
+
+
+def test_the_readmes_run_every_command():
+    """All but the demo, which a test above runs, and CI on every set-up."""
+    lines = [line for text in READMES.values() for line in commands_of(text)]
+    ran = {name for name in COMMANDS for line in lines if line.startswith(f"python -m kit.{name}")}
+    assert ran | {"demo"} == set(COMMANDS)
+    assert "pip install . && python -m kit.demo" in lines
+
+
 def test_the_readmes_set_up_commands_are_what_ci_runs():
     ci = (ROOT / ".ci" / "run").read_text()
     lines = [line for line in commands_of(README) if "pip install" in line]
@@ -117,57 +267,144 @@ def test_the_readmes_set_up_commands_are_what_ci_runs():
         assert f"\n{line}\n" in ci, line
 
 
-def test_every_command_line_of_the_readme_runs(tmp_path, monkeypatch, capsys):
-    """In order, on the drawn sample, with recipes of the same names that take seconds."""
-    monkeypatch.chdir(tmp_path)
-    draw_sample(tmp_path / "data", people=60, eval_people=2)
-    (tmp_path / "recipes").mkdir()
-    (tmp_path / "submissions").mkdir()
-    (tmp_path / "fixes.csv").write_text(
-        "path,field,value\n"
-        + (
-            (tmp_path / "data" / "train" / "train.csv").read_text().splitlines()[1].split(",")[4]
-            + ",swap,incorrect_mask:normal\n"
-        )
-    )
-    for path in (ROOT / "recipes").glob("*.py"):
-        (tmp_path / "recipes" / path.name).write_text(
-            "from dataclasses import replace\n\nfrom kit.recipe import load_recipe\n\n"
-            f"recipe = replace(load_recipe({str(shipped_recipe('tiny'))!r}), name={path.stem!r}, "
-            "epochs=2, size=(32, 24))\n"
-        )
-    ran = set()
-    for line in commands_of(README):
-        words = shlex.split(line, comments=True)
-        if words[0] == "export":
-            name, _, value = words[1].partition("=")
-            monkeypatch.setenv(name, str(tmp_path / "data") if name == "KIT_DATA" else value)
-        elif words[:2] == ["python", "-m"] and words[2].startswith("kit."):
-            name = words[2].removeprefix("kit.")
-            arguments = [
-                str(p) for w in words[3:] for p in (sorted(Path().glob(w)) if "*" in w else [w])
-            ]
-            if name == "bench":
-                arguments += [
-                    "--people",
-                    "1000",
-                    "--pairs",
-                    "1",
-                    "--steps",
-                    "1",
-                    "--members",
-                    "3",
-                    "--photos",
-                    "9",
-                ]
-            assert importlib.import_module(f"kit.{name}").main(arguments) == 0, (
-                line,
-                capsys.readouterr().err,
-            )
-            ran.add(name)
-        else:
-            assert "pip install" in line or words[:2] == ["git", "clone"] or words[0] == "cd", line
-    assert ran >= {"folds", "train", "ensemble", "soup", "compare", "report", "sample", "bench"}
+def test_every_option_that_the_readmes_name_exists(capsys):
+    for name in COMMANDS:
+        with pytest.raises(SystemExit):
+            importlib.import_module(f"kit.{name}").main(["--help"])
+    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    for name, text in READMES.items():
+        prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        assert set(re.findall(r"`(--[a-z][a-z-]+)", prose)) <= options, name
+
+
+def test_no_command_line_hides_outside_the_blocks_that_are_run():
+    for name, text in READMES.items():
+        prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        hidden = re.findall(r"`(?:python|pip|export|git) [^`]*`", prose)
+        assert set(hidden) <= {
+            "`python -m kit.NAME`",
+            "`python -m kit.ensemble`",
+            "`pip install '.[tracking]'`",
+        }, name
+        assert not re.search(r"```(bash|console|shell)", text), name
+
+
+# ------------------------------------------------------------ what the READMEs say of the tree
+
+
+def rows_of(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its head."""
+    lines = text[text.index(f"\n{heading}\n") :].split("\n| --- ", 1)[1].splitlines()[1:]
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+    return rows
+
+
+def test_the_front_page_is_short_and_names_every_command():
+    assert len(README.splitlines()) < 120
+    files = {path.stem for path in (ROOT / "kit").glob("*.py")} - {"__init__", "recipe"}
+    assert files - {"competition"} == set(COMMANDS)
+    assert [row[0] for row in rows_of(README, "## Commands")] and {
+        row[0].strip("`") for row in rows_of(README, "## Commands")
+    } == {f"kit.{name}" for name in COMMANDS}
+    for name in COMMANDS:
+        assert f"`{name}`" in kit.__doc__
+    assert "`kit/README.md`" in kit.__doc__
+
+
+def anchors_of(text: str) -> set[str]:
+    """The names that links give to the headings of a Markdown text."""
+    heads = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_every_link_leads_somewhere(name):
+    links = re.findall(r"\]\(([^)\s]+)\)", READMES[name])
+    for link in links:
+        place, _, anchor = link.partition("#")
+        path = (ROOT / name).parent / place if place else ROOT / name
+        assert path.exists() and path.resolve().is_relative_to(ROOT), link
+        if anchor:
+            assert anchor in anchors_of(path.read_text(encoding="utf-8")), link
+
+
+# What a person's own commands make, and a checkout has not.
+MADE = re.compile(
+    r"(runs|data|demo)/|.*[<*]|(folds|profile\S*)\.json|\S*leaderboard\.csv|\w+\.html$"
+)
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_every_path_in_the_tables_exists(name):
+    """Seen from the root, or in `kit/README.md` from `kit/`, or in a row from the first one's
+    folder.
+    """
+    rows = [line for line in READMES[name].splitlines() if line.startswith("| ")]
+    for row in rows:
+        folders = [ROOT, (ROOT / name).parent]
+        for path in re.findall(r"`([\w./<>*-]+(?:/|\.(?:py|csv|json|html|npz|md|toml)))`", row):
+            if MADE.match(path) or path.startswith("theirs"):
+                continue
+            there = [folder / path for folder in folders if (folder / path).exists()]
+            assert there or path == "kit/NAME.py", (row, path)
+            folders += [there[0].parent] if there else []
+
+
+def test_the_file_map_has_exactly_the_files_of_the_tree():
+    text = READMES["kit/README.md"]
+    block = text[text.index("\n## The files\n") :].split("```")[1]
+    listed = [line.split()[0] for line in block.splitlines()[1:]]
+    tree = {
+        path.relative_to(ROOT / "kit").as_posix()
+        for path in (ROOT / "kit").rglob("*")
+        if path.suffix in (".py", ".html") and path.stat().st_size
+    }
+    assert len(listed) == len(set(listed)) and set(listed) <= tree, set(listed) - tree
+    missing = [
+        f"{path:<33} " + (ROOT / "kit" / path).read_text().strip('"\n').partition("\n")[0]
+        for path in sorted(tree - set(listed))
+    ]
+    assert not missing, "add to kit/README.md:\n" + "\n".join(missing)
+    assert all(len(line.split(maxsplit=1)) == 2 for line in block.splitlines()[1:])
+    floors = [folder for folder, _, _ in floors_of_the_folders()]
+    order = list(dict.fromkeys(path.partition("/")[0] + "/" for path in listed if "/" in path))
+    assert order == [folder for folder in floors if folder.endswith("/")]
+
+
+def floors_of_the_folders() -> list[tuple[str, int, str]]:
+    """The folders of `kit/`, and its files that folders import, with their floors and what they
+    must not know, from the ground up.
+    """
+    rows = rows_of(READMES["kit/README.md"], "## The folders")
+    return [(folder.strip("`"), int(floor), unknown) for floor, folder, _, unknown in rows]
+
+
+def test_imports_run_down_the_floors():
+    """A folder imports from lower floors only, but for what `kit/README.md` says is to go."""
+    text = READMES["kit/README.md"]
+    floors = {folder.strip("/").removesuffix(".py"): n for folder, n, _ in floors_of_the_folders()}
+    folders = {path.parent.name for path in (ROOT / "kit").glob("*/__init__.py")}
+    assert folders <= set(floors)
+    top = max(floors.values())
+    assert f"Floor {top + 1} is the commands" in text
+    floors |= dict.fromkeys(COMMANDS, top + 1) | {"demo": top + 2}
+    up = set()
+    for path in (ROOT / "kit").rglob("*.py"):
+        source = path.relative_to(ROOT / "kit").as_posix()
+        room = source.partition("/")[0].removesuffix(".py")
+        for module in re.findall(
+            r"^\s*(?:from|import) kit\.([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            target = module.partition(".")[0]
+            assert target in floors, f"kit/README.md has no floor for {target}"
+            if target != room and floors[target] >= floors.get(room, 0):
+                up.add((source, module.replace(".", "/") + ".py"))
+    said = re.findall(r"`([\w/]+\.py)` -> `([\w/]+\.py)`", text)
+    assert up == set(said)
 
 
 # ------------------------------------------------------------ as a process
@@ -182,16 +419,6 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
     )
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "0" and "Traceback" not in done.stderr
-
-
-def test_another_broken_pipe_is_no_success():
-    code = (
-        "from kit.system.cli import command\n@command\ndef main(argv=None):\n    raise "
-        "BrokenPipeError(32, 'Broken pipe')\n"
-        "raise SystemExit(main())"
-    )
-    done = python("-c", code)
-    assert done.returncode == 1 and "BrokenPipeError" in done.stderr
 
 
 def test_exit_codes_and_streams(tmp_path):
@@ -209,11 +436,26 @@ def test_exit_codes_and_streams(tmp_path):
     assert done.returncode == 0 and json.loads(done.stdout)["pairs"][0]["differ"] == 1
 
 
-def test_folds_and_compare_start_without_torch():
-    for name in ("folds", "compare", "report", "bench"):
-        heavy = ("torch", "timm", "cv2", "sklearn", "ttach", "matplotlib", "jinja2")
-        code = f"import sys, kit.{name}; sys.exit(any(m in sys.modules for m in {heavy}))"
-        assert python("-c", code).returncode == 0, name
+def test_commands_and_their_help_load_no_heavy_package():
+    """Those take seconds, and --help and a misspelt option are to be told at once."""
+    heavy = ("torch", "scipy", "sklearn", "cv2", "matplotlib", "timm", "ttach", "jinja2")
+    code = (
+        "import contextlib, importlib, sys\n"
+        f"for name in {COMMANDS}:\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        importlib.import_module('kit.' + name).main(['--help'])\n"
+        f"sys.exit(', '.join(name for name in {heavy} if name in sys.modules) or 0)"
+    )
+    done = python("-c", code)
+    assert (done.returncode, done.stderr) == (0, "") and "kit.bench" in done.stdout
+
+
+def test_what_the_options_repeat_is_what_the_kit_has():
+    """Their modules are too heavy to be loaded for the options."""
+    choices = {action.dest: action.choices for action in kit.train.build_parser()._actions}
+    assert tuple(choices["select"]) == kit.recipe.CHOICES["select"]
+    assert tuple(choices["track"]) == TRACKERS
+    assert kit.compare.LOG.name == leaderboard.NAME
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -237,29 +479,12 @@ def test_a_stop_is_one_line_and_leaves_no_half_written_file(tmp_path, how):
     assert process.returncode == 130 and "Traceback" not in err and list(tmp_path.iterdir()) == []
 
 
-def test_progress_without_a_terminal_is_plain_lines(capsys, monkeypatch):
-    everywhere(monkeypatch, kit.system.console, "_LOG_SECONDS", 0.0)
-    with Progress("reading", 10) as progress:
-        progress.advance(5, "note")
-    line = capsys.readouterr().err
-    assert line.startswith("reading: 5/10 photos, ") and "ETA" in line and line.endswith("note\n")
-
-
-def test_durations():
-    assert [duration(s) for s in (0.4, 59, 185, 7800)] == [
-        "0 s",
-        "59 s",
-        "3 min 05 s",
-        "2 h 10 min",
-    ]
-
-
 def test_the_project_needs_no_place_of_its_own():
     """No file of the project names an absolute home or work folder."""
     for path in [
-        *ROOT.glob("kit/*.py"),
+        *ROOT.glob("kit/**/*.py"),
         *ROOT.glob("recipes/*.py"),
-        ROOT / "README.md",
+        *(ROOT / name for name in READMES),
         ROOT / "setup.cfg",
     ]:
         assert not re.search(

@@ -1,9 +1,9 @@
 """The speed of decoding, resizing and augmenting photos."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -11,20 +11,23 @@ import torch
 from PIL import Image
 from torch.nn.functional import affine_grid, grid_sample
 
-from kit.benchmarks.synthetic import _training_photos
-from kit.benchmarks.timing import Table, _ratio, in_turns
+from kit.benchmarks.synthetic import training_photos
+from kit.benchmarks.timing import Table, in_turns, ratio_text
 from kit.data.cache import pixel_cache
 from kit.data.loader import PhotoDataset
-from kit.data.photos import FRAME, decode
-from kit.data.photos import crop_and_resize as fit_photo
+from kit.data.photos import FRAME, Geometry, crop_and_resize, decode
 from kit.recipe import Recipe
 from kit.system.device import choose_device, clock, to_device
 from kit.system.errors import KitError
 
+_PHOTOS: Final = 128
+
+Loop = Callable[[], Any]
+
 
 def augment_on_device(photos: torch.Tensor) -> torch.Tensor:
-    """Geometry and colour of a batch (N, 3, height, width) in 0..1 at once, about as the recipes'
-    transforms have them.
+    """A batch of photos (N, 3, height, width) in 0..1, each moved and coloured at random, about as
+    the recipes' transforms do it.
     """
     n = len(photos)
 
@@ -52,92 +55,108 @@ def bench_photos(
     recipe: Recipe, rounds: int, data: Path | None = None, device_name: str | None = None
 ) -> Table:
     """Photos a second of decoding, of resizing as a recipe has it, and of its augmentation, each
-    beside other ways.
+    beside other libraries.
     """
     device, geometry = choose_device(device_name), recipe.geometry
-    height, width = geometry.size
     with tempfile.TemporaryDirectory() as folder:
-        root, images = _training_photos(data, Path(folder), 128)
-        paths = [root / image for image in images]
-        share = geometry.crop[0] / FRAME[0], geometry.crop[1] / FRAME[1]
-
-        def pil() -> None:
-            for path in paths:
-                with Image.open(path) as file:
-                    photo = file.convert("RGB")
-                w, h = photo.size
-                left, top = w * (1 - share[1]) / 2, h * (1 - share[0]) / 2
-                np.asarray(
-                    photo.resize(
-                        (width, height), Image.Resampling.BILINEAR, (left, top, w - left, h - top)
-                    )
-                )
-
-        def opencv() -> None:
-            for path in paths:
-                photo = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB))
-                h, w = photo.shape[:2]
-                left, top = round(w * (1 - share[1]) / 2), round(h * (1 - share[0]) / 2)
-                cv2.resize(photo[top : h - top, left : w - left], (width, height))
-
-        cache = pixel_cache(Path(folder) / "pixels", root, images, geometry)
+        photos = training_photos(data, Path(folder), _PHOTOS)
+        cache = pixel_cache(Path(folder) / "pixels", photos.root, photos.images, geometry)
         if cache is None:
             raise KitError(
                 "kit.bench photos: the temporary folder has no room for a pixel cache; set TMPDIR "
                 "to another disk"
             )
-        decoded = [decode(path)[0] for path in paths]
-        kept, plain = (
-            PhotoDataset(root, images, [geometry], cache=cache),
-            [fit_photo(photo, geometry) for photo in decoded],
-        )
-        stacked = torch.from_numpy(np.stack(plain))
-        transform = recipe.augment() if recipe.augment else None
-
-        def augmented() -> None:
-            for photo in plain:
-                transform(image=photo)  # type: ignore[misc]
-
-        def on_device() -> None:
-            for batch in stacked.split(32):
-                augment_on_device(to_device(batch, device))
-            clock(device)
-
-        groups: dict[str, dict[str, Callable[[], Any]]] = {
-            "decode": {
-                "the kit's (PIL)": lambda: [decode(path) for path in paths],
-                "OpenCV": lambda: [cv2.imread(str(path)) for path in paths],
-            },
-            "decode, crop, resize": {
-                "the kit's (PIL, then OpenCV)": lambda: [
-                    fit_photo(decode(p)[0], geometry) for p in paths
-                ],
-                "PIL alone": pil,
-                "OpenCV alone": opencv,
-                "from the kit's pixel cache": lambda: [kept[i] for i in range(len(paths))],
-            },
-            "augment": {
-                "albumentations, as the recipe": augmented,
-                f"torch on {device}, 32 at once": on_device,
-            },
-        }
-        if transform is None:
-            del groups["augment"]
-        rows, found = [], {}
-        for stage, ways in groups.items():
-            times, _ = in_turns(ways, rounds, stage)
+        cached = PhotoDataset(photos.root, photos.images, [geometry], cache=cache)
+        paths = [photos.root / image for image in photos.images]
+        stages = _decoding_loops(paths, cached, geometry)
+        if recipe.augment:
+            pixels = [crop_and_resize(decode(path)[0], geometry) for path in paths]
+            stages["augment"] = _augmentation_loops(pixels, recipe.augment(), device)
+        rows, rates = [], {}
+        for stage, loops in stages.items():
+            times, _ = in_turns(loops, rounds, stage)
             base = next(iter(times.values()))
-            for name, own in times.items():
-                found[f"{stage}: {name}"] = len(paths) / float(np.median(own))
-                rows.append(
-                    [f"{stage}: {name}", f"{len(paths) / np.median(own):,.0f}", _ratio(own, base)]
-                )
+            for name, seconds in times.items():
+                rate = len(paths) / float(np.median(seconds))
+                rates[f"{stage}: {name}"] = rate
+                rows.append([f"{stage}: {name}", f"{rate:,.0f}", ratio_text(seconds, base)])
+    height, width = geometry.size
     return Table(
         f"Photos of {'the competition' if data else 'the drawn sample'} at {height} x {width}, "
-        "one process; medians of "
-        f"{rounds}",
+        f"one process; medians of {rounds}",
         ["", "photos/s", "times the first one's time"],
         rows,
         "OpenCV is fast, but returns a photo whose file ends too early half grey, without an error",
-        found,
+        rates,
     )
+
+
+def _decoding_loops(
+    paths: Sequence[Path], cached: PhotoDataset, geometry: Geometry
+) -> dict[str, dict[str, Loop]]:
+    """Loops over photos by stage: decoding alone, and with cropping and resizing."""
+
+    def kit_resized() -> None:
+        for path in paths:
+            crop_and_resize(decode(path)[0], geometry)
+
+    def pil_resized() -> None:
+        for path in paths:
+            _pil_resized(path, geometry)
+
+    def opencv_resized() -> None:
+        for path in paths:
+            _opencv_resized(path, geometry)
+
+    return {
+        "decode": {
+            "the kit's (PIL)": lambda: [decode(path) for path in paths],
+            "OpenCV": lambda: [cv2.imread(str(path)) for path in paths],
+        },
+        "decode, crop, resize": {
+            "the kit's (PIL, then OpenCV)": kit_resized,
+            "PIL alone": pil_resized,
+            "OpenCV alone": opencv_resized,
+            "from the kit's pixel cache": lambda: [cached[i] for i in range(len(paths))],
+        },
+    }
+
+
+def _pil_resized(path: Path, geometry: Geometry) -> np.ndarray:
+    """A photo (height, width, 3), cropped and resized by PIL."""
+    with Image.open(path) as file:
+        photo = file.convert("RGB")
+    w, h = photo.size
+    left = w * (1 - geometry.crop[1] / FRAME[1]) / 2
+    top = h * (1 - geometry.crop[0] / FRAME[0]) / 2
+    box = (left, top, w - left, h - top)
+    height, width = geometry.size
+    return np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR, box))
+
+
+def _opencv_resized(path: Path, geometry: Geometry) -> np.ndarray:
+    """A photo (height, width, 3), decoded, cropped and resized by OpenCV."""
+    photo = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB))
+    h, w = photo.shape[:2]
+    left = round(w * (1 - geometry.crop[1] / FRAME[1]) / 2)
+    top = round(h * (1 - geometry.crop[0] / FRAME[0]) / 2)
+    height, width = geometry.size
+    return cv2.resize(photo[top : h - top, left : w - left], (width, height))
+
+
+def _augmentation_loops(
+    pixels: Sequence[np.ndarray], transform: Callable[..., Any], device: torch.device
+) -> dict[str, Loop]:
+    """Loops that augment photos (height, width, 3) by a recipe's transform, and by torch."""
+    stacked = torch.from_numpy(np.stack(pixels))
+
+    def by_recipe() -> None:
+        for photo in pixels:
+            transform(image=photo)
+
+    def by_torch() -> None:
+        for batch in stacked.split(32):
+            augment_on_device(to_device(batch, device))
+        clock(device)
+
+    return {"albumentations, as the recipe": by_recipe, f"torch on {device}, 32 at once": by_torch}

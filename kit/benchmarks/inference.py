@@ -4,65 +4,94 @@ import contextlib
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 
-from kit.benchmarks.loops import _other_inference, matrix_peak
-from kit.benchmarks.synthetic import _link, _training_photos
-from kit.benchmarks.timing import Apart, Table, _ratio, in_turns
-from kit.blending.classify import blend_early, blend_in_full
+from kit.benchmarks.folds import Folds, recipe_folds, run_folds
+from kit.benchmarks.loops import matrix_peak, other_inference
+from kit.benchmarks.synthetic import PhotoSet, link_photos, training_photos
+from kit.benchmarks.timing import SeparateProcess, Table, in_turns, ratio_text
+from kit.blending.classify import EarlyPolicy, classify
 from kit.blending.margins import sample_size
 from kit.blending.rule import uniform_rule
-from kit.blending.settings import Settings
-from kit.data.folder import eval_images, read_eval
+from kit.data.folder import DataFolder, read_test
 from kit.data.loader import PhotoDataset, default_workers
 from kit.inference.autotune import autotune, photos_per_second
 from kit.inference.engine import Compute
-from kit.inference.member import Checkpoint, Member
+from kit.inference.member import Member, member_passes
+from kit.inference.pass_cache import PhotoSet as PassPhotos
+from kit.inference.passes import Passes
 from kit.inference.predict import predict
-from kit.inference.runtime import InferenceModel
+from kit.inference.runtime import InferenceMode, InferenceModel
 from kit.inference.views import make_views
-from kit.models.checkpoint import load, read_checkpoint_info
-from kit.models.network import Network, cost
+from kit.models.network import cost
 from kit.recipe import Recipe
 from kit.system.device import choose_device
-from kit.system.disk import file_hash
-from kit.system.errors import KitError, problem
+from kit.system.errors import KitError
+
+# The loop that the others are measured against.
+_BASE: Final = "a loop over folds and views"
+
+_AGREE: Final = 0.998
 
 
-def _run_checkpoints(folder: Path, place: Path) -> list[Checkpoint]:
-    """The checkpoints of a run, or of one of its folds, copied to a place where nothing is kept
-    beside them yet.
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured: seconds (rounds,) and classes (N,) of each loop, and the photos a second
+    of a network alone.
     """
-    found = []
-    for path in sorted(folder.glob("fold*/best.safetensors")) or sorted(
-        folder.glob("best.safetensors")
-    ):
-        target = (
-            place / "runs" / path.resolve().parents[1].name / path.resolve().parent.name / path.name
-        )
-        target.parent.mkdir(parents=True)
-        shutil.copyfile(path, target)
-        found.append(Checkpoint(target, read_checkpoint_info(target), file_hash(target)))
-    if not found:
-        raise problem(
-            folder, "holds no checkpoint", remedy="name a recipe's file or a trained run's folder"
-        )
-    if len({(c.card.model, c.card.geometry) for c in found}) > 1:
-        raise problem(
-            folder, "holds folds of different networks", remedy="name a run of one recipe"
-        )
-    return found
+
+    seconds: dict[str, np.ndarray]
+    classes: dict[str, np.ndarray]
+    forward: float
+
+
+@dataclass(frozen=True)
+class _RunEnsemble:
+    """`kit.ensemble` from a run's checkpoints, copied below `place`, to classes."""
+
+    place: Path
+    member: Member
+    data: DataFolder
+    images: list[str]
+    compute: Compute
+
+    def classes(self, policy: EarlyPolicy | None = None, exact: bool = False) -> np.ndarray:
+        """The classes (N,); what an earlier call has saved is removed first."""
+        for saved in self.place.glob("runs/*/*/p*-*.npz"):
+            saved.unlink()
+        shutil.rmtree(self.place / "runs" / "pixels", ignore_errors=True)
+        compute = dataclasses.replace(self.compute, exact=exact)
+        views, photos = make_views("hflip"), PassPhotos(self.data.test_images, tuple(self.images))
+        passes = Passes(member_passes([self.member], views), photos, views, compute)
+        return classify(passes, uniform_rule("mean", 1, passes.classes), policy).classes
+
+    def loops(self) -> dict[str, Callable[[], np.ndarray]]:
+        """The ensemble in full, with `--fast`, with `--agree` unless so few photos would be run in
+        full, and with `--exact`.
+        """
+        loops: dict[str, Callable[[], np.ndarray]] = {
+            "kit.ensemble": self.classes,
+            "--fast": lambda: self.classes(EarlyPolicy([0.0])),
+        }
+        with contextlib.suppress(KitError):
+            sample_size(len(self.images), _AGREE)
+            agree = EarlyPolicy([0.0], _AGREE)
+            loops[f"--agree {_AGREE:g}".replace("0.", ".")] = lambda: self.classes(agree)
+        loops["--exact"] = lambda: self.classes(exact=True)
+        return loops
 
 
 def bench_infer(
     source: Recipe | Path,
     rounds: int,
     photos: int,
-    data: Path | None = None,
+    data: DataFolder | None = None,
     device_name: str | None = None,
     workers: int | None = None,
 ) -> Table:
@@ -70,131 +99,112 @@ def bench_infer(
 
     Of a recipe five folds with random weights: networks alone, as `kit.ensemble` runs them. Of a
     run's folder (which needs `data`) the ensemble as a whole, from checkpoints to classes, in full,
-    with `--fast`, `--agree .998` where so few photos allow it, and `--exact`. Beside it a plain
-    loop over folds and views, each with its own pass of the loader, in torch's fp32 (on newer GPUs
-    its convolutions have fewer bits); ttach's wrapper around each fold with its own pass; and the
-    same with timm's loader and model.
+    with `--fast`, `--agree .998` where so few photos allow it, and `--exact`. They are measured
+    against loops without the kit, in torch's fp32 (on newer GPUs its convolutions have fewer bits):
+    one over folds and views, each with its own pass of the loader; ttach's wrapper around each fold
+    with its own pass; and the first with timm's loader.
     """
-    device, views = choose_device(device_name), make_views("hflip")
-    engine = Compute(device_name, workers)
+    device = choose_device(device_name)
+    compute = Compute(device_name, workers)
     workers = default_workers(device.type) if workers is None else workers
     with tempfile.TemporaryDirectory() as temporary:
-        place, checkpoints = Path(temporary), list[Checkpoint]()
-        if isinstance(source, Path):
+        place = Path(temporary)
+        if isinstance(source, Recipe):
+            folds = recipe_folds(source, device)
+            photo_set = training_photos(data, place, photos)
+        else:
             if data is None:
                 raise KitError(
                     "kit.bench infer: a run's own photos are needed; name the competition's "
                     "folder with --data"
                 )
-            checkpoints = _run_checkpoints(source, place)
-            networks = [load(checkpoint.path, device) for checkpoint in checkpoints]
-            card = checkpoints[0].card
-            name, model, geometry, head, cosine = (
-                str(source),
-                card.model,
-                card.geometry,
-                card.head,
-                card.cosine,
-            )
-            root, images = eval_images(data), read_eval(data)[:photos]
+            folds = run_folds(source, place, device)
+            photo_set = link_photos(data.test_images, read_test(data)[:photos], place)
+        weights = place / "weights.pt"
+        torch.save([network.state_dict() for network in folds.networks], weights)
+        mode = autotune(*folds.architecture, device)
+        if folds.checkpoints and data is not None:
+            member = Member(folds.name, folds.checkpoints)
+            loops = _RunEnsemble(place, member, data, photo_set.images, compute).loops()
         else:
-            name, model, geometry, head, cosine = (
-                source.name,
-                source.model,
-                source.geometry,
-                source.head,
-                source.loss == "ldam",
-            )
-            networks = [Network(model, geometry, head, cosine).to(device).eval() for _ in range(5)]
-            root, images = _training_photos(data, place, photos)
-        torch.save([network.state_dict() for network in networks], place / "weights.pt")
-        way = autotune(model, geometry, head, cosine, device)
-        _link(root, images, place / "timm" / "photos")
+            loops = {"kit.ensemble": _network_loop(folds, mode, photo_set, compute, device)}
+        others = SeparateProcess(
+            other_inference, weights, folds.architecture, photo_set, workers, str(device)
+        )
+        with contextlib.closing(others):
+            seconds, classes = in_turns({**loops, **others.loops}, rounds, "infer")
+        forward = photos_per_second(InferenceModel(folds.networks[0], mode), device)
+    return _table(folds, mode, device, rounds, _Measured(seconds, classes, forward))
 
-        laid = (network.to(memory_format=torch.channels_last) for network in networks)  # type: ignore[call-overload]
-        made = [] if checkpoints else [InferenceModel(network, way) for network in laid]
 
-        def alone() -> np.ndarray:
-            batches = engine.loader(PhotoDataset(root, images, [geometry]), device, way.photos)
-            return predict(made, batches, views, device)[0].mean(axis=(0, 1)).argmax(axis=1)
+def _network_loop(
+    folds: Folds, mode: InferenceMode, photos: PhotoSet, compute: Compute, device: torch.device
+) -> Callable[[], np.ndarray]:
+    """A loop that gives the classes (N,) by networks alone, as `kit.ensemble` runs them."""
+    models = [
+        InferenceModel(network.to(memory_format=torch.channels_last), mode)  # type: ignore[call-overload]
+        for network in folds.networks
+    ]
+    dataset = PhotoDataset(photos.root, photos.images, [folds.architecture[1]])
+    views = make_views("hflip")
 
-        def ensemble(settings: Settings, exact: bool = False) -> np.ndarray:
-            for kept in place.glob("runs/*/*/p*-*.npz"):
-                kept.unlink()
-            shutil.rmtree(place / "runs" / "pixels", ignore_errors=True)
-            members, rule = [Member(name, tuple(checkpoints))], uniform_rule("mean", 1)
-            with_exact = dataclasses.replace(engine, exact=exact)
-            if settings.fast:
-                return blend_early(members, rule, data, images, settings, with_exact, [0.0]).classes  # type: ignore[arg-type]
-            return blend_in_full(members, rule, data, images, settings, with_exact).classes  # type: ignore[arg-type]
+    def classes() -> np.ndarray:
+        batches = compute.loader(dataset, device, mode.photos)
+        return predict(models, batches, views, device)[0].mean(axis=(0, 1)).argmax(axis=1)
 
-        ways: dict[str, Callable[[], np.ndarray]] = {"kit.ensemble": alone}
-        if checkpoints:
-            plain = Settings(tta="hflip")
-            ways = {
-                "kit.ensemble": lambda: ensemble(plain),
-                "--fast": lambda: ensemble(dataclasses.replace(plain, fast=True)),
-                "--agree .998": lambda: ensemble(
-                    dataclasses.replace(plain, fast=True, agree=0.998)
-                ),
-                "--exact": lambda: ensemble(plain, exact=True),
-            }
-            try:
-                sample_size(len(images), 0.998)
-            except KitError:
-                del ways["--agree .998"]  # so few photos would have to be run in full
-        with contextlib.closing(
-            Apart(
-                _other_inference,
-                place / "weights.pt",
-                (model, geometry, head, cosine),
-                root,
-                images,
-                place / "timm",
-                workers,
-                str(device),
-            )
-        ) as apart:
-            times, classes = in_turns({**ways, **apart.ways}, rounds, "infer")
-        forward = photos_per_second(InferenceModel(networks[0], way), device)
-    passes = len(images) * len(networks) * len(views)
-    truth = classes["a loop over folds and views"]
-    same = {
-        other: float(np.mean(own == truth))
-        for other, own in classes.items()
-        if not other.startswith("timm")
-    }
+    return classes
+
+
+def _table(
+    folds: Folds, mode: InferenceMode, device: torch.device, rounds: int, measured: _Measured
+) -> Table:
+    """The table of what was measured."""
+    base = measured.seconds[_BASE]
+    same = _same_classes(measured.classes)
+    photos, views = len(measured.classes[_BASE]), len(make_views("hflip"))
+    passes = photos * len(folds.networks) * views
     rows = [
         [
-            other,
-            f"{passes / np.median(own):.1f}",
-            _ratio(times["a loop over folds and views"], own),
-            f"{same[other]:.2%}" if other in same else "its own pixels",
+            name,
+            f"{passes / np.median(seconds):.1f}",
+            ratio_text(base, seconds),
+            f"{same[name]:.2%}" if name in same else "its own pixels",
         ]
-        for other, own in times.items()
+        for name, seconds in measured.seconds.items()
     ]
-    peak, gflop = matrix_peak(device, way.precision), cost(model, geometry, head, cosine)[1]
+    model, geometry = folds.architecture[:2]
+    peak = matrix_peak(device, mode.precision)
+    gflops = measured.forward * cost(*folds.architecture)[1]
     return Table(
-        f"{len(networks)} {'folds' if len(networks) > 1 else 'fold'} x {len(views)} views of "
-        f"{name} ({model}, "
-        f"{geometry.size[0]} x {geometry.size[1]}), {len(images)} photos, {device}, {way.name}, "
-        f"{way.photos} at once; "
-        f"medians of {rounds}",
-        ["way", "passes/s", "times as fast as the loop", "classes as the loop's"],
+        f"{len(folds.networks)} {'folds' if len(folds.networks) > 1 else 'fold'} x {views} views "
+        f"of {folds.name} ({model}, {geometry.size[0]} x {geometry.size[1]}), {photos} photos, "
+        f"{device}, {mode.name}, {mode.photos} at once; medians of {rounds}",
+        ["loop", "passes/s", "times as fast as the loop", "classes as the loop's"],
         rows,
-        f"a network alone takes {forward:.1f} photos/s, {forward * gflop:,.0f} GFLOP/s of the "
-        f"{peak:,.0f} that this "
-        f"machine multiplies matrices with in {way.name} ({forward * gflop / peak:.0%})",
+        f"a network alone takes {measured.forward:.1f} photos/s, {gflops:,.0f} GFLOP/s of the "
+        f"{peak:,.0f} that this machine multiplies matrices with in {mode.name} "
+        f"({gflops / peak:.0%})",
         {
-            "way": way.describe(),
-            "passes_per_second": {n: passes / float(np.median(t)) for n, t in times.items()},
+            "way": mode.describe(),
+            "passes_per_second": {
+                name: passes / float(np.median(seconds))
+                for name, seconds in measured.seconds.items()
+            },
             "times_the_loop": {
-                n: float(np.median(times["a loop over folds and views"] / t))
-                for n, t in times.items()
+                name: float(np.median(base / seconds)) for name, seconds in measured.seconds.items()
             },
             "same_classes": same,
-            "forward_photos_per_second": forward,
-            "gflops": forward * gflop,
+            "forward_photos_per_second": measured.forward,
+            "gflops": gflops,
             "matrix_gflops": peak,
         },
     )
+
+
+def _same_classes(classes: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The share of photos whose class is that of the base, for each loop on the same pixels."""
+    return {
+        name: float(np.mean(values == classes[_BASE]))
+        for name, values in classes.items()
+        if not name.startswith("timm")
+    }

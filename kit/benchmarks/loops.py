@@ -1,5 +1,6 @@
-"""What one would write without the kit."""
+"""Inference as one would write it without the kit, and timm's own loader, to measure against."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,19 @@ import torch
 import ttach
 from timm.data import ImageDataset, create_loader  # type: ignore[attr-defined]
 
-from kit.competitions.mask import NUM_CLASSES
+from kit.benchmarks.synthetic import PhotoSet
 from kit.data.loader import PhotoDataset, batches_of, iterate, make_loader
+from kit.data.photos import Geometry
 from kit.inference.engine import BATCH_SIZE
 from kit.inference.views import make_views
 from kit.models.network import Network
 from kit.system.device import clock, to_device
 
+# Batches of photos with their rows.
+Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
-def _timm_loader(
+
+def timm_loader(
     folder: Path,
     size: tuple[int, int],
     batch: int,
@@ -44,7 +49,7 @@ def _timm_loader(
 
 
 def matrix_peak(device: torch.device, precision: torch.dtype) -> float:
-    """GFLOP/s of multiplying two large square matrices in a precision: what a network can at best
+    """GFLOP/s of multiplying two large square matrices in a precision, which a network can at best
     come near.
     """
     # A GPU takes less time for such a product than to be asked for it: it gets many, and larger
@@ -59,59 +64,73 @@ def matrix_peak(device: torch.device, precision: torch.dtype) -> float:
     return best
 
 
-def _other_inference(
-    weights: Path,
-    architecture: tuple[Any, ...],
-    root: Path,
-    images: Sequence[str],
-    timms: Path,
-    workers: int,
-    device_name: str,
+def other_inference(
+    weights: Path, architecture: tuple[Any, ...], photos: PhotoSet, workers: int, device_name: str
 ) -> dict[str, Callable[[], np.ndarray]]:
-    """The classes (N,) of photos by folds and two views, as one would compute them
-    without the kit.
+    """Loops that give the classes (N,) of photos by folds and two views, written without the kit.
+
+    `weights` are the state dicts of the folds' networks, and `architecture` the arguments of
+    `Network`.
     """
-    device, networks, geometry = torch.device(device_name), [], architecture[1]
+    device, geometry = torch.device(device_name), architecture[1]
+    folds: list[torch.nn.Module] = []
     for state in torch.load(weights, map_location="cpu", weights_only=True):
-        networks.append(Network(*architecture).eval())
-        networks[-1].load_state_dict(state)
-        networks[-1].to(device)
-
-    def own_batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        loader = make_loader(
-            PhotoDataset(root, images, [geometry]),
-            batches_of(len(images), BATCH_SIZE),
-            workers,
-            device,
-        )
-        for at, (batch,) in iterate(loader):
-            yield at, to_device(batch, device).contiguous()
-
-    def timms_batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        at = 0
-        for batch, _ in _timm_loader(timms, geometry.size, BATCH_SIZE, workers, device, False):
-            yield torch.arange(at, at + len(batch)), batch.to(device)
-            at += len(batch)
-
-    def loop(
-        batches: Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]], wrapped: bool
-    ) -> np.ndarray:
-        total = np.zeros((len(images), NUM_CLASSES))
-        with torch.no_grad():
-            for network in networks:
-                softmax = torch.nn.Sequential(network, torch.nn.Softmax(dim=1))
-                wrapper = ttach.ClassificationTTAWrapper(
-                    softmax, ttach.Compose([ttach.HorizontalFlip()])
-                )
-                for view in [lambda seen: seen] if wrapped else make_views("hflip").values():
-                    for at, seen in batches():
-                        total[at.numpy()] += (
-                            (wrapper if wrapped else softmax)(view(seen)).cpu().numpy()
-                        )
-        return total.argmax(axis=1)
-
+        network = Network(*architecture).eval()
+        network.load_state_dict(state)
+        folds.append(torch.nn.Sequential(network.to(device), torch.nn.Softmax(dim=1)))
+    mirror = ttach.Compose([ttach.HorizontalFlip()])
+    wrapped = [ttach.ClassificationTTAWrapper(fold, mirror) for fold in folds]
+    views = list(make_views("hflip").values())
+    from_kit = functools.partial(_kit_batches, photos, geometry, workers, device)
+    from_timm = functools.partial(_timm_batches, photos, geometry, workers, device)
     return {
-        "a loop over folds and views": lambda: loop(own_batches, False),
-        "ttach's wrapper a fold": lambda: loop(own_batches, True),
-        "timm's loader, a loop": lambda: loop(timms_batches, False),
+        "a loop over folds and views": lambda: _classes(folds, views, from_kit),
+        "ttach's wrapper a fold": lambda: _classes(wrapped, [lambda batch: batch], from_kit),
+        "timm's loader, a loop": lambda: _classes(folds, views, from_timm),
     }
+
+
+def _classes(
+    networks: Sequence[Callable[[torch.Tensor], torch.Tensor]],
+    views: Sequence[Callable[[torch.Tensor], torch.Tensor]],
+    batches: Callable[[], Batches],
+) -> np.ndarray:
+    """The classes (N,) by the mean of the probabilities of networks and views, each of which takes
+    a pass of the loader.
+    """
+    passes = []
+    with torch.no_grad():
+        for network in networks:
+            for view in views:
+                rows, probs = [], []
+                for at, batch in batches():
+                    rows.append(at.numpy())
+                    probs.append(network(view(batch)).cpu().numpy())
+                passes.append(np.concatenate(probs)[np.argsort(np.concatenate(rows))])
+    return np.sum(passes, axis=0, dtype=np.float64).argmax(axis=1)
+
+
+def _kit_batches(
+    photos: PhotoSet, geometry: Geometry, workers: int, device: torch.device
+) -> Batches:
+    """Batches of the kit's loader."""
+    loader = make_loader(
+        PhotoDataset(photos.root, photos.images, [geometry]),
+        batches_of(len(photos.images), BATCH_SIZE),
+        workers,
+        device,
+    )
+    for at, (batch,) in iterate(loader):
+        yield at, to_device(batch, device).contiguous()
+
+
+def _timm_batches(
+    photos: PhotoSet, geometry: Geometry, workers: int, device: torch.device
+) -> Batches:
+    """Batches of timm's loader."""
+    at = 0
+    for batch, _ in timm_loader(
+        photos.links, geometry.size, BATCH_SIZE, workers, device, training=False
+    ):
+        yield torch.arange(at, at + len(batch)), batch.to(device)
+        at += len(batch)

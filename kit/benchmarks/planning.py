@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -17,10 +18,14 @@ from kit.data.split import assign_folds, imbalance
 from kit.system.console import Progress
 from kit.system.errors import KitError
 
+# Photos of a person, and codes of a photo, in the audit's search.
+_SHOTS: Final = 7
+_CODES: Final = 90
+
 
 def bench_folds(people: int) -> Table:
-    """Seconds of each stage of planning 5 folds for a drawn table, without photos, and the
-    process's peak memory.
+    """Seconds of each stage of planning 5 folds for a drawn table without photos, and the peak
+    memory.
     """
     seconds: dict[str, float] = {}
 
@@ -38,7 +43,7 @@ def bench_folds(people: int) -> Table:
         timed("write and read back", lambda: write_plan(Path(folder) / "folds.csv", ordered, {}))
     if unbalanced:
         raise KitError(f"the plan is not balanced: {unbalanced[0]}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = _peak_megabytes()
     return Table(
         f"Planning {len(photos):,} photos of {people:,} people",
         ["stage", "seconds"],
@@ -53,38 +58,50 @@ def bench_folds(people: int) -> Table:
 
 def bench_audit(people: int) -> Table:
     """Seconds and memory of the leak audit's search among drawn codes of seven photos a person, a
-    tenth of them copies.
+    tenth of whom have a copy of one under another person.
+    """
+    codes = _drawn_codes(people)
+    copies = [(a, a + people // 2) for a in range(people // 10)]
+    for a, b in copies:
+        codes[b, 0, :8] = codes[a, 0, -8:]
+    owner = np.repeat(np.arange(people, dtype=np.int32), _SHOTS * _CODES)
+    before, started = _peak_megabytes(), time.perf_counter()
+    pairs = candidates(codes.ravel(), owner, people)
+    seconds, peak = time.perf_counter() - started, _peak_megabytes()
+    share = len(set(copies) & set(pairs)) / len(copies)
+    return Table(
+        f"The leak audit's search among {_SHOTS * people:,} photos of {people:,} people",
+        ["what", "found"],
+        [
+            ["copies", f"{share:.1%}"],
+            ["other pairs", str(len(set(pairs) - set(copies)))],
+            ["seconds", f"{seconds:.1f}"],
+        ],
+        f"peak memory {peak:,.0f} MB, {before:,.0f} of them before the search",
+        {"seconds": seconds, "peak_MB": peak, "copies": share, "candidates": len(pairs)},
+    )
+
+
+def _drawn_codes(people: int) -> np.ndarray:
+    """Codes (people, shots, codes) uint64 of drawn photos.
 
     A bit of a code is 1 with a probability of .77: so two people share a code as often as two real
     portraits do. A person's photos have half of their 90 codes in common; a copy keeps 8.
     """
     rng = np.random.default_rng(0)
-    codes = np.empty((people, 7, 90), np.uint64)
+    codes = np.empty((people, _SHOTS, _CODES), np.uint64)
+    shared = _CODES // 2
     with Progress("drawing codes", people, "people") as progress:
-        for own in codes:
-            bits = rng.random((8 * 45, CODE_BITS), np.float32) < 0.77
+        for person in codes:
+            bits = rng.random(((_SHOTS + 1) * shared, CODE_BITS), np.float32) < 0.77
             unsure = rng.integers(6, CODE_BITS, len(bits), np.uint64) << np.uint64(CODE_BITS)
             drawn = bits @ (1 << np.arange(CODE_BITS, dtype=np.uint64)) | unsure
-            own[:, :45], own[:, 45:] = drawn[:45], drawn[45:].reshape(7, 45)
+            person[:, :shared] = drawn[:shared]
+            person[:, shared:] = drawn[shared:].reshape(_SHOTS, shared)
             progress.advance()
-    copies = [(a, a + people // 2) for a in range(people // 10)]
-    for a, b in copies:
-        codes[b, 0, :8] = codes[a, 0, -8:]
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.perf_counter()
-    found = candidates(codes.ravel(), np.repeat(np.arange(people, dtype=np.int32), 7 * 90), people)
-    seconds, peak = (
-        time.perf_counter() - started,
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    )
-    share = len(set(copies) & set(found)) / len(copies)
-    return Table(
-        f"The leak audit's search among {7 * people:,} photos of {people:,} people",
-        ["what", "found"],
-        [
-            ["copies", f"{share:.1%}"],
-            ["other pairs", str(len(set(found) - set(copies)))],
-            ["seconds", f"{seconds:.1f}"],
-        ],
-        f"peak memory {peak:,.0f} MB, {before:,.0f} of them before the search",
-        {"seconds": seconds, "peak_MB": peak, "copies": share, "candidates": len(found)},
-    )
+    return codes
+
+
+def _peak_megabytes() -> float:
+    """The most memory that this process has used."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

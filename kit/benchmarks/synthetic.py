@@ -1,7 +1,8 @@
-"""Drawn tables, members and photos to measure by."""
+"""Drawn tables, members and photos to measure with."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,20 @@ from kit.data.folder import train_images
 from kit.system.errors import problem
 
 
+@dataclass(frozen=True)
+class PhotoSet:
+    """Photos below `root` by their names, and the folder `links`, in which timm's loader finds
+    them.
+    """
+
+    root: Path
+    images: list[str]
+    links: Path
+
+
 def drawn_photos(people: int, seed: int = 0) -> pd.DataFrame:
-    """A table `image, person, age, label` of `people` people with seven photos each, ages as in the
-    competition.
+    """A table `image, person, age, label` of `people` people with the competition's shots and ages,
+    without photos.
     """
     rng = np.random.default_rng(seed)
     adult = np.where(
@@ -40,9 +52,9 @@ def drawn_photos(people: int, seed: int = 0) -> pd.DataFrame:
     return photos[["image", "person", "age", "label"]]
 
 
-def _training_photos(data: Path | None, folder: Path, photos: int) -> tuple[Path, list[str]]:
-    """So many training photos, the competition's or drawn ones: the folder that they lie below, and
-    their names.
+def training_photos(data: Path | None, folder: Path, photos: int) -> PhotoSet:
+    """At most `photos` training photos of the competition, or, if `data` is None, drawn into
+    `folder`.
     """
     if data is None:
         data = folder / "data"
@@ -55,19 +67,22 @@ def _training_photos(data: Path | None, folder: Path, photos: int) -> tuple[Path
             "holds no photos",
             remedy="unpack the data again, or take drawn photos: no --data, no KIT_DATA",
         )
-    return root, images
+    return link_photos(root, images, folder)
 
 
-def _link(root: Path, images: Sequence[str], folder: Path) -> None:
-    """Photos below `root` in one folder, as a loader of folders wants them."""
-    folder.mkdir(parents=True)
+def link_photos(root: Path, images: Sequence[str], folder: Path) -> PhotoSet:
+    """Photos below `root`, with links to them in `folder`, in the same order."""
+    links = folder / "timm"
+    (links / "photos").mkdir(parents=True)
     for n, image in enumerate(images):
-        (folder / f"{n:06d}{Path(image).suffix}").symlink_to((root / image).resolve())
+        link = links / "photos" / f"{n:06d}{Path(image).suffix}"
+        link.symlink_to((root / image).resolve())
+    return PhotoSet(root, list(images), links)
 
 
 def drawn_members(people: int, members: int, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
-    """Probabilities (members, N, 18) float32 whose errors correlate, and the photos they are of,
-    with `label` and `fold`.
+    """Probabilities (M, N, C) float32 of members whose errors correlate, and their photos, with
+    `label` and `fold`.
     """
     rng = np.random.default_rng(seed)
     photos = drawn_photos(people, seed)

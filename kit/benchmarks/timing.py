@@ -1,4 +1,7 @@
-"""Ways measured in turns, and those that are not the kit's in a process of their own."""
+"""Time loops in turns, and those that are not the kit's in a process of their own.
+
+A loop is a function without arguments that does one round of what is measured.
+"""
 
 import contextlib
 import functools
@@ -19,80 +22,99 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Table:
-    """What was measured, for a person to read, and as numbers."""
+    """What was measured: a table for a person, with a line below it, and `numbers` for a
+    program.
+    """
 
     title: str
     columns: list[str]
     rows: list[list[str]]
     summary: str
-    found: dict[str, Any]
+    numbers: dict[str, Any]
 
 
 def in_turns(
-    ways: Mapping[str, Callable[[], Result]], rounds: int, what: str
+    loops: Mapping[str, Callable[[], Result]], rounds: int, title: str
 ) -> tuple[dict[str, np.ndarray], dict[str, Result]]:
-    """The seconds of each way in each round, (rounds,), and its last result; every other round goes
-    backwards.
+    """The seconds (rounds,) that each loop took in each round, and its last result.
+
+    Every other round takes the loops in reverse order, so that a machine that slows down counts for
+    all of them alike.
     """
-    times: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
     results: dict[str, Result] = {}
-    with Progress(f"bench {what}", len(ways) * rounds, "runs") as progress:
+    with Progress(f"bench {title}", len(loops) * rounds, "runs") as progress:
         for number in range(rounds):
-            for name in ways if number % 2 == 0 else reversed(list(ways)):
+            for name in loops if number % 2 == 0 else reversed(list(loops)):
                 started = time.perf_counter()
-                results[name] = ways[name]()
-                times[name].append(time.perf_counter() - started)
+                results[name] = loops[name]()
+                seconds[name].append(time.perf_counter() - started)
                 progress.advance()
-    return {name: np.array(values) for name, values in times.items()}, results
+    return {name: np.array(values) for name, values in seconds.items()}, results
 
 
-def _ratio(times: np.ndarray, base: np.ndarray) -> str:
-    """How many times as long as the base it took, round by round: the median, and the least and the
-    largest.
+def self_timed_in_turns(
+    loops: Mapping[str, Callable[[], tuple[float, float]]], rounds: int, title: str
+) -> dict[str, np.ndarray]:
+    """What each loop returned in each round, (rounds, 2): for loops that time themselves, run in
+    turns as by `in_turns`.
     """
-    ratios = times / base
+    values: dict[str, list[tuple[float, float]]] = {name: [] for name in loops}
+
+    def run(name: str) -> None:
+        values[name].append(loops[name]())
+
+    in_turns({name: functools.partial(run, name) for name in loops}, rounds, title)
+    return {name: np.array(pairs) for name, pairs in values.items()}
+
+
+def ratio_text(seconds: np.ndarray, base: np.ndarray) -> str:
+    """The ratios of `seconds` to `base`, round by round, as `median (least largest)`."""
+    ratios = seconds / base
     return f"{np.median(ratios):.2f} ({ratios.min():.2f} {ratios.max():.2f})"
 
 
-class Apart:
-    """Ways that are measured in a process of their own, which has none of the kit's settings, such
-    as the memory it keeps.
+class SeparateProcess:
+    """Loops that run in a process of their own, which has none of the kit's settings, such as the
+    memory that it keeps.
 
-    `make(*arguments)` makes the ways there; both must be picklable.
+    `make(*arguments)` makes the loops in that process; both must be picklable. `loops` are
+    functions of this process that run them there.
     """
 
     def __init__(
         self, make: Callable[..., Mapping[str, Callable[[], Any]]], *arguments: Any
     ) -> None:
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
+        self._pipe, child_pipe = context.Pipe()
+        start_method = multiprocessing.get_start_method()
         self._process = context.Process(
-            target=_serve, args=(theirs, make, arguments, multiprocessing.get_start_method())
+            target=_serve, args=(child_pipe, make, arguments, start_method)
         )
         self._process.start()
-        theirs.close()
+        child_pipe.close()
         try:
             names = self._ask(None)
-        except BaseException:  # also Ctrl+C: nobody has it yet who would close it
+        except BaseException:  # also Ctrl+C: the caller has no object yet to close
             self.close()
             raise
-        self.ways: dict[str, Callable[[], Any]] = {
+        self.loops: dict[str, Callable[[], Any]] = {
             name: functools.partial(self._ask, name) for name in names
         }
 
     def _ask(self, name: str | None) -> Any:
+        """The result of a loop, or for None the names of the loops, once they are made."""
         try:
             self._pipe.send(name)
-            error, answer = self._pipe.recv()
+            error, result = self._pipe.recv()
         except (EOFError, OSError) as end:
             raise KitError(
-                "kit.bench: the process of the other ways has ended, most likely for memory; take "
-                "fewer --photos or a "
-                "smaller recipe"
+                "kit.bench: the process of the other loops has ended, most likely for memory; take "
+                "fewer --photos or a smaller recipe"
             ) from end
         if error is not None:
             raise error
-        return answer
+        return result
 
     def close(self) -> None:
         """End the process."""
@@ -106,39 +128,23 @@ def _serve(
     pipe: Any,
     make: Callable[..., Mapping[str, Callable[[], Any]]],
     arguments: Sequence[Any],
-    start: str,
+    start_method: str,
 ) -> None:
-    """The process's own part: makes the ways, says their names, and runs each one that it is asked
+    """The separate process: make the loops, send their names, and run each one that is asked
     for.
     """
-    multiprocessing.set_start_method(
-        start, force=True
-    )  # loader processes start here as they do in the other one
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one
-    ways: Mapping[str, Callable[[], Any]] = {}
+    # Loader processes start here as they do in the other process.
+    multiprocessing.set_start_method(start_method, force=True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C: the other process ends this one
+    loops: Mapping[str, Callable[[], Any]] = {}
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             name = pipe.recv()
             try:
                 if name is None:
-                    ways = make(*arguments)
-                pipe.send((None, list(ways) if name is None else ways[name]()))
+                    loops = make(*arguments)
+                pipe.send((None, list(loops) if name is None else loops[name]()))
             except KitError as error:
                 pipe.send((error, None))
-            except Exception as error:  # any other as text: not every one can be sent
+            except Exception as error:  # as text, for not every exception can be pickled
                 pipe.send((RuntimeError(f"{type(error).__name__}: {error}"), None))
-
-
-def _rounds(
-    ways: Mapping[str, Callable[[], tuple[float, float]]], rounds: int, what: str
-) -> dict[str, np.ndarray]:
-    """Like `in_turns`, for ways that time themselves: what each returned in each round, (rounds,
-    2).
-    """
-    told: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-
-    def tell(name: str) -> None:
-        told[name].append(ways[name]())
-
-    in_turns({name: functools.partial(tell, name) for name in ways}, rounds, what)
-    return {name: np.array(values) for name, values in told.items()}

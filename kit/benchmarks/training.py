@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import numpy as np
 import timm
 import torch
 
-from kit.benchmarks.loops import _timm_loader, matrix_peak
-from kit.benchmarks.synthetic import _link, _training_photos
-from kit.benchmarks.timing import Apart, Table, _ratio, _rounds
+from kit.benchmarks.loops import matrix_peak, timm_loader
+from kit.benchmarks.synthetic import PhotoSet, training_photos
+from kit.benchmarks.timing import SeparateProcess, Table, ratio_text, self_timed_in_turns
 from kit.competitions.mask import NUM_CLASSES
 from kit.data.cache import pixel_cache
 from kit.data.loader import PhotoDataset, default_workers, iterate, make_loader
@@ -29,17 +29,17 @@ from kit.training.memory import explain_out_of_memory
 
 
 def _timed_steps(
-    batches: Iterable[Any], work: Callable[[Any], Any], steps: int, device: torch.device
+    batches: Iterable[Any], train: Callable[[Any], None], steps: int, device: torch.device
 ) -> tuple[float, float]:
-    """Seconds of the steps after the first, which starts the loader and sets things up, and of
-    waiting for photos in them.
+    """The seconds of `steps` steps, and those of them spent waiting for photos.
 
-    A GPU is waited for before and after them only.
+    The first step, which starts the loader and sets things up, is not counted. A GPU is waited for
+    before and after the steps only.
     """
     waited = started = asked = 0.0
     for n, batch in enumerate(batches):
         waited += time.perf_counter() - asked if n else 0.0
-        work(batch)
+        train(batch)
         asked = clock(device) if n in (0, steps) else time.perf_counter()
         started = started or asked
         if n == steps:
@@ -50,78 +50,66 @@ def _timed_steps(
     )
 
 
-def _own_training(
+def kit_training(
     recipe: Recipe,
-    root: Path,
-    images: Sequence[str],
-    folder: Path | None,
+    photos: PhotoSet,
+    cache_folder: Path | None,
     steps: int,
     workers: int,
     device: torch.device,
 ) -> Callable[[], tuple[float, float]]:
-    """Training as `kit.train` does it, with a pixel cache in `folder`; without one plainly, with no
-    layout or precision.
+    """A loop of training as `kit.train` does it, with a pixel cache in `cache_folder`; for None
+    without the cache and without the layout and precision that make it fast.
     """
-    labels = torch.arange(len(images)) % NUM_CLASSES
-    cache = pixel_cache(folder, root, images, recipe.geometry) if folder else None
-    learner = Learner(recipe, np.ones(NUM_CLASSES), device, plain=folder is None)
+    cache = None
+    if cache_folder is not None:
+        cache = pixel_cache(cache_folder, photos.root, photos.images, recipe.geometry)
+    dataset = PhotoDataset(photos.root, photos.images, [recipe.geometry], recipe.augment, cache)
+    labels = torch.arange(len(photos.images)) % NUM_CLASSES
+    learner = Learner(recipe, np.ones(NUM_CLASSES), device, plain=cache_folder is None)
 
-    def steps_of_it() -> tuple[float, float]:
-        loader = make_loader(
-            PhotoDataset(root, images, [recipe.geometry], recipe.augment, cache),
-            EpochBatches(recipe, labels.numpy(), 0),
-            workers,
-            device,
-        )
-        return _timed_steps(
-            iterate(loader),
-            lambda batch: learner.step([(batch[1][0], labels[batch[0]])], recipe.lr, 0),
-            steps,
-            device,
-        )
+    def train(batch: Any) -> None:
+        rows, (pixels,) = batch
+        learner.step([(pixels, labels[rows])], recipe.lr, 0)
 
-    return steps_of_it
+    def loop() -> tuple[float, float]:
+        batches = EpochBatches(recipe, labels.numpy(), 0)
+        loader = make_loader(dataset, batches, workers, device)
+        return _timed_steps(iterate(loader), train, steps, device)
+
+    return loop
 
 
-def _other_training(
-    path: Path,
-    root: Path,
-    images: Sequence[str],
-    timms: Path,
-    steps: int,
-    workers: int,
-    device_name: str,
+def other_training(
+    path: Path, photos: PhotoSet, steps: int, workers: int, device_name: str
 ) -> dict[str, Callable[[], tuple[float, float]]]:
-    """Training of the recipe in a file as one would write it without the kit."""
-    recipe, device = (
-        dataclasses.replace(load_recipe(path), pretrained=False, accumulate=1),
-        torch.device(device_name),
-    )
+    """Loops of training the recipe in a file, written without what makes the kit fast, and with
+    timm.
+    """
+    recipe = _quick(load_recipe(path))
+    device = torch.device(device_name)
     model = timm.create_model(recipe.model, num_classes=NUM_CLASSES).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr)
 
-    def step(batch: Any) -> None:
-        photos, targets = batch[0].to(device), batch[1].to(device)
+    def train(batch: Any) -> None:
+        pixels, targets = batch[0].to(device), batch[1].to(device)
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(
-            model(photos), targets, label_smoothing=recipe.label_smoothing
+            model(pixels), targets, label_smoothing=recipe.label_smoothing
         ).backward()
         optimizer.step()
 
     def with_timm() -> tuple[float, float]:
-        return _timed_steps(
-            _timm_loader(timms, recipe.size, recipe.batch_size, workers, device, True),
-            step,
-            steps,
-            device,
-        )
+        loader = timm_loader(photos.links, recipe.size, recipe.batch_size, workers, device, True)
+        return _timed_steps(loader, train, steps, device)
 
-    return {
-        "the same without what makes it fast": _own_training(
-            recipe, root, images, None, steps, workers, device
-        ),
-        "timm's loader and model": with_timm,
-    }
+    plain = kit_training(recipe, photos, None, steps, workers, device)
+    return {"the same without what makes it fast": plain, "timm's loader and model": with_timm}
+
+
+def _quick(recipe: Recipe) -> Recipe:
+    """A recipe with random weights, whose steps are one batch each."""
+    return dataclasses.replace(recipe, pretrained=False, accumulate=1)
 
 
 def bench_train(
@@ -138,56 +126,57 @@ def bench_train(
     Each round takes `steps` steps as `kit.train` does them, as the same loop without layout, cache,
     memory kept, or choice of precision, and with timm's own loader, transforms and model.
     """
-    recipe = dataclasses.replace(load_recipe(path), pretrained=False, accumulate=1)
+    recipe = _quick(load_recipe(path))
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
     with tempfile.TemporaryDirectory() as temporary, explain_out_of_memory(recipe, device):
         folder = Path(temporary)
-        root, images = _training_photos(data, folder, recipe.batch_size * (steps + 1))
-        _link(root, images, folder / "timm" / "photos")
-        others = Apart(
-            _other_training, path, root, images, folder / "timm", steps, workers, str(device)
-        )
-        with contextlib.closing(others) as apart:
-            own = _own_training(recipe, root, images, folder / "pixels", steps, workers, device)
-            found = _rounds({"kit.train": own, **apart.ways}, rounds, "train")
+        photos = training_photos(data, folder, recipe.batch_size * (steps + 1))
+        others = SeparateProcess(other_training, path, photos, steps, workers, str(device))
+        with contextlib.closing(others):
+            loop = kit_training(recipe, photos, folder / "pixels", steps, workers, device)
+            times = self_timed_in_turns({"kit.train": loop, **others.loops}, rounds, "train")
         memory = peak_memory(device)
-    base = found["kit.train"][:, 0]
+    return _table(recipe, steps, device, times, memory)
+
+
+def _table(
+    recipe: Recipe, steps: int, device: torch.device, times: Mapping[str, np.ndarray], memory: int
+) -> Table:
+    """The table of the seconds of each loop, in all and of waiting for photos, (rounds, 2), and the
+    bytes of memory.
+    """
+    base, photos = times["kit.train"][:, 0], recipe.batch_size * steps
+    rate = {name: photos / float(np.median(values[:, 0])) for name, values in times.items()}
+    waiting = {
+        name: float(np.median(values[:, 1] / values[:, 0])) for name, values in times.items()
+    }
     rows = [
-        [
-            name,
-            f"{recipe.batch_size * steps / np.median(values[:, 0]):.2f}",
-            f"{100 * np.median(values[:, 1] / values[:, 0]):.1f} %",
-            _ratio(values[:, 0], base),
-        ]
-        for name, values in found.items()
+        [name, f"{rate[name]:.2f}", f"{100 * waiting[name]:.1f} %", ratio_text(values[:, 0], base)]
+        for name, values in times.items()
     ]
     parameters, gflop = cost(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam")
     precision = choose_precision(device, parameters)
-    peak, reached = (
-        matrix_peak(device, precision),
-        3 * gflop * recipe.batch_size * steps / float(np.median(base)),
-    )
-    name = precision_name(precision)
+    peak = matrix_peak(device, precision)
+    reached = 3 * gflop * rate["kit.train"]  # a step takes three times the forward pass
     return Table(
         f"Training {recipe.name} ({recipe.model}, {recipe.size[0]} x {recipe.size[1]}, batches of "
-        f"{recipe.batch_size}, "
-        f"{device}, {name}), medians of {rounds}",
+        f"{recipe.batch_size}, {device}, {precision_name(precision)}), medians of {len(base)}",
         ["loop", "photos/s", "waiting for data", "times kit.train's time"],
         rows,
         f"kit.train: {reached:,.0f} GFLOP/s of the {peak:,.0f} that this machine multiplies "
-        f"matrices with in {name} "
-        f"({reached / peak:.0%}); peak memory {memory / 1e9:.1f} GB",
+        f"matrices with in {precision_name(precision)} ({reached / peak:.0%}); peak memory "
+        f"{memory / 1e9:.1f} GB",
         {
-            "precision": name,
+            "precision": precision_name(precision),
             "batch_size": recipe.batch_size,
             "peak_bytes": memory,
             "gflops": reached,
             "matrix_gflops": peak,
-            "photos_per_second": {
-                n: recipe.batch_size * steps / float(np.median(v[:, 0])) for n, v in found.items()
+            "photos_per_second": rate,
+            "waiting": waiting,
+            "times_kit_train": {
+                name: float(np.median(values[:, 0] / base)) for name, values in times.items()
             },
-            "waiting": {n: float(np.median(v[:, 1] / v[:, 0])) for n, v in found.items()},
-            "times_kit_train": {n: float(np.median(v[:, 0] / base)) for n, v in found.items()},
         },
     )

@@ -28,6 +28,10 @@ def check_save_probs(
 
     `out` is the submission, and `inputs` are places that nothing may be written to.
     """
+    inputs, submission = list(inputs), [out.resolve(), out.with_suffix(".json").resolve()]
+    places = (path, oof_path(path))
+    for place in places:
+        refuse_input(place, inputs)
     if path.suffix not in PROBABILITY_FILES or path.name == leaderboard.NAME:
         remedy = "let --save-probs end in .csv or .npz"
         raise problem(path, "is no name for probabilities", remedy=remedy)
@@ -35,9 +39,7 @@ def check_save_probs(
         raise KitError(
             "--save-probs: needs every pass of every photo; leave --fast and --agree out"
         )
-    inputs, submission = list(inputs), [out.resolve(), out.with_suffix(".json").resolve()]
-    for place in (path, oof_path(path)):
-        refuse_input(place, inputs)
+    for place in places:
         if place.resolve() in submission:
             remedy = "choose another one for --save-probs"
             raise problem(place, "is the submission's own name", remedy=remedy)

@@ -11,7 +11,7 @@ from kit.data.folder import DataFolder, fingerprint, read_test
 from kit.data.leaks import Audit, audit_photos
 from kit.data.plan import Plan, plan_json, write_plan
 from kit.data.split import assign_folds, class_counts, imbalance
-from kit.system.disk import file_hash, refuse_existing, refuse_input
+from kit.system.disk import check_output, file_hash
 from kit.system.errors import KitError, problem
 
 
@@ -34,9 +34,9 @@ def plan_folds(
     Returns the plan, and remarks for the user.
     """
     competition, folds, seed = data.competition, options.folds, options.seed
-    refuse_input(out, [*data.inputs, *([options.corrections] if options.corrections else [])])
-    if not options.force:
-        refuse_existing(out, plan_json(out))
+    inputs = [*data.inputs, *([options.corrections] if options.corrections else [])]
+    for path, suffixes in ((out, (".csv",)), (plan_json(out), ())):
+        check_output(path, "a plan", suffixes=suffixes, inputs=inputs, force=options.force)
     if competition.read is None:
         raise KitError(f"competition {competition.name}: its definition has no function `read`")
     given = competition.read(data.root, options.corrections)

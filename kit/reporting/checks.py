@@ -1,4 +1,4 @@
-"""The check of submissions, as a person reads it."""
+"""The check of submissions, printed."""
 
 from collections.abc import Sequence
 from pathlib import Path

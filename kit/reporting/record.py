@@ -1,4 +1,4 @@
-"""An ensemble's record, as a person reads it."""
+"""An ensemble's record, printed."""
 
 import numpy as np
 

@@ -13,7 +13,7 @@ from kit.data.plan import Plan
 from kit.results import leaderboard
 from kit.results.submission import read_answers, read_submission
 from kit.scoring.class_counts import Expected, distribution_p, rao_scott_correction
-from kit.system.disk import check_writable, file_hash, read_json, refuse_existing, refuse_input
+from kit.system.disk import check_output, file_hash, read_json
 from kit.system.errors import KitError, problem
 
 _FAR = 0.001  # the p of a chi-square below which class counts are strange
@@ -21,17 +21,15 @@ _FAR = 0.001  # the p of a chi-square below which class counts are strange
 
 def check_place(out: Path, inputs: Iterable[Path], force: bool) -> None:
     """Raise `KitError` unless a submission may be written to `out`, and its record beside it."""
-    if out.suffix != ".csv" or out.name == leaderboard.NAME:
-        raise problem(out, "is no name for a submission", remedy="let --out end in .csv")
+    if out.name == leaderboard.NAME:
+        remedy = "choose another --out"
+        raise problem(out, "is the leaderboard log's own name", remedy=remedy)
     record, inputs = out.with_suffix(".json"), list(inputs)
-    for place in (out, record):
-        refuse_input(place, inputs)
-    if not force:
-        refuse_existing(out, record)
-    elif record.exists() and not {"kit", "sha256", "members"} <= read_json(record).keys():
+    check_output(out, "a submission", suffixes=(".csv",), inputs=inputs, force=force)
+    check_output(record, inputs=inputs, force=force)
+    if record.exists() and not {"kit", "sha256", "members"} <= read_json(record).keys():
         what = "is no record of a submission, and would be replaced by one"
         raise problem(record, what, remedy="choose another --out")
-    check_writable(out)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

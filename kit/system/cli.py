@@ -1,7 +1,6 @@
-"""A command's frame: its parser, its exit code, and the one line of an error."""
+"""What all commands share: the parser, the exit code, and the one line of an error."""
 
 import argparse
-import difflib
 import functools
 import io
 import re
@@ -10,14 +9,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from kit.system.console import _reader_left, _silence, console_of
-from kit.system.errors import KitError
-from kit.system.signals import _sigterm_as_ctrl_c
+from kit.system.console import console_of, silence_stdout, stdout_is_broken
+from kit.system.errors import KitError, did_you_mean
+from kit.system.signals import sigterm_as_ctrl_c
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, with the nearest option where one was
-    misspelt.
+    """An argument parser that raises `KitError`, with the nearest option or choice for a misspelt
+    one.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -26,52 +25,45 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        # Of kit.system.options' types: their text begins with the value.
+        """Raise the `KitError` for a message of argparse."""
+        # Of the types below: their text begins with the value.
         message = re.sub(r"^argument (\S+): (?=\S+: take )", r"\1 ", message)
-        known = [
-            name
-            for action in self._actions
-            for name in action.option_strings
-            if name.startswith("--")
-        ]
-        hint = ""
-        for word in message.split():
-            near = (
-                difflib.get_close_matches(word.split("=")[0], known, n=1)
-                if word.startswith("-")
-                else []
-            )
-            if near and near[0] != word and message.startswith("unrecognized"):
-                hint = f"; did you mean {near[0]}?"
-                break
+        raise KitError(f"{self.prog}: {message}{self._nearest(message)}; --help shows the options")
+
+    def _nearest(self, message: str) -> str:
+        """` (did you mean X?)` for the misspelt option or choice in a message of argparse."""
         choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if choice:
-            near = difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-        raise KitError(f"{self.prog}: {message}{hint} (--help shows the options)")
+            return did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2]))
+        if not message.startswith("unrecognized"):
+            return ""
+        options = [name for a in self._actions for name in a.option_strings if name[:2] == "--"]
+        words = [word.split("=")[0] for word in message.split() if word.startswith("-")]
+        return next((hint for word in words if (hint := did_you_mean(word, options))), "")
 
 
 def command_line(name: str, argv: Sequence[str] | None) -> str:
-    """The command line of `python -m kit.NAME` as a person types it, for a record."""
+    """The command line of `python -m kit.NAME` as a user types it, for a record."""
     return shlex.join(
         ["python", "-m", f"kit.{name}", *map(str, sys.argv[1:] if argv is None else argv)]
     )
 
 
 def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
-    """Turn `main(argv)` into a command: its exit code is returned, a user's mistake is one line
-    and code 2.
+    """`main(argv)` as a command: a function that returns its exit code.
+
+    0 is success, 2 a user's mistake (`KitError`, or an error of the system), whose one line goes
+    to standard error, and 130 Ctrl+C, SIGTERM or SIGHUP. A bug is raised.
     """
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(
-                    errors="backslashreplace"
-                )  # a Korean path in a terminal that knows ASCII alone
+                # For Korean paths in a terminal of ASCII alone.
+                stream.reconfigure(errors="backslashreplace")
         try:
-            with _sigterm_as_ctrl_c():
+            with sigterm_as_ctrl_c():
                 main(argv)
             if sys.stdout:
                 sys.stdout.flush()
@@ -79,8 +71,8 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
         except KitError as error:
             return _fail(str(error))
         except BrokenPipeError:
-            if _reader_left():
-                _silence()
+            if stdout_is_broken():
+                silence_stdout()
                 return 0
             raise
         except OSError as error:
@@ -95,5 +87,6 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
 
 
 def _fail(line: str) -> int:
+    """Print an error, and return the exit code of a user's mistake."""
     console_of(stderr=True).print(f"error: {line}", style="red", markup=False, soft_wrap=True)
     return 2

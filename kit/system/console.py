@@ -1,4 +1,4 @@
-"""What the user sees: plain lines, tables, and progress with an ETA."""
+"""What a command prints: lines, warnings, tables, and progress with an ETA."""
 
 import os
 import select
@@ -16,32 +16,34 @@ from rich.progress import Progress as RichProgress
 # Piped output has no width of its own; 120 columns keep the widest table whole.
 _PIPED_WIDTH = 120
 
-
+# Seconds between two lines of progress where there is no terminal.
 _LOG_SECONDS = 20.0
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """The reader (head, a pager) has left: go on in silence. rich would exit, and end a
+        """Print nothing more once the reader (head, a pager) has left; rich would exit, and end a
         training with it.
         """
-        _silence()
+        silence_stdout()
 
 
-def _reader_left() -> bool:
-    """Whether it is standard output whose reader has gone, and not some other pipe of the
-    program.
+def stdout_is_broken() -> bool:
+    """True if the reader of standard output has left: a broken pipe is then this one, and not
+    another of the program's.
     """
     poll = select.poll()
     poll.register(sys.stdout.fileno(), select.POLLOUT)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
-def _silence() -> None:
+def silence_stdout() -> None:
+    """Send all that is still printed to standard output to /dev/null."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def console_of(stderr: bool = False) -> Console:
+    """A rich console for standard output or standard error as it is now."""
     stream = sys.stderr if stderr else sys.stdout
     # A stream may be closed (None). No emoji: a path may hold `:star:`.
     return _Console(
@@ -68,19 +70,21 @@ def show_table(
     rows: Iterable[Sequence[object]],
     total: Sequence[object] = (),
 ) -> None:
-    """Print a table at its full width: the first column to the left, the others (numbers) to the
-    right, `total` as a last row.
+    """Print a table at its full width, with `total` as its last row.
+
+    The first column is aligned to the left, the others, which hold numbers, to the right.
     """
     texts = [
         list(columns),
         *([str(cell) for cell in row] for row in rows),
         *([[str(cell) for cell in total]] if total else []),
     ]
-    cells = [[cell_len(cell) for cell in row] for row in texts]  # a Korean letter is two wide
-    widths = [max(column) for column in zip(*cells)]
+    # In columns of the terminal: a Korean letter takes two.
+    lengths = [[cell_len(cell) for cell in row] for row in texts]
+    widths = [max(column) for column in zip(*lengths)]
     lines = []
-    for row, own in zip(texts, cells):
-        spaces = [" " * (width - used) for width, used in zip(widths, own)]
+    for row, row_lengths in zip(texts, lengths):
+        spaces = [" " * (width - length) for width, length in zip(widths, row_lengths)]
         lines.append(
             "  ".join(
                 [row[0] + spaces[0], *(space + cell for space, cell in zip(spaces[1:], row[1:]))]
@@ -95,10 +99,9 @@ def show_table(
 
 
 class Progress:
-    """Progress over `total` units: a rich bar with its ETA on a terminal, else a log line now and
-    then.
+    """Shows progress over `total` units: a bar with an ETA on a terminal, else a line every 20 s.
 
-    It writes to standard error, so that standard output stays what a program may read.
+    It is written to standard error, so that programs can read standard output.
     """
 
     def __init__(self, what: str, total: int, unit: str = "photos") -> None:
@@ -127,13 +130,13 @@ class Progress:
         return self
 
     def expect(self, total: int) -> None:
-        """Take another number of units as all there is to do."""
+        """Replace the total number of units."""
         self.total = total
         if self._bar is not None:
             self._bar.update(self._task, total=total)
 
     def advance(self, n: int = 1, note: str | None = None) -> None:
-        """Count `n` more units as done; `note` is shown behind the bar until the next one."""
+        """Count `n` more units as done, and show `note` behind the bar until there is another."""
         self.done += n
         self._note = self._note if note is None else note
         now = time.monotonic()
@@ -155,7 +158,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Print one line to standard output, above the bar."""
         if self._bar is None or not sys.stdout or not sys.stdout.isatty():
-            say(text)  # standard output is no terminal: a log, and the bar is elsewhere
+            say(text)  # standard output is a log, and the bar is on standard error alone
         else:
             self._bar.console.print(text, markup=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""Where networks run: the device, its memory, its clock, and how photos get there."""
+"""The device that networks run on: its choice, memory and clock, and the transfer of photos."""
 
 import ctypes
 import functools
@@ -15,8 +15,9 @@ from kit.system.errors import KitError
 
 
 def choose_device(name: str | None) -> torch.device:
-    """The device to compute on: `--device`, else the first GPU, else the CPU; raises `KitError` for
-    one that is not there.
+    """The device to compute on, set up: the one named, else the first GPU, else the CPU.
+
+    Raises `KitError` for a device that does not exist, or that torch was built without.
     """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -34,14 +35,12 @@ def choose_device(name: str | None) -> torch.device:
             )
         device = torch.device("cuda", device.index or 0)
         _check_kernels(device)
-        torch.cuda.set_device(
-            device
-        )  # pinned memory and the like would else go by way of the first GPU
-        # What is called fp32 here has all of its mantissa, whatever the environment says of
-        # matrices.
+        # Else pinned memory and the like take memory on the first GPU.
+        torch.cuda.set_device(device)
+        # fp32 has its whole mantissa here, whatever the environment says of matrices.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        # Batches are of few sizes: the fastest convolution for each is looked for. On ROCm that
-        # takes minutes at every start.
+        # cuDNN measures which convolution is the fastest: batches have few sizes, so that it pays.
+        # On ROCm the same takes minutes at every start.
         torch.backends.cudnn.benchmark = torch.version.hip is None
     else:
         _keep_freed_memory()
@@ -52,24 +51,24 @@ def has_kernels(capability: tuple[int, int], architectures: Sequence[str]) -> bo
     """True if a build of torch for `architectures`, such as sm_80 and compute_90, runs on a GPU of
     a compute capability.
 
-    Code for sm_XY runs on GPUs of the same X and the same or a higher Y, and compute_XY is compiled
-    for any later one; with a letter, as sm_90a, on those alone (CUDA C++ Programming Guide, compute
-    capability and PTX compatibility).
+    Code for sm_XY runs on GPUs of the same X and the same or a higher Y; compute_XY is compiled for
+    any later GPU. With a letter, such as sm_90a, both run on that very capability alone (CUDA C++
+    Programming Guide, compute capability and PTX compatibility).
     """
-    for kind, major, minor, own in re.findall(
+    for kind, major, minor, letter in re.findall(
         r"\b(sm|compute)_(\d+)(\d)([a-z]?)", " ".join(architectures)
     ):
         built = int(major), int(minor)
         if built == capability or (
-            built < capability and not own and (kind == "compute" or built[0] == capability[0])
+            built < capability and not letter and (kind == "compute" or built[0] == capability[0])
         ):
             return True
     return False
 
 
 def _check_kernels(device: torch.device) -> None:
-    """Raise `KitError` for a GPU that torch was built without: its first operation would fail, and
-    name no cure.
+    """Raise `KitError` for a GPU that torch was built without, with the build that has it; else its
+    first operation would fail, and name no cure.
     """
     architectures, capability = torch.cuda.get_arch_list(), torch.cuda.get_device_capability(device)
     if torch.version.hip is None and architectures and not has_kernels(capability, architectures):
@@ -88,35 +87,35 @@ def _check_kernels(device: torch.device) -> None:
 
 @functools.cache
 def _keep_freed_memory() -> None:
-    """Have the C library keep large blocks that are freed, for the next layer's output.
+    """Make the C library reuse large freed blocks for the next layer's output.
 
-    As it stands glibc gives blocks of some MB back to the system at once, and takes new ones, page
-    by page, for the next tensor: on two cores that is a third of the time of a training step of
+    By default glibc returns blocks of some MB to the system at once, and takes new ones, page by
+    page, for the next tensor: on two cores that is a third of the time of a training step of
     EfficientNet-b4, and up to two thirds of inference by 16 or 32 photos. The process's memory is
     not larger at its peak, but stays there.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
-        return  # no glibc: another one has its own ways
+        return  # another C library than glibc
     map_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of <malloc.h>
     if not mallopt(map_threshold, 2**30):
-        mallopt(map_threshold, 2**25)  # the most that older ones take
+        mallopt(map_threshold, 2**25)  # the most that older versions take
     mallopt(trim_threshold, 2**31 - 1)
 
 
 def device_name(device: torch.device) -> str:
-    """What a device is, so that measurements of another one are not taken for its own: processor
-    and threads, or the GPU.
+    """The name of the GPU, or of the processor with its number of threads: measurements are kept
+    by it.
     """
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    found = re.search(r"^model name\s*: (.*)$", read_proc("cpuinfo"), re.MULTILINE)
-    return f"{found[1] if found else 'CPU'}, {torch.get_num_threads()} threads"
+    model = re.search(r"^model name\s*: (.*)$", read_proc("cpuinfo"), re.MULTILINE)
+    return f"{model[1] if model else 'CPU'}, {torch.get_num_threads()} threads"
 
 
 def read_proc(name: str) -> str:
-    """A file of /proc; empty where there is none."""
+    """The text of a file of /proc; empty if there is none."""
     try:
         return Path("/proc", name).read_text(encoding="utf-8")
     except OSError:
@@ -124,14 +123,14 @@ def read_proc(name: str) -> str:
 
 
 def clock(device: torch.device) -> float:
-    """The time, in seconds, when a device has done all that it was given."""
+    """The time in seconds, after waiting until the device has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most bytes so far: of a GPU's memory, as torch has reserved it, or of this process's."""
+    """The most bytes used so far: a GPU's, as torch has reserved them, or those of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
@@ -140,18 +139,16 @@ def peak_memory(device: torch.device) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be taken: of a GPU, or of the machine, or of the container that this
-    process is in.
+    """The bytes that are free: of a GPU, else of the machine or of the container of this process,
+    whichever has fewer.
     """
     if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(
-            device
-        )  # by torch, for what comes next
-        return int(torch.cuda.mem_get_info(device)[0]) + kept
+        # What torch has reserved and does not use is free, too.
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
     available = re.search(r"^MemAvailable:\s*(\d+) kB$", read_proc("meminfo"), re.MULTILINE)
     free = int(available[1]) * 1024 if available else 8 * 2**30
-    # of the container, if its limit is the tighter one; files that were read count to what it uses,
-    # but give way
+    # The container's memory in use includes files that were read, which give way.
     try:
         folder = Path("/sys/fs/cgroup")
         files = re.search(
@@ -165,8 +162,8 @@ def free_memory(device: torch.device) -> int:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error is of memory that ran out: a GPU's has its own kind, those of its libraries
-    and the CPU's their texts.
+    """True if `error` means out of memory (CUDA's exception type, or the text of cuDNN, cuBLAS or
+    the CPU allocator).
     """
     return isinstance(error, torch.OutOfMemoryError) or bool(
         re.search(r"can't allocate memory|(CUDNN|CUBLAS)_STATUS_ALLOC_FAILED", str(error))
@@ -174,8 +171,8 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A batch of photos (N, height, width, 3) uint8 as (N, 3, height, width) float in 0..1,
-    channels last, on `device`.
+    """A batch of photos (N, 3, height, width) float in 0..1 on `device`, channels last, from (N,
+    height, width, 3) uint8.
     """
-    # The permuted view of a packed NHWC batch is channels_last already: nothing is copied.
+    # The permuted view of an NHWC batch is channels_last already: nothing is copied.
     return photos.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255

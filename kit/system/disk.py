@@ -1,10 +1,10 @@
-"""Files: atomic writes, hashes, JSON, and the places that nothing may be written to."""
+"""Files: atomic writes, hashes, JSON, and where an output may be written."""
 
 import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from kit.system.errors import KitError, did_you_mean, problem
 
 @contextmanager
 def atomic_write(path: Path, force: bool = False) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it into place if the block ends well, else leave
+    """Yield a temporary path, and move the file to `path` if the block ends well; else leave
     nothing behind.
 
-    An existing `path` is refused unless `force`, before the block runs.
+    Raises `KitError` before the block runs if `path` exists, unless `force`.
     """
     if not force:
         refuse_existing(path)
@@ -39,23 +39,62 @@ def atomic_write(path: Path, force: bool = False) -> Iterator[Path]:
         try:
             temporary.unlink(missing_ok=True)
         except OSError:
-            pass  # The place itself is the problem, and was named above.
+            pass  # the folder itself is the problem, which the error above names
+
+
+def check_output(
+    path: Path,
+    what: str = "",
+    *,
+    suffixes: Sequence[str] = (),
+    option: str = "--out",
+    inputs: Iterable[Path] = (),
+    force: bool = False,
+) -> None:
+    """Raise `KitError` unless an output may be written to `path`.
+
+    Its name must end in one of `suffixes` (in that error `what` is the output, such as `a page`,
+    and `option` names it); it must not lie over or in one of `inputs`, nor exist, unless `force`;
+    and its folder must be writable.
+    """
+    if suffixes and path.suffix not in suffixes:
+        remedy = f"let {option} end in {' or '.join(suffixes)}"
+        raise problem(path, f"is no name for {what}", remedy=remedy)
+    refuse_input(path, inputs)
+    if not force:
+        refuse_existing(path)
+    elif path.is_dir():
+        raise problem(path, "is a folder", remedy="choose another name")
+    check_writable(path)
 
 
 def refuse_existing(*paths: Path) -> None:
-    """Raise if any of the outputs exists: nothing is overwritten without `--force`."""
-    found = [path for path in paths if path.exists()]
-    if found:
+    """Raise `KitError` if an output exists: nothing is overwritten without `--force`."""
+    existing = [path for path in paths if path.exists()]
+    if existing:
         raise problem(
-            found[0], "exists already", remedy="choose another name, or --force to overwrite it"
+            existing[0], "exists already", remedy="choose another name, or --force to overwrite it"
         )
 
 
-def refuse_input(out: Path, inputs: Iterable[Path]) -> None:
-    """Raise `KitError` if an output would lie over or in an input, whatever `--force` says."""
-    place = out.resolve()
-    if any(path.resolve() in (place, *place.parents) for path in inputs):
-        raise problem(out, "is a place of input files", remedy="choose another place")
+def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
+    """Raise `KitError` if an output would lie over or in an input file or folder, even with
+    `--force`.
+    """
+    place = path.resolve()
+    if any(source.resolve() in (place, *place.parents) for source in inputs):
+        raise problem(path, "is a place of input files", remedy="choose another place")
+
+
+def check_writable(path: Path) -> None:
+    """Raise `KitError` if the folder of a file cannot be written to, or made."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise problem(
+            path,
+            f"cannot be written: {folder} is read-only, or no folder",
+            remedy="choose another place",
+        )
 
 
 def file_hash(path: Path) -> str:
@@ -83,14 +122,15 @@ def write_json(path: Path, content: dict[str, Any], force: bool = False) -> None
 
 
 def json_bytes(content: dict[str, Any]) -> bytes:
+    """A dict as JSON in UTF-8, a line a value; what is no UTF-8, such as a path, is escaped."""
     try:
         return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
-    except UnicodeEncodeError:  # a path that is no UTF-8: escaped, it can be read back
+    except UnicodeEncodeError:  # escaped, it can be read back
         return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object."""
+    """The JSON object in a file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -103,22 +143,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def unreadable(path: Path, error: OSError) -> KitError:
+    """The `KitError` for a file that the system cannot read."""
     return problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path")
 
 
-def check_writable(path: Path) -> None:
-    """Raise `KitError` where a file could not be written for its folder."""
-    place = next(folder for folder in path.absolute().parents if folder.exists())
-    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        raise problem(
-            path,
-            f"cannot be written: {place} is read-only, or no folder",
-            remedy="choose another place",
-        )
-
-
 def near(path: Path) -> str:
-    """The name beside a path that is not there which was most likely meant, for a message."""
+    """` (did you mean X?)` for the file beside a missing `path` whose name is most like its own."""
     try:
         return did_you_mean(
             str(path), [str(path.parent / other.name) for other in path.parent.iterdir()]

@@ -1,17 +1,19 @@
-"""The one exception for what the user can mend."""
+"""`KitError`, the one exception for what the user can mend, and the form of its messages."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-_SHOWN = 300  # characters of an example: a damaged file may have a field of megabytes
+# Characters of an example that are shown: a damaged file may have a field of megabytes.
+_MAX_EXAMPLE = 300
 
 
 class KitError(Exception):
-    """A problem in the input or the place, told in one line: file, what is wrong, how many, the
-    first one, what to do.
+    """A mistake that a user can mend, as one line: file, what is wrong, how many, the first one;
+    what to do.
 
-    Commands print it and exit with code 2. A bug is any other exception and keeps its traceback.
+    Commands print the line and exit with code 2. Any other exception is a bug, and keeps its
+    traceback. Line breaks and unprintable characters of the message are escaped.
     """
 
     def __init__(self, message: str) -> None:
@@ -19,22 +21,27 @@ class KitError(Exception):
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
 
 
-def did_you_mean(name: str, known: Sequence[str], cutoff: float = 0.6) -> str:
-    """The known name that was most likely meant, for a message; empty where none is near."""
-    found = difflib.get_close_matches(name, known, 1, cutoff)
-    return f" (did you mean {found[0]}?)" if found else ""
+def did_you_mean(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
+    """` (did you mean X?)` for the known name most like `name`; empty if none is like it.
+
+    Of a mapping, X is the value of the most similar key. `cutoff` is difflib's least similarity,
+    in 0..1.
+    """
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    shown = [str(known[match] if isinstance(known, Mapping) else match) for match in matches]
+    return f" (did you mean {shown[0]}?)" if shown and shown[0] != name else ""
 
 
 def problem(
     place: str | Path, wrong: str, found: Sequence[object] = (), remedy: str = ""
 ) -> KitError:
-    """A `KitError` of the kit's usual form: `place: wrong (2 found, first: a); remedy`.
+    """A `KitError` of the usual form: `place: wrong (2 found, the first: a); remedy`.
 
-    `found` is every offender, in order: the line tells their number and the first.
+    `found` holds every offender, in order: the message has their number and the first one.
     """
     line = f"{place}: {wrong}"
     first = str(found[0]) if found else ""
-    first = first if len(first) <= _SHOWN else f"{first[:_SHOWN]}..."
+    first = first if len(first) <= _MAX_EXAMPLE else f"{first[:_MAX_EXAMPLE]}..."
     if len(found) == 1:
         line += f" (1 found: {first})"
     elif len(found) > 1:

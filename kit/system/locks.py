@@ -1,4 +1,4 @@
-"""Locks that the kernel lets go of when their process ends, however it ends."""
+"""File locks, which the kernel releases when their process ends, however it ends."""
 
 import fcntl
 import os
@@ -10,22 +10,22 @@ from typing import IO
 from kit.system.console import warn
 from kit.system.errors import problem
 
-# A forked loader process inherits the open files, and with them the locks, which it would hold
-# beyond the end of its parent.
+# A forked loader process inherits open files and their locks, and would hold these beyond the end
+# of its parent: it closes them.
 _locks: set[IO[str]] = set()
-
 
 os.register_at_fork(after_in_child=lambda: [file.close() for file in _locks])
 
 
 @contextmanager
 def lock_file(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold a lock file; where another process does, raise `BlockingIOError`, or call `waiting`,
-    which may raise, and wait.
+    """Hold the lock of a file in the block.
+
+    If another process holds it, calls `waiting`, which may raise, and waits; without `waiting`
+    raises `BlockingIOError`.
     """
     with open(path, "w") as file:
         try:
-            # The kernel lets go of it when the process ends, however it ends.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if waiting is None:
@@ -41,12 +41,13 @@ def lock_file(path: Path, waiting: Callable[[], None] | None = None) -> Iterator
 
 @contextmanager
 def lock_folder(folder: Path, waiting: str = "") -> Iterator[None]:
-    """Hold a folder against a second process, and clear what a killed one left half-written.
+    """Hold the lock of a folder in the block, and remove what a killed process left half-written.
 
-    If another process holds it, raises `KitError`, or, with `waiting`, says that and waits.
+    If another process holds it, warns with the text `waiting`, and waits; without a text raises
+    `KitError`.
     """
 
-    def taken() -> None:
+    def report() -> None:
         if not waiting:
             raise problem(
                 folder,
@@ -56,7 +57,7 @@ def lock_folder(folder: Path, waiting: str = "") -> Iterator[None]:
         warn(f"{folder}: {waiting}")
 
     folder.mkdir(parents=True, exist_ok=True)
-    with lock_file(folder / ".lock", taken):
-        for half in folder.glob(".*.tmp"):
-            half.unlink()
+    with lock_file(folder / ".lock", report):
+        for temporary in folder.glob(".*.tmp"):
+            temporary.unlink()
         yield

@@ -1,4 +1,4 @@
-"""The precisions that a device computes in."""
+"""The precision that networks compute in: fp32, bf16 or fp16."""
 
 import functools
 import re
@@ -7,21 +7,21 @@ import torch
 
 from kit.system.device import read_proc
 
-# bf16 on a CPU with its own instructions for it, against fp32, in training at 224 x 168 on two
-# cores: ResNet18 1.8 times as fast, ResNet50 1.9, VGG19 1.8, EfficientNet-b3 and b4 1.25;
-# EfficientNet-b0 (5 M weights) 0.8.
+# From so many weights on, bf16 is faster than fp32 on a CPU with instructions for it. Training at
+# 224 x 168 on two cores: ResNet18 1.8 times as fast, ResNet50 1.9, VGG19 1.8, EfficientNet-b3 and
+# b4 1.25; EfficientNet-b0 (5 M weights) 0.8.
 _BF16_WEIGHTS = 10_000_000
 
 
 @functools.cache
 def cpu_has_bf16() -> bool:
-    """Whether the processor has instructions for bf16: without them it is far slower than fp32."""
+    """True if the processor has instructions for bf16; without, bf16 is far slower than fp32."""
     return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", read_proc("cpuinfo")))
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:
-    """The 16-bit format that a device has units for: bf16 on GPUs from Ampere on and on some CPUs,
-    fp16 on GPUs before.
+    """The 16-bit format that a device is fast in: bf16 from Ampere on and on some CPUs, fp16 on
+    Volta and Turing, else None.
     """
     if device.type == "cpu":
         return torch.bfloat16 if cpu_has_bf16() else None
@@ -30,8 +30,9 @@ def half_precision(device: torch.device) -> torch.dtype | None:
 
 
 def choose_precision(device: torch.device, parameters: int) -> torch.dtype:
-    """The precision to train a network of so many weights in, the same at every start: 16 bits
-    where they pay, else fp32.
+    """The precision to train a network of so many weights in: 16 bits where they pay, else fp32.
+
+    It follows from these two, not from a measurement, so that a resumed training has the same.
     """
     half = half_precision(device)
     return (
@@ -42,7 +43,7 @@ def choose_precision(device: torch.device, parameters: int) -> torch.dtype:
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """Mixed precision, or none for fp32."""
+    """A context of mixed precision; for fp32 one that does nothing."""
     return torch.autocast(
         device.type, precision if precision != torch.float32 else None, precision != torch.float32
     )

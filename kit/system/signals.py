@@ -1,4 +1,4 @@
-"""Ctrl+C, SIGTERM and SIGHUP, and what they must not interrupt."""
+"""Ctrl+C, SIGTERM and SIGHUP: how they end a command, and how a block holds them back."""
 
 import contextlib
 import os
@@ -9,9 +9,11 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM, by which schedulers stop a job, and SIGHUP, of a lost connection, clear up as
-    Ctrl+C does.
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` in the block for SIGTERM and SIGHUP, too.
+
+    Schedulers stop a job by SIGTERM, and a lost connection sends SIGHUP: both then clear up as
+    Ctrl+C does. A signal that is ignored (nohup's SIGHUP) stays ignored.
     """
 
     def stop(*_: object) -> None:
@@ -24,7 +26,7 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         number: signal.signal(number, stop)
         for number in (signal.SIGTERM, signal.SIGHUP)
         if signal.getsignal(number) is not signal.SIG_IGN
-    }  # nohup's
+    }
     try:
         yield
     finally:
@@ -33,10 +35,11 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 class Stop:
-    """Ctrl+C, SIGTERM and SIGHUP, held back while something is to be finished first.
+    """Holds Ctrl+C, SIGTERM and SIGHUP back while something is to be finished first.
 
-    Within `held()` the first one only sets `asked`; a second one sets `forced` and ends at once.
-    Outside of it, and at its end if one came, they raise `KeyboardInterrupt`.
+    Within `held()` the first signal only sets `asked`, and raises `KeyboardInterrupt` at the end of
+    the block; a second one sets `forced` and raises at once. Outside of `held()` a signal raises at
+    once.
     """
 
     def __init__(self) -> None:
@@ -47,9 +50,8 @@ class Stop:
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if (
-                    signal.getsignal(number) is not signal.SIG_IGN
-                ):  # a background job's Ctrl+C is not for it
+                # A background job ignores Ctrl+C, which is not for it.
+                if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -60,8 +62,9 @@ class Stop:
     def _handle(self, *_: object) -> None:
         if self._held and not self.asked:
             self.asked = True
-            # Not through rich: a signal may come while it is printing.
-            with contextlib.suppress(OSError):  # Ctrl+C in a pipe may have ended its reader first
+            # Not through rich, which a signal may interrupt in printing. The pipe may be broken:
+            # Ctrl+C ends its reader, too.
+            with contextlib.suppress(OSError):
                 os.write(2, b"\nstopping: saving first (once more to stop at once)\n")
             return
         self.forced = self._held
@@ -69,7 +72,7 @@ class Stop:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold signals back within the block."""
+        """Hold signals back in the block."""
         self._held = True
         try:
             yield

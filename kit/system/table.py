@@ -17,16 +17,29 @@ from kit.system.errors import problem
 
 
 def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a CSV as text; every one of `columns` must be there, once, and at least one row. Without
-    `columns`, all of them.
+    """A CSV as text: `columns`, and those of `optional` that it has; without `columns` all.
+
+    Each of `columns` must be there, once. Raises `KitError` for what is no CSV in UTF-8 with
+    commas, and for one without rows.
     """
+    table = _parse(path, columns)
+    _check_columns(path, table, columns)
+    if table.empty:
+        raise problem(path, "has a header and no rows", remedy="it needs at least one row")
+    return table[[*columns, *(name for name in optional if name in table)]] if columns else table
+
+
+def _parse(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A CSV as text, names of columns stripped; raises `KitError` for what is no CSV."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except OSError as error:
         raise unreadable(path, error) from error
     except pd.errors.EmptyDataError as error:
         raise problem(
-            path, "is empty", remedy=f"it needs a header line {','.join(columns) or 'id,0,1,2,...'}"
+            path,
+            "is empty",
+            remedy=f"it needs a header line {','.join(columns) or 'ImageID,0,1,...,17'}",
         ) from error
     except UnicodeDecodeError as error:
         raise problem(
@@ -43,6 +56,13 @@ def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = 
             remedy="save it with commas",
         )
     table.columns = table.columns.str.strip()
+    return table
+
+
+def _check_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise `KitError` unless a table has each of `columns` once, and rows no longer than its
+    header.
+    """
     # pandas takes a field too many in every row for an index, and renames a repeated column to
     # `ans.1`.
     twice = [name for name in columns if f"{name}.1" in table.columns]
@@ -64,16 +84,13 @@ def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = 
             remedy=f"it needs {','.join(columns)}, and has "
             f"{','.join(map(str, table.columns))[:80]}",
         )
-    if table.empty:
-        raise problem(path, "has a header and no rows", remedy="it needs at least one row")
-    return table[[*columns, *(name for name in optional if name in table)]] if columns else table
 
 
 def read_header(path: Path) -> list[str]:
-    """The names of a CSV's columns as they stand in its first line that is not blank, a byte-order
-    mark with the first one.
+    """The names of a CSV's columns as its first line has them, blank lines left out and a
+    byte-order mark left in.
 
-    Empty where a field is too long to be a name.
+    Empty if a field is too long for Python's reader.
     """
     try:
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
@@ -81,17 +98,17 @@ def read_header(path: Path) -> list[str]:
     except OSError as error:
         raise unreadable(path, error) from error
     except csv.Error:
-        return []  # of what it is, `read_csv` tells
+        return []  # `read_csv` says what is wrong
 
 
 def whole_numbers(
     path: Path, table: pd.DataFrame, column: str, low: int, high: int, key: str
 ) -> np.ndarray:
-    """A column of whole numbers in low..high as int64; the first row that is not one is named by
-    its `key`.
+    """A column (rows,) int64 of whole numbers in low..high; raises `KitError` with the first other
+    value, and the row's value in column `key`.
     """
     text = table[column]
-    # By the few different texts, not by row: a submission has few in thousands.
+    # A submission has few different values in thousands of rows: each is converted once.
     codes, values = pd.factorize(text)
     whole = np.array(
         [int(value) if re.fullmatch("[0-9]{1,9}", value) else -1 for value in values],
@@ -110,11 +127,12 @@ def whole_numbers(
 
 
 def check_unique(path: Path, table: pd.DataFrame, column: str, remedy: str) -> None:
+    """Raise `KitError` if a value stands twice in a column."""
     repeated = table.loc[table[column].duplicated(), column]
     if len(repeated):
         raise problem(path, f"repeats a value in column '{column}'", repeated.tolist(), remedy)
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a value from a CSV may name a file in a folder: no way out of it, nothing hidden."""
+    """True if a value from a CSV can name a file in a folder: not outside of it, and not hidden."""
     return bool(name) and not name.startswith(".") and not re.search(r"[/\\\0]", name)

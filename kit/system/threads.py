@@ -1,4 +1,4 @@
-"""How many threads compute on the CPU, shared with other trainings on the machine."""
+"""The number of CPU threads of a training, which shares the cores with others on the machine."""
 
 import contextlib
 import fcntl
@@ -15,10 +15,10 @@ _THREADS = torch.get_num_threads()
 
 
 def _trainings() -> Path:
-    """Where the trainings of a machine and user find each other: a locked file each, which the
-    kernel lets go of at its end.
+    """The folder with a locked file for each training of this user on this machine.
 
-    Raises `OSError` where there is no such place that is the user's own.
+    The kernel releases a lock when its training ends. Raises `OSError` if the folder cannot be made
+    or is another user's.
     """
     folder = Path(tempfile.gettempdir()) / f"kfold-kit-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -29,8 +29,8 @@ def _trainings() -> Path:
 
 @contextlib.contextmanager
 def count_training() -> Iterator[None]:
-    """Count this process among the machine's trainings as long as the block runs; where no file can
-    be written, it is not.
+    """Count this process among the machine's trainings while the block runs, if a file can be
+    written.
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
@@ -41,7 +41,7 @@ def count_training() -> Iterator[None]:
 
 
 def other_trainings() -> int:
-    """How many other processes on this machine are training now, of this user."""
+    """The number of other processes of this user that train on this machine now."""
     number, paths = 0, list[Path]()
     with contextlib.suppress(OSError):
         paths = list(_trainings().glob("*.lock"))
@@ -51,19 +51,19 @@ def other_trainings() -> int:
         with contextlib.suppress(OSError), open(path, "a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink(missing_ok=True)  # of one that was killed
+                path.unlink(missing_ok=True)  # its training was killed
             except BlockingIOError:
                 number += 1
     return number
 
 
 def share_threads(begun_with: int | None = None) -> int:
-    """Set how many threads compute on the CPU, and return it: those that a training began with,
-    else its share.
+    """Set torch's number of CPU threads, and return it: `begun_with`, else this training's share.
 
-    Trainings side by side share the cores: with more threads than cores each one waits, spinning,
-    for one that has no core, and all take several times as long. `OMP_NUM_THREADS` overrides both.
-    The number changes how sums are rounded, so that a training keeps that which it began with.
+    Trainings side by side share the cores: with more threads than cores each thread waits,
+    spinning, for one that has no core, and all trainings take several times as long. The number
+    changes how sums are rounded, so that a resumed training keeps the one it began with.
+    `OMP_NUM_THREADS` overrides both.
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(
@@ -73,5 +73,5 @@ def share_threads(begun_with: int | None = None) -> int:
 
 
 def cores() -> int:
-    """The processor cores this process may use."""
+    """The number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

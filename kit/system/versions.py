@@ -1,5 +1,6 @@
-"""The versions of what makes pixels and networks: recorded with all that is computed, and compared
-when it is used.
+"""The versions of the packages that decide on pixels and networks.
+
+Checkpoints and probabilities record them, and they are compared when these are used.
 """
 
 import functools
@@ -11,10 +12,9 @@ from pathlib import Path
 from kit.system.console import warn
 from kit.system.errors import problem
 
-# A part of every key of kept probabilities and of the cache: raise it when `decode`, `fit` or a
-# view changes what a network sees.
+# A part of every key of saved probabilities and of the pixel cache: raise it when `decode`,
+# `crop_and_resize` or a view changes what a network sees.
 PIXELS_VERSION = 2
-
 
 _OPENCV = (
     "opencv-python-headless",
@@ -22,7 +22,6 @@ _OPENCV = (
     "opencv-contrib-python-headless",
     "opencv-contrib-python",
 )
-
 
 _PACKAGES = {
     "torch": ("torch",),
@@ -34,16 +33,14 @@ _PACKAGES = {
 }
 
 
-_OF_TRAINING = (
-    "torchvision",
-    "albumentations",
-)  # which mix and augment photos, and do nothing in inference
+# They mix and augment photos in training, and do nothing in inference.
+_TRAINING_ONLY = ("torchvision", "albumentations")
 
 
 @functools.cache
 def versions() -> Mapping[str, str]:
-    """What is installed: each package's version by its name, empty where it is not found, and
-    `pixels`, `PIXELS_VERSION`.
+    """The version of each package by its name, empty if it is not installed, and `pixels`, which is
+    `PIXELS_VERSION`.
     """
 
     def installed(names: tuple[str, ...]) -> str:
@@ -60,13 +57,13 @@ def versions() -> Mapping[str, str]:
 
 
 def inference_versions() -> dict[str, str]:
-    """Of `versions`, those that can change what a trained network makes of a photo."""
-    return {name: version for name, version in versions().items() if name not in _OF_TRAINING}
+    """The `versions` of the packages that can change what a trained network makes of a photo."""
+    return {name: version for name, version in versions().items() if name not in _TRAINING_ONLY}
 
 
 def check_pixels(place: str | Path, theirs: Mapping[str, str]) -> None:
-    """Raise `KitError` unless photos were decoded and resized as this kit does it, by the versions
-    `theirs`.
+    """Raise `KitError` if the file `place`, of the versions `theirs`, was made of photos that were
+    decoded or resized otherwise than here.
     """
     if theirs.get("pixels") != versions()["pixels"]:
         raise problem(
@@ -79,8 +76,10 @@ def check_pixels(place: str | Path, theirs: Mapping[str, str]) -> None:
 
 
 def warn_versions(place: str | Path, theirs: Mapping[str, str], training: bool = False) -> None:
-    """Warn of packages of another major or minor version than `theirs`; those of augmentation count
-    in `training` alone.
+    """Warn if the file `place` was made with packages of another major or minor version.
+
+    `theirs` are the versions that it records. Packages of augmentation are compared in `training`
+    alone.
     """
 
     def minor(version: str) -> str:

@@ -80,4 +80,4 @@ def rebuild_oof(job: FoldJob, row: Row) -> None:
             f"has the loss {loss:.3f}, not the {saved:.3f} it was saved with: it is damaged",
             remedy="train the fold again with --force",
         )
-    write_oof(job, valid, probs, network.way.name)
+    write_oof(job, valid, probs, network.mode.name)

@@ -21,7 +21,7 @@ from kit.results.run import Fold, oof_key
 from kit.scoring.metrics import Scores, score
 from kit.system.console import Progress, say
 from kit.system.device import choose_device
-from kit.system.disk import file_hash, near, refuse_existing, refuse_input
+from kit.system.disk import check_output, file_hash, near
 from kit.system.errors import problem
 from kit.system.versions import warn_versions
 
@@ -100,7 +100,6 @@ def check_ingredients(paths: Sequence[Path], plan: Plan) -> list[CheckpointInfo]
 def check_place(paths: Sequence[Path], out: Path, data: DataFolder, force: bool) -> None:
     """Raise `KitError` unless a soup of the checkpoints `paths` may be made in the folder `out`."""
     files = Fold(out)
-    refuse_input(files.best, data.inputs)
     if (
         files.metrics.exists()
         or files.last.exists()
@@ -111,8 +110,8 @@ def check_place(paths: Sequence[Path], out: Path, data: DataFolder, force: bool)
             "is the folder of a training, which no soup may replace",
             remedy="choose another --out",
         )
-    if not force:
-        refuse_existing(files.best, files.oof)
+    for path in (files.best, files.oof):
+        check_output(path, inputs=data.inputs, force=force)
 
 
 def average(networks: Sequence[Network]) -> Network:
@@ -159,7 +158,7 @@ def soup(
     scores = score(truth, probs.argmax(axis=1), plan.competition)
     select = "best" if _chosen_on_fold(paths, infos) else "soup"
     save(files.best, mean, dataclasses.replace(info, select=select, averaged=True, score=scores.f1))
-    key = oof_key(files.best, plan, info.fold, network.way.name)
+    key = oof_key(files.best, plan, info.fold, network.mode.name)
     write_probs(files.oof, Probs(np.array(ids, dtype=np.str_), probs, key), force=True)
     epochs, alone = " ".join(str(i.epoch) for i in infos), " ".join(f"{i.score:.3f}" for i in infos)
     say(f"{out}: the mean of epochs {epochs}: {scores.line()}; alone {alone}")

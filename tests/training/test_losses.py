@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from conftest import decode, small
+from conftest import MASK, small
 from torch.nn import functional
 
+from kit.data.geometry import Geometry
+from kit.models.architecture import make_architecture
 from kit.models.heads import COSINE_SCALE, combine
-from kit.training.losses import class_weights, make_loss, marginals, mix, one_hot
+from kit.training.losses import class_weights, make_loss, marginals, mix, one_hot, other_axes
 
 COUNTS = np.arange(18) ** 2  # one class without a photo
 
@@ -35,11 +37,18 @@ def alike(one, other, tolerance=1e-5):
     torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance, check_dtype=False)
 
 
+def of_head(head):
+    """An architecture with a head."""
+    return make_architecture("any", Geometry((8, 8), (8, 8), (8, 8)), head, "ce", MASK)
+
+
+def decode(labels):
+    """The answers to each task of classes (N,)."""
+    return [torch.from_numpy(answers) for answers in MASK.decode(labels.numpy())]
+
+
 def tasks_of(outputs):
     return outputs.split([3, 2, 3], dim=1)
-
-
-# ------------------------------------------------------------ class weights
 
 
 def test_class_weights_by_hand():
@@ -145,12 +154,11 @@ def test_norms_of_a_mix_are_those_of_its_photos():
 def test_three_heads_weigh_each_task_by_its_own_sizes():
     counts = np.zeros(18, int)
     counts[[0, 17]] = 6, 2  # mask male <30, none female >=60
-    weights = make_loss(small(head="tasks", class_weights="inverse"), MASK.shape, counts, 30).weights
+    weights = make_loss(
+        small(head="tasks", class_weights="inverse"), MASK.shape, counts, 30
+    ).weights
     for got, inverse in zip(weights, ([1 / 6, 0, 1 / 2], [1 / 6, 1 / 2], [1 / 6, 0, 1 / 2])):
         alike(got, torch.tensor(inverse) / (1 / 3))  # the mean of the two that are there
-
-
-# ------------------------------------------------------------ the losses of one head
 
 
 @pytest.mark.parametrize("smooth", [0.0, 0.1, 0.5])
@@ -241,9 +249,6 @@ def test_soft_macro_f1_does_not_see_among_which_absent_classes_a_probability_is(
     alike(value(small(loss="f1"), logits, labels), value(small(loss="f1"), moved, labels))
 
 
-# ------------------------------------------------------------ LDAM
-
-
 def test_margins_fall_with_the_fourth_root_of_the_class_size():
     counts = np.array([1, 16, 81, 256, 0] + [10_000] * 13)
     (margins,) = make_loss(small(loss="ldam"), MASK.shape, counts, COSINE_SCALE).margins
@@ -282,7 +287,9 @@ def test_a_mixed_target_gives_the_mix_of_the_losses(loss):
     for seed in range(5):
         logits, labels = random_batch(seed)
         others = labels.roll(1)
-        mixed = value(small(loss=loss), logits, 0.3 * one_hot(labels, 18) + 0.7 * one_hot(others, 18))
+        mixed = value(
+            small(loss=loss), logits, 0.3 * one_hot(labels, 18) + 0.7 * one_hot(others, 18)
+        )
         alike(
             mixed,
             0.3 * value(small(loss=loss), logits, labels)
@@ -290,19 +297,20 @@ def test_a_mixed_target_gives_the_mix_of_the_losses(loss):
         )
 
 
-# ------------------------------------------------------------ three heads
-
-
 def test_marginals_recover_the_tasks_log_probabilities():
     for seed in range(5):
         outputs, _ = random_batch(seed, outputs=8)
-        for got, task in zip(marginals(combine(outputs, of_head("tasks")), MASK.shape), tasks_of(outputs)):
+        for got, task in zip(
+            marginals(combine(outputs, of_head("tasks")), MASK.shape), tasks_of(outputs)
+        ):
             alike(got, task.log_softmax(dim=1))
 
 
 def test_the_most_likely_class_of_three_heads_is_that_of_each():
     outputs, _ = random_batch(0, n=200, outputs=8)
-    for got, task in zip(decode(combine(outputs, of_head("tasks")).argmax(dim=1)), tasks_of(outputs)):
+    for got, task in zip(
+        decode(combine(outputs, of_head("tasks")).argmax(dim=1)), tasks_of(outputs)
+    ):
         assert torch.equal(got, task.argmax(dim=1))
 
 
@@ -348,7 +356,10 @@ def test_the_ordinal_loss_asks_for_60_only_of_those_of_30_or_older():
         others = functional.cross_entropy(outputs[:, :3], mask) + functional.cross_entropy(
             outputs[:, 3:5], gender
         )
-        alike(value(small(head="ordinal"), combine(outputs, of_head("ordinal")), labels), questions + others)
+        alike(
+            value(small(head="ordinal"), combine(outputs, of_head("ordinal")), labels),
+            questions + others,
+        )
 
 
 @pytest.mark.parametrize("head", ["classes", "tasks"])
@@ -369,9 +380,6 @@ def test_sums_and_norms_of_small_batches_add_up_to_those_of_a_large_one(loss, he
             alike(
                 sum(measure.normalizers(targets[at]) for at in parts), measure.normalizers(targets)
             )
-
-
-# ------------------------------------------------------------ mixes
 
 
 def plain_batch(n=5, width=25):
@@ -447,3 +455,23 @@ def test_mixing_follows_from_the_seed_and_happens_as_often_as_the_recipe_says(ho
             again = mixed(recipe, seed, photos, targets)
             assert torch.equal(pictures, again[0]) and torch.equal(smoothed_targets, again[1])
     assert 85 < changed < 155 if how != "none" else changed == 0
+
+
+# ------------------------------------------------------------ one task
+
+
+@pytest.mark.parametrize("loss", ["ce", "focal", "f1", "ldam"])
+def test_for_one_task_both_heads_have_the_same_loss(loss):
+    counts, targets = np.array([1, 5, 9, 2]), one_hot(torch.tensor([0, 2, 3, 3, 1]), 4)
+    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    values = []
+    for head in ("classes", "tasks"):
+        recipe = small(loss=loss, head=head, class_weights="inverse", label_smoothing=0.1)
+        measure = make_loss(recipe, (4,), counts, COSINE_SCALE)
+        values.append(measure.loss_sums(logits, targets) / measure.normalizers(targets))
+    assert values[0].shape == values[1].shape == (1,) and torch.equal(*values)
+
+
+def test_axes_of_other_tasks():
+    assert other_axes((3, 2, 3)) == [(2, 3), (1, 3), (1, 2)]
+    assert other_axes((2, 5)) == [(2,), (1,)] and other_axes((7,)) == [()]

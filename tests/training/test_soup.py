@@ -3,19 +3,16 @@ import shutil
 
 import pytest
 import torch
-from conftest import everywhere, small
+from conftest import MASK, on_cpu, small
 
-import kit.training.resume
 from kit.data.folder import read_test
 from kit.data.plan import read_plan
-from kit.ensemble import main as ensemble
 from kit.inference.members import find_members
 from kit.inference.oof import read_oof
 from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.results.run import Fold
 from kit.scoring.metrics import score
 from kit.soup import main
-from kit.train import main as train_main
 from kit.training.run import train
 
 
@@ -42,23 +39,9 @@ def arguments(world, runs, *more):
     ]
 
 
-def test_the_last_epochs_are_kept_and_the_best_is_one_of_all(kept):
-    for fold in range(3):
-        files = Fold(kept / "kept" / f"fold{fold}")
-        assert [path.name for path in files.epochs] == [
-            "epoch0002.safetensors",
-            "epoch0003.safetensors",
-        ]
-        best, cards = (
-            read_checkpoint_info(files.best),
-            [read_checkpoint_info(path) for path in files.epochs],
-        )
-        assert [card.epoch for card in cards] == [2, 3]
-        if best.epoch > 1:
-            assert files.epoch(best.epoch).read_bytes() == files.best.read_bytes()
-
-
 def test_a_soup_has_the_mean_of_the_weights_and_its_own_oof(world, kept, tmp_path, capsys):
+    from kit.ensemble import main as ensemble
+
     runs = tmp_path / "runs"
     shutil.copytree(kept, runs)
     assert main(arguments(world, runs, runs / "kept")) == 0
@@ -82,7 +65,9 @@ def test_a_soup_has_the_mean_of_the_weights_and_its_own_oof(world, kept, tmp_pat
     for checkpoint in member.checkpoints:
         oof = read_oof(checkpoint, plan)
         truth = plan.photos.set_index("image").loc[oof.ids, "label"].to_numpy()
-        assert score(truth, oof.probs.argmax(axis=1), MASK).f1 == pytest.approx(checkpoint.card.score)
+        assert score(truth, oof.probs.argmax(axis=1), MASK).f1 == pytest.approx(
+            checkpoint.card.score
+        )
         assert checkpoint.card.select == "soup" and checkpoint.card.averaged
     assert (
         ensemble(
@@ -129,7 +114,9 @@ def test_across_folds_and_trainings_it_is_refused_and_says_why(world, kept, tmp_
     )
     assert "has no kept epochs" in fails(main, *arguments(world, kept, world.runs / "small"))
     assert "there is no such run" in fails(main, *arguments(world, kept, kept / "kpt"))
-    assert "make no mean" in fails(main, *arguments(world, kept, kept / "kept", "--last", 1))
+    assert "--last 1: take 2 or more" in fails(
+        main, *arguments(world, kept, kept / "kept", "--last", 1)
+    )
     assert "the same checkpoint twice" in fails(
         main, *arguments(world, kept, a[0], a[0], "--out", tmp_path / "no")
     )
@@ -209,29 +196,3 @@ def test_an_existing_soup_is_not_written_over(world, kept, tmp_path, fails):
     assert "exists already" in fails(main, *files)
     assert main([*files, "--force"]) == 0
     assert (tmp_path / "soup" / "fold0" / "best.safetensors").read_bytes() == before
-
-
-def test_kept_epochs_after_an_interruption_are_those_without(world, kept, tmp_path, monkeypatch):
-    runs, whole = (
-        tmp_path / "runs",
-        [path.read_bytes() for path in Fold(kept / "kept" / "fold0").epochs],
-    )
-    plain, saved = kit.training.resume.save_state, []
-
-    def stop(path, state, *more):
-        plain(path, state, *more)
-        saved.append(len(state["rows"]))
-        if saved.count(2) == 1 and len(saved) == 2:
-            raise KeyboardInterrupt  # after last.pt of epoch 2, before its weights are kept
-
-    everywhere(monkeypatch, kit.training.resume, "save_state", stop)
-    with pytest.raises(KeyboardInterrupt):
-        train(small("kept", epochs=3), world.plan, world.folder, [0], runs, on_cpu(keep_epochs=2))
-    monkeypatch.undo()
-    assert [path.name for path in Fold(runs / "kept" / "fold0").epochs] == ["epoch0001.safetensors"]
-    train(small("kept", epochs=3), world.plan, world.folder, [0], runs, on_cpu(keep_epochs=2))
-    assert [path.read_bytes() for path in Fold(runs / "kept" / "fold0").epochs] == whole
-
-
-def test_keep_epochs_below_zero(fails):
-    assert "--keep-epochs -1" in fails(train_main, "x.py", "--keep-epochs", "-1")

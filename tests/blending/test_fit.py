@@ -1,0 +1,80 @@
+"""Weights, the temperature, and the nested score."""
+
+import numpy as np
+import pytest
+from conftest import SHAPE, simulated, softmax
+
+from kit.blending.fit import convex_weights, fit_rule, fit_temperature, nested
+from kit.blending.rule import at_temperature, uniform_rule, weighted
+from kit.scoring.metrics import log_loss, macro_f1
+
+
+def test_convex_weights_are_at_the_optimum():
+    for seed in range(10):
+        members, truth, person, _ = simulated(seed, members=5)
+        weights = convex_weights(members, truth)
+        assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
+        reached = log_loss(weighted(members, weights), truth)
+        rng = np.random.default_rng(seed)
+        for other in [
+            *np.eye(5),
+            np.full(5, 0.2),
+            *rng.dirichlet(np.ones(5), 50),
+            *(0.95 * weights + 0.05 * np.eye(5)),
+        ]:
+            assert reached <= log_loss(weighted(members, other), truth) + 1e-7
+
+
+def test_the_temperature_undoes_a_known_one():
+    members, truth, _, _ = simulated(3, members=1, people=400)
+    probs = members[0].astype(np.float64)
+    own = fit_temperature(probs, truth)
+    for factor in (0.5, 2.0, 3.0):
+        assert fit_temperature(at_temperature(probs, factor), truth) * factor == pytest.approx(
+            own, rel=0.02
+        )
+    best = log_loss(at_temperature(probs, own), truth)
+    assert all(
+        best <= log_loss(at_temperature(probs, own * f), truth) + 1e-9
+        for f in (0.9, 0.99, 1.01, 1.1)
+    )
+    assert (at_temperature(probs, 3.0).argmax(axis=1) == probs.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize(
+    "blend, decision", [("greedy", "argmax"), ("weights", "bias"), ("mean", "bias")]
+)
+def test_of_pure_noise_the_nested_score_is_chance_and_the_in_sample_one_is_above(blend, decision):
+    inside, outside, chance = [], [], []
+    for seed in range(8):
+        members, truth, person, fold = simulated(seed, members=15, people=60)
+        rng = np.random.default_rng(seed)
+        members = softmax(rng.normal(size=members.shape))
+        rule = fit_rule(members, truth, person, blend, decision, SHAPE)
+        inside.append(macro_f1(truth, rule.classes(members), 18))
+        classes, _, _ = nested(
+            members, truth, person, fold, lambda *part: fit_rule(*part, blend, decision, SHAPE)
+        )
+        outside.append(macro_f1(truth, classes, 18))
+        # What guessing with the same class frequencies comes to: the predictions of other photos.
+        chance.append(np.mean([macro_f1(truth, rng.permutation(classes), 18) for _ in range(20)]))
+    error = np.std(np.array(outside) - chance, ddof=1) / np.sqrt(8)
+    assert np.mean(inside) > np.mean(chance) + (0.002 if blend == "mean" else 0.01)
+    assert abs(np.mean(outside) - np.mean(chance)) < 4 * error + 0.002
+    assert np.mean(outside) < np.mean(inside) - 0.002
+
+
+def test_nested_never_shows_a_rule_the_people_it_decides():
+    members, truth, person, fold = simulated(0)
+    seen = []
+
+    def fitting(probs, labels, people):
+        seen.append(set(people.tolist()))
+        return uniform_rule("mean", len(probs), 18)
+
+    classes, _, _ = nested(members, truth, person, fold, fitting)
+    assert (classes == members.mean(axis=0, dtype=np.float64).argmax(axis=1)).all()
+    for k, people in enumerate(seen):
+        assert not people & set(person[fold == k].tolist()) and people | set(
+            person[fold == k].tolist()
+        ) == set(person.tolist())

@@ -1,0 +1,148 @@
+"""Passes: run, grouped by memory, reused."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import (
+    COMPUTE,
+    CPU,
+    MASK,
+    Symmetric,
+    checkpoints_of,
+    everywhere,
+    loader_of,
+    members_of,
+    photos_of,
+    run_all_passes,
+)
+
+import kit.data.photos
+import kit.inference.predict
+import kit.models.checkpoint
+import kit.system.device
+from kit.blending.settings import Output
+from kit.blending.submit import ensemble
+from kit.data.folder import read_test
+from kit.inference.engine import Compute
+from kit.inference.member import member_passes
+from kit.inference.members import find_members
+from kit.inference.pass_cache import PhotoSet
+from kit.inference.passes import Passes
+from kit.inference.predict import predict
+from kit.inference.views import make_views
+from kit.models.checkpoint import load
+from kit.results.submission import read_answers
+from kit.system.disk import file_hash
+from kit.system.errors import KitError
+
+
+def test_one_checkpoint_without_tta_gives_its_own_probabilities(world, tmp_path):
+    fold = world.runs / "small" / "fold0"
+    ids = read_test(world.folder)
+    own = predict(
+        [load(fold / "best.safetensors")],
+        loader_of(photos_of(world.folder)),
+        make_views("none"),
+        CPU,
+    )[0][0, 0]
+    _, record = ensemble(
+        [fold], world.plan, world.folder, Output(path=tmp_path / "s.csv"), compute=COMPUTE
+    )
+    probs, _ = run_all_passes(
+        checkpoints_of(fold, world), world.folder.test_images, ids, "none", COMPUTE
+    )
+    assert (probs[0, "plain"].at(ids) == own).all()
+    assert read_answers(tmp_path / "s.csv", MASK)["ans"].tolist() == own.argmax(axis=1).tolist()
+    assert read_answers(tmp_path / "s.csv", MASK)["ImageID"].tolist() == ids
+    assert record.members[0].files[0].sha256 == file_hash(fold / "best.safetensors")
+    assert record.sha256 == file_hash(tmp_path / "s.csv")
+
+
+def test_too_little_gpu_memory_is_one_line(world, monkeypatch):
+    class Greedy(Symmetric):
+        def forward(self, photos):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    everywhere(monkeypatch, kit.models.checkpoint, "load", lambda path, device: Greedy())
+    checkpoints = checkpoints_of(world.runs / "small", world)
+    with pytest.raises(
+        KitError, match="too small for 7 photos a batch; take a smaller --batch-size"
+    ):
+        run_all_passes(
+            checkpoints,
+            world.folder.test_images,
+            read_test(world.folder),
+            "bright",
+            Compute("cpu", 0, 7),
+        )
+
+
+def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_once(
+    copy, world, monkeypatch
+):
+    checkpoints = find_members([copy / "runs" / "small"], world.plan, read_test(world.folder))[
+        0
+    ].checkpoints
+    root, ids = world.folder.test_images, read_test(world.folder)
+    whole, _ = run_all_passes(checkpoints, root, ids, "hflip", Compute("cpu", 0))
+    for kept in (copy / "runs").glob("small/*/p*-*.npz"):
+        kept.unlink()
+    count, plain, groups = [0], kit.data.photos.decode, []
+
+    def counting(*args, **options):
+        count[0] += 1
+        return plain(*args, **options)
+
+    def grouped(networks, *rest):
+        networks = list(networks)
+        groups.append(len(networks))
+        return predict(networks, *rest)
+
+    everywhere(monkeypatch, kit.data.photos, "decode", counting)
+    everywhere(monkeypatch, kit.inference.predict, "predict", grouped)
+    need = checkpoints[0].card.parameters * 4
+    everywhere(monkeypatch, kit.system.device, "free_memory", lambda device: 2 * 2 * need + 10)
+    parted, computed = run_all_passes(checkpoints, root, ids, "hflip", Compute("cpu", 0))
+    assert groups == [2, 1] and count[0] == len(ids) and computed == 6
+    for key, table in whole.items():
+        np.testing.assert_allclose(parted[key].at(ids), table.at(ids), atol=1e-6)
+    assert len(list((copy / "runs" / "pixels" / "eval").glob("*.npy"))) == 1
+
+
+def passes_of(copy, world, tta="hflip", few=False):
+    """The passes of the run in a copy of the world."""
+    (member,) = members_of(world, copy / "runs" / "small")
+    views = make_views(tta)
+    photos = PhotoSet(world.folder.test_images, tuple(read_test(world.folder)))
+    return Passes(member_passes([member], views), photos, views, COMPUTE, few)
+
+
+def test_what_some_photos_ran_for_is_kept_and_taken_up(copy, world):
+    passes, rows = passes_of(copy, world), np.array([1, 4, 7])
+    assert passes.lacking() == 6 * 10 and not passes.known.any() and passes.networks == 6
+    first = passes.rows(2, rows)
+    assert passes.computed == 3 and passes.lacking() == 6 * 10 - 3
+    assert (passes.rows(2, rows) == first).all() and passes.computed == 3
+    passes.close()
+    folder = copy / "runs" / "small" / "fold2"
+    assert len(list(folder.glob("part-*.npz"))) == 1 and not list(folder.glob("probs-*.npz"))
+    again = passes_of(copy, world)
+    assert again.lacking() == 6 * 10 - 3 and (again.table(2)[rows] == first).all()
+    assert np.isnan(again.table(2)[0]).all()
+    again.run_all()  # all photos of a pass that lacks some: what is kept whole is of one run
+    again.close()
+    assert again.computed == 6 * 10 and again.lacking() == 0
+    assert not list(folder.glob("part-*.npz")) and len(list(folder.glob("probs-*.npz"))) == 2
+    whole = passes_of(copy, world)
+    assert whole.known.all() and (whole.seconds > 0).all()
+    np.testing.assert_allclose(whole.table(2)[rows], first, atol=1e-6)
+
+
+def test_rows_of_all_are_those_of_each_pass(copy, world):
+    passes, rows = passes_of(copy, world, few=True), np.array([0, 2])
+    tables = passes.rows_of_all(rows)
+    assert tables.shape == (6, 2, 18) and passes.computed == 6 * 2
+    for p in range(6):
+        assert (passes.rows(p, rows) == tables[p]).all()
+    assert passes.computed == 6 * 2 and not (copy / "runs" / "pixels" / "eval").exists()
+    passes.close()

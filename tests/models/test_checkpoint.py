@@ -1,0 +1,85 @@
+import dataclasses
+
+import pandas as pd
+import pytest
+import torch
+from conftest import MASK, small
+from safetensors.torch import save_file
+
+from kit.competition import Competition, Task
+from kit.data.plan import Plan
+from kit.models.architecture import architecture_of
+from kit.models.checkpoint import Origin, checkpoint_info, load, read_checkpoint_info, save
+from kit.models.network import Network, build
+from kit.system.errors import KitError
+
+MEAN, STD = (0.1, 0.2, 0.3), (1.0, 1.0, 2.0)
+
+
+PLAN = Plan(pd.DataFrame(), "abc", {}, MASK)
+
+
+def card(recipe, network, **changes):
+    info = checkpoint_info(recipe, network, Origin(PLAN, 1), epoch=3, score=0.5)
+    return dataclasses.replace(info, **changes)
+
+
+def test_a_checkpoint_says_all_that_inference_needs(tmp_path):
+    recipe = small()
+    network = (
+        Network(architecture_of(recipe, MASK), (MEAN, STD))
+        .to(memory_format=torch.channels_last)
+        .eval()
+    )
+    save(tmp_path / "a.safetensors", network, card(recipe, network))
+    save(tmp_path / "b.safetensors", network, card(recipe, network))
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    assert read_checkpoint_info(tmp_path / "a.safetensors") == card(recipe, network)
+    assert (card(recipe, network).mean, card(recipe, network).std) == (MEAN, STD)
+    again = load(tmp_path / "a.safetensors")
+    photos = torch.rand(2, 3, 32, 24)
+    with torch.no_grad():
+        assert torch.equal(again(photos), network(photos))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"head": "tasks"}, {"head": "ordinal"}, {"loss": "ldam"}, {"head": "tasks", "loss": "ldam"}],
+)
+def test_every_head_predicts_18_classes_and_comes_back_from_its_checkpoint(tmp_path, changes):
+    recipe = small(**changes)
+    network = build(recipe, MASK).to(memory_format=torch.channels_last).eval()
+    save(
+        tmp_path / "a.safetensors",
+        network,
+        checkpoint_info(recipe, network, Origin(PLAN, 0), 1, 0.5),
+    )
+    photos = torch.rand(3, 3, 32, 24)
+    with torch.no_grad():
+        logits = network(photos)
+        assert logits.shape == (3, 18) and torch.equal(
+            load(tmp_path / "a.safetensors")(photos), logits
+        )
+    if "head" in changes:
+        assert torch.allclose(logits.exp().sum(dim=1), torch.ones(3), atol=1e-5)
+
+
+def test_bad_checkpoints_are_one_line(tmp_path):
+    path = tmp_path / "best.safetensors"
+    path.write_bytes(b"not safetensors")
+    with pytest.raises(KitError, match="no checkpoint of the kit"):
+        read_checkpoint_info(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(KitError, match="no checkpoint of the kit"):
+        load(path)
+    network = build(small(), MASK)
+    pets = Competition(name="pets", tasks=(Task("pet", ("cat", "dog")),), frame=(8, 8))
+    save(path, network, card(small(), network, competition=pets.describe()))
+    with pytest.raises(KitError, match="holds weights that do not fit"):
+        load(path)
+    save(path, network, card(small(), network, competition=pets.describe() | {"tasks": []}))
+    with pytest.raises(KitError, match="no checkpoint of the kit .*its competition is damaged"):
+        load(path)
+    save(path, network, card(small(), network, model="test_resnet"))
+    with pytest.raises(KitError, match="do not fit test_resnet"):
+        load(path)

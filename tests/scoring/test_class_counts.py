@@ -1,0 +1,36 @@
+"""Class counts and chance."""
+
+import numpy as np
+import pytest
+
+from kit.scoring.class_counts import Expected, distribution_p, rao_scott_correction
+
+
+def test_the_design_effect_and_the_p_by_simulation():
+    rng = np.random.default_rng(0)
+
+    def draw(people):
+        """Seven photos a person: five, one and one of three mask states of one gender and age."""
+        of = rng.choice(6, people, p=[0.2, 0.2, 0.03, 0.27, 0.25, 0.05])
+        return np.repeat(of, 7) + np.tile([0, 0, 0, 0, 0, 6, 12], people), np.repeat(
+            np.arange(people), 7
+        )
+
+    assert rao_scott_correction(rng.integers(0, 18, 5000), np.arange(5000), 18) == pytest.approx(
+        (1, 17), rel=0.05
+    )
+    same = rng.integers(0, 18, 500)
+    assert rao_scott_correction(
+        np.repeat(same, 7), np.repeat(np.arange(500), 7), 18
+    ) == pytest.approx((7, 17), rel=0.05)
+    small = []
+    for _ in range(300):
+        classes, person = draw(800)
+        counts = np.bincount(draw(300)[0], minlength=18)
+        expected = Expected(
+            np.bincount(classes, minlength=18), rao_scott_correction(classes, person, 18), ""
+        )
+        small.append(distribution_p(counts, expected) < 0.05)
+    assert 0.01 < np.mean(small) < 0.09
+    counts = np.bincount(draw(300)[0] // 6 * 6, minlength=18)  # all of one gender and age
+    assert distribution_p(counts, expected) < 1e-6

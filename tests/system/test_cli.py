@@ -1,0 +1,78 @@
+"""A command's options, exit codes and errors."""
+
+import subprocess
+import sys
+
+import pytest
+
+from kit.system.cli import Parser, command, command_line
+from kit.system.errors import KitError
+from kit.system.options import add_options, whole_number
+
+
+def test_another_broken_pipe_is_no_success():
+    code = (
+        "from kit.system.cli import command\n@command\ndef main(argv=None):\n    raise "
+        "BrokenPipeError(32, 'Broken pipe')\n"
+        "raise SystemExit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and "BrokenPipeError" in done.stderr
+
+
+def parsed(*line):
+    parser = Parser(prog="kit.test")
+    add_options(parser, "workers", "force")
+    parser.add_argument("--views", choices=["none", "hflip"])
+    parser.add_argument("--rounds", type=whole_number(1, 9))
+    return parser.parse_args([str(word) for word in line])
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        (("--workers", -1), "kit.test: --workers -1: take 0 or more; --help shows the options"),
+        (("--workers", "two"), "kit.test: --workers 'two': take a whole number, 0 or more"),
+        (("--rounds", 10), "kit.test: --rounds 10: take 1 to 9"),
+        (("--wokers", 1), "unrecognized arguments: --wokers 1 (did you mean --workers?)"),
+        (("--views", "hflp"), "(did you mean hflip?)"),
+        (("--xyz",), "unrecognized arguments: --xyz; --help shows the options"),
+        (("--work", 1), "unrecognized"),  # no abbreviations: a later option would change them
+    ],
+)
+def test_a_bad_option_is_one_line(line, said):
+    with pytest.raises(KitError) as error:
+        parsed(*line)
+    assert said in str(error.value)
+
+
+def test_the_command_line_can_be_typed():
+    line = command_line("compare", ["my file.csv", "--json"])
+    assert line == "python -m kit.compare 'my file.csv' --json"
+
+
+@pytest.mark.parametrize(
+    "error, code, said",
+    [
+        (None, 0, ""),
+        (KitError("a.csv: is wrong"), 2, "error: a.csv: is wrong\n"),
+        (FileNotFoundError(2, "No such file", "b.csv"), 2, "error: b.csv: No such file\n"),
+        (KeyboardInterrupt(), 130, "stopped\n"),
+    ],
+)
+def test_exit_codes(capsys, error, code, said):
+    @command
+    def main(argv=None):
+        if error:
+            raise error
+
+    assert main([]) == code and capsys.readouterr().err == said
+
+
+def test_a_bug_keeps_its_traceback():
+    @command
+    def main(argv=None):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        main([])

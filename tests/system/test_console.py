@@ -1,0 +1,43 @@
+"""What is printed: lines as they are, tables in columns, progress without a terminal."""
+
+from conftest import everywhere
+
+import kit.system.console
+from kit.system.console import Progress, duration, say, show_table, warn
+
+
+def test_progress_without_a_terminal_is_plain_lines(capsys, monkeypatch):
+    everywhere(monkeypatch, kit.system.console, "_LOG_SECONDS", 0.0)
+    with Progress("reading", 10) as progress:
+        progress.advance(5, "note")
+    line = capsys.readouterr().err
+    assert line.startswith("reading: 5/10 photos, ") and "ETA" in line and line.endswith("note\n")
+
+
+def test_durations():
+    assert [duration(s) for s in (0.4, 59, 185, 7800)] == [
+        "0 s",
+        "59 s",
+        "3 min 05 s",
+        "2 h 10 min",
+    ]
+
+
+def test_lines_are_printed_as_they_are(capsys):
+    say(f"[bold]:star: {'x' * 300}")
+    warn("[red]careful")
+    captured = capsys.readouterr()
+    assert (
+        captured.out == f"[bold]:star: {'x' * 300}\n" and captured.err == "warning: [red]careful\n"
+    )
+
+
+def test_a_table_is_aligned_in_columns_of_the_terminal(capsys):
+    show_table("Title", ["name", "n"], [["얼굴", 1], ["b", 10]], ["all", 11])
+    assert capsys.readouterr().out.splitlines() == [
+        "Title",
+        "name   n",
+        "얼굴   1",
+        "b     10",
+        "all   11",
+    ]

@@ -1,0 +1,49 @@
+"""The options that commands share have one wording, type and default."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from kit.system.cli import Parser
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
+
+NAMES = ("data", "plan", "device", "workers", "force")
+
+
+def parser_of(*options):
+    parser = Parser(prog="kit.test")
+    add_options(parser, *options)
+    return parser
+
+
+def test_the_common_options_have_their_types_and_defaults():
+    assert vars(parser_of(*NAMES).parse_args([])) == {
+        "data": None,
+        "plan": DEFAULT_PLAN,
+        "device": None,
+        "workers": None,
+        "force": False,
+    }
+    args = parser_of(*NAMES).parse_args(["--plan", "p.csv", "--workers", "0", "--force"])
+    assert args.plan == Path("p.csv") and (args.workers, args.force) == (0, True)
+
+
+def test_a_command_may_word_an_option_itself(capsys):
+    parser = Parser(prog="kit.test")
+    add_options(parser, "data", force="replace the page")
+    text = parser.format_help()
+    assert "replace the page" in text and "default: $KIT_DATA" in text and "--plan" not in text
+
+
+def test_a_whole_number_is_no_fraction():
+    with pytest.raises(argparse.ArgumentTypeError, match="take a whole number, 2 or more"):
+        whole_number(2)("2.5")
+    assert whole_number(2)("2") == 2
+
+
+def test_flags_are_false_until_they_are_given():
+    parser = Parser(prog="kit.test")
+    add_flags(parser, no_score="do without a score", exact="run in fp32")
+    assert vars(parser.parse_args(["--no-score"])) == {"no_score": True, "exact": False}
+    assert "do without a score" in parser.format_help()

@@ -1,0 +1,74 @@
+"""CSV tables are read as text, and what is wrong with them is told."""
+
+import pandas as pd
+import pytest
+
+from kit.system.errors import KitError
+from kit.system.table import check_unique, is_plain_name, read_csv, read_header, whole_numbers
+
+
+@pytest.fixture
+def csv(tmp_path):
+    def write(content: bytes | str):
+        path = tmp_path / "a.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def test_every_value_stays_text(csv):
+    table = read_csv(csv("\ufeffid, n ,x\n000001,NA,1\n-1,,2\n"), ["id", "n"], ["x", "y"])
+    assert table.to_dict("list") == {"id": ["000001", "-1"], "n": ["NA", ""], "x": ["1", "2"]}
+    assert list(read_csv(csv("b,a\n1,2\n")).columns) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("", "is empty; it needs a header line id,n"),
+        ("id,n\n", "has a header and no rows"),
+        ("id\n1\n", "has no column 'n'; it needs id,n, and has id"),
+        ("id;n\n1;2\n", "is separated by something else than commas"),
+        ("id,n,id\n1,2,3\n", "has column 'id' twice"),
+        ("id,n\n1,2,3\n4,5,6\n", "has rows with more fields than its header"),
+        ("id,n\n1,2\n4,5,6\n", "is no CSV with as many fields in every row"),
+        ("id,n\n얼굴,2\n".encode("cp949"), "is no UTF-8 CSV"),
+    ],
+)
+def test_what_is_no_table_is_one_line(csv, content, said):
+    with pytest.raises(KitError) as error:
+        read_csv(csv(content), ["id", "n"])
+    assert said in str(error.value)
+
+
+def test_a_table_that_is_not_there(tmp_path):
+    for read in (read_csv, read_header):
+        with pytest.raises(KitError, match="cannot be read: No such file"):
+            read(tmp_path / "none.csv")
+
+
+def test_the_header_as_it_stands(csv):
+    assert read_header(csv("\n  \n id,n\n1,2\n")) == [" id", "n"]
+    assert read_header(csv("\ufeffid,n\n")) == ["\ufeffid", "n"] and read_header(csv("")) == []
+    assert read_header(csv("x" * 200_000)) == []
+
+
+def test_whole_numbers_are_digits_in_range(csv, tmp_path):
+    table = pd.DataFrame({"id": ["a", "b", "c", "d"], "n": ["17", "0", "007", "0"]})
+    assert whole_numbers(tmp_path, table, "n", 0, 17, "id").tolist() == [17, 0, 7, 0]
+    for value in ("18", "-1", "1.0", "", "x", "٣", " 1"):
+        with pytest.raises(KitError, match=r"whole numbers 0..17 \(1 found: '.*' at b\)"):
+            whole_numbers(tmp_path, table.assign(n=["0", value, "1", "2"]), "n", 0, 17, "id")
+
+
+def test_a_repeated_value_is_told(tmp_path):
+    table = pd.DataFrame({"id": ["a", "b", "a"]})
+    with pytest.raises(KitError, match=r"repeats a value in column 'id' \(1 found: a\); mend it"):
+        check_unique(tmp_path, table, "id", "mend it")
+
+
+def test_names_that_stay_in_their_folder():
+    assert is_plain_name("얼굴 1.jpg") and is_plain_name("a..b")
+    for name in ("", ".", "..", ".hidden", "a/b", "..\\a", "a\0b"):
+        assert not is_plain_name(name)

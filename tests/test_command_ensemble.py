@@ -1,0 +1,78 @@
+"""The command kit.ensemble."""
+
+import json
+
+from conftest import ensemble_arguments
+
+from kit.ensemble import main
+from kit.train import main as train_main
+
+
+def test_bad_input_is_one_line_and_writes_nothing(copy, fails):
+    root = ensemble_arguments(copy)
+    assert "there is no such run" in fails(main, copy / "runs" / "smal", *root[1:])
+    assert "holds no checkpoint" in fails(main, copy / "data", *root[1:])
+    assert "did you mean hflip?" in fails(main, *root, "--tta", "hflipp")
+    assert "the same checkpoint twice" in fails(main, root[0], *root)
+    assert "--batch-size 0" in fails(main, *root, "--batch-size", "0")
+    assert "let --out end in .csv" in fails(main, *root, "--out", copy / "s.txt")
+    info = copy / "data" / "eval" / "info.csv"
+    good = info.read_text()
+    for content, said in (
+        (good + good.splitlines()[1] + "\n", "repeats a value in column 'ImageID'"),
+        (good + "nobody.jpg,0\n", "ids that name no file"),
+        (good + "../data/train/train.csv,0\n", "plain file names"),
+    ):
+        info.write_text(content)
+        assert said in fails(main, *root)
+    info.write_text(good)
+    assert not (copy / "s.csv").exists() and not (copy / "s.json").exists()
+    (copy / "s.csv").write_text("mine")
+    assert "exists already" in fails(main, *root)
+    assert (copy / "s.csv").read_text() == "mine"
+
+
+def test_ensemble_and_train_write_profiles(copy, world, capsys, monkeypatch, tmp_path):
+    assert main(ensemble_arguments(copy, "--profile", "--batch-size", "2")) == 0
+    found = json.loads((copy / "s.profile.json").read_text())
+    assert {"data", "copy", "forward", "write", "load", "the rest"} <= set(
+        found["seconds"]
+    ) and found["steps"] == 5
+    assert found["operators"][0]["seconds"] > 0 and (copy / found["trace"]).is_file()
+    recipe = tmp_path / "again.py"
+    recipe.write_text(
+        "from dataclasses import replace\n\nfrom conftest import small\n\nrecipe = small('again', "
+        "epochs=1)\n"
+    )
+    line = [
+        str(recipe),
+        "--data",
+        str(world.data),
+        "--plan",
+        str(world.plan_path),
+        "--runs",
+        str(tmp_path / "runs"),
+        "--device",
+        "cpu",
+        "--profile",
+    ]
+    assert train_main(line) == 0
+    found = json.loads((tmp_path / "runs" / "again" / "fold0" / "profile.json").read_text())
+    assert {
+        "data",
+        "copy",
+        "forward",
+        "backward",
+        "optimizer",
+        "validation: forward",
+        "write",
+    } <= set(found["seconds"])
+    assert any(row["name"].endswith("backward") for row in found["operators"])
+    capsys.readouterr()
+    assert train_main(line) == 0 and "no network ran" in capsys.readouterr().out
+
+
+def test_a_profile_that_cannot_be_kept_costs_no_submission(copy, world, capsys):
+    (copy / "s.profile.json").mkdir()
+    assert main(ensemble_arguments(copy, "--profile")) == 0 and (copy / "s.csv").is_file()
+    assert "the profile is not kept" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import MASK, age_class, encode, on_cpu, small
+
+from kit.competition import Competition, Task
+from kit.system.errors import KitError
+from kit.training.fold_data import fold_loaders, limited, open_cache, split_fold, training_labels
+from kit.training.job import FoldJob
+
+
+def people():
+    """Labels and ages of every mask, gender and age from 0 to 100."""
+    mask, gender, ages = (
+        part.ravel() for part in np.meshgrid(np.arange(3), np.arange(2), np.arange(101))
+    )
+    return encode(mask, gender, age_class(ages)), ages
+
+
+def photos(labels, ages):
+    """Rows of a plan."""
+    return pd.DataFrame({"label": labels, "age": ages})
+
+
+def test_a_recipe_that_does_not_say_otherwise_trains_on_all_labels_as_they_are():
+    labels, ages = people()
+    kept, trained = training_labels(small(), photos(labels, ages), MASK)
+    assert kept.all() and np.array_equal(trained, labels) and set(trained) == set(range(18))
+
+
+@pytest.mark.parametrize(
+    "boundary, moved, by", [(58, {58, 59}, 1), (62, {60, 61}, -1), (60, set(), 0)]
+)
+def test_the_age_boundary_moves_the_labels_of_the_ages_between(boundary, moved, by):
+    labels, ages = people()
+    before = labels.copy()
+    kept, trained = training_labels(small(edges=(30, boundary)), photos(labels, ages), MASK)
+    assert kept.all() and np.array_equal(
+        trained - labels, np.where(np.isin(ages, list(moved)), by, 0)
+    )
+    assert np.array_equal(labels, before)
+
+
+def test_dropped_ages_are_left_out_and_nothing_else_changes():
+    labels, ages = people()
+    kept, trained = training_labels(small(drop=(57, 59)), photos(labels, ages), MASK)
+    assert (
+        set(ages[~kept]) == {57, 58, 59}
+        and len(ages[~kept]) == 18
+        and np.array_equal(trained, labels)
+    )
+    kept, _ = training_labels(small(drop=(0, 0)), photos(labels, ages), MASK)
+    assert set(ages[~kept]) == {0}
+
+
+def test_other_numbers_than_the_task_has_and_tasks_without_numbers_are_told():
+    labels, ages = people()
+    with pytest.raises(KitError, match=r"recipe small: edges=\(30,\) must be 2 numbers, as \(30, "):
+        training_labels(small(edges=(30,)), photos(labels, ages), MASK)
+    pets = Competition(name="pets", tasks=(Task("pet", ("cat", "dog")),), frame=(8, 8))
+    table = pd.DataFrame({"label": [0, 1, 1]})
+    kept, trained = training_labels(small(), table, pets)
+    assert kept.all() and trained.tolist() == [0, 1, 1]
+    for changes, field in (({"edges": (3,)}, "edges"), ({"drop": (3, 4)}, "drop")):
+        with pytest.raises(KitError, match=f"{field}=.*the competition pets has no such task"):
+            training_labels(small(**changes), table, pets)
+
+
+def test_a_limit_takes_the_same_photos_every_time_in_the_plan_s_order(world):
+    everything = world.plan.photos
+    few = limited(everything, 10)
+    assert len(few) == 10 and few.equals(limited(everything, 10))
+    assert few["image"].is_monotonic_increasing and set(few["image"]) < set(everything["image"])
+    assert set(few["image"]) < set(limited(everything, 20)["image"])
+    assert limited(everything, 0) is everything and len(limited(everything, 10**6)) == len(
+        everything
+    )
+
+
+def test_a_fold_is_validated_on_its_photos_and_trained_on_the_others(world, tmp_path):
+    job = FoldJob(small(drop=(20, 25)), world.plan, world.folder, 1, tmp_path, on_cpu())
+    parts = split_fold(job)
+    assert set(parts.valid["fold"]) == {1} and 1 not in set(parts.train["fold"])
+    assert set(parts.train["age"]).isdisjoint({20, 25}) and {20, 25} & set(parts.valid["age"])
+    assert parts.labels.tolist() == parts.train["label"].tolist()
+    assert parts.counts.tolist() == np.bincount(parts.labels, minlength=18).tolist()
+
+
+def test_steps_give_the_photos_of_their_batches(world, tmp_path):
+    job = FoldJob(small(augment=None), world.plan, world.folder, 0, tmp_path, on_cpu())
+    parts = split_fold(job)
+    loaders = fold_loaders(job, parts, open_cache(job, build=False), workers=0)
+    steps = list(loaders.steps())
+    indices = np.concatenate([at.numpy() for step in steps for at, _ in step])
+    assert sorted(indices) == list(range(len(parts.train))) and len(steps) == loaders.batches.steps
+    (at, photos_of_step), *_ = steps[0]
+    assert photos_of_step.shape == (len(at), 32, 24, 3)
+    assert sum(len(at) for at, _ in loaders.valid) == len(parts.valid)

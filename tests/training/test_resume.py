@@ -1,0 +1,129 @@
+import dataclasses
+import shutil
+
+import pytest
+import torch
+from conftest import everywhere, on_cpu, small
+
+import kit.results.run
+import kit.scoring.metrics
+import kit.system.threads
+import kit.training.resume
+from kit.models.checkpoint import read_checkpoint_info
+from kit.results.run import Fold
+from kit.scoring.metrics import score
+from kit.system.errors import KitError
+from kit.system.versions import versions
+from kit.training.resume import load_state, save_state
+from kit.training.run import train
+
+
+def test_files_of_another_fold_are_refused(world, tmp_path):
+    shutil.copytree(world.runs / "small" / "fold0", tmp_path / "small" / "fold1")
+    with pytest.raises(KitError, match="holds files of fold 0"):
+        train(small(), world.plan, world.folder, [1], tmp_path, on_cpu())
+
+
+def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monkeypatch):
+    recipe = small(epochs=4, name="going", select="best")
+    files = Fold(tmp_path / "going" / "fold0")
+    real = kit.results.run.write_metrics
+
+    def stop_after_three(path, rows):
+        real(path, rows)
+        if len(rows) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        # The first epoch is the best.
+        scores = iter([0.9, 0.1, 0.1, 0.1])
+        everywhere(
+            patch,
+            kit.scoring.metrics,
+            "score",
+            lambda truth, predicted, competition: dataclasses.replace(
+                score(truth, predicted, competition), f1=next(scores)
+            ),
+        )
+        everywhere(patch, kit.results.run, "write_metrics", stop_after_three)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())
+    content = files.best.read_bytes()
+    for harm in (lambda: files.best.unlink(), lambda: files.best.write_bytes(content[:-1] + b"x")):
+        harm()
+        with pytest.raises(
+            KitError,
+            match="is gone or damaged; put it back|it was changed or is damaged; put the right",
+        ):
+            train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())
+        assert files.last.exists()
+    files.best.write_bytes(content)
+    train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())
+    assert files.best.read_bytes() == content and not files.last.exists()
+
+
+def test_what_goes_on_keeps_its_threads_and_says_other_versions(
+    world, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    everywhere(monkeypatch, kit.system.threads, "_THREADS", 4)
+    plain, before = kit.training.resume.save_state, torch.get_num_threads()
+
+    def saved(path, state, *_):
+        plain(
+            path,
+            state
+            | {
+                "threads": 3,
+                "versions": state["versions"] | {"timm": "0.1.2", "albumentations": ""},
+            },
+        )
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        everywhere(patch, kit.training.resume, "save_state", saved)
+        with pytest.raises(KeyboardInterrupt):
+            train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
+    capsys.readouterr()
+    try:
+        train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
+        out, err = capsys.readouterr()
+        assert torch.get_num_threads() == 3 and ", 3 threads, " in out
+    finally:
+        torch.set_num_threads(before)
+    assert "last.pt: was made with timm 0.1.2 (here " in err and "albumentations none (here " in err
+    assert read_checkpoint_info(Fold(tmp_path / "small" / "fold0").best).versions == dict(
+        versions()
+    )
+
+
+def test_the_state_is_plain_and_runs_nothing(tmp_path):
+    state = {
+        "recipe": "{}",
+        "plan": "abc",
+        "fold": 0,
+        "rows": [{"epoch": 1, "f1": 0.5}],
+        "step": 3,
+        "loss": 0.5,
+        "seconds": 1.0,
+        "waited": 0.1,
+        "versions": dict(versions()),
+        "threads": 1,
+        "learner": {"network": {"w": torch.arange(3)}, "optimizer": {}},
+    }
+    save_state(tmp_path / "last.pt", state)
+    assert load_state(tmp_path / "last.pt")["rows"] == [{"epoch": 1, "f1": 0.5}]
+    save_state(tmp_path / "other.pt", state | {"versions": dict(versions()) | {"pixels": "0"}})
+    with pytest.raises(KitError, match="decoded or resized otherwise"):
+        load_state(tmp_path / "other.pt")
+    for bad in ({"f": print}, [], 3, {"rows": []}, state | {"recipe": "no JSON"}):
+        save_state(tmp_path / "bad.pt", bad)
+        with pytest.raises(KitError, match="cannot be continued from"):
+            load_state(tmp_path / "bad.pt")
+    content = bytearray((tmp_path / "last.pt").read_bytes())
+    for at in range(0, len(content), 97):
+        content[at] ^= 4
+        (tmp_path / "bad.pt").write_bytes(content)
+        with pytest.raises(KitError, match="the file is damaged"):
+            load_state(tmp_path / "bad.pt")
+        content[at] ^= 4
