@@ -143,8 +143,8 @@ def test_without_building_only_a_cache_that_is_there_is_used(place):
 
 def test_processes_that_want_the_same_cache_build_it_once(place):
     code = (
-        "import sys, pathlib; from kit.data.cache import pixel_cache; from kit.data.geometry import "
-        "Geometry; p = "
+        "import sys, pathlib; from kit.data.cache import pixel_cache; from kit.data.geometry "
+        "import Geometry; p = "
         "pathlib.Path(sys.argv[1]); "
         "pixel_cache(p / 'pixels', p / 'photos', [f'{i}.jpg' for i in range(8)], Geometry((512, "
         "384), "
