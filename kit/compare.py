@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from kit.results.predictions import Predictions
 
 LOG: Final = Path("submissions/leaderboard.csv")
-
 DEFAULT_SHEET: Final = Path("flips.jpg")
 
 
@@ -110,7 +109,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.all_flips and (not args.json or args.board or args.record is not None):
         raise KitError("--all-flips: is for --json of a comparison; leave it out")
     if args.record is not None or args.board:
-        check_log_options(args, scores)
         return use_log(args, scores)
     if scores:
         raise KitError("--public and --private: are of --record NAME")
@@ -129,18 +127,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         say(line)
 
 
-def check_log_options(args: Namespace, scores: Mapping[str, float]) -> None:
-    """Raise `KitError` for options that the leaderboard log does not take, or lacks."""
+def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
+    """Enter a submission's scores into the leaderboard log, and show the log, as asked.
+
+    Raises `KitError` for options that the log does not take, or lacks.
+    """
     if args.files or args.vote or args.answers:
         raise KitError(
             "kit.compare: --record and --board are of the log alone; leave the files out"
         )
     if args.record is not None and not scores:
         raise KitError("--record: say what the site said, with --public or --private")
-
-
-def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
-    """Enter a submission's scores into the leaderboard log, and show the log, as asked."""
     from kit.reporting.leaderboard_tables import show_board
     from kit.results import leaderboard as board
     from kit.results.check import paired_draws
@@ -217,8 +214,9 @@ def compare(args: Namespace) -> tuple["Predictions", "Comparison"]:
 
 
 def write_outputs(args: Namespace, predictions: "Predictions", line: str) -> list[str]:
-    """Write the vote and the contact sheet, as asked, with the command line in the vote's record;
-    a line for each.
+    """Write the vote, with the command `line` in its record, and the contact sheet, as asked.
+
+    Returns a line for each.
     """
     if not args.vote and args.show is None:
         return []
