@@ -70,12 +70,8 @@ def add_output_options(parser: Parser) -> None:
         metavar="N",
         help="draw up to N photos that they differ on, on a contact sheet",
     )
-    parser.add_argument(
-        "--sheet",
-        type=Path,
-        metavar="FILE",
-        help=f"for --show: the picture (default: {DEFAULT_SHEET})",
-    )
+    text = f"for --show: the picture (default: {DEFAULT_SHEET})"
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help=text)
     add_options(
         parser,
         data="for --vote and --show: the competition's folder (default: $KIT_DATA, then data/)",
