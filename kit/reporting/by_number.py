@@ -13,7 +13,7 @@ _WITHIN: Final = 2  # numbers on each side of an edge that are near it
 
 def number_tasks(competition: Competition) -> list[Task]:
     """The tasks whose classes are ranges of a column of numbers."""
-    return [task for task in competition.tasks if task.column]
+    return [task for task in competition.tasks if task.column and task.ordered]
 
 
 def by_number(

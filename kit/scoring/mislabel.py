@@ -111,7 +111,7 @@ def _of_groups(
         np.stack([np.bincount(at, column) for column in probs.T], axis=1) / np.bincount(at)[:, None]
     )
     given = truth[first]
-    numbers = photos[task.column].to_numpy()[first] if task.column else None
+    numbers = photos[task.column].to_numpy()[first] if task.column and task.ordered else None
     suspects = []
     for i, (old, new) in enumerate(zip(given.tolist(), confident_classes(mean, given).tolist())):
         if new == old or mean[i, new] <= mean[i, old]:
