@@ -35,6 +35,7 @@ from kit.system.options import add_flags, add_options, whole_number
 
 if TYPE_CHECKING:
     from kit.benchmarks.timing import Table
+    from kit.data.folder import DataFolder
 
 # People in the drawn table, by what is measured.
 _PEOPLE: Final = {"folds": 142_858, "audit": 100_000, "blend": 2700}
@@ -104,9 +105,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     check_people(args.what, args.people)
     path = recipe_or_run(args.what, args.recipe)
+    from kit.competitions import find_competition
     from kit.data.folder import find_data
 
-    data = find_data(args.data) if args.data or os.environ.get("KIT_DATA") else None
+    given = args.data or os.environ.get("KIT_DATA")
+    data = find_data(args.data, find_competition()) if given else None
     # What is said meanwhile, of caches and of precisions, goes to standard error.
     with contextlib.redirect_stdout(sys.stderr):
         tables = measure(args, path, data)
@@ -156,7 +159,7 @@ def recipe_or_run(what: str, given: Path | None) -> Path:
     return given
 
 
-def measure(args: Namespace, path: Path, data: Path | None) -> list["Table"]:
+def measure(args: Namespace, path: Path, data: "DataFolder | None") -> list["Table"]:
     """Measure what the options name: a table each."""
     people = args.people or _PEOPLE.get(args.what, _PEOPLE["blend"])
     if args.what == "folds":
@@ -176,7 +179,7 @@ def measure(args: Namespace, path: Path, data: Path | None) -> list["Table"]:
     return [measure_networks(args.what, args, path, data)]
 
 
-def measure_networks(what: str, args: Namespace, path: Path, data: Path | None) -> "Table":
+def measure_networks(what: str, args: Namespace, path: Path, data: "DataFolder | None") -> "Table":
     """Measure `photos`, `train` or `infer`."""
     from kit.recipe import load_recipe
     from kit.system.device import choose_device
@@ -199,7 +202,7 @@ def measure_networks(what: str, args: Namespace, path: Path, data: Path | None) 
     return bench_infer(source, args.pairs, photos, data, args.device, args.workers)
 
 
-def measure_all(args: Namespace, path: Path, data: Path | None) -> list["Table"]:
+def measure_all(args: Namespace, path: Path, data: "DataFolder | None") -> list["Table"]:
     """Measure photos, training, inference and blending; the last table has what follows."""
     from kit.benchmarks.blending import bench_blend
     from kit.system.device import choose_device
@@ -218,7 +221,7 @@ def recommended(photos: "Table", training: "Table", inference: "Table", device_t
     """The batch sizes, precision and number of workers that the measurements speak for."""
     from kit.system.threads import cores
 
-    mode = inference.numbers["way"]
+    mode = inference.numbers["mode"]
     rate = training.numbers["photos_per_second"]["kit.train"]
     cached = photos.numbers["decode, crop, resize: from the kit's pixel cache"]
     augmented = photos.numbers.get("augment: albumentations, as the recipe", math.inf)

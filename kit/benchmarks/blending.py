@@ -12,9 +12,10 @@ from kit.benchmarks.synthetic import drawn_members
 from kit.benchmarks.timing import Table
 from kit.blending.early import exact_stopping_rule, run_passes
 from kit.blending.fit import fit_rule, nested
-from kit.competitions.mask import NUM_CLASSES
+from kit.competition import Competition
+from kit.competitions import DEFAULT, find_competition
 from kit.scoring.bootstrap import GroupBootstrap
-from kit.scoring.metrics import fast_macro_f1
+from kit.scoring.metrics import macro_f1
 from kit.system.console import Progress
 
 # Blends and decisions.
@@ -24,24 +25,26 @@ _FITS: Final = (("mean", "argmax"), ("mean", "bias"), ("weights", "argmax"), ("g
 _EARLY: Final = 10
 
 
-def bench_blend(people: int, members: int) -> Table:
+def bench_blend(groups: int, members: int) -> Table:
     """Seconds of fitting each blend and the class biases, alone and nested in five folds, and the
     share of passes that `--fast` saves.
     """
-    probs, photos = drawn_members(people, members)
+    competition = find_competition(DEFAULT)
+    probs, photos = drawn_members(groups, members, competition)
     rows, classes = [], {}
     with Progress("bench blend", len(_FITS) + 1, "fits") as progress:
         for blend, decision in _FITS:
-            row, classes[blend, decision] = _time_fit(probs, photos, blend, decision)
+            row, classes[blend, decision] = _time_fit(probs, photos, (blend, decision), competition)
             rows.append(row)
             progress.advance()
-        rows.append(_time_draws(photos, classes["greedy", "argmax"], classes["mean", "argmax"]))
+        greedy, mean = classes["greedy", "argmax"], classes["mean", "argmax"]
+        rows.append(_time_draws(photos, greedy, mean, competition))
         progress.advance()
     count = min(members, _EARLY)
     saved = _saved_by_deciding_early(probs[:count])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Table(
-        f"Blending {members} members x {len(photos):,} photos x {NUM_CLASSES} classes",
+        f"Blending {members} members x {len(photos):,} photos x {competition.classes} classes",
         ["", "s once", "s with five nested", "in-sample", "nested"],
         rows,
         f"deciding early, the first {count} members: {saved:.1%} of the passes saved; peak memory "
@@ -55,41 +58,45 @@ def bench_blend(people: int, members: int) -> Table:
 
 
 def _time_fit(
-    probs: np.ndarray, photos: pd.DataFrame, blend: str, decision: str
+    probs: np.ndarray, photos: pd.DataFrame, fit: tuple[str, str], competition: Competition
 ) -> tuple[list[str], np.ndarray]:
     """Fit a blend once and nested: the table's row, and the nested classes (N,)."""
-    label, person, fold = (photos[name].to_numpy() for name in ("label", "person", "fold"))
+    (blend, decision), shape = fit, competition.shape
+    label, groups, fold = (photos[name].to_numpy() for name in ("label", "group", "fold"))
     started = time.perf_counter()
-    rule = fit_rule(probs, label, person, blend, decision)
+    rule = fit_rule(probs, label, groups, blend, decision, shape)
     once = time.perf_counter() - started
-    fit = functools.partial(fit_rule, blend=blend, decision=decision)
-    classes, _, _ = nested(probs, label, person, fold, fit)
+    fitting = functools.partial(fit_rule, blend=blend, decision=decision, shape=shape)
+    classes, _, _ = nested(probs, label, groups, fold, fitting)
     row = [
         f"{blend} + {decision}",
         f"{once:.1f}",
         f"{time.perf_counter() - started:.1f}",
-        f"{fast_macro_f1(rule.classes(probs), label):.4f}",
-        f"{fast_macro_f1(classes, label):.4f}",
+        f"{macro_f1(label, rule.classes(probs), competition.classes):.4f}",
+        f"{macro_f1(label, classes, competition.classes):.4f}",
     ]
     return row, classes
 
 
-def _time_draws(photos: pd.DataFrame, classes: np.ndarray, base: np.ndarray) -> list[str]:
-    """Compare classes (N,) with others by the bootstrap over people: the table's row."""
+def _time_draws(
+    photos: pd.DataFrame, classes: np.ndarray, base: np.ndarray, competition: Competition
+) -> list[str]:
+    """Compare classes (N,) with others by the bootstrap over groups: the table's row."""
     started = time.perf_counter()
-    bootstrap = GroupBootstrap(photos["person"].to_numpy(), photos["label"].to_numpy())
+    groups, truth = photos["group"].to_numpy(), photos["label"].to_numpy()
+    bootstrap = GroupBootstrap(groups, truth, competition.classes)
     gains = bootstrap.macro(classes) - bootstrap.macro(base)
     seconds = f"{time.perf_counter() - started:.1f}"
-    return [f"{len(gains):,} draws of people, twice", "", seconds, "", ""]
+    return [f"{len(gains):,} draws of {competition.groups}, twice", "", seconds, "", ""]
 
 
 def _saved_by_deciding_early(probs: np.ndarray) -> float:
     """The share of passes of members (M, N, C) that need not run for the classes of their mean."""
-    members, photos = probs.shape[:2]
+    members, photos, _ = probs.shape
     _, taken = run_passes(
         lambda member, rows: probs[member, rows],
         np.full(members, 1 / members),
-        np.ones(NUM_CLASSES),
+        np.ones(probs.shape[2]),
         exact_stopping_rule(members),
         photos,
     )

@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 from torch.nn.functional import affine_grid, grid_sample
 
-from kit.benchmarks.synthetic import training_photos
+from kit.benchmarks.synthetic import drawn_folder, training_photos
 from kit.benchmarks.timing import Table, in_turns, ratio_text
 from kit.data.cache import pixel_cache
 from kit.data.loader import PhotoDataset
-from kit.data.photos import FRAME, Geometry, crop_and_resize, decode
+from kit.data.folder import DataFolder
+from kit.data.geometry import Geometry
+from kit.data.photos import crop_and_resize, decode
 from kit.recipe import Recipe
 from kit.system.device import choose_device, clock, to_device
 from kit.system.errors import KitError
@@ -52,14 +54,16 @@ def augment_on_device(photos: torch.Tensor) -> torch.Tensor:
 
 
 def bench_photos(
-    recipe: Recipe, rounds: int, data: Path | None = None, device_name: str | None = None
+    recipe: Recipe, rounds: int, data: DataFolder | None = None, device_name: str | None = None
 ) -> Table:
     """Photos a second of decoding, of resizing as a recipe has it, and of its augmentation, each
     beside other libraries.
     """
-    device, geometry = choose_device(device_name), recipe.geometry
+    device = choose_device(device_name)
     with tempfile.TemporaryDirectory() as folder:
-        photos = training_photos(data, Path(folder), _PHOTOS)
+        source = data or drawn_folder(Path(folder), _PHOTOS)
+        geometry = recipe.geometry(source.competition.frame)
+        photos = training_photos(source, Path(folder), _PHOTOS)
         cache = pixel_cache(Path(folder) / "pixels", photos.root, photos.images, geometry)
         if cache is None:
             raise KitError(
@@ -127,8 +131,8 @@ def _pil_resized(path: Path, geometry: Geometry) -> np.ndarray:
     with Image.open(path) as file:
         photo = file.convert("RGB")
     w, h = photo.size
-    left = w * (1 - geometry.crop[1] / FRAME[1]) / 2
-    top = h * (1 - geometry.crop[0] / FRAME[0]) / 2
+    left = w * (1 - geometry.crop[1] / geometry.frame[1]) / 2
+    top = h * (1 - geometry.crop[0] / geometry.frame[0]) / 2
     box = (left, top, w - left, h - top)
     height, width = geometry.size
     return np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR, box))
@@ -138,8 +142,8 @@ def _opencv_resized(path: Path, geometry: Geometry) -> np.ndarray:
     """A photo (height, width, 3), decoded, cropped and resized by OpenCV."""
     photo = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB))
     h, w = photo.shape[:2]
-    left = round(w * (1 - geometry.crop[1] / FRAME[1]) / 2)
-    top = round(h * (1 - geometry.crop[0] / FRAME[0]) / 2)
+    left = round(w * (1 - geometry.crop[1] / geometry.frame[1]) / 2)
+    top = round(h * (1 - geometry.crop[0] / geometry.frame[0]) / 2)
     height, width = geometry.size
     return cv2.resize(photo[top : h - top, left : w - left], (width, height))
 

@@ -3,11 +3,13 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 
+from kit.competition import Competition
 from kit.inference.member import Checkpoint
+from kit.models.architecture import Architecture, architecture_of
 from kit.models.checkpoint import load, read_checkpoint_info
 from kit.models.network import Network
 from kit.recipe import Recipe
@@ -19,21 +21,18 @@ _RANDOM_FOLDS: Final = 5
 
 @dataclass(frozen=True)
 class Folds:
-    """Networks of a run's `checkpoints`, or of a recipe, with random weights.
-
-    `architecture` holds the arguments of `Network`.
-    """
+    """Networks of a run's `checkpoints`, or of a recipe, with random weights."""
 
     name: str
-    architecture: tuple[Any, ...]
+    architecture: Architecture
     networks: list[Network]
     checkpoints: tuple[Checkpoint, ...] = ()
 
 
-def recipe_folds(recipe: Recipe, device: torch.device) -> Folds:
+def recipe_folds(recipe: Recipe, competition: Competition, device: torch.device) -> Folds:
     """Networks of a recipe with random weights."""
-    architecture = recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam"
-    networks = [Network(*architecture).to(device).eval() for _ in range(_RANDOM_FOLDS)]
+    architecture = architecture_of(recipe, competition)
+    networks = [Network(architecture).to(device).eval() for _ in range(_RANDOM_FOLDS)]
     return Folds(recipe.name, architecture, networks)
 
 
@@ -41,9 +40,7 @@ def run_folds(folder: Path, place: Path, device: torch.device) -> Folds:
     """The networks of a run, or of one of its folds, whose checkpoints are copied below `place`."""
     checkpoints = tuple(_copy_checkpoints(folder, place))
     networks = [load(checkpoint.path, device) for checkpoint in checkpoints]
-    info = checkpoints[0].card
-    architecture = info.model, info.geometry, info.head, info.cosine
-    return Folds(str(folder), architecture, networks, checkpoints)
+    return Folds(str(folder), checkpoints[0].architecture, networks, checkpoints)
 
 
 def _copy_checkpoints(folder: Path, place: Path) -> list[Checkpoint]:
@@ -63,7 +60,7 @@ def _copy_checkpoints(folder: Path, place: Path) -> list[Checkpoint]:
         raise problem(
             folder, "holds no checkpoint", remedy="name a recipe's file or a trained run's folder"
         )
-    if len({(c.card.model, c.card.geometry) for c in checkpoints}) > 1:
+    if len({c.architecture for c in checkpoints}) > 1:
         raise problem(
             folder, "holds folds of different networks", remedy="name a run of one recipe"
         )

@@ -14,11 +14,12 @@ import torch
 
 from kit.benchmarks.folds import Folds, recipe_folds, run_folds
 from kit.benchmarks.loops import matrix_peak, other_inference
-from kit.benchmarks.synthetic import PhotoSet, link_photos, training_photos
+from kit.benchmarks.synthetic import PhotoSet, drawn_folder, link_photos, training_photos
 from kit.benchmarks.timing import SeparateProcess, Table, in_turns, ratio_text
 from kit.blending.classify import EarlyPolicy, classify
 from kit.blending.margins import sample_size
 from kit.blending.rule import uniform_rule
+from kit.competitions import DEFAULT, find_competition
 from kit.data.folder import DataFolder, read_test
 from kit.data.loader import PhotoDataset, default_workers
 from kit.inference.autotune import autotune, photos_per_second
@@ -110,8 +111,10 @@ def bench_infer(
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         if isinstance(source, Recipe):
-            folds = recipe_folds(source, device)
-            photo_set = training_photos(data, place, photos)
+            folds = recipe_folds(
+                source, data.competition if data else find_competition(DEFAULT), device
+            )
+            photo_set = training_photos(data or drawn_folder(place, photos), place, photos)
         else:
             if data is None:
                 raise KitError(
@@ -122,7 +125,7 @@ def bench_infer(
             photo_set = link_photos(data.test_images, read_test(data)[:photos], place)
         weights = place / "weights.pt"
         torch.save([network.state_dict() for network in folds.networks], weights)
-        mode = autotune(*folds.architecture, device)
+        mode = autotune(folds.architecture, device)
         if folds.checkpoints and data is not None:
             member = Member(folds.name, folds.checkpoints)
             loops = _RunEnsemble(place, member, data, photo_set.images, compute).loops()
@@ -145,7 +148,7 @@ def _network_loop(
         InferenceModel(network.to(memory_format=torch.channels_last), mode)  # type: ignore[call-overload]
         for network in folds.networks
     ]
-    dataset = PhotoDataset(photos.root, photos.images, [folds.architecture[1]])
+    dataset = PhotoDataset(photos.root, photos.images, [folds.architecture.geometry])
     views = make_views("hflip")
 
     def classes() -> np.ndarray:
@@ -172,12 +175,11 @@ def _table(
         ]
         for name, seconds in measured.seconds.items()
     ]
-    model, geometry = folds.architecture[:2]
     peak = matrix_peak(device, mode.precision)
-    gflops = measured.forward * cost(*folds.architecture)[1]
+    gflops = measured.forward * cost(folds.architecture)[1]
     return Table(
         f"{len(folds.networks)} {'folds' if len(folds.networks) > 1 else 'fold'} x {views} views "
-        f"of {folds.name} ({model}, {geometry.size[0]} x {geometry.size[1]}), {photos} photos, "
+        f"of {folds.name} ({folds.architecture.name}), {photos} photos, "
         f"{device}, {mode.name}, {mode.photos} at once; medians of {rounds}",
         ["loop", "passes/s", "times as fast as the loop", "classes as the loop's"],
         rows,
@@ -185,7 +187,7 @@ def _table(
         f"{peak:,.0f} that this machine multiplies matrices with in {mode.name} "
         f"({gflops / peak:.0%})",
         {
-            "way": mode.describe(),
+            "mode": mode.describe(),
             "passes_per_second": {
                 name: passes / float(np.median(seconds))
                 for name, seconds in measured.seconds.items()

@@ -12,9 +12,10 @@ from timm.data import ImageDataset, create_loader  # type: ignore[attr-defined]
 
 from kit.benchmarks.synthetic import PhotoSet
 from kit.data.loader import PhotoDataset, batches_of, iterate, make_loader
-from kit.data.photos import Geometry
+from kit.data.geometry import Geometry
 from kit.inference.engine import BATCH_SIZE
 from kit.inference.views import make_views
+from kit.models.architecture import Architecture
 from kit.models.network import Network
 from kit.system.device import clock, to_device
 
@@ -65,17 +66,16 @@ def matrix_peak(device: torch.device, precision: torch.dtype) -> float:
 
 
 def other_inference(
-    weights: Path, architecture: tuple[Any, ...], photos: PhotoSet, workers: int, device_name: str
+    weights: Path, architecture: Architecture, photos: PhotoSet, workers: int, device_name: str
 ) -> dict[str, Callable[[], np.ndarray]]:
     """Loops that give the classes (N,) of photos by folds and two views, written without the kit.
 
-    `weights` are the state dicts of the folds' networks, and `architecture` the arguments of
-    `Network`.
+    `weights` are the state dicts of the folds' networks.
     """
-    device, geometry = torch.device(device_name), architecture[1]
+    device, geometry = torch.device(device_name), architecture.geometry
     folds: list[torch.nn.Module] = []
     for state in torch.load(weights, map_location="cpu", weights_only=True):
-        network = Network(*architecture).eval()
+        network = Network(architecture).eval()
         network.load_state_dict(state)
         folds.append(torch.nn.Sequential(network.to(device), torch.nn.Softmax(dim=1)))
     mirror = ttach.Compose([ttach.HorizontalFlip()])

@@ -11,19 +11,20 @@ import numpy as np
 
 from kit.benchmarks.synthetic import drawn_photos
 from kit.benchmarks.timing import Result, Table
+from kit.competitions import DEFAULT, find_competition
+from kit.data.candidates import candidates
 from kit.data.features import CODE_BITS
-from kit.data.leaks import candidates
 from kit.data.plan import write_plan
 from kit.data.split import assign_folds, imbalance
 from kit.system.console import Progress
 from kit.system.errors import KitError
 
-# Photos of a person, and codes of a photo, in the audit's search.
+# Photos of a group, and codes of a photo, in the audit's search.
 _SHOTS: Final = 7
 _CODES: Final = 90
 
 
-def bench_folds(people: int) -> Table:
+def bench_folds(groups: int) -> Table:
     """Seconds of each stage of planning 5 folds for a drawn table without photos, and the peak
     memory.
     """
@@ -35,17 +36,19 @@ def bench_folds(people: int) -> Table:
         seconds[name] = time.perf_counter() - started
         return result
 
-    photos = drawn_photos(people)
-    photos["fold"] = timed("assign folds", lambda: assign_folds(photos, 5, 42))
-    unbalanced = timed("check the balance", lambda: imbalance(photos))
+    competition = find_competition(DEFAULT)
+    photos = drawn_photos(groups, competition)
+    photos["fold"] = timed("assign folds", lambda: assign_folds(photos, competition, 5, 42))
+    unbalanced = timed("check the balance", lambda: imbalance(photos, competition))
     with tempfile.TemporaryDirectory() as folder:
         ordered = timed("sort", lambda: photos.sort_values("image", ignore_index=True))
-        timed("write and read back", lambda: write_plan(Path(folder) / "folds.csv", ordered, {}))
+        path = Path(folder) / "folds.csv"
+        timed("write and read back", lambda: write_plan(path, ordered, competition, {}))
     if unbalanced:
         raise KitError(f"the plan is not balanced: {unbalanced[0]}")
     peak = _peak_megabytes()
     return Table(
-        f"Planning {len(photos):,} photos of {people:,} people",
+        f"Planning {len(photos):,} photos of {groups:,} {competition.groups}",
         ["stage", "seconds"],
         [
             [name, f"{value:.2f}"]
@@ -57,8 +60,9 @@ def bench_folds(people: int) -> Table:
 
 
 def bench_audit(people: int) -> Table:
-    """Seconds and memory of the leak audit's search among drawn codes of seven photos a person, a
-    tenth of whom have a copy of one under another person.
+    """Seconds and memory of the leak audit's search among drawn codes of seven photos a group.
+
+    A tenth of the groups have a copy of one in another group.
     """
     codes = _drawn_codes(people)
     copies = [(a, a + people // 2) for a in range(people // 10)]
@@ -85,19 +89,19 @@ def bench_audit(people: int) -> Table:
 def _drawn_codes(people: int) -> np.ndarray:
     """Codes (people, shots, codes) uint64 of drawn photos.
 
-    A bit of a code is 1 with a probability of .77: so two people share a code as often as two real
-    portraits do. A person's photos have half of their 90 codes in common; a copy keeps 8.
+    A bit of a code is 1 with a probability of .77: so two groups share a code as often as two
+    people's portraits do. A group's photos have half of their 90 codes in common; a copy keeps 8.
     """
     rng = np.random.default_rng(0)
     codes = np.empty((people, _SHOTS, _CODES), np.uint64)
     shared = _CODES // 2
     with Progress("drawing codes", people, "people") as progress:
-        for person in codes:
+        for of_group in codes:
             bits = rng.random(((_SHOTS + 1) * shared, CODE_BITS), np.float32) < 0.77
             unsure = rng.integers(6, CODE_BITS, len(bits), np.uint64) << np.uint64(CODE_BITS)
             drawn = bits @ (1 << np.arange(CODE_BITS, dtype=np.uint64)) | unsure
-            person[:, :shared] = drawn[:shared]
-            person[:, shared:] = drawn[shared:].reshape(_SHOTS, shared)
+            of_group[:, :shared] = drawn[:shared]
+            of_group[:, shared:] = drawn[shared:].reshape(_SHOTS, shared)
             progress.advance()
     return codes
 

@@ -4,14 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from kit.competitions.mask import NUM_CLASSES, SHOTS, label_photos
-from kit.competitions.mask_sample import draw_sample
-from kit.data.folder import train_images
-from kit.system.errors import problem
+from kit.competition import Competition
+from kit.competitions import DEFAULT, find_competition
+from kit.data.folder import DataFolder
+from kit.system.errors import KitError, problem
+
+PHOTOS: Final = 7  # of a drawn group
 
 
 @dataclass(frozen=True)
@@ -25,42 +28,40 @@ class PhotoSet:
     links: Path
 
 
-def drawn_photos(people: int, seed: int = 0) -> pd.DataFrame:
-    """A table `image, person, age, label` of `people` people with the competition's shots and ages,
-    without photos.
+def drawn_photos(groups: int, competition: Competition, seed: int = 0) -> pd.DataFrame:
+    """The rows of a fold plan for `groups` groups of seven drawn photos, without the photos.
+
+    A group's answers to the tasks that it has one answer to are drawn; for a task of numbers the
+    number is, and the last class is rare. The other tasks' first class has most photos.
     """
     rng = np.random.default_rng(seed)
-    adult = np.where(
-        rng.random(people) < 0.5, rng.integers(18, 30, people), rng.integers(30, 60, people)
-    )
-    years = np.where(rng.random(people) < 0.07, 60, adult)
-    gender = np.where(rng.random(people) < 0.6, "female", "male")
-    person = np.array(
-        [f"{i:06d}_{g}_Asian_{y}" for i, (g, y) in enumerate(zip(gender, years))], dtype=object
-    )
-    n = len(SHOTS)
-    photos = pd.DataFrame(
-        {
-            "person": np.repeat(person, n),
-            "gender": np.repeat(gender, n),
-            "age": np.repeat(years, n),
-            "mask": np.tile(list(SHOTS.values()), people),
-        }
-    )
-    photos["image"] = photos["person"] + "/" + np.tile(list(SHOTS), people) + ".jpg"
-    photos["label"] = label_photos(photos)
-    return photos[["image", "person", "age", "label"]]
+    columns: dict[str, np.ndarray] = {}
+    answers = []
+    for task in competition.tasks:
+        classes = len(task.classes)
+        if not task.of_group:
+            of_photo = np.clip(np.arange(PHOTOS) - (PHOTOS - classes), 0, classes - 1)
+            answers.append(np.tile(of_photo, groups))
+            continue
+        drawn = rng.integers(0, classes, groups)
+        if task.column:
+            low, high = task.edges[0] // 2, task.edges[-1]
+            drawn = np.where(rng.random(groups) < 0.07, high, rng.integers(low, high, groups))
+            columns[task.column] = np.repeat(drawn, PHOTOS)
+            drawn = task.class_of(drawn)
+        answers.append(np.repeat(drawn, PHOTOS))
+    names = np.array([f"{i:06d}" for i in range(groups)], dtype=object)
+    group = np.repeat(names, PHOTOS)
+    image = group + "/" + np.tile([f"photo{i}.jpg" for i in range(PHOTOS)], groups)
+    label = competition.encode(answers)
+    return pd.DataFrame({"image": image, "group": group, **columns, "label": label})
 
 
-def training_photos(data: Path | None, folder: Path, photos: int) -> PhotoSet:
-    """At most `photos` training photos of the competition, or, if `data` is None, drawn into
-    `folder`.
-    """
-    if data is None:
-        data = folder / "data"
-        draw_sample(data, people=max(50, math.ceil(photos / len(SHOTS))), eval_people=1)
-    root = train_images(data)
-    images = sorted(f"{path.parent.name}/{path.name}" for path in root.glob("*/[!.]*"))[:photos]
+def training_photos(data: DataFolder, folder: Path, photos: int) -> PhotoSet:
+    """At most `photos` training photos of a competition's folder, with links to them in `folder`."""
+    root = data.train_images
+    found = [path for path in root.rglob("[!.]*") if path.is_file() and path.suffix]
+    images = sorted(path.relative_to(root).as_posix() for path in found)[:photos]
     if not images:
         raise problem(
             root,
@@ -68,6 +69,15 @@ def training_photos(data: Path | None, folder: Path, photos: int) -> PhotoSet:
             remedy="unpack the data again, or take drawn photos: no --data, no KIT_DATA",
         )
     return link_photos(root, images, folder)
+
+
+def drawn_folder(folder: Path, photos: int) -> DataFolder:
+    """A sample of the default competition with at least `photos` training photos, in `folder`."""
+    competition = find_competition(DEFAULT)
+    if competition.draw is None:
+        raise KitError(f"competition {competition.name}: it cannot draw a sample")
+    groups = max(50, math.ceil(photos / PHOTOS))
+    return DataFolder(competition.draw(folder / "data", groups, 1, 0, False), competition)
 
 
 def link_photos(root: Path, images: Sequence[str], folder: Path) -> PhotoSet:
@@ -80,20 +90,19 @@ def link_photos(root: Path, images: Sequence[str], folder: Path) -> PhotoSet:
     return PhotoSet(root, list(images), links)
 
 
-def drawn_members(people: int, members: int, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
-    """Probabilities (M, N, C) float32 of members whose errors correlate, and their photos, with
-    `label` and `fold`.
-    """
+def drawn_members(
+    groups: int, members: int, competition: Competition, seed: int = 0
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Probabilities (M, N, C) float32 of members whose errors correlate, and the rows of a plan."""
     rng = np.random.default_rng(seed)
-    photos = drawn_photos(people, seed)
-    fold = rng.permutation(people) % 5
-    photos["fold"] = np.repeat(fold, len(SHOTS))
-    label, n = photos["label"].to_numpy(), len(photos)
-    shared = rng.normal(size=(n, NUM_CLASSES)).astype(np.float32)
+    photos = drawn_photos(groups, competition, seed)
+    photos["fold"] = np.repeat(rng.permutation(groups) % 5, PHOTOS)
+    label, n, classes = photos["label"].to_numpy(), len(photos), competition.classes
+    shared = rng.normal(size=(n, classes)).astype(np.float32)
     shared[np.arange(n), label] += np.where(rng.random(n) < 0.7, 4.0, 1.0)
-    probs = np.empty((members, n, NUM_CLASSES), np.float32)
+    probs = np.empty((members, n, classes), np.float32)
     for target in probs:
-        logits = 0.9 * shared + 0.45 * rng.standard_normal((n, NUM_CLASSES), np.float32)
+        logits = 0.9 * shared + 0.45 * rng.standard_normal((n, classes), np.float32)
         np.exp(rng.uniform(1.5, 2.5) * (logits - logits.max(axis=1, keepdims=True)), out=target)
         target /= target.sum(axis=1, keepdims=True)
     return probs, photos

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Table:
-    """What was measured: a table for a person, with a line below it, and `numbers` for a
+    """What was measured: a table for the user, with a line below it, and `numbers` for a
     program.
     """
 

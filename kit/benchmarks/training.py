@@ -5,6 +5,7 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import timm
 import torch
 
 from kit.benchmarks.loops import matrix_peak, timm_loader
-from kit.benchmarks.synthetic import PhotoSet, training_photos
+from kit.benchmarks.synthetic import PhotoSet, drawn_folder, training_photos
 from kit.benchmarks.timing import SeparateProcess, Table, ratio_text, self_timed_in_turns
-from kit.competitions.mask import NUM_CLASSES
+from kit.competition import Competition, recorded_competition
+from kit.competitions import DEFAULT, find_competition
 from kit.data.cache import pixel_cache
+from kit.data.folder import DataFolder
 from kit.data.loader import PhotoDataset, default_workers, iterate, make_loader
+from kit.models.architecture import architecture_of
 from kit.models.network import cost
 from kit.recipe import Recipe, load_recipe
 from kit.system.device import choose_device, clock, peak_memory
@@ -50,23 +54,32 @@ def _timed_steps(
     )
 
 
+@dataclass(frozen=True)
+class Steps:
+    """What is measured: a recipe for a competition, so many `steps`, with `workers`, on a device."""
+
+    recipe: Recipe
+    competition: Competition
+    steps: int
+    workers: int
+    device: torch.device
+
+
 def kit_training(
-    recipe: Recipe,
-    photos: PhotoSet,
-    cache_folder: Path | None,
-    steps: int,
-    workers: int,
-    device: torch.device,
+    measured: Steps, photos: PhotoSet, cache_folder: Path | None
 ) -> Callable[[], tuple[float, float]]:
     """A loop of training as `kit.train` does it, with a pixel cache in `cache_folder`; for None
     without the cache and without the layout and precision that make it fast.
     """
+    recipe, competition = measured.recipe, measured.competition
+    geometry = recipe.geometry(competition.frame)
     cache = None
     if cache_folder is not None:
-        cache = pixel_cache(cache_folder, photos.root, photos.images, recipe.geometry)
-    dataset = PhotoDataset(photos.root, photos.images, [recipe.geometry], recipe.augment, cache)
-    labels = torch.arange(len(photos.images)) % NUM_CLASSES
-    learner = Learner(recipe, np.ones(NUM_CLASSES), device, plain=cache_folder is None)
+        cache = pixel_cache(cache_folder, photos.root, photos.images, geometry)
+    dataset = PhotoDataset(photos.root, photos.images, [geometry], recipe.augment, cache)
+    labels = torch.arange(len(photos.images)) % competition.classes
+    counts, plain = np.ones(competition.classes), cache_folder is None
+    learner = Learner(recipe, competition, counts, measured.device, plain=plain)
 
     def train(batch: Any) -> None:
         rows, (pixels,) = batch
@@ -74,21 +87,22 @@ def kit_training(
 
     def loop() -> tuple[float, float]:
         batches = EpochBatches(recipe, labels.numpy(), 0)
-        loader = make_loader(dataset, batches, workers, device)
-        return _timed_steps(iterate(loader), train, steps, device)
+        loader = make_loader(dataset, batches, measured.workers, measured.device)
+        return _timed_steps(iterate(loader), train, measured.steps, measured.device)
 
     return loop
 
 
 def other_training(
-    path: Path, photos: PhotoSet, steps: int, workers: int, device_name: str
+    path: Path, competition: dict[str, Any], photos: PhotoSet, steps: int, workers: int, name: str
 ) -> dict[str, Callable[[], tuple[float, float]]]:
     """Loops of training the recipe in a file, written without what makes the kit fast, and with
     timm.
     """
     recipe = _quick(load_recipe(path))
-    device = torch.device(device_name)
-    model = timm.create_model(recipe.model, num_classes=NUM_CLASSES).to(device).train()
+    device, classes = torch.device(name), recorded_competition(competition)
+    measured = Steps(recipe, classes, steps, workers, device)
+    model = timm.create_model(recipe.model, num_classes=classes.classes).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr)
 
     def train(batch: Any) -> None:
@@ -103,7 +117,7 @@ def other_training(
         loader = timm_loader(photos.links, recipe.size, recipe.batch_size, workers, device, True)
         return _timed_steps(loader, train, steps, device)
 
-    plain = kit_training(recipe, photos, None, steps, workers, device)
+    plain = kit_training(measured, photos, None)
     return {"the same without what makes it fast": plain, "timm's loader and model": with_timm}
 
 
@@ -116,7 +130,7 @@ def bench_train(
     path: Path,
     rounds: int,
     steps: int,
-    data: Path | None = None,
+    data: DataFolder | None = None,
     device_name: str | None = None,
     workers: int | None = None,
 ) -> Table:
@@ -129,24 +143,31 @@ def bench_train(
     recipe = _quick(load_recipe(path))
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
-    with tempfile.TemporaryDirectory() as temporary, explain_out_of_memory(recipe, device):
-        folder = Path(temporary)
-        photos = training_photos(data, folder, recipe.batch_size * (steps + 1))
-        others = SeparateProcess(other_training, path, photos, steps, workers, str(device))
+    competition = data.competition if data else find_competition(DEFAULT)
+    measured = Steps(recipe, competition, steps, workers, device)
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        explain_out_of_memory(recipe, competition, device),
+    ):
+        folder, number = Path(temporary), recipe.batch_size * (steps + 1)
+        photos = training_photos(data or drawn_folder(folder, number), folder, number)
+        described = competition.describe()
+        others = SeparateProcess(
+            other_training, path, described, photos, steps, workers, str(device)
+        )
         with contextlib.closing(others):
-            loop = kit_training(recipe, photos, folder / "pixels", steps, workers, device)
+            loop = kit_training(measured, photos, folder / "pixels")
             times = self_timed_in_turns({"kit.train": loop, **others.loops}, rounds, "train")
         memory = peak_memory(device)
-    return _table(recipe, steps, device, times, memory)
+    return _table(measured, times, memory)
 
 
-def _table(
-    recipe: Recipe, steps: int, device: torch.device, times: Mapping[str, np.ndarray], memory: int
-) -> Table:
+def _table(measured: Steps, times: Mapping[str, np.ndarray], memory: int) -> Table:
     """The table of the seconds of each loop, in all and of waiting for photos, (rounds, 2), and the
     bytes of memory.
     """
-    base, photos = times["kit.train"][:, 0], recipe.batch_size * steps
+    recipe, device = measured.recipe, measured.device
+    base, photos = times["kit.train"][:, 0], recipe.batch_size * measured.steps
     rate = {name: photos / float(np.median(values[:, 0])) for name, values in times.items()}
     waiting = {
         name: float(np.median(values[:, 1] / values[:, 0])) for name, values in times.items()
@@ -155,7 +176,7 @@ def _table(
         [name, f"{rate[name]:.2f}", f"{100 * waiting[name]:.1f} %", ratio_text(values[:, 0], base)]
         for name, values in times.items()
     ]
-    parameters, gflop = cost(recipe.model, recipe.geometry, recipe.head, recipe.loss == "ldam")
+    parameters, gflop = cost(architecture_of(recipe, measured.competition))
     precision = choose_precision(device, parameters)
     peak = matrix_peak(device, precision)
     reached = 3 * gflop * rate["kit.train"]  # a step takes three times the forward pass

@@ -65,11 +65,11 @@ class Passes:
             self._tables[p] = source.at(ids)
             self.seconds[p] = source.seconds
             return
-        kept = None if self.compute.fresh else read_kept(source, self.photos, self._key(p))
-        if kept is not None:
-            table = np.full((len(ids), kept.probs.shape[1]), np.nan, np.float32)
-            table[pd.Index(ids).get_indexer(pd.Index(kept.ids))] = kept.probs
-            self._tables[p], self.seconds[p] = table, kept.seconds
+        saved = None if self.compute.fresh else read_kept(source, self.photos, self._key(p))
+        if saved is not None:
+            table = np.full((len(ids), saved.probs.shape[1]), np.nan, np.float32)
+            table[pd.Index(ids).get_indexer(pd.Index(saved.ids))] = saved.probs
+            self._tables[p], self.seconds[p] = table, saved.seconds
 
     @property
     def classes(self) -> int:

@@ -22,8 +22,8 @@ _FAR = 0.001  # the p of a chi-square below which class counts are strange
 def check_place(out: Path, inputs: Iterable[Path], force: bool) -> None:
     """Raise `KitError` unless a submission may be written to `out`, and its record beside it."""
     if out.name == leaderboard.NAME:
-        remedy = "choose another --out"
-        raise problem(out, "is the leaderboard log's own name", remedy=remedy)
+        what = "is no name for a submission, but the leaderboard log's"
+        raise problem(out, what, remedy="choose another --out")
     record, inputs = out.with_suffix(".json"), list(inputs)
     check_output(out, "a submission", suffixes=(".csv",), inputs=inputs, force=force)
     check_output(record, inputs=inputs, force=force)

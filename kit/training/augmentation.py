@@ -19,7 +19,7 @@ def check_augment(recipe: Recipe) -> None:
         augmented(transform, np.zeros((*recipe.size, 3), np.uint8))
     except KitError as error:
         raise KitError(f"recipe {recipe.name}: {error}") from error
-    except Exception as error:  # whatever a person's function raises is theirs to mend
+    except Exception as error:  # whatever a recipe's function raises is its author's to mend
         raise KitError(
             f"recipe {recipe.name}: augment fails ({type(error).__name__}: {str(error)[:160]}); "
             "it must return an albumentations Compose"

@@ -70,7 +70,7 @@ class Learner:
 
     @property
     def place(self) -> str:
-        """The device and the precision, as a person reads them."""
+        """The device and the precision, in words."""
         return f"{self.device}, {precision_name(self.precision)}"
 
     @property

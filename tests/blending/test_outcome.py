@@ -2,19 +2,23 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import COMPUTE, mask_folder
 
-from kit.blending.outcome import pass_weights
-from kit.blending.rule import uniform_rule
+from kit.blending.classify import classify
+from kit.blending.outcome import ExactSums, blend, pass_weights
+from kit.blending.rule import BLENDS, Rule, uniform_rule
 from kit.data.folder import read_test
-from kit.inference.member import member_passes
+from kit.inference.member import Member, member_passes
 from kit.inference.members import find_members
 from kit.inference.pass_cache import PhotoSet
 from kit.inference.passes import Passes
 from kit.inference.views import make_views
 from kit.models.checkpoint import load, read_checkpoint_info, save
+from kit.results.probs import Probs
 
 
 def test_runs_weigh_alike_whatever_folds_they_have(copy, world):
@@ -33,3 +37,40 @@ def test_runs_weigh_alike_whatever_folds_they_have(copy, world):
     assert pass_weights(passes, uniform_rule("mean", 2, 18)).tolist() == pytest.approx(
         [1 / 6, 1 / 6, 1 / 6, 1 / 2]
     )
+
+
+def file_passes(*tables):
+    """The passes of members that are files, over the photos a, b, ... of three classes."""
+    ids = np.array(list("abcdefgh"[: len(tables[0])]))
+    members = [Member(str(m), test=Probs(ids, table)) for m, table in enumerate(tables)]
+    photos = PhotoSet(Path("nowhere"), tuple(ids.tolist()))
+    return Passes(member_passes(members, ["plain"]), photos, make_views("none"), COMPUTE)
+
+
+def drawn_tables(members, photos):
+    rng = np.random.default_rng(0)
+    return rng.dirichlet(np.ones(3), (members, photos)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", BLENDS)
+def test_the_blend_of_files_is_the_rules(name):
+    tables = drawn_tables(4, 8)
+    rule = Rule(name, np.array([0.1, 0.2, 0.3, 0.4]), 1.3, np.array([-0.5, 0.5, 0.0]))
+    outcome = classify(file_passes(*tables), rule)
+    np.testing.assert_allclose(outcome.blended, rule.probs(tables), atol=1e-12)
+    assert outcome.classes.tolist() == rule.classes(tables).tolist()
+    assert (outcome.passes, outcome.passes_computed, outcome.close) == (0, 0, None)
+    assert blend(rule, np.arange(4), tables, 8).tolist() == outcome.blended.tolist()
+
+
+def test_exact_sums_are_of_the_passes_that_a_photo_took_and_of_all():
+    tables, weights = drawn_tables(3, 4), np.array([0.5, 0.3, 0.2])
+    rule, passes = Rule("mean", weights, 1.0, np.zeros(3)), file_passes(*tables)
+    order, taken = [2, 0, 1], np.array([1, 2, 3, 1])
+    sums = ExactSums(passes.exact(), rule, np.argsort(order), taken)
+    same, whole = sums.sums(np.array([0, 1, 2]))
+    np.testing.assert_allclose(same[0], 0.2 * tables[2, 0])
+    np.testing.assert_allclose(same[1], 0.2 * tables[2, 1] + 0.5 * tables[0, 1])
+    np.testing.assert_allclose(same[2], whole[2])
+    np.testing.assert_allclose(whole, np.tensordot(weights, tables[:, :3], 1))
+    assert ExactSums(passes, rule).sums(np.array([1]))[1].tolist() == whole[1:2].tolist()
