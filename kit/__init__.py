@@ -30,7 +30,7 @@ import os
 __version__ = "0.1.0"
 
 # OpenMP's threads wait for each other by spinning, by GNU's default so long that on two cores a
-# training beside other processes took 485 seconds, 27 times as long as alone. With a thirtieth of
-# that it took 78 seconds, and alone it is as fast. Read when torch is loaded.
+# training beside other processes took 27 times as long, 485 seconds. With a thirtieth of that it
+# took 78, and alone it is as fast. Read when torch is loaded.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
