@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from kit.reporting.comparison import Comparison
 
 _PARTS = ("data", "runs", "submissions")
-
 _PAGE = "report.html"
-
 _MARK = ".kit-demo"  # marks a folder that the demo made, and that --force may therefore empty
 
 
