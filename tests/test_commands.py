@@ -23,6 +23,7 @@ import kit.compare
 import kit.demo
 import kit.recipe
 import kit.train
+from kit.data.folder import DataFolder
 from kit.recipe import load_recipe, shipped_recipe
 from kit.results import leaderboard
 from kit.training.trackers import TRACKERS
