@@ -18,10 +18,10 @@ Stages are commands, `python -m kit.NAME`; each reads files and writes files, ch
       |
       |  compare, report
       v
-    a person
+    you
 
 The commands `folds`, `train`, `soup`, `ensemble`, `compare`, `report`, `sample`, `demo` and `bench`
-are files in this folder, and so is `recipe`, which a person writes. Its folders are what commands
+are files in this folder, and so is `recipe`, which you write. Its folders are what commands
 are made of. `kit/README.md` has the folders and their order, the words, the rules, a line a file.
 """
 
@@ -30,7 +30,7 @@ import os
 __version__ = "0.1.0"
 
 # OpenMP's threads wait for each other by spinning, by GNU's default so long that on two cores a
-# training beside other processes took 485 seconds instead of 18. With a thirtieth of that it took
-# 78, and alone it is as fast. Read when torch is loaded.
+# training beside other processes took 27 times as long, 485 seconds. With a thirtieth of that it
+# took 78, and alone it is as fast. Read when torch is loaded.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")

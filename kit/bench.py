@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 # People in the drawn table, by what is measured.
 _PEOPLE: Final = {"folds": 142_858, "audit": 100_000, "blend": 2700}
-
 _MEMBERS_OF_ALL: Final = 20
 
 

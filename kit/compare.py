@@ -3,8 +3,8 @@
     python -m kit.compare submissions/*.csv
 
 shows how often each pair agrees, beyond chance (kappa), with similar files side by side; in which
-classes and in which of mask, gender and age they differ; and the class counts, beside those out of
-fold. `--answers FILE` adds macro-F1; `--show 40` draws the photos that they differ on; `--vote
+classes and in which of the competition's tasks they differ; and the class counts, beside those out
+of fold. `--answers FILE` adds macro-F1; `--show 40` draws the photos that they differ on; `--vote
 FILE` writes the hard vote of them all as a submission; `--json` prints all of it for a program,
 with every flip if `--all-flips`. Runs' folders instead of files are compared out of fold.
 
@@ -21,7 +21,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kit.system.cli import Parser, command, command_line
 from kit.system.console import say
@@ -29,11 +29,11 @@ from kit.system.errors import KitError
 from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
 
 if TYPE_CHECKING:
+    from kit.competition import Competition
+    from kit.reporting.comparison import Comparison
     from kit.results.predictions import Predictions
 
-
 LOG: Final = Path("submissions/leaderboard.csv")
-
 DEFAULT_SHEET: Final = Path("flips.jpg")
 
 
@@ -44,9 +44,7 @@ def build_parser() -> Parser:
         "files", nargs="*", type=Path, metavar="FILE.csv|RUN", help="submissions, or runs' folders"
     )
     add_options(parser, plan=f"for runs: the fold plan (default: {DEFAULT_PLAN})")
-    parser.add_argument(
-        "--answers", type=Path, metavar="FILE", help="a CSV ImageID,ans with the true classes"
-    )
+    parser.add_argument("--answers", type=Path, metavar="FILE", help="a CSV with the true classes")
     add_output_options(parser)
     add_log_options(parser)
     add_flags(
@@ -72,12 +70,8 @@ def add_output_options(parser: Parser) -> None:
         metavar="N",
         help="draw up to N photos that they differ on, on a contact sheet",
     )
-    parser.add_argument(
-        "--sheet",
-        type=Path,
-        metavar="FILE",
-        help=f"for --show: the picture (default: {DEFAULT_SHEET})",
-    )
+    text = f"for --show: the picture (default: {DEFAULT_SHEET})"
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help=text)
     add_options(
         parser,
         data="for --vote and --show: the competition's folder (default: $KIT_DATA, then data/)",
@@ -111,38 +105,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.all_flips and (not args.json or args.board or args.record is not None):
         raise KitError("--all-flips: is for --json of a comparison; leave it out")
     if args.record is not None or args.board:
-        check_log_options(args, scores)
         return use_log(args, scores)
     if scores:
         raise KitError("--public and --private: are of --record NAME")
     if len(args.files) > 1:  # of submissions/*.csv
         args.files = [path for path in args.files if path.name != LOG.name]
     check_options(parser, args)
-    read, result = compare(args)
-    lines = write_outputs(args, read, command_line("compare", argv))
+    predictions, comparison = compare(args)
+    lines = write_outputs(args, predictions, command_line("compare", argv))
     if args.json:
-        print(json.dumps(result, indent=1, ensure_ascii=False))
+        print(json.dumps(comparison.describe(), indent=1, ensure_ascii=False))
         return
     from kit.reporting.comparison_tables import show
 
-    show(result)
+    show(comparison)
     for line in lines:
         say(line)
 
 
-def check_log_options(args: Namespace, scores: Mapping[str, float]) -> None:
-    """Raise `KitError` for options that the leaderboard log does not take, or lacks."""
+def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
+    """Enter a submission's scores into the leaderboard log, and show the log, as asked.
+
+    Raises `KitError` for options that the log does not take, or lacks.
+    """
     if args.files or args.vote or args.answers:
         raise KitError(
             "kit.compare: --record and --board are of the log alone; leave the files out"
         )
     if args.record is not None and not scores:
         raise KitError("--record: say what the site said, with --public or --private")
-
-
-def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
-    """Enter a submission's scores into the leaderboard log, and show the log, as asked."""
-    from kit.reporting.comparison_tables import show_board
+    from kit.reporting.leaderboard_tables import show_board
     from kit.results import leaderboard as board
     from kit.results.check import paired_draws
 
@@ -192,49 +184,56 @@ def check_options(parser: Parser, args: Namespace) -> None:
         )
 
 
-def compare(args: Namespace) -> tuple["Predictions", dict[str, Any]]:
-    """Read and compare the submissions, or the runs out of fold: their predictions, and the
-    result.
-    """
+def competition_of(plan: Path) -> "Competition":
+    """The competition of a fold plan; the one that `find_competition` finds where there is none."""
+    from kit.competitions import find_competition
     from kit.data.plan import read_plan
-    from kit.reporting.comparison import compare_classes, compare_files, read_runs
+
+    return read_plan(plan).competition if plan.exists() else find_competition()
+
+
+def compare(args: Namespace) -> tuple["Predictions", "Comparison"]:
+    """Read and compare submissions, or runs out of fold: their predictions, and the comparison."""
+    from kit.data.plan import read_plan
+    from kit.reporting.comparing import compare_files, compare_predictions, read_runs
     from kit.results.predictions import read_files
 
     if not args.files[0].is_dir():
-        read = read_files(args.files, args.answers)
-        return read, compare_files(args.files, read, args.all_flips)
-    read = read_runs(args.files, read_plan(args.plan))
-    if len(read.names) < 2:
+        predictions = read_files(args.files, args.answers, competition_of(args.plan))
+        return predictions, compare_files(args.files, predictions, args.all_flips)
+    predictions = read_runs(args.files, read_plan(args.plan))
+    if len(predictions.names) < 2:
         raise KitError(
             f"{args.files[0]}: is one run with the others; name another run to compare it with"
         )
-    result = compare_classes(read.names, read.classes, read.truth, read.person, args.all_flips)
-    return read, result | {"chosen_on_fold": read.chosen}
+    return predictions, compare_predictions(predictions, args.all_flips)
 
 
-def write_outputs(args: Namespace, read: "Predictions", line: str) -> list[str]:
-    """Write the vote and the contact sheet, as asked, with the command line in the vote's record;
-    a line for each.
+def write_outputs(args: Namespace, predictions: "Predictions", line: str) -> list[str]:
+    """Write the vote, with the command `line` in its record, and the contact sheet, as asked.
+
+    Returns a line for each.
     """
     if not args.vote and args.show is None:
         return []
     from kit.blending.vote import write_vote
-    from kit.data.folder import eval_images, find_data, train_images
-    from kit.reporting.flips import check_sheet, write_flips
+    from kit.data.folder import find_data
+    from kit.reporting.flips import FlipSheet
 
-    sheet, lines = args.sheet or DEFAULT_SHEET, []
-    if args.show is not None:  # before the vote is written
-        check_sheet(sheet, find_data(args.data), args.files, args.force)
-    if args.vote:
-        data = find_data(args.data, "eval/info.csv")
-        write_vote(args.files, read, data, args.vote, args.force, line)
+    competition, lines, sheet = predictions.competition, list[str](), None
     if args.show is not None:
-        data = find_data(args.data)
-        photos = train_images(data) if args.files[0].is_dir() else eval_images(data)
-        shown = write_flips(args.files, read, data, photos, args.show, sheet, args.force)
-        names = ", ".join(f"{n + 1} is {name}" for n, name in enumerate(read.names))
+        data, out = find_data(args.data, competition), args.sheet or DEFAULT_SHEET
+        photos = data.train_images if args.files[0].is_dir() else data.test_images
+        sheet = FlipSheet(args.files, data, photos, out, args.show, args.force)
+        sheet.check()  # before the vote is written
+    if args.vote:
+        data = find_data(args.data, competition, "test")
+        write_vote(args.files, predictions, data, args.vote, args.force, line)
+    if sheet is not None:
+        shown = sheet.write(predictions)
+        names = ", ".join(f"{n + 1} is {name}" for n, name in enumerate(predictions.names))
         lines.append(
-            f"wrote {sheet}: {shown} photos that they differ on; {names}"
+            f"wrote {sheet.out}: {shown} photos that they differ on; {names}"
             if shown
             else "they differ on no photo, so that there is none to show"
         )

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kit.folds import show_plan
 from kit.system.cli import Parser, command
@@ -20,14 +20,13 @@ from kit.system.errors import KitError, problem
 from kit.system.options import add_options
 
 if TYPE_CHECKING:
-    from kit.data.folder import DataFolder
     from kit.blending.record import Record
+    from kit.data.folder import DataFolder
     from kit.data.plan import Plan
+    from kit.reporting.comparison import Comparison
 
 _PARTS = ("data", "runs", "submissions")
-
 _PAGE = "report.html"
-
 _MARK = ".kit-demo"  # marks a folder that the demo made, and that --force may therefore empty
 
 
@@ -39,17 +38,12 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
             "class has some in five folds, and 1 or more eval people"
         )
     prepare_folder(out, force)
-    data = sample_folder(out)
-    assert data.competition.draw is not None
-    say_step(
-        "1. Draw a sample in the competition's layout",
-        f"sample --out {data.root} --people {people} --eval-people {eval_people}",
-    )
-    data.competition.draw(data.root, people, eval_people, 0, False)
-    plan = plan_and_train(out)
-    single, all_folds, record = make_submissions(out, plan)
-    result = show_results(out, plan, single, all_folds)
-    alone, together = (result["files"][path.stem]["scores"]["f1"] for path in (single, all_folds))
+    data = draw(out / "data", people, eval_people)
+    plan = plan_and_train(out, data)
+    single, all_folds, record = make_submissions(out, plan, data)
+    comparison = show_results(out, plan, data, (single, all_folds))
+    scores = [comparison.files[path.stem].scores for path in (single, all_folds)]
+    alone, together = (score.f1 if score is not None else float("nan") for score in scores)
     score = record.oof.scores.f1 if record.oof is not None else float("nan")
     say(
         f"\nmacro-F1 on {record.photos} photos of {eval_people} unseen people: one fold "
@@ -69,14 +63,6 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
     ):
         say(f"{path!s:<34} {text}")
     return float(together)
-
-
-def sample_folder(out: Path) -> "DataFolder":
-    """The folder of the sample, within the demo's."""
-    from kit.competitions import DEFAULT, find_competition
-    from kit.data.folder import DataFolder
-
-    return DataFolder(out / "data", find_competition(DEFAULT))
 
 
 def prepare_folder(out: Path, force: bool) -> None:
@@ -105,15 +91,34 @@ def say_step(title: str, line: str) -> None:
     say(f"$ python -m kit.{line}", style="dim")
 
 
-def plan_and_train(out: Path) -> "Plan":
+def draw(out: Path, people: int, eval_people: int) -> "DataFolder":
+    """Draw a sample of the default competition; its folder."""
+    from kit.competitions import DEFAULT, find_competition
+    from kit.data.folder import DataFolder
+
+    say_step(
+        "1. Draw a sample in the competition's layout",
+        f"sample --out {out} --people {people} --eval-people {eval_people}",
+    )
+    competition = find_competition(DEFAULT)
+    if competition.draw is None:
+        raise KitError(f"competition {competition.name}: its definition has no function `draw`")
+    competition.draw(out, people, eval_people, 0, False)
+    return DataFolder(out, competition)
+
+
+def plan_and_train(out: Path, data: "DataFolder") -> "Plan":
     """Plan the folds of the sample, and train a checkpoint for each; the plan."""
     from kit.data.planning import plan_folds
     from kit.recipe import load_recipe, shipped_recipe
     from kit.training.run import train
 
-    data, runs = sample_folder(out), out / "runs"
+    runs = out / "runs"
     plan_path = runs / "folds.csv"
-    say_step("2. Plan folds: every group in one", f"folds --data {data.root} --out {plan_path}")
+    say_step(
+        f"2. Plan folds: every {data.competition.group} in one",
+        f"folds --data {data.root} --out {plan_path}",
+    )
     plan, _ = plan_folds(data, plan_path)
     show_plan(plan)
     say_step(
@@ -124,50 +129,50 @@ def plan_and_train(out: Path) -> "Plan":
     return plan
 
 
-def make_submissions(out: Path, plan: "Plan") -> "tuple[Path, Path, Record]":
+def make_submissions(out: Path, plan: "Plan", data: "DataFolder") -> "tuple[Path, Path, Record]":
     """Make the submissions of one fold and of all of them: both paths, and the record of the
     second.
     """
     from kit.blending.settings import EnsembleSettings, Output
     from kit.blending.submit import ensemble
-    from kit.data.folder import DataFolder
     from kit.reporting.record import show_record
 
-    data, run = out / "data", out / "runs" / "tiny"
+    run = out / "runs" / "tiny"
     single, all_folds = (out / "submissions" / f"tiny-{name}.csv" for name in ("fold0", "hflip"))
-    common = f"--data {data} --plan {out / 'runs' / 'folds.csv'} --out"
+    common = f"--data {data.root} --plan {out / 'runs' / 'folds.csv'} --out"
     say_step("4. One fold alone, as a yardstick", f"ensemble {run / 'fold0'} {common} {single}")
-    folder = DataFolder(data, plan.competition)
-    ensemble([run / "fold0"], plan, folder, Output(path=single))
+    ensemble([run / "fold0"], plan, data, Output(path=single))
     say_step(
         "5. All folds and both views of each photo",
         f"ensemble {run} --tta hflip {common} {all_folds}",
     )
     output, settings = Output(path=all_folds), EnsembleSettings(tta="hflip")
-    _, record = ensemble([run], plan, folder, output, settings)
+    _, record = ensemble([run], plan, data, output, settings)
     show_record(record, plan.competition)
     return single, all_folds, record
 
 
-def show_results(out: Path, plan: "Plan", single: Path, all_folds: Path) -> dict[str, Any]:
+def show_results(
+    out: Path, plan: "Plan", data: "DataFolder", files: tuple[Path, Path]
+) -> "Comparison":
     """Compare the two submissions, and write the report; the comparison."""
-    from kit.reporting.comparison import compare
+    from kit.reporting.comparing import compare
     from kit.reporting.comparison_tables import show
     from kit.reporting.page import report
 
-    data, run, page = out / "data", out / "runs" / "tiny", out / _PAGE
+    run, page, answers = out / "runs" / "tiny", out / _PAGE, data.root / "answers.csv"
     say_step(
         "6. Compare the two, and with the answers",
-        f"compare {single} {all_folds} --answers {data / 'answers.csv'}",
+        f"compare {files[0]} {files[1]} --answers {answers}",
     )
-    result = compare([single, all_folds], data / "answers.csv")
-    show(result)
+    comparison = compare(files, plan.competition, answers)
+    show(comparison)
     say_step(
         "7. See it: one page of what is right and wrong",
-        f"report {run} --data {data} --plan {out / 'runs' / 'folds.csv'} --out {page}",
+        f"report {run} --data {data.root} --plan {out / 'runs' / 'folds.csv'} --out {page}",
     )
     report([run], plan, data, page)
-    return result
+    return comparison
 
 
 def build_parser() -> Parser:

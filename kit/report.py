@@ -1,16 +1,16 @@
-"""One page to look at: what runs get right and wrong out of fold, or, without a run, what the data
-hold.
+"""One page to look at: what runs get right and wrong out of fold, or what the data hold.
 
     python -m kit.report runs/effb4_5fold
 
 writes `report.html`, one file with all of its figures and photos in it, which needs no network: the
 score with its interval, learning curves, confusion matrices, F1 of each class, reliability, what
-happens around 30 and 60, blends, the worst errors, and photos that are probably mislabelled, with
-the lines for a corrections file. Several runs are reported as their mean.
+happens around the edges of classes that are ranges of a number, blends, the worst errors, and
+photos that are probably mislabelled, with the lines for a corrections file. Several runs are
+reported as their mean.
 
     python -m kit.report
 
-writes `data.html`: classes, ages, sizes and brightness, look-alikes, and photos of each class.
+writes `data.html`: classes, numbers, sizes and brightness, look-alikes, and photos of each class.
 """
 
 import sys
@@ -44,7 +44,7 @@ def build_parser() -> Parser:
         default="none",
         help="views as kit.ensemble has them, such as hflip (default: none)",
     )
-    add_flags(parser, no_photos="leave photos out of the page; it still names people's folders")
+    add_flags(parser, no_photos="leave photos out of the page; it still names them")
     add_options(
         parser,
         device="for --tta and bare checkpoints: cpu, cuda or cuda:1 (default: the first GPU, else "
@@ -82,7 +82,7 @@ def report_runs(args: Namespace) -> Path:
     from kit.data.folder import find_data
     from kit.data.plan import read_plan
     from kit.inference.engine import Compute
-    from kit.reporting.page import report
+    from kit.reporting.page import ReportOptions, report
     from kit.results.probs import PROBABILITY_FILES
     from kit.results.run import Fold
     from kit.scoring.bootstrap import say_interval
@@ -99,37 +99,45 @@ def report_runs(args: Namespace) -> Path:
         or args.tta != "none"
         or any(run.suffix in PROBABILITY_FILES for run in args.runs)
     )
+    plan = read_plan(args.plan)
+    groups = plan.competition.groups
     numbers = report(
         args.runs,
-        read_plan(args.plan),
-        find_data(args.data) if needs_photos else None,
+        plan,
+        find_data(args.data, plan.competition) if needs_photos else None,
         out,
-        args.tta,
-        Compute(args.device),
-        not args.no_photos,
-        args.force,
+        ReportOptions(
+            tta=args.tta, compute=Compute(args.device), photos=not args.no_photos, force=args.force
+        ),
     )
+    interval = say_interval(numbers["interval"], numbers["effective"], of=groups)
     say(
-        f"macro-F1 {numbers['f1']:.3f} out of fold "
-        f"({say_interval(numbers['interval'], numbers['effective'])}), of "
-        f"{numbers['photos']:,} photos of {numbers['people']:,} people; the networks are at "
-        f"odds with {len(numbers['suspects'])} labels"
+        f"macro-F1 {numbers['f1']:.3f} out of fold ({interval}), of "
+        f"{of_groups(numbers['photos'], numbers['groups'], groups)}; the networks are at odds with "
+        f"{len(numbers['suspects'])} labels"
     )
     return out
 
 
 def report_folder(args: Namespace) -> Path:
     """Write the page on the data alone, and print what they hold; the page's path."""
+    from kit.competitions import find_competition
     from kit.data.folder import find_data
     from kit.reporting.data_page import report_data
 
-    out = args.out or Path("data.html")
-    numbers = report_data(find_data(args.data), out, args.force)
+    out, competition = args.out or Path("data.html"), find_competition()
+    summary = report_data(find_data(args.data, competition), out, args.force)
     say(
-        f"{numbers['photos']:,} photos of {numbers['people']:,} people, {numbers['eval']:,} to "
-        f"predict; {len(numbers['links'])} pairs of people share a photo or a near-identical one"
+        f"{of_groups(summary.photos, summary.groups, competition.groups)}, "
+        f"{summary.to_predict:,} to predict; {len(summary.links)} pairs of {competition.groups} "
+        "share a photo or a near-identical one"
     )
     return out
+
+
+def of_groups(photos: int, number: int, groups: str) -> str:
+    """How many photos there are, and of how many groups, where a photo is not its own."""
+    return f"{photos:,} photos" + (f" of {number:,} {groups}" if groups != "photos" else "")
 
 
 if __name__ == "__main__":

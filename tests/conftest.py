@@ -2,14 +2,18 @@
 
 import contextlib
 import dataclasses
+import html
 import importlib
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,6 +47,7 @@ from kit.models.architecture import Architecture, architecture_of
 from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.models.network import Network
 from kit.recipe import Recipe, load_recipe, shipped_recipe
+from kit.reporting.page import report
 from kit.results.probs import Probs, read_probs, write_probs
 from kit.results.run import Fold, oof_key, read_metrics
 from kit.training.job import TrainOptions
@@ -272,6 +277,70 @@ def fails(capsys: pytest.CaptureFixture[str]):
         return lines[0]
 
     return run
+
+
+def write_classes(path: Path, classes: Sequence[int], order: Sequence[int] = ()) -> Path:
+    """Write classes as a submission to the mask competition, in an order of rows; its path."""
+    rows = [f"{i}.jpg,{c}" for i, c in enumerate(classes)]
+    ordered = [rows[i] for i in (order or range(len(rows)))]
+    path.write_text("ImageID,ans\n" + "\n".join(ordered) + "\n")
+    return path
+
+
+def grouped_predictions(
+    seed: int, people: int = 40, better: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Seven photos a person that succeed and fail together: truth, person, and two predictions of
+    which b is better.
+    """
+    rng = np.random.default_rng(seed)
+    person, truth = np.repeat(np.arange(people), 7), rng.integers(0, 18, people * 7)
+    hard = rng.random(people)
+    a, b = (
+        np.where((hard + noise)[person] > 0.9, (truth + 1) % 18, truth)
+        for noise in (0.4 * rng.random(people), 0.4 * rng.random(people) - better)
+    )
+    return truth, person, a, b
+
+
+def tables_of(page: str) -> dict[str, list[list[str]]]:
+    """The tables of an HTML page by caption: rows of texts."""
+    tables = {}
+    for caption, body in re.findall(
+        r"<table><caption>(.*?)</caption>(.*?)</table>", page, re.DOTALL
+    ):
+        rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+        tables[caption] = [
+            [html.unescape(cell) for cell in re.findall(r"<t[hd]>(.*?)</t[hd]>", row, re.DOTALL)]
+            for row in rows
+        ]
+    return tables
+
+
+@pytest.fixture(scope="session")
+def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A report of the world's run: its file and its numbers."""
+    out = tmp_path_factory.mktemp("report") / "report.html"
+    return out, report([world.runs / "small"], world.plan, world.folder, out)
+
+
+def drawn_table(people: int, seed: int = 0) -> pd.DataFrame:
+    """A table `image, group, age, label` of people of the mask competition, without photos."""
+    rng = np.random.default_rng(seed)
+    adult = np.where(
+        rng.random(people) < 0.5, rng.integers(18, 30, people), rng.integers(30, 60, people)
+    )
+    years = np.where(rng.random(people) < 0.07, 60, adult)
+    gender = np.where(rng.random(people) < 0.6, 1, 0)
+    names = [
+        f"{i:06d}_{('male', 'female')[g]}_Asian_{y}" for i, (g, y) in enumerate(zip(gender, years))
+    ]
+    n = len(SHOTS)
+    group, age = np.repeat(np.array(names, dtype=object), n), np.repeat(years, n)
+    mask = np.tile(list(SHOTS.values()), people)
+    label = encode(mask, np.repeat(gender, n), age_class(age))
+    image = group + "/" + np.tile(np.array(list(SHOTS), dtype=object), people) + ".jpg"
+    return pd.DataFrame({"image": image, "group": group, "age": age, "label": label})
 
 
 # ------------------------------------------------------------ trainings

@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from conftest import everywhere, make_data
+from conftest import everywhere, make_data, mask_folder
 
 import kit.benchmarks.loops
 import kit.benchmarks.synthetic
@@ -130,9 +130,9 @@ SMALL = {
 }
 
 
-def draw_small(out: Path, people: int, eval_people: int) -> Path:
+def draw_small(folder: Path, photos: int) -> DataFolder:
     """`kit.bench`'s drawn photos, small and of noise: `test_sample.py` tests the drawn ones."""
-    return make_data(out, THIRTY, eval_photos=1)
+    return mask_folder(make_data(folder / "data", THIRTY, eval_photos=1))
 
 
 class InPlace:
@@ -224,7 +224,7 @@ def test_every_command_line_of_the_readmes_runs(name, newcomer, monkeypatch, cap
     monkeypatch.chdir(newcomer.root)
     everywhere(monkeypatch, kit.benchmarks.timing, "SeparateProcess", InPlace)
     everywhere(monkeypatch, kit.benchmarks.loops, "matrix_peak", lambda *_: 100.0)
-    monkeypatch.setattr(kit.benchmarks.synthetic, "draw_sample", draw_small)
+    everywhere(monkeypatch, kit.benchmarks.synthetic, "drawn_folder", draw_small)
     ci = (ROOT / ".ci" / "run").read_text()
     for line in [*commands_of(README), *commands_of(READMES[name])]:
         if line.startswith("python -m kit."):

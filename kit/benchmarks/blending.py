@@ -20,7 +20,6 @@ from kit.system.console import Progress
 
 # Blends and decisions.
 _FITS: Final = (("mean", "argmax"), ("mean", "bias"), ("weights", "argmax"), ("greedy", "argmax"))
-
 # Members that are decided early, at most.
 _EARLY: Final = 10
 

@@ -14,16 +14,15 @@ from torch.nn.functional import affine_grid, grid_sample
 from kit.benchmarks.synthetic import drawn_folder, training_photos
 from kit.benchmarks.timing import Table, in_turns, ratio_text
 from kit.data.cache import pixel_cache
-from kit.data.loader import PhotoDataset
 from kit.data.folder import DataFolder
 from kit.data.geometry import Geometry
+from kit.data.loader import PhotoDataset
 from kit.data.photos import crop_and_resize, decode
 from kit.recipe import Recipe
 from kit.system.device import choose_device, clock, to_device
 from kit.system.errors import KitError
 
 _PHOTOS: Final = 128
-
 Loop = Callable[[], Any]
 
 

@@ -37,7 +37,6 @@ from kit.system.errors import KitError
 
 # The loop that the others are measured against.
 _BASE: Final = "a loop over folds and views"
-
 _AGREE: Final = 0.998
 
 

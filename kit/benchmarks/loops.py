@@ -11,8 +11,8 @@ import ttach
 from timm.data import ImageDataset, create_loader  # type: ignore[attr-defined]
 
 from kit.benchmarks.synthetic import PhotoSet
-from kit.data.loader import PhotoDataset, batches_of, iterate, make_loader
 from kit.data.geometry import Geometry
+from kit.data.loader import PhotoDataset, batches_of, iterate, make_loader
 from kit.inference.engine import BATCH_SIZE
 from kit.inference.views import make_views
 from kit.models.architecture import Architecture

@@ -56,7 +56,7 @@ def _timed_steps(
 
 @dataclass(frozen=True)
 class Steps:
-    """What is measured: a recipe for a competition, so many `steps`, with `workers`, on a device."""
+    """What is measured: a recipe for a competition, in so many `steps`, on a device."""
 
     recipe: Recipe
     competition: Competition

@@ -10,12 +10,9 @@ from kit.scoring.metrics import macro_f1
 from kit.system.threads import cores
 
 _BAGS: Final = 10
-
 _LIMIT: Final = 3.0  # of a bias
-
 # A gain in macro-F1 too small to move a bias for: a few photos' luck.
 _WORTH: Final = 0.001
-
 _SWEEPS: Final = 10
 
 

@@ -12,13 +12,9 @@ from kit.system.console import Progress
 
 # Photos that are run again together.
 _CHUNK: Final = 32
-
-
 # With this confidence at most this share of the photos is moved by rounding further than any photo
 # of a random sample.
 ROUNDING_CONFIDENCE: Final = 0.99
-
-
 ROUNDING_SHARE: Final = 0.01
 
 

@@ -11,14 +11,11 @@ from kit.scoring.metrics import macro_f1
 from kit.system.threads import cores
 
 _BAGS: Final = 20
-
 _STEPS: Final = 20
-
 # A probability is a whole number of units of 2^-21, times a power of two: its lowest bits are free
 # for a code of the class, so that the largest of a photo's numbers tells its class, too. Numpy
 # takes ten times as long for an argmax.
 _UNIT: Final = 1 << 21
-
 # With codes of 5 bits, 31 such numbers can be added in an int32. More classes need more bits, and
 # int64.
 _NARROW: Final = 32

@@ -11,8 +11,6 @@ from kit.blending.early import StoppingRule, exact_stopping_rule, headroom, rema
 from kit.system.errors import KitError
 
 CONFIDENCE: Final = 0.95
-
-
 # The margins between the exact bound (1), the fitted one (0) and none (-1), as they are tested.
 _LADDER: Final = np.round(np.arange(1, -1.001, -0.05), 2)
 

@@ -13,7 +13,6 @@ from kit.scoring.bootstrap import Interval
 from kit.scoring.metrics import Scores
 
 RECORD_ERRORS: Final = (KeyError, TypeError, AttributeError, ValueError)
-
 T = TypeVar("T")
 
 

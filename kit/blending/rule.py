@@ -13,20 +13,13 @@ BLENDS: Final = {
     "gmean": "the geometric mean",
     "vote": "a hard vote",
 }
-
-
 FITTED: Final = ("greedy", "weights")
-
 LINEAR: Final = ("mean", *FITTED)  # of these, passes can be summed one by one
-
 DECISIONS: Final = {
     "argmax": "the most probable class",
     "bias": "the same after a factor a class, fitted to macro-F1",
 }
-
-
 TINY: Final = 1e-7  # the least probability whose logarithm is taken
-
 _SAME: Final = 1e-3  # as far as a table of four decimals, brought to sum to 1, is from itself
 
 

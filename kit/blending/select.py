@@ -25,11 +25,8 @@ from kit.scoring.metrics import log_loss, macro_f1, score
 from kit.system.console import Progress
 
 _FULL_TABLE: Final = 8  # members, of more of which single correlations are not recorded
-
 _PARTS: Final = 5
-
 _KEPT_DRAWS: Final = 500
-
 _MEAN: Final = ("mean", "argmax")
 
 

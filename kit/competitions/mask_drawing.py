@@ -1,34 +1,11 @@
 """The parts of a drawn face, from the lengths and colours of a `Face`."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-# Shapes are drawn twice as large and then reduced, which smooths their edges.
-OVER: Final = 2
-
-
-Colour = tuple[int, int, int]
-
-
-DARK: Final[Colour] = (38, 28, 30)
-
-
-SILVER: Final[Colour] = (212, 212, 216)
-
-
-WHITE: Final[Colour] = (248, 248, 248)
-
-
-MAKES: Final[dict[str, Colour]] = {
-    "white": (240, 240, 238),
-    "blue": (128, 176, 214),
-    "black": (44, 44, 48),
-    "grey": (150, 152, 156),
-    "patterned": (206, 120, 130),
-}
+from kit.competitions.mask_pen import DARK, MAKES, SILVER, WHITE, Colour, Pen, arc, mixed, shaded
 
 
 @dataclass(frozen=True)
@@ -62,52 +39,6 @@ class Face:
     background: Image.Image
 
 
-@dataclass(frozen=True)
-class Pen:
-    """Draws on the enlarged canvas in the head's own coordinates: pixels of the photo, the face's
-    centre at 0, 0.
-    """
-
-    draw: ImageDraw.ImageDraw
-    turn: np.ndarray  # (2, 2) rotation and scale
-    at: np.ndarray  # (2,) the face's centre on the photo
-
-    def spots(self, points: np.ndarray) -> list[tuple[float, float]]:
-        return [(x, y) for x, y in ((points @ self.turn.T + self.at) * OVER).tolist()]
-
-    def area(self, points: np.ndarray, colour: Colour) -> None:
-        self.draw.polygon(self.spots(points), fill=colour)
-
-    def line(self, points: np.ndarray, colour: Colour, width: float) -> None:
-        self.draw.line(
-            self.spots(points), fill=colour, width=max(1, round(width * OVER)), joint="curve"
-        )
-
-    def oval(self, x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
-        self.area(_arc(x, y, rx, ry), colour)
-
-
-def to_colour(values: np.ndarray) -> Colour:
-    r, g, b = np.clip(values, 0, 255).round().astype(int).tolist()
-    return r, g, b
-
-
-def mixed(a: Colour, b: Colour, share: float) -> Colour:
-    return to_colour(np.array(a) * (1 - share) + np.array(b) * share)
-
-
-def shaded(colour: Colour, gain: float) -> Colour:
-    return to_colour(np.array(colour) * gain)
-
-
-def _arc(
-    x: float, y: float, rx: float, ry: float, start: float = 0, stop: float = 360, n: int = 28
-) -> np.ndarray:
-    """`n` points of an ellipse from `start` to `stop` degrees, clockwise from the right: (n, 2)."""
-    t = np.radians(np.linspace(start, stop, n))
-    return np.stack([x + rx * np.cos(t), y + ry * np.sin(t)], axis=1)
-
-
 def _outline(face: Face, grow: float = 1.0) -> np.ndarray:
     """The face's edge, clockwise from the right: (72, 2)."""
     t = np.linspace(0, 2 * np.pi, 72, endpoint=False)
@@ -124,13 +55,12 @@ def draw_body(pen: Pen, face: Face) -> None:
     if face.style in ("long", "bob"):
         down, wide = (h * 1.62, w * 1.42) if face.style == "long" else (h * 0.8, w * 1.46)
         ends = [[wide, down], [wide * 0.7, down + 12], [-wide * 0.7, down + 12], [-wide, down]]
-        pen.area(np.vstack([_arc(0, -8, w + 16, h + 18, 180, 360), ends]), shaded(hair, 0.88))
+        pen.area(np.vstack([arc(0, -8, w + 16, h + 18, 180, 360), ends]), shaded(hair, 0.88))
     if face.style == "tied":
         pen.oval(0, -h - 18, 30, 25, shaded(hair, 0.9))
     s = face.shoulders
     pen.area(
-        np.vstack([_arc(0, h + 118, s, 78, 180, 360), [[s + 12, 480], [-s - 12, 480]]]),
-        face.clothes,
+        np.vstack([arc(0, h + 118, s, 78, 180, 360), [[s + 12, 480], [-s - 12, 480]]]), face.clothes
     )
     if face.tie:
         pen.area(np.array([[-46, h + 34], [46, h + 34], [4, h + 100], [-4, h + 100]]), face.collar)
@@ -164,13 +94,13 @@ def draw_features(pen: Pen, face: Face, smile: float, gaze: float) -> None:
     # grow.
     for i in range(round(3.2 * face.lines)):
         pen.line(
-            _arc(0, -h * (0.36 + 0.1 * i) + 20, w * (0.5 - 0.05 * i), 20, 215, 325, 12), crease, 2.4
+            arc(0, -h * (0.36 + 0.1 * i) + 20, w * (0.5 - 0.05 * i), 20, 215, 325, 12), crease, 2.4
         )
     for side in (-1, 1):
         x = side * w * 0.42
         if face.bags > 0.2:
             pen.line(
-                _arc(x, 2, 17, 11, 25, 155, 10),
+                arc(x, 2, 17, 11, 25, 155, 10),
                 mixed(skin, (110, 70, 70), 0.6 * face.bags),
                 2 + 2 * face.bags,
             )
@@ -182,30 +112,30 @@ def draw_features(pen: Pen, face: Face, smile: float, gaze: float) -> None:
                     1.8,
                 )
             pen.line(
-                _arc(side * 8, h * 0.5, 27, 28, *((-60, 15) if side > 0 else (165, 240)), n=10),
+                arc(side * 8, h * 0.5, 27, 28, *((-60, 15) if side > 0 else (165, 240)), n=10),
                 crease,
                 2.4,
             )
         brow = mixed(mixed(face.hair, DARK, 0.4), SILVER, 0.5 * face.grey)
-        pen.line(_arc(x, -h * 0.14, 22, 12, 205, 335, 10), brow, face.brow)
+        pen.line(arc(x, -h * 0.14, 22, 12, 205, 335, 10), brow, face.brow)
         pen.oval(x, -6, 15 * face.eye, 7.5 * face.eye, WHITE)
         pen.oval(x + gaze, -6, 6.6 * face.eye, 7 * face.eye, (46, 30, 26))
         pen.oval(x + gaze + 2, -8, 1.8, 1.8, WHITE)
         pen.line(
-            _arc(x, -6, 15 * face.eye, 8 * face.eye, 185, 355, 12),
+            arc(x, -6, 15 * face.eye, 8 * face.eye, 185, 355, 12),
             DARK,
             2.2 if face.jaw > 2.4 else 3.2,
         )
         if face.glasses:
-            pen.line(_arc(x, -4, 24, 19), (50, 50, 56), 2.2)
+            pen.line(arc(x, -4, 24, 19), (50, 50, 56), 2.2)
             pen.line(np.array([[side * 8, -6], [x - side * 23, -6]]), (50, 50, 56), 2.2)
     pen.line(np.array([[-5, 2], [-9, h * 0.27], [-3, h * 0.32]]), shade, 2.6)
-    pen.line(_arc(0, h * 0.27, 13, 8, 20, 160, 10), shade, 3)
+    pen.line(arc(0, h * 0.27, 13, 8, 20, 160, 10), shade, 3)
     for side in (-1, 1):
         pen.oval(side * 6, h * 0.335, 3, 1.8, shaded(skin, 0.5))
     for ry, start in ((7, 180), (9 + smile, 0)):
-        pen.area(_arc(0, h * 0.58, face.mouth, ry, start, start + 180, 12), face.lips)
-    pen.line(_arc(0, h * 0.58, face.mouth, max(smile, 0.5), 0, 180, 12), shaded(face.lips, 0.6), 2)
+        pen.area(arc(0, h * 0.58, face.mouth, ry, start, start + 180, 12), face.lips)
+    pen.line(arc(0, h * 0.58, face.mouth, max(smile, 0.5), 0, 180, 12), shaded(face.lips, 0.6), 2)
 
 
 def draw_hair(pen: Pen, face: Face) -> None:
@@ -214,7 +144,7 @@ def draw_hair(pen: Pen, face: Face) -> None:
     """
     w, h = face.w, face.h
     hair = mixed(face.hair, SILVER, max(0.9 * face.grey, 0.16 * face.temples))
-    outer = _arc(0, -8, w + (14 if face.style in ("short", "tied") else 16), h + 18, 184, 356, 48)
+    outer = arc(0, -8, w + (14 if face.style in ("short", "tied") else 16), h + 18, 184, 356, 48)
     x = np.linspace(-0.98, 0.98, 48)
     # With a fringe the hairline is flat; without, it is an arch that ends in front of the ears.
     arch = face.hairline * (1 - np.abs(x) ** (8 if face.fringe else 4)) + 0.12 * np.abs(x)

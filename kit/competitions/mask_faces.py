@@ -7,33 +7,14 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kit.competitions.mask_drawing import (
-    MAKES,
-    OVER,
-    WHITE,
-    Colour,
-    Face,
-    Pen,
-    draw_body,
-    draw_features,
-    draw_hair,
-    draw_mask,
-    mixed,
-    shaded,
-    to_colour,
-)
+from kit.competitions.mask_drawing import Face, draw_body, draw_features, draw_hair, draw_mask
 from kit.competitions.mask_labels import FRAME, GENDER, SHOTS
+from kit.competitions.mask_pen import MAKES, OVER, WHITE, Colour, Pen, mixed, shaded, to_colour
 
 HEIGHT, WIDTH = FRAME
-
-
 # People of one gender per age class: <30, 30-59, 60.
 _AGE_SHARES: Final = (0.4, 0.4, 0.2)
-
-
 _AGE_RANGES: Final = ((18, 29), (30, 59), (60, 60))
-
-
 TRAIN, EVAL = 0, 1
 
 

@@ -12,20 +12,16 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kit import __version__
-from kit.competitions.mask_drawing import DARK, WHITE
 from kit.competitions.mask_faces import EVAL, TRAIN, draw_person, plan_people
 from kit.competitions.mask_labels import AGE, GENDER, SHOTS
+from kit.competitions.mask_pen import DARK, WHITE
 from kit.system.console import Progress
 from kit.system.errors import problem
 
 # A photo on the contact sheet.
 _SMALL: Final = (96, 128)
-
-
 # What macOS leaves among the photos; neither is an image, whatever its name says.
 _APPLE_DOUBLE: Final = b"\0\5\x16\7\0\2\0\0Mac OS X        ".ljust(120, b"\0")
-
-
 _DS_STORE: Final = b"\0\0\0\1Bud1".ljust(6148, b"\0")
 
 

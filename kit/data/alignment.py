@@ -8,8 +8,6 @@ import numpy as np
 from kit.data.features import MIRROR, local_features
 
 MATCHES = 8
-
-
 _ALIKE = 0.9  # the least cosine of two descriptors that match
 
 

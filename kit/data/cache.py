@@ -73,7 +73,7 @@ def pixel_cache(
     `KitError` for a photo that cannot be read, or that changes meanwhile.
     """
     height, width = geometry.size
-    stamp = _stamp(root, images)
+    stamp = _stamp(root, images, geometry)
     prefix = f"{geometry.crop[0]}x{geometry.crop[1]}-{height}x{width}-"
     path = folder / f"{prefix}{stamp[:16]}.npy"
     cache = PixelCache(path, tuple(images), geometry.size)
@@ -98,7 +98,7 @@ def pixel_cache(
                 )
                 return None
             _build(path, root, images, geometry)
-            if _stamp(root, images) != stamp:
+            if _stamp(root, images, geometry) != stamp:
                 path.unlink()
                 raise problem(
                     root,
@@ -118,9 +118,10 @@ def pixel_cache(
     return cache
 
 
-def _stamp(root: Path, images: Sequence[str]) -> str:
-    """A hash over photos' names, sizes and times: the time of change, too, which a copy back with
-    old dates cannot keep.
+def _stamp(root: Path, images: Sequence[str], geometry: Geometry) -> str:
+    """A hash over the frame, and over photos' names, sizes and times.
+
+    The time of change is one of them, which a copy back with old dates cannot keep.
     """
 
     def line(image: str) -> str:
@@ -134,7 +135,7 @@ def _stamp(root: Path, images: Sequence[str]) -> str:
             ) from error
         return f"{image}\t{stat.st_size}\t{stat.st_mtime_ns}\t{stat.st_ctime_ns}\n"
 
-    return text_hash(f"{PIXELS_VERSION}\n" + "".join(map(line, images)))
+    return text_hash(f"{PIXELS_VERSION} {geometry.frame}\n" + "".join(map(line, images)))
 
 
 def _build(path: Path, root: Path, images: Sequence[str], geometry: Geometry) -> None:

@@ -7,14 +7,8 @@ from kit.data.features import PART_BITS, both_codes
 from kit.system.console import Progress
 
 _SHARED = 4  # codes that two groups must have in common
-
-
 _POPULAR = 100  # a code of more groups is that of a common thing, such as a wall
-
-
 _PARTNERS = 8  # candidates for a group
-
-
 _OWNER_BITS = 24  # beside a code in 64 bits
 _BLOCK = 1024  # owners that are compared with all others at once, for less memory
 

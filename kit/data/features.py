@@ -9,22 +9,12 @@ import numpy as np
 from kit.data.photos import decode
 
 _SIDE = 96  # pixels of a photo's short side, as it is compared
-
-
 _FEATURES = 150  # the most of a photo; masked portraits have 90
-
-
 # Measured on 5,600 portraits of 800 groups and 912 copies of them, 19 kinds: 907 were found,
 # and 69 pairs of groups that are no copies were compared. Copies had 12 matching features or more.
 CODE_BITS = 40
-
-
 PART_BITS = 6  # codes are sorted in 2**6 parts, for less memory
-
-
 _POWERS = 1 << np.arange(CODE_BITS, dtype=np.uint64)
-
-
 # A SIFT descriptor (4 rows x 4 columns x 8 orientations, in the feature's own frame) as the
 # mirrored photo has it.
 MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()

@@ -35,8 +35,6 @@ from kit.system.threads import cores
 # more; the best pair of different portraits reached .69. Faces that kit.sample draws are of one
 # mould: a few of those are reported too, which costs them nothing but a shared fold.
 _CORRELATION = 0.85
-
-
 _PAIRS = 4  # photos of two groups that are compared
 
 

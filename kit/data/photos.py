@@ -16,8 +16,6 @@ from kit.system.console import Progress
 from kit.system.errors import KitError, problem
 
 Result = TypeVar("Result")
-
-
 # What PIL may open: its other formats are none of photos, and some, such as EPS, start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 

@@ -19,19 +19,15 @@ from kit.system.precision import choose_precision, half_precision
 # Photos that go through a network at once; the first is taken unless another one is clearly faster.
 # On a CPU few: what a layer writes may stay in the cache for the next one.
 _AT_ONCE: Final = {"cpu": (16, 8, 32), "cuda": (64, 128, 256)}
-
 # Of a GPU's memory, for one network and its photos: all networks and a larger view come to it.
 _SHARE: Final = 0.4
-
 # How much faster 16 bits, and another number of photos, must be: a choice should not hang on noise,
 # and fp32 is exact.
 _GAIN_PRECISION: Final = 1.15
 _GAIN_PHOTOS: Final = 1.1
-
 # Photos a second, in fp32 on a CPU, from which decoding them takes longer: 16 bits are not worth
 # their rounding then.
 _FAST_ENOUGH: Final = 5_000
-
 _MEASUREMENT_VERSION: Final = 3
 
 

@@ -1,4 +1,4 @@
-"""Photos for a person to look at: thumbnails, and contact sheets with captions."""
+"""Photos to look at: thumbnails, and contact sheets with captions."""
 
 import base64
 import io
@@ -11,32 +11,37 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from kit.data.photos import decode, for_each_photo
 
 WIDTH: Final = 150
-
-
 _GAP, _LINE = 6, 13
-
-
 _WHITE, _DARK = (255, 255, 255), (40, 40, 40)
 
 
-def thumbnail(path: Path, width: int = WIDTH) -> Image.Image:
-    """A photo at `width` pixels and the height of the competition's frame; one of another shape has
-    its middle cut out.
+def thumbnail_height(frame: tuple[int, int], width: int = WIDTH) -> int:
+    """The height of a thumbnail in a competition's frame (height, width)."""
+    return width * frame[0] // frame[1]
+
+
+def thumbnails(
+    root: Path, images: Sequence[str], frame: tuple[int, int], width: int = WIDTH
+) -> list[Image.Image]:
+    """Photos below `root` at `width` pixels, in order.
+
+    Their height is that of the competition's `frame`; one of another shape has its middle cut out.
     """
-    photo = Image.fromarray(decode(path, least=2 * width)[0])
-    return ImageOps.fit(photo, (width, width * 4 // 3), Image.Resampling.LANCZOS)
+    size = width, thumbnail_height(frame, width)
 
+    def one(path: Path) -> Image.Image:
+        photo = Image.fromarray(decode(path, least=2 * width)[0])
+        return ImageOps.fit(photo, size, Image.Resampling.LANCZOS)
 
-def thumbnails(root: Path, images: Sequence[str], width: int = WIDTH) -> list[Image.Image]:
-    """The thumbnails of photos below `root`, in order."""
-    return for_each_photo(root, images, lambda path: thumbnail(path, width), "photos to look at")
+    return for_each_photo(root, images, one, "photos to look at")
 
 
 def contact_sheet(
     photos: Sequence[Image.Image], captions: Sequence[Sequence[str]], columns: int
 ) -> Image.Image:
-    """Thumbnails of one size in rows of so many `columns`, each above the lines of its caption, cut
-    at its width.
+    """Thumbnails of one size in rows of so many `columns`.
+
+    Each stands above the lines of its caption, which are cut at its width.
     """
     columns = min(columns, len(photos))
     width, height = photos[0].size

@@ -1,129 +1,204 @@
 """The page of a competition's folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from kit.competitions.mask import AGES, CLASS_NAMES, GENDERS, NUM_CLASSES, age_class, decode
-from kit.competitions.mask_data import apply_corrections, read_layout
-from kit.data.folder import eval_images, read_eval, train_images
+from kit.competition import Competition
+from kit.data.folder import DataFolder, read_test
 from kit.data.leaks import audit_photos
-from kit.data.photos import decode as decode_photo
-from kit.data.photos import for_each_photo, size_of
-from kit.reporting import figures
+from kit.data.photos import decode, for_each_photo, size_of
+from kit.reporting import data_figures
+from kit.reporting.by_number import number_tasks
 from kit.reporting.contact_sheet import contact_sheet, data_uri, thumbnails
-from kit.reporting.html import _photos, _write_page, check_page
-from kit.reporting.numbers import _ERRORS
+from kit.reporting.html import check_page, photo_uris, write_page
 from kit.system.console import warn
+from kit.system.errors import KitError
 
 _OF_CLASS: Final = 12  # photos a class
+_LINKS: Final = 24  # look-alikes that are shown
+Sizes = list[tuple[int, int, int]]
 
 
-def report_data(data: Path, out: Path, force: bool = False) -> dict[str, Any]:
-    """Write the page of a competition's folder and return its numbers.
+@dataclass(frozen=True)
+class DataSummary:
+    """What a competition's folder holds, as plain values.
 
-    `counts` (18,) of the training photos; `people`; `sizes` and `brightness` (mean, standard
-    deviation) of the `train` and `eval` photos, sizes as width, height and number of photos, the
-    most frequent first; and the audit's `links`, those of `test` photos apart.
+    `photos` are to train on, of so many `groups`, and `to_predict` are the others. `counts` (C,)
+    are those of the training photos, and `answers` those of groups by their answers (rows, columns;
+    see `_answers`). `sizes` (width, height, photos; the most frequent first) and `brightness`
+    (mean, standard deviation) are of the `train` and the `test` photos. `links` are the audit's
+    look-alikes, and `test` its training photos among those to predict.
     """
-    check_page(out, data, force)
-    layout = read_layout(data)
-    photos, _ = apply_corrections(layout, [], data / "train" / "train.csv")
-    photos = photos.sort_values("image", ignore_index=True)
-    for remark in layout.remarks:
-        warn(remark)
-    root, ids = train_images(data), read_eval(data)
-    images, labels = photos["image"].tolist(), photos["label"].to_numpy()
-    found = audit_photos(root, images, photos["person"].tolist(), eval_images(data), ids)
+
+    photos: int
+    groups: int
+    to_predict: int
+    counts: list[int]
+    answers: list[list[int]]
+    links: list[dict[str, Any]]
+    test: list[dict[str, Any]]
+    sizes: dict[str, Sizes]
+    brightness: dict[str, tuple[float, float]]
+
+
+def report_data(data: DataFolder, out: Path, force: bool = False) -> DataSummary:
+    """Write the page of a competition's folder; what it says in numbers."""
+    competition = data.competition
+    check_page(out, data.inputs, force)
+    photos = _read_photos(data)
+    root, ids, images = data.train_images, read_test(data), photos["image"].tolist()
+    audit = audit_photos(root, images, photos["group"].tolist(), data.test_images, ids)
     looks = {
         "train": _look(root, images, "training photos"),
-        "eval": _look(eval_images(data), ids, "photos to predict"),
+        "test": _look(data.test_images, ids, "photos to predict"),
     }
-    people = photos.drop_duplicates("person")
-    gender, counts = (
-        decode(people["label"].to_numpy())[1],
-        np.bincount(labels, minlength=NUM_CLASSES),
+    groups = photos.drop_duplicates("group")
+    rows, columns, table = _answers(groups["label"].to_numpy(), competition)
+    summary = DataSummary(
+        len(images),
+        len(groups),
+        len(ids),
+        np.bincount(photos["label"], minlength=competition.classes).tolist(),
+        table.tolist(),
+        [link.record() for link in audit.links],
+        [link.record() for link in audit.test],
+        {name: _sizes(sizes) for name, (sizes, _) in looks.items()},
+        {name: (float(light.mean()), float(light.std())) for name, (_, light) in looks.items()},
     )
-    table = np.bincount(
-        gender * len(AGES) + age_class(people["age"].to_numpy()), minlength=6
-    ).reshape(2, 3)
-    numbers = {
-        "photos": len(images),
-        "people": len(people),
-        "eval": len(ids),
-        "counts": counts.tolist(),
-        "groups": table.tolist(),
-        "links": [link.record() for link in found.links],
-        "test": [link.record() for link in found.test],
-        "sizes": {name: _sizes(size) for name, (size, _) in looks.items()},
-        "brightness": {
-            name: (float(own.mean()), float(own.std())) for name, (_, own) in looks.items()
-        },
+    links = audit.links[:_LINKS]
+    linked = list(dict.fromkeys(image for link in links for image in (link.a, link.b)))
+    content = {
+        "title": data.root.resolve().name,
+        "data": summary,
+        "answers": list(zip(rows, summary.answers)) if len(groups) < len(images) else [],
+        "answer_names": columns,
+        "uris": photo_uris(root, linked, competition.frame),
+        "links": links,
+        "sheets": _class_sheets(root, photos, competition),
+        "numbers_of": number_tasks(competition),
+        "svg": _figures(summary, groups, competition, looks),
     }
-    linked = found.links[:_ERRORS]
-    uris = _photos(
-        root, list(dict.fromkeys(image for link in linked for image in (link.a, link.b)))
-    )
-    _write_page(
-        out,
-        force,
-        {
-            "title": data.resolve().name,
-            "data": numbers,
-            "class_names": CLASS_NAMES,
-            "genders": GENDERS,
-            "age_names": AGES,
-            "uris": uris,
-            "links": linked,
-            "sheets": _class_sheets(root, photos),
-            "svg": {
-                "counts": figures.photo_counts("photos a class", counts),
-                "ages": figures.ages("people by age", people["age"].to_numpy(), gender),
-                "brightness": figures.brightness(
-                    "brightness of the photos", {name: own for name, (_, own) in looks.items()}
-                ),
-            },
+    write_page(out, competition, content, force)
+    return summary
+
+
+def _read_photos(data: DataFolder) -> pd.DataFrame:
+    """The training photos, sorted by image; the definition's remarks are said as warnings."""
+    if data.competition.read is None:
+        raise KitError(
+            f"competition {data.competition.name}: its definition has no function `read`"
+        )
+    given = data.competition.read(data.root, None)
+    for remark in given.remarks:
+        warn(remark)
+    return given.table.sort_values("image", ignore_index=True)
+
+
+def _answers(
+    labels: np.ndarray, competition: Competition
+) -> tuple[list[str], tuple[str, ...], np.ndarray]:
+    """Groups, of `labels` (G,), counted by their answers to the tasks of the group.
+
+    The last such task makes the columns, and those before it the rows: their names, and the counts
+    (rows, columns).
+    """
+    tasks = [task for task in competition.tasks if task.of_group]
+    if not tasks:
+        return [], (), np.zeros((0, 0), np.int64)
+    answers = [
+        answer
+        for task, answer in zip(competition.tasks, competition.decode(labels))
+        if task.of_group
+    ]
+    shape = tuple(len(task.classes) for task in tasks)
+    at = np.ravel_multi_index(tuple(answers), shape)
+    table = np.bincount(at, minlength=int(np.prod(shape))).reshape(-1, shape[-1])
+    rows = [" ".join(names) for names in product(*(task.classes for task in tasks[:-1]))]
+    return [name or competition.groups for name in rows], tasks[-1].classes, table
+
+
+def _figures(
+    summary: DataSummary,
+    groups: pd.DataFrame,
+    competition: Competition,
+    looks: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> dict[str, Any]:
+    """The figures of the page."""
+    return {
+        "counts": data_figures.photo_counts(
+            "photos a class", np.array(summary.counts), competition.class_names
+        ),
+        "numbers": {
+            task.name: data_figures.histogram(
+                f"{competition.groups} by {task.column}",
+                _parts(groups, competition, task.column),
+                task,
+                competition.groups,
+            )
+            for task in number_tasks(competition)
         },
-    )
-    return numbers
+        "brightness": data_figures.brightness(
+            "brightness of the photos", {name: light for name, (_, light) in looks.items()}
+        ),
+    }
+
+
+def _parts(groups: pd.DataFrame, competition: Competition, column: str) -> dict[str, np.ndarray]:
+    """The numbers of groups in a column, by their answer to the first task that has none.
+
+    Without such a task of the group they are all in one part.
+    """
+    numbers = groups[column].to_numpy()
+    answers = competition.decode(groups["label"].to_numpy())
+    for task, answer in zip(competition.tasks, answers):
+        if task.of_group and not task.column:
+            return {name: numbers[answer == c] for c, name in enumerate(task.classes)}
+    return {competition.groups: numbers}
 
 
 def _look(root: Path, images: Sequence[str], what: str) -> tuple[np.ndarray, np.ndarray]:
     """The sizes (N, 2), width and height, and the mean brightness (N,), 0..255, of photos."""
 
     def one(path: Path) -> tuple[int, int, float]:
-        light = float(decode_photo(path, least=32)[0].mean())
+        light = float(decode(path, least=32)[0].mean())
         return *size_of(path), light
 
     table = np.array(for_each_photo(root, images, one, what))
     return table[:, :2].astype(int), table[:, 2]
 
 
-def _sizes(sizes: np.ndarray) -> list[tuple[int, int, int]]:
+def _sizes(sizes: np.ndarray) -> Sizes:
+    """The different sizes (N, 2), the most frequent first, and how many photos have each."""
     different, count = np.unique(sizes, axis=0, return_counts=True)
     order = np.argsort(-count, kind="stable")
     return [(int(different[i, 0]), int(different[i, 1]), int(count[i])) for i in order]
 
 
-def _class_sheets(root: Path, photos: pd.DataFrame) -> dict[int, str]:
-    """A contact sheet of each class that has photos, of different people as far as there are."""
+def _class_sheets(root: Path, photos: pd.DataFrame, competition: Competition) -> dict[int, str]:
+    """A contact sheet of each class that has photos, of different groups as far as there are."""
     shuffled = photos.iloc[np.random.default_rng(0).permutation(len(photos))]
-    chosen = {
-        c: (own if len(one) < _OF_CLASS else one).head(_OF_CLASS)
-        for c, own in shuffled.groupby("label")
-        for one in [own.drop_duplicates("person")]
-    }
-    small = iter(thumbnails(root, [image for own in chosen.values() for image in own["image"]], 96))
+    chosen: dict[int, pd.DataFrame] = {}
+    for c, rows in shuffled.groupby("label"):
+        different = rows.drop_duplicates("group")
+        chosen[int(c)] = (rows if len(different) < _OF_CLASS else different).head(_OF_CLASS)
+    images = [image for rows in chosen.values() for image in rows["image"]]
+    small = iter(thumbnails(root, images, competition.frame, 96))
     return {
-        int(c): data_uri(
-            contact_sheet(
-                [next(small) for _ in range(len(own))],
-                [(f"{age} y {Path(image).stem}",) for age, image in zip(own["age"], own["image"])],
-                6,
-            )
+        c: data_uri(
+            contact_sheet([next(small) for _ in range(len(rows))], _captions(rows, competition), 6)
         )
-        for c, own in chosen.items()
+        for c, rows in chosen.items()
     }
+
+
+def _captions(photos: pd.DataFrame, competition: Competition) -> list[tuple[str]]:
+    """A line for each photo: its numbers, and its name."""
+    columns = [photos[column].astype(str) for column in competition.columns]
+    stems = [Path(image).stem for image in photos["image"]]
+    return [(" ".join(words),) for words in zip(*columns, stems)]

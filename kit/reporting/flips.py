@@ -2,77 +2,88 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kit.competitions.mask import CLASS_NAMES
-from kit.data.folder import data_places
+from kit.data.folder import DataFolder
 from kit.reporting.contact_sheet import contact_sheet, thumbnails
 from kit.results.predictions import Predictions
 from kit.scoring.agreement import most_differing
-from kit.system.disk import atomic_write, check_output
+from kit.system.disk import atomic_write, refuse_existing, refuse_input
 from kit.system.errors import problem
 
 
-def check_sheet(out: Path, data: Path, files: Sequence[Path], force: bool) -> None:
-    """Raise `KitError` unless a contact sheet may be written to `out`."""
-    check_output(
-        out,
-        "a picture",
-        suffixes=(".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"),
-        option="--sheet",
-        inputs=[*data_places(data), *files],
-        force=force,
-    )
+@dataclass(frozen=True)
+class FlipSheet:
+    """Where a contact sheet goes, and from which files it is made.
 
-
-def write_flips(
-    files: Sequence[Path],
-    read: Predictions,
-    data: Path,
-    root: Path,
-    number: int,
-    out: Path,
-    force: bool = False,
-) -> int:
-    """Draw the photos below `root` that files differ on, at most `number`, on a contact sheet; how
-    many are on it.
-
-    Under each photo stands which files, by their numbers, say what, and the truth where it is
-    known. Without a photo to show nothing is written.
+    `files` are what is compared; their photos lie in `images`, a folder of `data`. At most `number`
+    photos are shown on `out`.
     """
-    check_sheet(out, data, files, force)
-    rows = most_differing(read.classes, number)
-    if not len(rows):
-        return 0
-    captions = []
-    for i in rows.tolist():
-        said = read.classes[:, i]
-        lines = [
-            f"{CLASS_NAMES[c]}: {','.join(str(n + 1) for n in np.flatnonzero(said == c))}"
-            for c in dict.fromkeys(said.tolist())
-        ]
-        truth = [f"true {CLASS_NAMES[read.truth[i]]}"] if read.truth is not None else []
-        captions.append([*truth, *lines, *read.ids[i].split("/")])
-    ids = [read.ids[i] for i in rows.tolist()]
-    unsafe = [name for name in ids if os.path.isabs(name) or ".." in Path(name).parts]
-    if unsafe:
-        raise problem(
-            files[0],
-            "has ids that are no names of photos",
-            unsafe,
-            "compare submissions to one competition",
-        )
-    lost = [name for name in ids if not (root / name).is_file()]
-    if lost:
-        raise problem(
-            root,
-            "lacks photos that are to be shown",
-            lost,
-            "name the competition's folder with --data",
-        )
-    sheet = contact_sheet(thumbnails(root, ids), captions, 8)
-    with atomic_write(out, force) as temporary:
-        sheet.save(temporary, "PNG" if out.suffix.lower() == ".png" else "JPEG", quality=88)
-    return len(rows)
+
+    files: Sequence[Path]
+    data: DataFolder
+    images: Path
+    out: Path
+    number: int
+    force: bool = False
+
+    def check(self) -> None:
+        """Raise `KitError` unless the contact sheet may be written."""
+        if self.out.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+            raise problem(
+                self.out, "is no name for a picture", remedy="let --sheet end in .jpg or .png"
+            )
+        refuse_input(self.out, [*self.data.inputs, *self.files])
+        if not self.force:
+            refuse_existing(self.out)
+
+    def write(self, predictions: Predictions) -> int:
+        """Draw the photos that files differ on; how many are drawn.
+
+        Under each photo stands which files, by their numbers, say what, and the truth where it is
+        known. Without a photo to show nothing is written.
+        """
+        self.check()
+        rows = most_differing(
+            predictions.classes, predictions.competition.classes, self.number
+        ).tolist()
+        if not rows:
+            return 0
+        ids = [predictions.ids[i] for i in rows]
+        self._check_ids(ids)
+        photos = thumbnails(self.images, ids, predictions.competition.frame)
+        sheet = contact_sheet(photos, [_caption(predictions, i) for i in rows], 8)
+        with atomic_write(self.out, self.force) as temporary:
+            kind = "PNG" if self.out.suffix.lower() == ".png" else "JPEG"
+            sheet.save(temporary, kind, quality=88)
+        return len(rows)
+
+    def _check_ids(self, ids: Sequence[str]) -> None:
+        unsafe = [name for name in ids if os.path.isabs(name) or ".." in Path(name).parts]
+        if unsafe:
+            what, remedy = (
+                "has ids that are no names of photos",
+                "compare submissions to one competition",
+            )
+            raise problem(self.files[0], what, unsafe, remedy)
+        lost = [name for name in ids if not (self.images / name).is_file()]
+        if lost:
+            what, remedy = (
+                "lacks photos that are to be shown",
+                "name the competition's folder with --data",
+            )
+            raise problem(self.images, what, lost, remedy)
+
+
+def _caption(predictions: Predictions, row: int) -> list[str]:
+    """The lines under a photo: the truth, who says what, and its name."""
+    said, names = predictions.classes[:, row], predictions.competition.class_names
+    lines = [
+        f"{names[c]}: {','.join(str(n + 1) for n in np.flatnonzero(said == c))}"
+        for c in dict.fromkeys(said.tolist())
+    ]
+    truth = [f"true {names[predictions.truth[row]]}"] if predictions.truth is not None else []
+    return [*truth, *lines, *predictions.ids[row].split("/")]

@@ -8,24 +8,29 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kit import __version__
-from kit.data.folder import data_places
-from kit.reporting.contact_sheet import data_uri, thumbnails
-from kit.scoring.bootstrap import say_interval, show_interval
-from kit.system.disk import atomic_write, check_output
+from kit.competition import Competition
+from kit.reporting.contact_sheet import WIDTH, data_uri, thumbnail_height, thumbnails
+from kit.scoring.bootstrap import LEAST_GROUPS, say_interval, show_interval
+from kit.system.disk import atomic_write, refuse_existing, refuse_input
+from kit.system.errors import problem
 
 
-def check_page(out: Path, data: Path | None, force: bool, inputs: Sequence[Path] = ()) -> None:
-    """Raise `KitError` unless a page about `inputs` may be written to `out`."""
-    places = [*data_places(data or Path("data")), *inputs]
-    check_output(out, "a page", suffixes=(".html", ".htm"), inputs=places, force=force)
+def check_page(out: Path, inputs: Sequence[Path], force: bool) -> None:
+    """Raise `KitError` unless a page may be written to `out`, which is none of the inputs."""
+    if out.suffix not in (".html", ".htm"):
+        raise problem(out, "is no name for a page", remedy="let --out end in .html")
+    refuse_input(out, inputs)
+    if not force:
+        refuse_existing(out)
 
 
-def _photos(root: Path, images: Sequence[str]) -> dict[str, str]:
+def photo_uris(root: Path, images: Sequence[str], frame: tuple[int, int]) -> dict[str, str]:
     """Photos as addresses that the page holds within itself."""
-    return dict(zip(images, map(data_uri, thumbnails(root, images))))
+    return dict(zip(images, map(data_uri, thumbnails(root, images, frame))))
 
 
-def _write_page(out: Path, force: bool, content: dict[str, Any]) -> None:
+def write_page(out: Path, competition: Competition, content: dict[str, Any], force: bool) -> None:
+    """Write a page: the template with the competition's words, and `content` for the rest."""
     environment = Environment(
         loader=PackageLoader("kit.reporting", "."),
         autoescape=True,
@@ -36,9 +41,18 @@ def _write_page(out: Path, force: bool, content: dict[str, Any]) -> None:
     environment.filters["number"] = lambda value, digits=3: f"{value:.{digits}f}"
     environment.filters["signed"] = lambda value, digits=3: f"{value:+.{digits}f}"
     environment.filters["interval"] = show_interval
-    environment.globals["say_interval"] = say_interval
     environment.filters["whole"] = lambda value: f"{value:,}"
-    made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    page = environment.get_template("page.html").render(version=__version__, made=made, **content)
+    words = {
+        "version": __version__,
+        "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "competition": competition,
+        "group": competition.group,
+        "groups": competition.groups,
+        "grouped": competition.groups != "photos",
+        "least_groups": LEAST_GROUPS,
+        "thumbnail": (WIDTH, thumbnail_height(competition.frame)),
+        "say_interval": say_interval,
+    }
+    page = environment.get_template("page.html").render(**words, **content)
     with atomic_write(out, force) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")

@@ -1,142 +1,196 @@
 """The page of runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from kit.competitions.mask import CLASS_NAMES, TASK_NAMES, TASKS
-from kit.data.folder import check_data, info_csv, read_info, train_images
+from kit.competition import Competition
+from kit.data.folder import DataFolder, check_data, read_ids
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
 from kit.inference.member import Member, unique_names
 from kit.inference.members import find_members
 from kit.inference.oof import oof_probs
 from kit.reporting import figures
-from kit.reporting.html import _photos, _write_page, check_page
-from kit.reporting.numbers import boundary, measure, worst_errors
+from kit.reporting.by_number import near_edges, number_tasks, say_edges
+from kit.reporting.html import check_page, photo_uris, write_page
+from kit.reporting.numbers import measure, worst_errors
 from kit.results.run import Fold, read_metrics
 from kit.scoring.mislabel import Suspect, find_mislabelled
 
-_SUSPECTS: Final = 30
+_SUSPECTS: Final = 30  # shown; all have their line
+_SHOWN: Final = 3  # photos of a suspect
+_BESIDE: Final = 4  # numbers on each side of an edge in the table
+_WIDE: Final = 10  # classes from which on a confusion matrix needs a row of its own
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """How to report: views, where networks run, and whether the page holds photos."""
+
+    tta: str = "none"
+    compute: Compute = Compute()
+    photos: bool = True
+    force: bool = False
 
 
 def report(
     runs: Sequence[Path],
     plan: Plan,
-    data: Path | None,
+    data: DataFolder | None,
     out: Path,
-    tta: str = "none",
-    engine: Compute = Compute(),
-    photos: bool = True,
-    force: bool = False,
+    options: ReportOptions = ReportOptions(),
 ) -> dict[str, Any]:
-    """Write the page of runs, their mean if there are several, and return its numbers: those of
-    `measure`, and `suspects`.
+    """Write the page of runs, their mean if there are several; its numbers as plain values.
 
-    The competition's folder `data` may be None where neither photos, views nor other teams' files
-    need it. Raises `KitError` where a run has no checkpoint, and where `out` is taken.
+    They are those of `measure`, and `suspects`. The competition's folder may be None where neither
+    photos, views nor other teams' files need it. Raises `KitError` where a run has no checkpoint,
+    and where `out` is taken.
     """
-    check_page(out, data, force, runs)
+    competition = plan.competition
+    folder = data or DataFolder(Path("data"), competition)
+    check_page(out, [*folder.inputs, *runs], options.force)
     if data is not None:
         check_data(data, plan)
-    members = find_members(
-        runs, plan, read_info(info_csv(data)) if data is not None else [], allow_missing=True
-    )
-    oof = oof_probs(members, plan, data or Path(), tta, engine)
-    names, probs = unique_names(members), oof.probs.mean(axis=0)
-    numbers = measure(oof)
-    suspects = find_mislabelled(oof.photos, probs)
-    numbers["suspects"] = [
-        {
-            "line": s.line,
-            "given": s.given,
-            "suggested": s.suggested,
-            "given_prob": s.given_prob,
-            "suggested_prob": s.suggested_prob,
-            "z_score": s.z_score,
-        }
-        for s in suspects
-    ]
-    corrected = {(fix["path"], fix["field"]): fix["new"] for fix in plan.meta["corrections"]}
-    worst, shown = worst_errors(oof.photos, probs), suspects[:_SUSPECTS]
-    images = list(
-        dict.fromkeys([error["image"] for error in worst] + [i for s in shown for i in _to_show(s)])
-    )
-    uris = _photos(train_images(data), images) if data is not None and photos else {}
-    scores = {"all": (numbers["f1"], numbers["interval"])} | {
-        f"fold {k}": (own["f1"], own["interval"]) for k, own in numbers["of_folds"].items()
+    ids = read_ids(data) if data is not None else []
+    members = find_members(runs, plan, ids, allow_missing=True)
+    oof = oof_probs(members, plan, folder, options.tta, options.compute)
+    probs = oof.probs.mean(axis=0)
+    suspects = find_mislabelled(oof.photos, probs, competition)
+    numbers = measure(oof) | {"suspects": [_plain(suspect) for suspect in suspects]}
+    worst = worst_errors(oof.photos, probs, competition)
+    shown = suspects[:_SUSPECTS]
+    images = [error["image"] for error in worst] + [i for s in shown for i in s.images[:_SHOWN]]
+    uris = {}
+    if data is not None and options.photos:
+        uris = photo_uris(data.train_images, list(dict.fromkeys(images)), competition.frame)
+    names = unique_names(members)
+    content = {
+        "title": " + ".join(names),
+        "numbers": numbers,
+        "names": names,
+        "tta": options.tta,
+        "plan": plan,
+        "by_number": _by_number(numbers, competition),
+        "uris": uris,
+        "worst": worst,
+        **_suspects(suspects, plan, uris),
+        **_members(members, names),
+        "wide": competition.classes > _WIDE,
+        "svg": _figures(numbers, names, competition),
     }
-    own_f1 = {"mean": (numbers["f1"], numbers["interval"])} | {
-        name: (own["f1"], own["interval"]) for name, own in zip(names, numbers["members"])
-    }
-    matrices = numbers["confusion"]
-    _write_page(
-        out,
-        force,
-        {
-            "title": " + ".join(names),
-            "numbers": numbers,
-            "names": names,
-            "tta": tta,
-            "plan": plan,
-            "tasks": TASKS,
-            "class_names": CLASS_NAMES,
-            "boundary": boundary(numbers["years"]),
-            "uris": uris,
-            "worst": worst,
-            "suspects": [
-                (
-                    s,
-                    [i for i in _to_show(s) if i in uris],
-                    corrected.get((s.correction.path, s.correction.field)),
-                )
-                for s in shown
-            ],
-            "lines": [
-                s.line for s in suspects if (s.correction.path, s.correction.field) not in corrected
-            ],
-            "every_suspect": len(suspects),
-            "foreign": any(member.files for member in members),
-            "flattered": any(
-                c.card.chosen_on_fold for member in members for c in member.checkpoints
-            ),
-            "svg": {
-                "folds": figures.intervals("macro-F1 by fold", scores),
-                "members": figures.intervals("macro-F1 of each run", own_f1)
-                if len(names) > 1
-                else "",
-                "classes": figures.class_scores(
-                    "F1 of each class",
-                    *([c[key] for c in numbers["classes"]] for key in ("f1", "interval", "people")),
-                ),
-                "confusion": figures.confusion(
-                    "confusion of the 18 classes", np.array(matrices["classes"]), CLASS_NAMES
-                ),
-                **{
-                    task: figures.confusion(f"confusion of {task}", np.array(matrices[task]), names)
-                    for task, names in TASK_NAMES.items()
-                },
-                "reliability": figures.reliability("reliability diagram", numbers["bins"]),
-                "ages": figures.by_age("predicted age class by true age", numbers["years"]),
-            },
-            "curves": {
-                name: _curves(name, member)
-                for name, member in zip(names, members)
-                if member.checkpoints
-            },
-        },
-    )
+    write_page(out, competition, content, options.force)
     return numbers
 
 
-def _to_show(suspect: Suspect) -> tuple[str, ...]:
-    return suspect.images[:3]
+def _plain(suspect: Suspect) -> dict[str, Any]:
+    """A suspect as plain values."""
+    return {
+        "line": suspect.line,
+        "given": suspect.given,
+        "suggested": suspect.suggested,
+        "given_prob": suspect.given_prob,
+        "suggested_prob": suspect.suggested_prob,
+        "z_score": suspect.z_score,
+    }
+
+
+def _suspects(suspects: Sequence[Suspect], plan: Plan, uris: Mapping[str, str]) -> dict[str, Any]:
+    """What the page says of suspects: the clearest with photos, and the lines of all.
+
+    A label that a correction has changed before is told apart: a second line would be refused.
+    """
+    corrected = {(fix["path"], fix["field"]): fix["new"] for fix in plan.meta["corrections"]}
+    rows = [
+        (
+            suspect,
+            [image for image in suspect.images[:_SHOWN] if image in uris],
+            corrected.get((suspect.path, suspect.field)),
+        )
+        for suspect in suspects[:_SUSPECTS]
+    ]
+    lines = [s.line for s in suspects if (s.path, s.field) not in corrected]
+    return {"suspects": rows, "lines": lines, "every_suspect": len(suspects)}
+
+
+def _members(members: Sequence[Member], names: Sequence[str]) -> dict[str, Any]:
+    """What the page says of members: of whom they are, and their learning curves."""
+    checkpoints = [checkpoint for member in members for checkpoint in member.checkpoints]
+    return {
+        "foreign": any(member.files for member in members),
+        "flattered": any(checkpoint.card.chosen_on_fold for checkpoint in checkpoints),
+        "curves": {
+            name: _curves(name, member)
+            for name, member in zip(names, members)
+            if member.checkpoints
+        },
+    }
 
 
 def _curves(name: str, member: Member) -> str:
+    """The learning curves of a member's folds; empty where it has no epochs of its own."""
     folds = {c.card.fold: read_metrics(Fold(c.path.parent).metrics) for c in member.checkpoints}
-    there = {fold: rows for fold, rows in sorted(folds.items()) if rows}
+    trained = {fold: rows for fold, rows in sorted(folds.items()) if rows}
     chosen = {c.card.fold: c.card.epoch for c in member.checkpoints}
-    return figures.curves(f"learning curves of {name}", there, chosen) if there else ""
+    return figures.curves(f"learning curves of {name}", trained, chosen) if trained else ""
+
+
+def _by_number(numbers: Mapping[str, Any], competition: Competition) -> list[dict[str, Any]]:
+    """What the page says of each task of numbers: errors around its edges, and the rows there."""
+    sections = []
+    for task in number_tasks(competition):
+        rows = numbers["by_number"][task.name]
+        sections.append(
+            {
+                "task": task,
+                "near": near_edges(rows, task),
+                "edges": say_edges(task),
+                "rows": [
+                    row
+                    for row in rows
+                    if any(e - _BESIDE <= row["number"] < e + _BESIDE for e in task.edges)
+                ],
+                "svg": figures.by_number(
+                    f"predicted {task.name} class by true {task.column}",
+                    rows,
+                    task,
+                    competition.groups,
+                ),
+            }
+        )
+    return sections
+
+
+def _figures(
+    numbers: Mapping[str, Any], names: Sequence[str], competition: Competition
+) -> dict[str, Any]:
+    """The figures of the page but for those of numbers and learning curves."""
+    groups, labels, parts = competition.groups, competition.class_names, competition.parts
+    pooled = (numbers["f1"], numbers["interval"])
+    of_folds = {f"fold {k}": (f["f1"], f["interval"]) for k, f in numbers["of_folds"].items()}
+    runs = {"mean": pooled} | {
+        name: (member["f1"], member["interval"]) for name, member in zip(names, numbers["members"])
+    }
+    members = figures.intervals("macro-F1 of each run", runs, groups) if len(names) > 1 else ""
+    f1, bounds, sizes = (
+        [row[key] for row in numbers["classes"]] for key in ("f1", "interval", "groups")
+    )
+    matrices = {name: np.array(counts) for name, counts in numbers["confusion"].items()}
+    block = competition.classes // competition.shape[0] if parts else 0
+    title = f"confusion of the {competition.classes} classes"
+    return {
+        "folds": figures.intervals("macro-F1 by fold", {"all": pooled} | of_folds, groups),
+        "members": members,
+        "classes": figures.class_scores("F1 of each class", f1, bounds, sizes, competition),
+        "confusion": figures.confusion(title, matrices["classes"], labels, block),
+        "tasks": {
+            task.name: figures.confusion(
+                f"confusion of {task.name}", matrices[task.name], task.classes
+            )
+            for task in parts
+        },
+        "reliability": figures.reliability("reliability diagram", numbers["bins"]),
+    }

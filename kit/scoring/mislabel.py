@@ -1,17 +1,17 @@
-"""Probable label errors, by confident learning over out-of-fold probabilities, in the units that a
-corrections file mends.
+"""Probable label errors, by confident learning over out-of-fold probabilities.
 
-A gender or an age is one label of seven photos, so that it is judged by their mean; a mask status
-is wrong where two of the seven have changed places. What a label should be is asked against the
-thresholds of Northcutt, Jiang and Chuang, Confident learning: estimating uncertainty in dataset
-labels (JAIR 70, 2021): the mean probability that a class has among those labelled so, by which a
-class of which a network is seldom sure is judged by its own measure. As in Kuan and Mueller,
-Model-agnostic label quality scoring to detect real-world label errors (ICML 2022, DataPerf), the
-class counts that is the most above its threshold, or the least below: the paper's confident joint,
-which counts those above theirs alone, leaves out half of the errors where a network is as sure of
-them as of the rest. What is found is put in order by how much more probable it is than the label,
-times how far that stands out among labels of its kind: a person of 29 who is taken for 31 is
-nothing strange, one of 20 is.
+A task of the group is one label of all of a group's photos, so that it is judged by their mean; a
+task whose answer differs from photo to photo is wrong where two photos of a group have changed
+places. What a label should be is asked against the thresholds of Northcutt, Jiang and Chuang,
+Confident learning: estimating uncertainty in dataset labels (JAIR 70, 2021): the mean probability
+that a class has among those labelled so, by which a class of which a network is seldom sure is
+judged by its own measure. As in Kuan and Mueller, Model-agnostic label quality scoring to detect
+real-world label errors (ICML 2022, DataPerf), the class counts that is the most above its
+threshold, or the least below: the paper's confident joint, which counts those above theirs alone,
+leaves out half of the errors where a network is as sure of them as of the rest. Suspects are
+sorted by how much more probable the suggestion is than the label, times how far that stands out
+among labels of its kind: where classes are ranges of a number, to be taken for the next class is
+nothing strange beside the edge, and strange far from it.
 """
 
 from collections.abc import Sequence
@@ -22,44 +22,30 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kit.competitions.mask import (
-    AGE_BOUNDARIES,
-    AGES,
-    GENDERS,
-    MASKS,
-    SHOTS,
-    TASKS,
-    Correction,
-    decode,
-    task_probs,
-)
+from kit.competition import Competition, Task
 
-_OF_AN_AGE: Final = (
-    20  # so many people nearest in age, or more, among whom an age stands out or does not
-)
-
-
-_LEAST: Final = 1.0  # standard deviations: what stands out less is as its kind often is
-
-
-_MOST: Final = (
-    4.0  # and what stands out by more is no clearer for it: kinds differ in how steady they are
-)
-
-
+# Among so many groups nearest in number, or more, a number stands out or does not.
+_NEIGHBOURS: Final = 20
+# Standard deviations: what stands out less is as its kind often is,
+_LEAST: Final = 1.0
+# and what stands out by more is no clearer for it: kinds differ in how steady they are.
+_MOST: Final = 4.0
 _STEADY: Final = 0.05  # the least deviation that a kind is taken to have
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A label that is probably wrong: its `correction`, what was `given` and is `suggested`, and
-    the photos that tell.
+    """A label that is probably wrong: its correction, the two classes, and the photos that tell.
 
-    `given_prob` and `suggested_prob` are the mean probabilities (0..1) of both; `z_score` is how
-    many standard deviations their difference lies above the mean of labels of that kind.
+    `path`, `field` and `value` are a line of the corrections file: a group, a task's name and the
+    suggested class (or number), or `swap` and the stems of two photos, `a:b`. `given_prob` and
+    `suggested_prob` are the mean probabilities (0..1) of what is `given` and `suggested`; `z_score`
+    is how many standard deviations their difference lies above the mean of labels of that kind.
     """
 
-    correction: Correction
+    path: str
+    field: str
+    value: str
     given: str
     suggested: str
     given_prob: float
@@ -69,22 +55,19 @@ class Suspect:
 
     @property
     def score(self) -> float:
-        """How clear it is: the difference of the two probabilities, times how far it stands out, 4
-        deviations at most.
-        """
+        """How clear it is: the difference of the probabilities times `z_score`, 4 at most."""
         return (self.suggested_prob - self.given_prob) * min(self.z_score, _MOST)
 
     @property
     def line(self) -> str:
         """The line for the corrections file."""
-        return f"{self.correction.path},{self.correction.field},{self.correction.value}"
+        return f"{self.path},{self.field},{self.value}"
 
 
 def confident_classes(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The class (N,) that each row of probabilities (N, C) speaks for most, measured by the
-    classes' thresholds.
+    """The class (N,) that each row of probabilities (N, C) is the most above the threshold of.
 
-    A threshold is the mean probability of a class over the rows that have it as their label, of
+    A class's threshold is its mean probability over the rows that have it as their label, of
     `labels` (N,); a class without such a row is never found.
     """
     threshold = np.array(
@@ -93,116 +76,113 @@ def confident_classes(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
             for c in range(probs.shape[1])
         ]
     )
-    found: np.ndarray = (probs - threshold).argmax(axis=1)
-    return found
+    confident: np.ndarray = (probs - threshold).argmax(axis=1)
+    return confident
 
 
-def find_mislabelled(photos: pd.DataFrame, probs: np.ndarray) -> list[Suspect]:
-    """The probable label errors of a plan's `photos` (N rows of `image, person, age, label`), the
-    clearest first.
+def find_mislabelled(
+    photos: pd.DataFrame, probs: np.ndarray, competition: Competition
+) -> list[Suspect]:
+    """The probable label errors of a plan's `photos` (N rows), the clearest first.
 
-    `probs` are their out-of-fold probabilities, (N, 18). Of a person at most one suspect a field; a
+    `probs` (N, C) are their out-of-fold probabilities. A group has at most one suspect a field; a
     swap is one where two photos together fit each other's label better than their own. What stands
     out by one standard deviation or less is left out.
     """
-    truth = dict(zip(TASKS, decode(photos["label"].to_numpy())))
-    found = [
-        *_of_people(photos, probs, truth["gender"], "gender"),
-        *_of_people(photos, probs, truth["age"], "age"),
-        *_swaps(photos, probs, truth["mask"]),
-    ]
-    strange = [suspect for suspect in found if suspect.z_score > _LEAST]
+    suspects = list[Suspect]()
+    for task, given in zip(competition.tasks, competition.decode(photos["label"].to_numpy())):
+        of_task = competition.task_probs(probs, task)
+        suspects += (_of_groups if task.of_group else _swaps)(photos, of_task, given, task)
+    strange = [suspect for suspect in suspects if suspect.z_score > _LEAST]
     return sorted(strange, key=lambda suspect: (-suspect.score, suspect.line))
 
 
-def _of_people(
-    photos: pd.DataFrame, probs: np.ndarray, truth: np.ndarray, field: str
+def _of_groups(
+    photos: pd.DataFrame, probs: np.ndarray, truth: np.ndarray, task: Task
 ) -> list[Suspect]:
-    """People whose gender or age class is probably wrong, by the mean over their photos."""
+    """Groups whose answer to a task is probably wrong, by the mean over their photos.
+
+    `probs` (N, c) and `truth` (N,) are of the task's classes.
+    """
     names, first, at = np.unique(
-        photos["person"].to_numpy(str), return_index=True, return_inverse=True
+        photos["group"].to_numpy(str), return_index=True, return_inverse=True
     )
     mean = (
-        np.stack([np.bincount(at, column) for column in task_probs(probs, field).T], axis=1)
-        / np.bincount(at)[:, None]
+        np.stack([np.bincount(at, column) for column in probs.T], axis=1) / np.bincount(at)[:, None]
     )
-    given, years, images = (
-        truth[first],
-        photos["age"].to_numpy()[first],
-        photos["image"].to_numpy(str),
-    )
-    found = []
+    given = truth[first]
+    numbers = photos[task.column].to_numpy()[first] if task.column and task.ordered else None
+    suspects = []
     for i, (old, new) in enumerate(zip(given.tolist(), confident_classes(mean, given).tolist())):
         if new == old or mean[i, new] <= mean[i, old]:
             continue
-        alike = given == old if field == "gender" else _of_about(years, i)
+        alike = given == old if numbers is None else _near(numbers, i)
         alike[i] = False
         margins = mean[:, new] - mean[:, old]
-        found.append(
+        suspects.append(
             Suspect(
-                Correction(
-                    str(names[i]),
-                    field,
-                    GENDERS[new] if field == "gender" else str(_years_of(old, new)),
-                ),
-                GENDERS[old] if field == "gender" else f"{AGES[old]} ({years[i]})",
-                (GENDERS if field == "gender" else AGES)[new],
+                str(names[i]),
+                task.name,
+                task.classes[new] if numbers is None else str(_nearest_number(task, old, new)),
+                task.classes[old] + (f" ({numbers[i]})" if numbers is not None else ""),
+                task.classes[new],
                 float(mean[i, old]),
                 float(mean[i, new]),
                 _z_score(margins[i], margins[alike]),
-                tuple(
-                    sorted(
-                        images[at == i].tolist(),
-                        key=lambda image: (_stem(image) != "normal", image),
-                    )
-                ),
+                _images(photos, at == i),
             )
         )
-    return found
+    return suspects
 
 
-def _of_about(years: np.ndarray, i: int) -> np.ndarray:
-    """Who of people (N,) is of about the age of one of them: as many years around it as twenty of
-    them need.
-    """
-    apart = np.abs(years - years[i])
-    near: np.ndarray = apart <= np.sort(apart)[min(_OF_AN_AGE, len(years) - 1)]
+def _images(photos: pd.DataFrame, rows: np.ndarray) -> tuple[str, ...]:
+    """A group's photos, those of the last classes first, so that the first few differ."""
+    chosen = photos[rows]
+    pairs = sorted(zip((-chosen["label"]).tolist(), chosen["image"].tolist()))
+    return tuple(image for _, image in pairs)
+
+
+def _near(numbers: np.ndarray, i: int) -> np.ndarray:
+    """Which of numbers (G,) are about as large as one of them: a range that holds twenty others."""
+    apart = np.abs(numbers - numbers[i])
+    near: np.ndarray = apart <= np.sort(apart)[min(_NEIGHBOURS, len(numbers) - 1)]
     return near
 
 
-def _years_of(old: int, new: int) -> int:
-    """The nearest age, in years, of another age class; only the class counts."""
-    return AGE_BOUNDARIES[new - 1] if new > old else AGE_BOUNDARIES[new] - 1
+def _nearest_number(task: Task, old: int, new: int) -> int:
+    """The number of another class that is nearest to a class; only the class counts."""
+    return task.edges[new - 1] if new > old else task.edges[new] - 1
 
 
-def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray) -> list[Suspect]:
-    """The pairs of a person's photos that have probably changed places."""
-    own = task_probs(probs, "mask")
-    doubtful = confident_classes(own, given) != given
+def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray, task: Task) -> list[Suspect]:
+    """The pairs of a group's photos that have probably changed places."""
+    doubtful = confident_classes(probs, given) != given
     images = photos["image"].to_numpy(str)
-    # Each pair of a person's photos of two statuses: what swapping them gains, for all people by
-    # the two statuses.
+    # Each pair of a group's photos of two classes: what swapping them gains, for all groups by the
+    # two classes.
     gains: dict[tuple[int, int], list[float]] = {}
     best: dict[str, tuple[float, int, int]] = {}
-    for name, rows in photos.groupby("person", sort=True).indices.items():
-        fits = own[rows][:, given[rows]]  # of each photo, the probabilities of each one's label
+    for name, rows in photos.groupby("group", sort=True).indices.items():
+        fits = probs[rows][:, given[rows]]  # of each photo, the probabilities of each one's label
         gain = (fits + fits.T - np.diag(fits)[:, None] - np.diag(fits)) / 2
         for i, j in zip(*np.nonzero(given[rows][:, None] < given[rows])):
             a, b, value = int(rows[i]), int(rows[j]), float(gain[i, j])
             gains.setdefault((int(given[a]), int(given[b])), []).append(value)
             if (doubtful[a] or doubtful[b]) and value > max(0.0, best.get(str(name), (0.0,))[0]):
                 best[str(name)] = value, a, b
-    found = []
-    for person, (value, a, b) in best.items():
-        shots = sorted((_stem(images[i]) for i in (a, b)), key=list(SHOTS).index)
-        before = float(own[a, given[a]] + own[b, given[b]]) / 2
+    suspects = []
+    for group, (value, a, b) in best.items():
+        before = float(probs[a, given[a]] + probs[b, given[b]]) / 2
         was, now = (
-            f"{_stem(images[a])} as {MASKS[given[x]]}, {_stem(images[b])} as {MASKS[given[y]]}"
+            f"{_stem(images[a])} as {task.classes[given[x]]}, "
+            f"{_stem(images[b])} as {task.classes[given[y]]}"
             for x, y in ((a, b), (b, a))
         )
-        found.append(
+        suspects.append(
             Suspect(
-                Correction(person, "swap", ":".join(shots)),
+                group,
+                "swap",
+                f"{_stem(images[a])}:{_stem(images[b])}",
                 was,
                 now,
                 before,
@@ -211,7 +191,7 @@ def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray) -> list[S
                 (str(images[a]), str(images[b])),
             )
         )
-    return found
+    return suspects
 
 
 def _z_score(margin: float, alike: Sequence[float] | np.ndarray) -> float:

@@ -15,7 +15,6 @@ from rich.progress import Progress as RichProgress
 
 # Piped output has no width of its own; 120 columns keep the widest table whole.
 _PIPED_WIDTH = 120
-
 # Seconds between two lines of progress where there is no terminal.
 _LOG_SECONDS = 20.0
 

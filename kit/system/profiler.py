@@ -23,9 +23,7 @@ from kit.system.errors import KitError
 from kit.system.operators import Operator, show_operators, traced_operators
 
 Item = TypeVar("Item")
-
 _REST: Final = "the rest"
-
 # The steps that torch traces: not the first, which sets things up, and few, for a trace is large.
 _SKIPPED: Final = 1
 _TRACED: Final = 2

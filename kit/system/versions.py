@@ -15,14 +15,12 @@ from kit.system.errors import problem
 # A part of every key of saved probabilities and of the pixel cache: raise it when `decode`,
 # `crop_and_resize` or a view changes what a network sees.
 PIXELS_VERSION = 2
-
 _OPENCV = (
     "opencv-python-headless",
     "opencv-python",
     "opencv-contrib-python-headless",
     "opencv-contrib-python",
 )
-
 _PACKAGES = {
     "torch": ("torch",),
     "torchvision": ("torchvision",),
@@ -31,8 +29,6 @@ _PACKAGES = {
     "pillow": ("pillow",),
     "albumentations": ("albumentations",),
 }
-
-
 # They mix and augment photos in training, and do nothing in inference.
 _TRAINING_ONLY = ("torchvision", "albumentations")
 

@@ -19,8 +19,6 @@ from kit.recipe import Recipe
 # Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019: their setting for
 # thousands of photos.
 EFFECTIVE_BETA = 0.999
-
-
 # Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, NeurIPS 2019:
 # the largest margin (the scale of the cosines is the head's, in `models`).
 LDAM_MARGIN = 0.5

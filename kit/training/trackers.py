@@ -15,8 +15,6 @@ from kit.system.console import warn
 from kit.system.errors import KitError
 
 TRACKERS = ("tensorboard", "wandb")
-
-
 _TENSORBOARD = "tensorboard"  # the folder within a fold's
 _WANDB_ID = "wandb-id.txt"  # and the file with the run's id
 

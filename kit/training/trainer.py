@@ -28,7 +28,6 @@ from kit.training.writer import FoldWriter
 
 # How often a GPU is asked whether the losses are finite: asking waits for it.
 _CHECK_STEPS = 10
-
 _REMEDY = "lower lr or set clip in the recipe, and start with --force"
 
 

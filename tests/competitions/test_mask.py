@@ -1,3 +1,5 @@
+"""The mask competition's classes by hand."""
+
 import numpy as np
 from conftest import CLASS_NAMES, NUM_CLASSES, age_class, decode, encode
 

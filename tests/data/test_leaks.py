@@ -1,6 +1,4 @@
-"""The leak audit: which copies are found, in what is no copy, in any order; its search; test
-photos.
-"""
+"""The leak audit: which copies are found, in what is no copy, in any order."""
 
 import json
 import shutil
@@ -14,11 +12,10 @@ from PIL import Image
 import kit.data.alignment
 import kit.data.features
 import kit.data.leaks
-from kit.data.features import CODE_BITS, feature_codes
 from kit.data.folder import read_test
-from kit.data.leaks import audit_photos, candidates
+from kit.data.leaks import audit_photos
 from kit.data.plan import read_plan
-from kit.data.planning import plan_folds
+from kit.data.planning import PlanOptions, plan_folds
 from kit.folds import main
 from kit.reporting.data_page import report_data
 from kit.system.errors import KitError
@@ -100,11 +97,11 @@ def test_a_person_may_have_copies_and_the_same_mask_is_no_link(tmp_path):
     images = [f"p{i}/{name}.jpg" for i in range(4) for name in "ab"]
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        aligned = kit.data.alignment._aligned
+        aligned = kit.data.alignment.aligned
         everywhere(
             patch,
             kit.data.alignment,
-            "_aligned",
+            "aligned",
             lambda *photos: seen.append(aligned(*photos)) or seen[-1],
         )
         assert audit_photos(tmp_path, images, [image[:2] for image in images]).links == []
@@ -120,66 +117,6 @@ def test_flat_tiny_and_no_photos_are_no_trouble(tmp_path):
     assert audit_photos(tmp_path, [], []).links == []
 
 
-# ------------------------------------------------------------ the search
-
-
-def test_codes_are_those_of_the_mirrored_photo():
-    descriptors = kit.data.features._features(cv2.cvtColor(texture(0), cv2.COLOR_RGB2GRAY))[1]
-    codes = feature_codes(descriptors)
-    assert len(codes) == len(descriptors) > 50
-    assert (feature_codes(descriptors[:, kit.data.features._MIRROR]) == codes).all()
-    assert len(feature_codes(np.zeros((0, 128), np.float32))) == 0
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_search_finds_what_comparing_all_with_all_finds(seed, monkeypatch):
-    rng = np.random.default_rng(seed)
-    owner = rng.integers(0, 60, 4000)
-    codes = rng.integers(0, 6000, len(owner), np.uint64) | rng.integers(
-        6, 13, len(owner), np.uint64
-    ) << np.uint64(CODE_BITS)
-    everywhere(monkeypatch, kit.data.features, "_BLOCK", 7)
-    everywhere(monkeypatch, kit.data.leaks, "_PARTNERS", 1000)
-    of: list[set[int]] = [set() for _ in range(60)]
-    for code, i in zip(codes.tolist(), owner.tolist()):
-        plain = code % 2**CODE_BITS
-        of[i] |= {plain, plain ^ 1 << (code >> CODE_BITS)}
-    alike = [
-        (a, b)
-        for a in range(50)
-        for b in range(a + 1, 60)
-        if len(of[a] & of[b]) >= kit.data.leaks._SHARED
-    ]
-    assert 100 < len(alike) < 1600
-    assert (
-        candidates(codes, owner, 50) == alike
-    )  # owners 50..59 are test photos: not among each other
-    everywhere(monkeypatch, kit.data.leaks, "_POPULAR", 1)
-    assert candidates(codes, owner, 50) == []
-
-
-def test_candidates_are_bounded_and_the_most_alike_come_first():
-    unsure = np.uint64(20 << CODE_BITS)
-    owner = np.repeat(np.arange(60), [4 + i % 40 for i in range(60)])
-    codes = np.concatenate([np.arange(4 + i % 40, dtype=np.uint64) for i in range(60)]) | unsure
-    found = candidates(codes, owner, 60)
-    assert 60 <= len(found) <= 60 * kit.data.leaks._PARTNERS
-    assert (38, 39) in found and (0, 1) in found
-    # What all share is no sign of a copy.
-    many = np.repeat(np.arange(kit.data.leaks._POPULAR + 1), 10)
-    assert (
-        candidates(
-            np.tile(np.arange(10, dtype=np.uint64), kit.data.leaks._POPULAR + 1) | unsure,
-            many,
-            many[-1] + 1,
-        )
-        == []
-    )
-
-
-# ------------------------------------------------------------ in a plan and on the data page
-
-
 def folders(data):
     return sorted((data / "train" / "images").iterdir())
 
@@ -189,12 +126,12 @@ def test_linked_people_share_a_fold(data, tmp_path):
     shutil.copy(a / "mask1.jpg", b / "mask3.jpg")
     save(c / "normal.jpg", texture(1))
     save(d / "normal.jpg", COPIES["mirrored and turned"](texture(1)))
-    plan, _ = plan_folds(data, tmp_path / "folds.csv", folds=3)
+    plan, _ = plan_folds(mask_folder(data), tmp_path / "folds.csv", PlanOptions(folds=3))
     assert [(link["kind"], link["a"], link["b"]) for link in plan.meta["audit"]["links"]] == [
         ("same bytes", f"{a.name}/mask1.jpg", f"{b.name}/mask3.jpg"),
         ("near-identical", f"{c.name}/normal.jpg", f"{d.name}/normal.jpg"),
     ]
-    fold = plan.photos.drop_duplicates("person").set_index("person")["fold"]
+    fold = plan.photos.drop_duplicates("group").set_index("group")["fold"]
     assert fold[a.name] == fold[b.name] and fold[c.name] == fold[d.name]
     assert main(["--data", str(data), "--folds", "3", "--out", str(tmp_path / "again.csv")]) == 0
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "folds.csv").read_bytes()
@@ -206,7 +143,9 @@ def test_training_photos_in_the_test_set_are_told_and_recorded(data, tmp_path, c
     save(b / "normal.jpg", texture(1))
     for name in ids[5:7]:  # also of each other, which is no leak
         save(data / "eval" / "images" / name, COPIES["cropped to 80 %"](texture(1)))
-    before, _ = plan_folds(data, tmp_path / "before.csv", folds=3, audit=False)
+    before, _ = plan_folds(
+        mask_folder(data), tmp_path / "before.csv", PlanOptions(folds=3, audit=False)
+    )
     assert main(["--data", str(data), "--folds", "3", "--out", str(tmp_path / "f.csv")]) == 0
     error = capsys.readouterr().err
     assert "test photos that are training photos, too (3 found, the first: " in error
@@ -221,8 +160,8 @@ def test_training_photos_in_the_test_set_are_told_and_recorded(data, tmp_path, c
         ]
     )
     assert plan.photos.equals(before.photos)
-    numbers = report_data(data, tmp_path / "data.html")
-    assert numbers["test"] == plan.meta["audit"]["test"]
+    summary = report_data(mask_folder(data), tmp_path / "data.html")
+    assert summary.test == plan.meta["audit"]["test"]
     assert "3 photos to predict are training photos, too" in (tmp_path / "data.html").read_text()
 
 
@@ -244,4 +183,4 @@ def test_damaged_and_absent_test_photos_are_told_and_do_not_stop_a_plan(data, tm
     assert "the audit leaves the test photos out: " in capsys.readouterr().err
     folders(data)[0].joinpath("mask1.jpg").write_bytes(b"no photo")
     with pytest.raises(KitError, match="photos that cannot be used .1 found"):
-        plan_folds(data, tmp_path / "g.csv", folds=3)
+        plan_folds(mask_folder(data), tmp_path / "g.csv", PlanOptions(folds=3))

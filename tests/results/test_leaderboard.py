@@ -107,8 +107,8 @@ def test_a_damaged_log_costs_a_warning_not_the_submission(tmp_path, capsys):
 
 def test_many_processes_lose_no_row(tmp_path):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[3]); import test_board\n"
-        "for n in range(10): test_board.submission(sys.argv[1], f'{sys.argv[2]}-{n}.csv', "
+        "import sys; sys.path.insert(0, sys.argv[3]); import test_leaderboard\n"
+        "for n in range(10): test_leaderboard.submission(sys.argv[1], f'{sys.argv[2]}-{n}.csv', "
         "sys.argv[2] + str(n))"
     )
     words = [sys.executable, "-c", code, str(tmp_path)]
@@ -155,107 +155,6 @@ def test_the_summary_by_hand(capsys, tmp_path):
         main(["--board", "--log", str(log)]) == 0
         and "no correlation yet" in capsys.readouterr().out
     )
-
-
-# ------------------------------------------------------------ what picking the best makes of noise
-
-
-def correlated(rho, n=12, draws=500):
-    """Draws of equally good submissions whose errors correlate; independent ones make .031 of
-    picking the best.
-    """
-    rng = np.random.default_rng(0)
-    deviation = 0.031 / np.mean(rng.normal(size=(200_000, n)).max(axis=1))
-    shared, own = rng.normal(size=draws), rng.normal(size=(n, draws))
-    level = rng.uniform(0.5, 0.7, (n, 1))  # which of them is better makes no noise
-    return level + deviation * (np.sqrt(rho) * shared + np.sqrt(1 - rho) * own)
-
-
-@pytest.mark.parametrize("rho, expected", [(0, 0.031), (0.8, 0.0139), (0.95, 0.0069)])
-def test_picking_the_best_makes_less_of_noise_where_submissions_correlate(rho, expected):
-    assert board.selection_bias(correlated(rho)) == pytest.approx(expected, rel=0.06)
-    assert board.selection_bias(correlated(rho, n=2)[[0, 0]]) == 0  # the same twice
-
-
-def recorded(folder, draws, **more):
-    """Submissions with records as kit.ensemble writes them, public scores, and the log's rows."""
-    for n, own in enumerate(draws):
-        path = folder / f"s{n}.csv"
-        path.write_text(f"s{n}")
-        oof = {
-            "f1": 0.5,
-            "interval": [0.4, 0.6],
-            "photos": 70,
-            "people": 10,
-            "folds": {"0": 0.5, "1": 0.5},
-            "draws": " ".join(f"{draw:.5f}" for draw in own),
-        }
-        record = {"sha256": file_hash(path), "plan": "p", "members": [], "oof": oof | more}
-        path.with_suffix(".json").write_text(json.dumps(record))
-        board.add(path, record)
-        board.record(folder / "leaderboard.csv", path.name, {"public": 0.5 + n / 100})
-
-
-def shown(folder, capsys):
-    assert main(["--board", "--log", str(folder / "leaderboard.csv")]) == 0
-    out = capsys.readouterr().out
-    assert main(["--board", "--json", "--log", str(folder / "leaderboard.csv")]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert ("is left out" in out) == ("by_chance" not in found)
-    assert "draws" not in found["rows"][0]
-    return found.get("by_chance"), out
-
-
-def test_the_board_takes_the_draws_of_the_records(tmp_path, capsys):
-    draws = correlated(0.8)
-    recorded(tmp_path, draws)
-    chance, out = shown(tmp_path, capsys)
-    assert chance == pytest.approx(board.selection_bias(draws), rel=1e-3)
-    assert f"picking the best of so many equally good ones would make {chance:.4f} of noise" in out
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda record: record | {"plan": "another"},
-        lambda record: record | {"sha256": "0" * 64},
-        lambda record: {key: value for key, value in record.items() if key != "plan"},
-        *(
-            lambda record, more=more: record | {"oof": more and record["oof"] | more}
-            for more in (
-                None,
-                {"photos": 77},
-                {"people": 11},
-                {"folds": {"2": 0.5, "3": 0.5}},
-                {"folds": 3},
-                {"draws": ""},
-                {"draws": "0.5 x"},
-                {"draws": "0.5 0.5"},
-                {"draws": " ".join(["nan"] * 500)},
-                {"draws": None},
-                {"draws": [0.5] * 500},
-            )
-        ),
-    ],
-)
-def test_without_paired_draws_of_all_it_is_left_out(tmp_path, capsys, damage):
-    recorded(tmp_path, correlated(0.8, n=3))
-    path = tmp_path / "s1.json"
-    path.write_text(json.dumps(damage(json.loads(path.read_text()))))
-    assert shown(tmp_path, capsys)[0] is None
-
-
-def test_a_lost_or_damaged_record_is_no_crash(tmp_path, capsys):
-    recorded(tmp_path, correlated(0.8, n=3))
-    (tmp_path / "s2.json").write_text("{")
-    assert shown(tmp_path, capsys)[0] is None
-    (tmp_path / "s2.json").unlink()
-    assert shown(tmp_path, capsys)[0] is None
-    (tmp_path / "s2.csv").unlink()
-    assert shown(tmp_path, capsys)[0] is None
-    rows = read_board(tmp_path / "leaderboard.csv")
-    write_board(tmp_path / "leaderboard.csv", [rows[0], rows[1] | {"submission": ""}])
-    assert shown(tmp_path, capsys)[0] is None
 
 
 def test_files_of_a_glob_leave_the_log_out(tmp_path, capsys):

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import NUM_CLASSES, TASKS, age_class, decode, encode, task_probs
+from conftest import MASK, NUM_CLASSES, age_class, decode, encode
 
+from kit.competition import Competition, Task
 from kit.competitions.mask_data import read_corrections
 from kit.competitions.mask_labels import SHOTS
 from kit.scoring.mislabel import confident_classes, find_mislabelled
@@ -43,16 +44,6 @@ def test_confident_classes_by_hand():
     ).tolist() == [0, 1, 1]
 
 
-def test_task_probs_sum_the_classes(seed=0):
-    probs = np.random.default_rng(seed).dirichlet(np.ones(NUM_CLASSES), 5)
-    for task, part in zip(TASKS, decode(np.arange(NUM_CLASSES))):
-        own = task_probs(probs, task)
-        assert own.shape == (5, part.max() + 1) and own.sum(axis=1) == pytest.approx(np.ones(5))
-        assert own[2, 1] == pytest.approx(
-            sum(probs[2, c] for c in range(NUM_CLASSES) if part[c] == 1)
-        )
-
-
 def make_photos(people, seed):
     """People as a plan has them, and probabilities of a network that is right, more or
     less surely.
@@ -71,7 +62,7 @@ def make_photos(people, seed):
                     i % 5,
                 )
             )
-    photos = pd.DataFrame(rows, columns=["image", "person", "age", "label", "fold"])
+    photos = pd.DataFrame(rows, columns=["image", "group", "age", "label", "fold"])
     sure = rng.uniform(0.6, 0.95, len(photos))
     probs = np.full((len(photos), NUM_CLASSES), 0.0) + ((1 - sure) / (NUM_CLASSES - 1))[:, None]
     probs[np.arange(len(photos)), photos["label"]] = sure
@@ -79,7 +70,7 @@ def make_photos(people, seed):
 
 
 def relabel(photos, person, field, value):
-    own = photos["person"] == person
+    own = photos["group"] == person
     mask, gender, age = decode(photos["label"].to_numpy())
     if field == "gender":
         gender = np.where(own, value, gender)
@@ -102,8 +93,8 @@ def test_planted_errors_are_found_and_their_lines_undo_them(tmp_path, seed):
     relabel(photos, f"p{flipped:03d}", "gender", 1 - gender[7 * flipped])
     relabel(photos, f"p{aged:03d}", "age", 60)
     relabel(photos, f"p{swapped:03d}", "swap", ("incorrect_mask", "normal"))
-    found = find_mislabelled(photos, probs)
-    assert {(s.correction.path, s.correction.field) for s in found[:3]} == {
+    found = find_mislabelled(photos, probs, MASK)
+    assert {(s.path, s.field) for s in found[:3]} == {
         (f"p{flipped:03d}", "gender"),
         (f"p{aged:03d}", "age"),
         (f"p{swapped:03d}", "swap"),
@@ -130,7 +121,7 @@ def test_planted_errors_are_found_and_their_lines_undo_them(tmp_path, seed):
 def test_nothing_is_found_where_the_network_agrees():
     for seed in range(5):
         photos, probs = make_photos(40, seed)
-        assert find_mislabelled(photos, probs) == []
+        assert find_mislabelled(photos, probs, MASK) == []
 
 
 def test_an_age_beside_a_boundary_is_nothing_strange():
@@ -149,7 +140,7 @@ def test_an_age_beside_a_boundary_is_nothing_strange():
         (years == 29) & (person % 3 > 0) | (person == 3), old, seen
     )  # most of 29, and one of 20
     probs[np.arange(len(photos)), seen] = 0.83
-    found = find_mislabelled(photos, probs)
+    found = find_mislabelled(photos, probs, MASK)
     assert (
         [s.line for s in found] == ["p003,age,30"]
         and found[0].given == "<30 (20)"
@@ -170,13 +161,48 @@ def test_the_order_of_people_and_their_names_say_nothing(seed):
         0.5 * probs
         + 0.5 * rng.dirichlet(np.full(NUM_CLASSES, 0.2), 80)[np.arange(len(photos)) // 7]
     )
-    found = find_mislabelled(photos, probs)
-    names = dict(zip(photos["person"].unique(), [f"q{i:03d}" for i in rng.permutation(80)]))
+    found = find_mislabelled(photos, probs, MASK)
+    names = dict(zip(photos["group"].unique(), [f"q{i:03d}" for i in rng.permutation(80)]))
     renamed = photos.assign(
-        person=photos["person"].map(names),
-        image=[f"{names[i[:4]]}{i[4:]}" for i in photos["image"]],
+        group=photos["group"].map(names), image=[f"{names[i[:4]]}{i[4:]}" for i in photos["image"]]
     )
     order = rng.permutation(len(photos))
-    again = find_mislabelled(renamed.iloc[order].reset_index(drop=True), probs[order])
-    old = {names[s.correction.path] + s.line[4:]: s.score for s in found}
+    again = find_mislabelled(renamed.iloc[order].reset_index(drop=True), probs[order], MASK)
+    old = {names[s.path] + s.line[4:]: s.score for s in found}
     assert len(found) > 10 and {s.line: s.score for s in again} == pytest.approx(old)
+
+
+def test_without_groups_a_photo_is_judged_by_itself():
+    """Of three shapes, photos are their own groups: the line names the photo, the task, a class."""
+    shapes = ("circle", "square", "triangle")
+    competition = Competition(name="shapes", tasks=(Task("shape", shapes),), frame=(64, 96))
+    labels, rng = np.repeat(np.arange(3), 20), np.random.default_rng(0)
+    names = [f"{n:02d}.jpg" for n in range(60)]
+    probs = np.full((60, 3), 0.05)
+    probs[np.arange(60), labels] = 0.9
+    probs += rng.uniform(0, 0.02, probs.shape)
+    labels[7] = 2  # a circle
+    photos = pd.DataFrame({"image": names, "group": names, "label": labels})
+    (found,) = find_mislabelled(photos, probs, competition)
+    assert (found.line, found.given, found.suggested) == (
+        "07.jpg,shape,circle",
+        "triangle",
+        "circle",
+    )
+    assert found.images == ("07.jpg",) and found.z_score > 4
+
+
+def test_the_nearest_number_of_another_class_is_suggested():
+    task = Task("size", ("small", "middle", "large"), column="cm", edges=(10, 20))
+    competition = Competition(name="sheets", tasks=(task,), frame=(8, 8))
+    numbers = np.repeat([5, 15, 25], 30)
+    labels = task.class_of(numbers)
+    seen = labels.copy()
+    seen[[0, 31, 61]] = [2, 0, 1]  # 5 as large, 15 as small, 25 as middle
+    probs = np.full((90, 3), 0.05)
+    probs[np.arange(90), seen] = 0.9
+    names = [f"{n:02d}.jpg" for n in range(90)]
+    photos = pd.DataFrame({"image": names, "group": names, "cm": numbers, "label": labels})
+    found = find_mislabelled(photos, probs, competition)
+    assert sorted(s.line for s in found) == ["00.jpg,size,20", "31.jpg,size,9", "61.jpg,size,19"]
+    assert {s.given for s in found} == {"small (5)", "middle (15)", "large (25)"}

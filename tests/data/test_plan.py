@@ -1,0 +1,51 @@
+"""The fold plan: written, read back, and refused where it is damaged."""
+
+import pandas as pd
+import pytest
+from conftest import MASK
+
+from kit.data.plan import read_plan, write_plan
+from kit.system.errors import KitError
+
+
+def plan_rows() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "image": ["a/1.jpg", "a/2.jpg", "b/1.jpg"],
+            "group": ["a", "a", "b"],
+            "age": [20, 20, 60],
+            "label": [0, 6, 5],
+            "fold": [0, 0, 1],
+        }
+    )
+
+
+def test_a_plan_comes_back_as_it_was_written(tmp_path):
+    plan = write_plan(tmp_path / "folds.csv", plan_rows(), MASK, {"seed": 1})
+    again = read_plan(tmp_path / "folds.csv")
+    pd.testing.assert_frame_equal(again.photos, plan_rows())
+    assert again.hash == plan.hash and again.k == 2 and again.meta["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    "column, value, said",
+    [
+        ("image", ["a/1.jpg", "a/1.jpg", "b/1.jpg"], "repeats a value in column 'image'"),
+        ("fold", [0, 1, 1], "a person must lie in one fold"),
+        ("fold", [0, 0, 2], "folds must be 0..K-1"),
+        ("fold", [0, 0, 0], "folds must be 0..K-1"),
+        ("label", [0, 6, 18], "'label' must hold whole numbers 0..17"),
+    ],
+)
+def test_a_bad_plan_is_refused(tmp_path, column, value, said):
+    with pytest.raises(KitError, match=said):
+        write_plan(tmp_path / "folds.csv", plan_rows().assign(**{column: value}), MASK, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_changed_by_hand_is_refused(tmp_path):
+    write_plan(tmp_path / "folds.csv", plan_rows(), MASK, {})
+    with open(tmp_path / "folds.csv", "a") as file:
+        file.write("c/1.jpg,c,20,0,1\n")
+    with pytest.raises(KitError, match="is not the plan"):
+        read_plan(tmp_path / "folds.csv")
