@@ -10,7 +10,7 @@ def test_a_runs_ensemble_by_every_loop_gives_the_same_classes(world, tmp_path):
         world.runs, tmp_path / "runs", ignore=shutil.ignore_patterns("probs-*", "part-*", "pixels")
     )
     before = sorted((tmp_path / "runs").rglob("*"))
-    table = bench_infer(tmp_path / "runs" / "small", 1, 10, world.data, "cpu", 0)
+    table = bench_infer(tmp_path / "runs" / "small", 1, 10, world.folder, "cpu", 0)
     assert list(table.numbers["times_the_loop"]) == [
         "kit.ensemble",
         "--fast",
@@ -26,7 +26,7 @@ def test_a_runs_ensemble_by_every_loop_gives_the_same_classes(world, tmp_path):
         f"3 folds x 2 views of {tmp_path / 'runs' / 'small'} (" in table.title
         and table.numbers["gflops"] > 0
     )
-    table = bench_infer(tmp_path / "runs" / "small" / "fold1", 1, 4, world.data, "cpu", 0)
+    table = bench_infer(tmp_path / "runs" / "small" / "fold1", 1, 4, world.folder, "cpu", 0)
     assert "1 fold x 2 views" in table.title and set(table.numbers["same_classes"].values()) == {
         1.0
     }
