@@ -7,20 +7,11 @@ from kit.recipe import Recipe
 
 def augment():
     # Simple augmentations won: heavier ones cost the teams score.
-    return A.Compose(
-        [
-            A.HorizontalFlip(p=0.5),
-            A.Affine(
-                translate_percent=(-0.05, 0.05),
-                scale=(0.9, 1.1),
-                rotate=(-10, 10),
-                border_mode=4,
-                p=0.5,
-            ),
-            A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
-            A.GaussNoise(std_range=(0.01, 0.05), p=0.2),
-        ]
-    )
+    mirror = A.HorizontalFlip(p=0.5)
+    moves = {"translate_percent": (-0.05, 0.05), "scale": (0.9, 1.1), "rotate": (-10, 10)}
+    move = A.Affine(**moves, border_mode=4, p=0.5)
+    colour = A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5)
+    return A.Compose([mirror, move, colour, A.GaussNoise(std_range=(0.01, 0.05), p=0.2)])
 
 
 recipe = Recipe(

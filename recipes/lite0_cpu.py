@@ -6,20 +6,11 @@ from kit.recipe import Recipe
 
 
 def augment():
-    return A.Compose(
-        [
-            A.HorizontalFlip(p=0.5),
-            A.Affine(
-                translate_percent=(-0.05, 0.05),
-                scale=(0.9, 1.1),
-                rotate=(-10, 10),
-                border_mode=4,
-                p=0.7,
-            ),
-            A.RandomBrightnessContrast(0.2, 0.2, p=0.5),
-            A.HueSaturationValue(8, 20, 0, p=0.3),
-        ]
-    )
+    moves = {"translate_percent": (-0.05, 0.05), "scale": (0.9, 1.1), "rotate": (-10, 10)}
+    move = A.Affine(**moves, border_mode=4, p=0.7)
+    light = A.RandomBrightnessContrast(0.2, 0.2, p=0.5)
+    hue = A.HueSaturationValue(8, 20, 0, p=0.3)
+    return A.Compose([A.HorizontalFlip(p=0.5), move, light, hue])
 
 
 recipe = Recipe(

@@ -1,6 +1,4 @@
-"""The settings of the project that the kit grew from, but for inference, which cropped and resized
-otherwise than training.
-"""
+"""A team's settings, but for inference, which cropped and resized otherwise than training."""
 
 import albumentations as A
 
@@ -8,14 +6,10 @@ from kit.recipe import Recipe
 
 
 def augment():
-    return A.Compose(
-        [
-            A.HorizontalFlip(p=0.5),
-            A.ColorJitter(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1, p=0.5),
-            A.RandomBrightnessContrast(0.2, 0, p=0.5),
-            A.GaussNoise(std_range=(0.01, 0.03), p=0.5),
-        ]
-    )
+    colour = A.ColorJitter(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1, p=0.5)
+    light = A.RandomBrightnessContrast(0.2, 0, p=0.5)
+    noise = A.GaussNoise(std_range=(0.01, 0.03), p=0.5)
+    return A.Compose([A.HorizontalFlip(p=0.5), colour, light, noise])
 
 
 recipe = Recipe(
