@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import tables_of
+from helpers import tables_of
 from PIL import Image, ImageDraw
 
 import kit

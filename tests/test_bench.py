@@ -13,7 +13,7 @@ from kit.benchmarks.timing import Table
 @pytest.mark.parametrize("what", ["photos", "train", "blend"])
 def test_numbers_for_programs(what, tmp_path, capsys, world):
     recipe = tmp_path / "small.py"
-    recipe.write_text("from conftest import small\n\nrecipe = small()\n")
+    recipe.write_text("from helpers import small\n\nrecipe = small()\n")
     assert (
         main(
             [
@@ -91,7 +91,7 @@ def test_bad_arguments(fails, tmp_path, world, monkeypatch):
     assert "--people 20: take 1000" in fails(main, "audit", "--people", "20")
     assert "no-such" in fails(main, "train", tmp_path / "no-such.py")
     recipe = tmp_path / "small.py"
-    recipe.write_text("from conftest import small\n\nrecipe = small()\n")
+    recipe.write_text("from helpers import small\n\nrecipe = small()\n")
     assert (
         main(["train", str(recipe), "--data", str(world.data), "--steps", "999", "--device", "cpu"])
         == 2

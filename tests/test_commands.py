@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from conftest import everywhere, make_data, mask_folder
+from helpers import ctrl_c_for_children, everywhere, make_data, mask_folder
 
 import kit.benchmarks.loops
 import kit.benchmarks.synthetic
@@ -24,7 +24,7 @@ import kit.demo
 import kit.recipe
 import kit.train
 from kit.data.folder import DataFolder
-from kit.recipe import load_recipe, shipped_recipe
+from kit.recipe import shipped_recipe
 from kit.results import leaderboard
 from kit.training.trackers import TRACKERS
 
@@ -58,54 +58,6 @@ def test_help_shows_every_option(name, capsys):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_typo_is_one_line(name, fails):
     assert f"kit.{name}: " in fails(importlib.import_module(f"kit.{name}").main, "--hlep")
-
-
-# ------------------------------------------------------------ the whole pipeline
-
-
-def test_the_demo_from_photos_to_a_scored_submission(tmp_path, monkeypatch, capsys):
-    small = load_recipe(shipped_recipe("tiny"))
-    everywhere(
-        monkeypatch,
-        kit.recipe,
-        "load_recipe",
-        lambda path: type(small)(
-            **{
-                **{f: getattr(small, f) for f in small.__dataclass_fields__},
-                "epochs": 1,
-                "size": (32, 24),
-                "batch_size": 32,
-            }
-        ),
-    )
-    assert (
-        kit.demo.main(["--out", str(tmp_path / "demo"), "--people", "50", "--eval-people", "6"])
-        == 0
-    )
-    out = capsys.readouterr().out
-    assert (
-        "6. Compare the two" in out
-        and "7. See it" in out
-        and "macro-F1 on 42 photos of 6 unseen people" in out
-    )
-    for part in (
-        "data/contact_sheet.png",
-        "runs/folds.csv",
-        "runs/tiny/fold4/best.safetensors",
-        "submissions/tiny-hflip.json",
-        "report.html",
-    ):
-        assert (tmp_path / "demo" / part).is_file()
-    info, made = (
-        (tmp_path / "demo" / p).read_text().splitlines()
-        for p in ("data/eval/info.csv", "submissions/tiny-hflip.csv")
-    )
-    assert [line.split(",")[0] for line in info] == [line.split(",")[0] for line in made]
-    assert kit.demo.main(["--out", str(tmp_path / "demo")]) == 2
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    assert kit.demo.main(["--out", str(tmp_path / "mine"), "--force"]) == 2
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
 
 # ------------------------------------------------------------ the READMEs' command lines
@@ -461,14 +413,10 @@ def test_what_the_options_repeat_is_what_the_kit_has():
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_is_one_line_and_leaves_no_half_written_file(tmp_path, how):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kit.sample", "--out", str(tmp_path / "s"), "--people", "5000"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Where the tests run in the background, SIGINT is ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    words = ["-m", "kit.sample", "--out", str(tmp_path / "s"), "--people", "5000"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with ctrl_c_for_children():
+        process = subprocess.Popen([sys.executable, *words], **pipes)
     try:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob(".s.*/train/images/*")) and time.monotonic() < deadline:

@@ -5,7 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import chosen_otherwise, grouped_predictions, write_classes
+from draws import grouped_predictions
+from helpers import chosen_otherwise, write_classes
 
 from kit.compare import main
 from kit.results.probs import read_probs

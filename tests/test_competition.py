@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import MASK, NUM_CLASSES, decode
+from helpers import MASK, NUM_CLASSES, decode
 
 
 def test_task_probs_sum_the_classes(seed=0):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MASK, make_data, small
+from helpers import MASK, make_data, small
 
 from kit.data.loader import PhotoDataset
 from kit.recipe import Recipe, load_recipe, shipped_recipe

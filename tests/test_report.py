@@ -2,7 +2,7 @@
 
 import shutil
 
-from conftest import NUM_CLASSES, make_data, tables_of
+from helpers import NUM_CLASSES, make_data, tables_of
 
 from kit.report import main
 from kit.reporting import figures as figures

@@ -1,4 +1,4 @@
-from conftest import draw_photo, mask_folder, recipe_file
+from helpers import draw_photo, mask_folder, recipe_file
 
 from kit.data.plan import read_plan
 from kit.data.planning import PlanOptions, plan_folds

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import MASK, mask_folder
+from helpers import MASK, mask_folder
 
 from kit.benchmarks.synthetic import drawn_members, drawn_photos, training_photos
 from kit.system.errors import KitError

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import SHAPE, simulated, softmax
+from draws import simulated, softmax
+from networks import SHAPE
 
 from kit.blending.biases import fit_biases, line_search, task_groups
 from kit.blending.fit import fit_rule, nested

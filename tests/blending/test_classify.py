@@ -5,17 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import (
-    COMPUTE,
-    CPU,
-    checkpoints_of,
-    ensemble_arguments,
-    everywhere,
-    members_of,
-    photos_of,
-    run_all_passes,
-    theirs,
-)
+from helpers import ensemble_arguments, everywhere, theirs
+from networks import COMPUTE, CPU, checkpoints_of, members_of, photos_of, run_all_passes
 
 import kit.blending.margins
 import kit.inference.predict

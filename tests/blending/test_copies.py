@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from conftest import ensemble_arguments, theirs
+from helpers import ensemble_arguments, theirs
 
 from kit.ensemble import main
 

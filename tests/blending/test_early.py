@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import decided_early, random_passes
+from draws import decided_early, random_passes
 
 from kit.blending.early import (
     exact_stopping_rule,

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import SHAPE, simulated, softmax
+from draws import simulated, softmax
+from networks import SHAPE
 
 from kit.blending.fit import convex_weights, fit_rule, fit_temperature, nested
 from kit.blending.rule import at_temperature, uniform_rule, weighted

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import simulated
+from draws import simulated
 
 from kit.blending.fit import convex_weights
 from kit.blending.greedy import climb, fixed_point, greedy

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import members_of, theirs
+from helpers import theirs
+from networks import members_of
 
 from kit.blending.member_record import default_name, describe_members, seen_from
 from kit.blending.rule import BLENDS

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import oof_of
+from draws import oof_of
 
 from kit.blending.oof_score import RECORD_ERRORS, plain, read_interval, read_oof_score
 from kit.blending.select import select_blend

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import COMPUTE, mask_folder
+from helpers import mask_folder
+from networks import COMPUTE
 
 from kit.blending.classify import classify
 from kit.blending.outcome import ExactSums, blend, pass_weights

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import ensemble_arguments, theirs
+from helpers import ensemble_arguments, theirs
 
 from kit.blending.record import Record
 from kit.ensemble import main

@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from conftest import ensemble_arguments, everywhere, mask_folder, theirs
+from helpers import ensemble_arguments, everywhere, mask_folder, theirs
 
 import kit.blending.margins
 import kit.inference.autotune

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import SHAPE, simulated
+from draws import simulated
+from networks import SHAPE
 
 from kit.blending.fit import fit_rule
 from kit.blending.rule import BLENDS, Rule, decide, uniform_rule, weighted

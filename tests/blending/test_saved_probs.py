@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import MASK, ensemble_arguments, theirs
+from helpers import MASK, ensemble_arguments, theirs
 
 from kit.data.plan import read_plan
 from kit.ensemble import main

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import MASK, oof_of
+from draws import oof_of
+from helpers import MASK
 
 from kit.blending.select import select_blend
 from kit.inference.oof import Oof

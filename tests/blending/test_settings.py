@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from conftest import ensemble_arguments
+from helpers import ensemble_arguments
 
 from kit.blending.settings import EnsembleSettings, check_settings
 from kit.ensemble import main

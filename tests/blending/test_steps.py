@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from conftest import mask_folder, members_of
+from helpers import mask_folder
+from networks import members_of
 
 from kit.blending.settings import EnsembleSettings, Output
 from kit.blending.steps import check_output, photo_ids

@@ -5,15 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import (
-    COMPUTE,
-    MASK,
-    chosen_otherwise,
-    ensemble_arguments,
-    mask_folder,
-    run_all_passes,
-    theirs,
-)
+from helpers import MASK, chosen_otherwise, ensemble_arguments, mask_folder, theirs
+from networks import COMPUTE, run_all_passes
 
 from kit.blending.settings import Output
 from kit.blending.submit import ensemble

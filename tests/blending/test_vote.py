@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import MASK, make_data, mask_folder, write_classes
+from helpers import MASK, make_data, mask_folder, write_classes
 
 from kit.compare import main
 from kit.data.folder import read_test

@@ -1,29 +1,31 @@
-"""The mask competition's classes by hand."""
+"""The mask competition as the kit sees it."""
 
 import numpy as np
-from conftest import CLASS_NAMES, NUM_CLASSES, age_class, decode, encode
+from helpers import MASK, make_data
 
-from kit.competitions.mask_labels import SHOTS
-
-
-def test_encode_and_decode_are_inverse():
-    labels = np.arange(NUM_CLASSES)
-    assert (encode(*decode(labels)) == labels).all()
-    assert encode(1, 1, 2) == 11 and decode(11) == (1, 1, 2)
+from kit.competition import recorded_competition
+from kit.competitions import find_competition
 
 
-def test_names_follow_the_competition():
-    assert len(CLASS_NAMES) == 18
-    assert (
-        CLASS_NAMES[0] == "mask male <30"
-        and CLASS_NAMES[11] == "wrong female >=60"
-        and CLASS_NAMES[17] == "none female >=60"
-    )
+def test_classes_are_mask_then_gender_then_age():
+    assert MASK.shape == (3, 2, 3) and MASK.classes == 18
+    answers = [np.array([2]), np.array([1]), np.array([0])]
+    assert MASK.encode(answers).tolist() == [2 * 6 + 1 * 3 + 0]
+    assert [task.of_group for task in MASK.tasks] == [False, True, True]
 
 
-def test_age_boundaries():
-    assert age_class(np.array([18, 29, 30, 59, 60, 99])).tolist() == [0, 0, 1, 1, 2, 2]
+def test_it_is_found_by_name_and_comes_back_from_a_record():
+    assert find_competition("mask") is MASK
+    again = recorded_competition(MASK.describe())
+    assert again.class_names == MASK.class_names and again.frame == (512, 384)
 
 
-def test_a_person_has_five_masks_one_wrong_one_none():
-    assert sorted(SHOTS.values()) == [0, 0, 0, 0, 0, 1, 2]
+def test_its_folder_is_read_with_a_row_a_photo(tmp_path):
+    root = make_data(tmp_path / "data", [("000001", "male", 29), ("000002", "female", 60)], 1)
+    table = MASK.read(root, None).table.set_index("image")
+    assert len(table) == 14 and set(table["group"]) == {
+        "000001_male_Asian_29",
+        "000002_female_Asian_60",
+    }
+    assert table.at["000001_male_Asian_29/mask3.jpg", "label"] == 0
+    assert table.at["000002_female_Asian_60/normal.jpg", "label"] == 17

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import PEOPLE, draw_photo, mask_folder
+from helpers import PEOPLE, draw_photo, mask_folder
 from PIL import Image
 
 from kit.competitions.mask_data import read_corrections, read_people

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import age_class, decode
+from helpers import age_class, decode
 from PIL import Image
 
 from kit.competitions import mask_faces, mask_sample

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import MASK, draw_photo, everywhere
+from helpers import MASK, draw_photo, everywhere
 
 import kit.data.cache
 import kit.data.loader
@@ -49,7 +49,7 @@ def test_cached_photos_are_the_decoded_ones(place, capsys):
 
 
 def test_augmentation_does_not_change_the_cache(place):
-    from conftest import small
+    from helpers import small
 
     cache = pixel_cache(place / "pixels", place / "photos", NAMES, GEOMETRY)
     before = cache.path.read_bytes()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import mask_folder
+from helpers import mask_folder
 
 from kit.data.folder import read_ids
 from kit.system.errors import KitError

@@ -6,7 +6,8 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from conftest import everywhere, mask_folder
+from draws import texture
+from helpers import everywhere, mask_folder
 from PIL import Image
 
 import kit.data.alignment
@@ -19,21 +20,6 @@ from kit.data.planning import PlanOptions, plan_folds
 from kit.folds import main
 from kit.reporting.data_page import report_data
 from kit.system.errors import KitError
-
-
-def texture(seed: int, height: int = 256, width: int = 192) -> np.ndarray:
-    """Noise with details of all sizes, as photos have: uint8 (height, width, 3)."""
-    rng = np.random.default_rng(seed)
-    layers = [
-        cv2.resize(
-            rng.normal(size=(height // k, width // k, 3)),
-            (width, height),
-            interpolation=cv2.INTER_CUBIC,
-        )
-        * k
-        for k in (2, 4, 8, 16, 32)
-    ]
-    return np.clip(128 + 4 * sum(layers), 0, 255).astype(np.uint8)
 
 
 def warped(photo: np.ndarray, matrix: object) -> np.ndarray:

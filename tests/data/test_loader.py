@@ -5,7 +5,7 @@ import time
 
 import pytest
 import torch
-from conftest import MASK, draw_photo, everywhere
+from helpers import MASK, draw_photo, everywhere
 
 import kit.data.cache
 import kit.data.loader

@@ -4,7 +4,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import MASK, draw_photo
+from helpers import MASK, draw_photo
 from PIL import Image
 
 from kit.data.geometry import Geometry

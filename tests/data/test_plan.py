@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from conftest import MASK
+from helpers import MASK
 
 from kit.data.plan import read_plan, write_plan
 from kit.system.errors import KitError

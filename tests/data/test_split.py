@@ -3,10 +3,30 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import MASK, drawn_table
+from helpers import MASK, age_class, encode
 
+from kit.competitions.mask_labels import SHOTS
 from kit.data.split import assign_folds, class_counts, imbalance
 from kit.system.errors import KitError
+
+
+def drawn_table(people: int, seed: int = 0) -> pd.DataFrame:
+    """A table `image, group, age, label` of people of the mask competition, without photos."""
+    rng = np.random.default_rng(seed)
+    adult = np.where(
+        rng.random(people) < 0.5, rng.integers(18, 30, people), rng.integers(30, 60, people)
+    )
+    years = np.where(rng.random(people) < 0.07, 60, adult)
+    gender = np.where(rng.random(people) < 0.6, 1, 0)
+    names = [
+        f"{i:06d}_{('male', 'female')[g]}_Asian_{y}" for i, (g, y) in enumerate(zip(gender, years))
+    ]
+    n = len(SHOTS)
+    group, age = np.repeat(np.array(names, dtype=object), n), np.repeat(years, n)
+    mask = np.tile(list(SHOTS.values()), people)
+    label = encode(mask, np.repeat(gender, n), age_class(age))
+    image = group + "/" + np.tile(np.array(list(SHOTS), dtype=object), people) + ".jpg"
+    return pd.DataFrame({"image": image, "group": group, "age": age, "label": label})
 
 
 def check_plan(photos: pd.DataFrame, folds: int) -> None:

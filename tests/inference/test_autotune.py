@@ -3,7 +3,8 @@
 import json
 
 import torch
-from conftest import CPU, HALF_MODE, everywhere, mask_architecture, settled
+from helpers import everywhere
+from networks import CPU, HALF_MODE, mask_architecture, settled
 
 import kit.inference.autotune
 import kit.system.precision

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from conftest import COMPUTE, CPU, HALF_MODE, checkpoints_of, everywhere, mask_architecture
+from helpers import everywhere
+from networks import COMPUTE, CPU, HALF_MODE, checkpoints_of, mask_architecture
 
 import kit.system.device
 from kit.inference.autotune import exact_mode

@@ -1,26 +1,9 @@
 import pytest
 import torch
-from conftest import MASK
+from networks import settled
 from torch import nn
 
-from kit.data.geometry import Geometry
 from kit.inference.fusion import fuse_conv_bn
-from kit.models.architecture import make_architecture
-from kit.models.network import Network
-
-
-def settled(model, size, seed=0):
-    """A network whose batch norms have seen something."""
-    geometry = Geometry((400, 300), size, MASK.frame)
-    network = Network(make_architecture(model, geometry, "classes", "ce", MASK))
-    torch.manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.2)
-            module.running_var.uniform_(0.5, 1.5)
-            module.weight.data.uniform_(0.5, 1.5)
-            module.bias.data.normal_(0, 0.2)
-    return network.eval()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from conftest import members_of
+from networks import members_of
 
 from kit.inference.member import Member, member_passes, unique_names
 from kit.results.probs import Probs

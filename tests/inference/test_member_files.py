@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CLASS_NAMES, MASK, ensemble_arguments, mask_folder, theirs
+from helpers import CLASS_NAMES, MASK, ensemble_arguments, mask_folder, theirs
 
 from kit.data.folder import read_test
 from kit.data.plan import read_plan

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import MASK, ensemble_arguments, mask_folder, small, theirs
+from helpers import MASK, ensemble_arguments, mask_folder, small, theirs
 
 from kit.ensemble import main
 from kit.models.architecture import architecture_of

@@ -6,7 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import COMPUTE, MASK, checkpoints_of, ensemble_arguments, mask_folder, theirs
+from helpers import MASK, ensemble_arguments, mask_folder, theirs
+from networks import COMPUTE, checkpoints_of
 
 from kit.blending.settings import Output
 from kit.blending.submit import ensemble

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import numpy as np
-from conftest import ensemble_arguments, everywhere, mask_folder
+from helpers import ensemble_arguments, everywhere, mask_folder
 
 import kit.inference.predict
 import kit.results.probs

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from conftest import (
+from helpers import MASK, everywhere
+from networks import (
     COMPUTE,
     CPU,
-    MASK,
     Symmetric,
     checkpoints_of,
-    everywhere,
     loader_of,
     members_of,
     photos_of,

@@ -3,18 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from conftest import (
+from helpers import MASK, everywhere, small
+from networks import (
     CPU,
     FP32_MODE,
     HALF_MODE,
-    MASK,
     Symmetric,
-    everywhere,
     loader_of,
     mask_architecture,
     photos_of,
     settled,
-    small,
 )
 
 import kit.data.photos

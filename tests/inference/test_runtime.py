@@ -1,16 +1,15 @@
 """Networks as inference runs them: 16 bits, and what cannot be taken apart."""
 
-import copy as copying
 import re
 
 import pytest
 import torch
-from conftest import FP32_MODE, HALF_MODE, everywhere, mask_architecture, settled
+from helpers import everywhere
+from networks import FP32_MODE, HALF_MODE, mask_architecture, settled
 
 import kit.inference.fusion
 import kit.inference.runtime
 from kit.inference.runtime import InferenceModel
-from kit.models.cpu_bf16 import patch_slow_bf16_layers
 from kit.models.network import Network
 
 
@@ -88,45 +87,6 @@ def test_what_cannot_be_parted_or_says_something_else_runs_in_mixed_precision(mo
     own = InferenceModel(network, HALF_MODE)
     with torch.inference_mode():
         assert not own.halved and own(torch.rand(1, 3, 64, 48)).sum() == pytest.approx(1, abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    "model, size", [("efficientnet_b0", (64, 48)), ("test_convnext", (64, 64))]
-)
-def test_training_goes_round_what_is_slow_in_bf16_and_inference_knows_nothing_of_it(model, size):
-    network = settled(model, size)
-    eased = copying.deepcopy(network)
-    patch_slow_bf16_layers(eased)
-    kinds = {type(module).__name__ for module in eased.modules()}
-    assert "_Depthwise" in kinds and ("_Squeeze" in kinds) == (model == "efficientnet_b0")
-    assert list(eased.state_dict()) == list(network.state_dict())
-    photos = torch.rand(2, 3, *size)
-    with torch.inference_mode():
-        assert torch.allclose(eased(photos), network(photos), atol=1e-4)
-        for way in (HALF_MODE, FP32_MODE):
-            own = InferenceModel(eased, way)
-            assert own.halved == (way is HALF_MODE)
-            assert (
-                "_Depthwise" not in {type(module).__name__ for module in own.network.modules()}
-                or own.network is eased
-            )
-            assert (
-                torch.equal(own(photos), InferenceModel(network, way)(photos))
-                or model == "efficientnet_b0"
-            )
-            assert torch.allclose(own(photos), InferenceModel(network, way)(photos), atol=1e-2)
-    gradients = []
-    for own, mixed in ((network, False), (eased, True), (eased, False)):
-        own.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            own(photos).square().mean().backward()
-        gradients.append(
-            torch.cat([p.grad.flatten() for p in own.parameters() if p.grad is not None])
-        )
-    exact, near, same = gradients
-    assert torch.nn.functional.cosine_similarity(exact, near, dim=0) > 0.98
-    assert torch.allclose(same, exact, rtol=1e-3, atol=1e-3 * float(exact.abs().max()))
-    assert any(type(m).__name__ == "_Depthwise" for m in eased.modules())  # itself it is as it was
 
 
 def test_a_copy_that_is_off_by_a_third_of_the_spread_is_not_taken(monkeypatch):

@@ -1,4 +1,4 @@
-from conftest import MASK, small
+from helpers import MASK, small
 
 from kit.competition import Competition, Task
 from kit.data.geometry import Geometry

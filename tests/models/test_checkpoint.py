@@ -3,7 +3,7 @@ import dataclasses
 import pandas as pd
 import pytest
 import torch
-from conftest import MASK, small
+from helpers import MASK, small
 from safetensors.torch import save_file
 
 from kit.competition import Competition, Task

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import MASK
+from helpers import MASK
 
 from kit.competition import Competition, Task
 from kit.data.geometry import Geometry

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import MASK, small
+from helpers import MASK, small
 
 from kit.data.geometry import Geometry
 from kit.models.architecture import architecture_of, make_architecture

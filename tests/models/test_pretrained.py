@@ -1,6 +1,6 @@
 import pytest
 import torch
-from conftest import MASK, small
+from helpers import MASK, small
 from safetensors.torch import save_file
 
 from kit.models.network import build

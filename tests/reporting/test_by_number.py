@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import MASK
+from helpers import MASK
 
 from kit.competitions.mask_labels import AGE
 from kit.reporting import figures as figures

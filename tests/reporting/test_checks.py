@@ -2,7 +2,7 @@
 
 import shutil
 
-from conftest import ensemble_arguments
+from helpers import ensemble_arguments
 
 from kit.ensemble import main
 

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import MASK, grouped_predictions, write_classes
+from draws import grouped_predictions
+from helpers import MASK, write_classes
 
 from kit.compare import main
 from kit.reporting.comparing import compare

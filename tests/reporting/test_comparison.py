@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from conftest import MASK
+from helpers import MASK
 
 from kit.reporting.comparison import ComparedFile, Comparison, Flip, Gain, OofCounts, Pair, Truth
 from kit.scoring.metrics import Scores

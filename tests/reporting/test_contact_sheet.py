@@ -1,7 +1,7 @@
 """Thumbnails in a competition's frame, and contact sheets."""
 
 import pytest
-from conftest import draw_photo
+from helpers import draw_photo
 from PIL import Image
 
 from kit.reporting.contact_sheet import contact_sheet, data_uri, thumbnail_height, thumbnails

@@ -2,7 +2,7 @@
 
 import shutil
 
-from conftest import draw_photo, make_data, mask_folder
+from helpers import draw_photo, make_data, mask_folder
 
 from kit.reporting import figures as figures
 from kit.reporting.data_page import report_data

@@ -3,7 +3,7 @@
 import re
 
 import numpy as np
-from conftest import CLASS_NAMES, MASK
+from helpers import CLASS_NAMES, MASK
 
 from kit.competitions.mask_labels import AGE
 from kit.reporting import data_figures, figures

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import CLASS_NAMES, MASK, NUM_CLASSES, tables_of
+from helpers import CLASS_NAMES, MASK, NUM_CLASSES, tables_of
 
 from kit.reporting import figures as figures
 from kit.reporting.numbers import worst_errors

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import MASK, chosen_otherwise, mask_folder, on_cpu, small, tables_of
+from helpers import MASK, chosen_otherwise, mask_folder, on_cpu, small, tables_of
 
 from kit.competitions.mask_sample import draw_sample
 from kit.data.folder import read_test

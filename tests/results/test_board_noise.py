@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import COMPUTE, ensemble_arguments, mask_folder
+from helpers import ensemble_arguments, mask_folder
+from networks import COMPUTE
 
 from kit.compare import main as compare
 from kit.data.folder import read_test

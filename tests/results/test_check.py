@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from conftest import CLASS_NAMES, NUM_CLASSES, mask_folder
+from helpers import CLASS_NAMES, NUM_CLASSES, mask_folder
 
 from kit.results.check import check_submission, expected_counts
 from kit.scoring.class_counts import Expected

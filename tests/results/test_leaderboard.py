@@ -107,12 +107,16 @@ def test_a_damaged_log_costs_a_warning_not_the_submission(tmp_path, capsys):
 
 def test_many_processes_lose_no_row(tmp_path):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[3]); import test_leaderboard\n"
-        "for n in range(10): test_leaderboard.submission(sys.argv[1], f'{sys.argv[2]}-{n}.csv', "
-        "sys.argv[2] + str(n))"
+        "import sys; from pathlib import Path; from kit.results import leaderboard\n"
+        "from kit.system.disk import file_hash\n"
+        "for n in range(10):\n"
+        "    path = Path(sys.argv[1]) / f'{sys.argv[2]}-{n}.csv'\n"
+        "    path.write_text(sys.argv[2] + str(n))\n"
+        "    oof = {'f1': 0.5, 'interval': [0.4, 0.6]}\n"
+        "    leaderboard.add(path, {'sha256': file_hash(path), 'members': [], 'oof': oof})"
     )
     words = [sys.executable, "-c", code, str(tmp_path)]
-    running = [subprocess.Popen([*words, str(k), str(Path(__file__).parent)]) for k in range(4)]
+    running = [subprocess.Popen([*words, str(k)]) for k in range(4)]
     assert [process.wait(120) for process in running] == [0] * 4
     names = [r["submission"] for r in read_board(tmp_path / "leaderboard.csv")]
     assert sorted(names) == sorted(f"{k}-{n}.csv" for k in range(4) for n in range(10))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import MASK
+from helpers import MASK
 
 from kit.results.run import metric_columns, read_metrics, write_metrics
 from kit.system.errors import KitError

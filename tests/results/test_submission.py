@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MASK, mask_folder
+from helpers import MASK, mask_folder
 
 from kit.data.folder import DataFolder
 from kit.results.submission import read_answers, read_submission, write_submission

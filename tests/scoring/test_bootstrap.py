@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import MASK, simulated
+from draws import simulated
+from helpers import MASK
 from sklearn.metrics import f1_score
 
 from kit.scoring.bootstrap import GroupBootstrap, interval, say_interval, show_interval

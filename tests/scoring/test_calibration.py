@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import NUM_CLASSES
+from helpers import NUM_CLASSES
 
 from kit.reporting import figures as figures
 from kit.scoring.metrics import calibration

@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import MASK
+from helpers import MASK
 
 from kit.scoring.metrics import macro_f1, score
 

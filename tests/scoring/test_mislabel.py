@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import MASK, NUM_CLASSES, age_class, decode, encode
+from helpers import MASK, NUM_CLASSES, age_class, decode, encode
 
 from kit.competition import Competition, Task
 from kit.competitions.mask_data import read_corrections

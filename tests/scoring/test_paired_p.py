@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import grouped_predictions
+from draws import grouped_predictions
 
 from kit.scoring.bootstrap import GroupBootstrap
 from kit.scoring.metrics import macro_f1

@@ -1,6 +1,6 @@
 """What is printed: lines as they are, tables in columns, progress without a terminal."""
 
-from conftest import everywhere
+from helpers import everywhere
 
 import kit.system.console
 from kit.system.console import Progress, duration, say, show_table, warn

@@ -4,7 +4,7 @@ import time
 
 import pytest
 import torch
-from conftest import everywhere
+from helpers import everywhere
 
 import kit.system.device
 from kit.system.device import (

@@ -1,7 +1,7 @@
 """The precision follows from the device and the size of the network."""
 
 import torch
-from conftest import everywhere
+from helpers import everywhere
 
 import kit.system.precision
 from kit.system.precision import autocast, choose_precision, precision_name

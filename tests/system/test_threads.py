@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import torch
-from conftest import everywhere
+from helpers import everywhere
 
 import kit.system.threads
 

@@ -1,5 +1,5 @@
 import pytest
-from conftest import small
+from helpers import small
 
 from kit.recipe import load_recipe, shipped_recipe
 from kit.system.errors import KitError

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest import small
+from helpers import small
 
 from kit.training.batches import EpochBatches
 

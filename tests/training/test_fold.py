@@ -5,12 +5,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import MASK, assert_same_run, everywhere, make_data, mask_folder, on_cpu, small
+from helpers import MASK, assert_same_run, everywhere, make_data, mask_folder, on_cpu, small
 
 import kit.data.photos
 import kit.results.run
 import kit.scoring.metrics
-from kit.competitions.mask_sample import draw_sample
 from kit.data.loader import PhotoDataset, batches_of, make_loader
 from kit.data.planning import PlanOptions, plan_folds
 from kit.inference.engine import Compute
@@ -225,16 +224,6 @@ def test_training_labels_and_dropped_ages_leave_validation_alone(world, tmp_path
     )
     with pytest.raises(KitError, match="photos are left to train on"):
         train(small(name="none", drop=(0, 120)), world.plan, world.folder, [0], tmp_path, on_cpu())
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """A drawn sample and its plan."""
-    root = tmp_path_factory.mktemp("drawn")
-    draw_sample(root / "data", people=60, eval_people=1)
-    return root / "data", plan_folds(
-        mask_folder(root / "data"), root / "folds.csv", PlanOptions(audit=False)
-    )[0]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import MASK, age_class, encode, on_cpu, small
+from helpers import MASK, age_class, encode, on_cpu, small
 
 from kit.competition import Competition, Task
 from kit.system.errors import KitError

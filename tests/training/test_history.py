@@ -1,5 +1,5 @@
 import pytest
-from conftest import MASK, small
+from helpers import MASK, small
 
 from kit.scoring.metrics import Scores
 from kit.training.history import History, scores_of, scores_row

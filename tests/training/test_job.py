@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 import torch
-from conftest import on_cpu, small
+from helpers import on_cpu, small
 
 from kit.inference.engine import Compute
 from kit.system.errors import KitError

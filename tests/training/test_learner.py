@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import MASK, everywhere, small
+from helpers import MASK, everywhere, small
 
 import kit.models.network
 import kit.system.device

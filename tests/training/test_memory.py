@@ -3,7 +3,7 @@ import weakref
 import pandas as pd
 import pytest
 import torch
-from conftest import MASK, everywhere, small
+from helpers import MASK, everywhere, small
 
 import kit.training.memory
 from kit.system.errors import KitError

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import everywhere, on_cpu, small
+from helpers import everywhere, on_cpu, small
 
 import kit.results.run
 import kit.scoring.metrics

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import small
+from helpers import small
 
 from kit.training.schedule import learning_rate
 

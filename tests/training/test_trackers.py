@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import assert_same_run, everywhere, on_cpu, small
+from helpers import assert_same_run, everywhere, on_cpu, small
 
 import kit.results.run
 import kit.training.trackers

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import assert_same_run, on_cpu, small
+from helpers import assert_same_run, ctrl_c_for_children, on_cpu, small
 
 from kit.data.loader import PhotoDataset
 from kit.results.run import Fold
@@ -21,8 +21,6 @@ def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(killable, tm
     """SIGKILL at ten random moments, from the start of the process to its last write, and the same
     command each time.
 
-    `KIT_KILLS=100 python -m pytest tests/test_train.py -k killed_at_any_moment -s` does a hundred,
-    and says what it met.
     """
     files, rng, kills, wholes = Fold(tmp_path / "mine" / "fold0"), np.random.default_rng(), 0, 0
     while kills < int(os.environ.get("KIT_KILLS", "10")):
@@ -68,15 +66,9 @@ def test_a_stopped_run_saves_first(killable, tmp_path, how, group):
     """Ctrl+C of a terminal and a scheduler's SIGTERM reach the loader processes, too."""
     files = Fold(tmp_path / "mine" / "fold0")
     command = [*killable.command, "--runs", str(tmp_path), "--save-minutes", "60"]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # Where the tests run in the background, SIGINT is ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with ctrl_c_for_children():
+        process = subprocess.Popen(command, start_new_session=True, **pipes)
     for line in process.stdout:
         if "epoch  2/4" in line:
             break

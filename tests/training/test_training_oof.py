@@ -1,7 +1,7 @@
 import shutil
 
 import pytest
-from conftest import on_cpu, small
+from helpers import on_cpu, small
 
 from kit.results.run import Fold, read_metrics
 from kit.system.errors import KitError

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from conftest import mask_folder, on_cpu, small
+from helpers import mask_folder, on_cpu, small
 
 from kit.data.planning import PlanOptions, plan_folds
 from kit.system.errors import KitError

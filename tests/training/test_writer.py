@@ -2,7 +2,7 @@ import shutil
 import signal
 
 import pytest
-from conftest import assert_same_run, everywhere, on_cpu, small
+from helpers import assert_same_run, everywhere, on_cpu, small
 
 import kit.models.checkpoint
 import kit.results.probs
@@ -143,17 +143,6 @@ def test_force_that_is_killed_at_its_first_save_keeps_no_epoch_of_the_training_b
         [path.read_bytes() for path in (own.best, *own.epochs)] for own in (files, same)
     )
     assert kept == undisturbed and len(kept) == 3
-
-
-@pytest.fixture(scope="module")
-def kept(world, tmp_path_factory):
-    """A run of three folds and three epochs, of which the last two are kept; tests may not damage
-    it.
-    """
-    runs = tmp_path_factory.mktemp("soup") / "runs"
-    shutil.copytree(world.runs, runs, ignore=shutil.ignore_patterns("small"))
-    train(small("kept", epochs=3), world.plan, world.folder, range(3), runs, on_cpu(keep_epochs=2))
-    return runs
 
 
 def test_the_last_epochs_are_kept_and_the_best_is_one_of_all(kept):

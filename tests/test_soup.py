@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import MASK, on_cpu, small
+from helpers import MASK
 
 from kit.data.folder import read_test
 from kit.data.plan import read_plan
@@ -13,18 +13,6 @@ from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.results.run import Fold
 from kit.scoring.metrics import score
 from kit.soup import main
-from kit.training.run import train
-
-
-@pytest.fixture(scope="module")
-def kept(world, tmp_path_factory):
-    """A run of three folds and three epochs, of which the last two are kept; tests may not damage
-    it.
-    """
-    runs = tmp_path_factory.mktemp("soup") / "runs"
-    shutil.copytree(world.runs, runs, ignore=shutil.ignore_patterns("small"))
-    train(small("kept", epochs=3), world.plan, world.folder, range(3), runs, on_cpu(keep_epochs=2))
-    return runs
 
 
 def arguments(world, runs, *more):

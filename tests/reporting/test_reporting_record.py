@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import ensemble_arguments, theirs
+from helpers import ensemble_arguments, theirs
 
 from kit import __version__
 from kit.compare import main as compare_main

@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import ensemble_arguments
+from helpers import ensemble_arguments
 
 from kit.ensemble import main
 from kit.train import main as train_main
@@ -41,7 +41,7 @@ def test_ensemble_and_train_write_profiles(copy, world, capsys, monkeypatch, tmp
     assert found["operators"][0]["seconds"] > 0 and (copy / found["trace"]).is_file()
     recipe = tmp_path / "again.py"
     recipe.write_text(
-        "from dataclasses import replace\n\nfrom conftest import small\n\nrecipe = small('again', "
+        "from dataclasses import replace\n\nfrom helpers import small\n\nrecipe = small('again', "
         "epochs=1)\n"
     )
     line = [

@@ -1,0 +1,45 @@
+"""From a folder to its plan: what it records, remarks and refuses."""
+
+import dataclasses
+
+import pytest
+from helpers import MASK, make_data, mask_folder
+
+from kit.data.plan import read_plan
+from kit.data.planning import PlanOptions, plan_folds
+from kit.system.errors import KitError
+
+QUICK = PlanOptions(folds=3, audit=False)
+
+
+def test_a_plan_records_what_it_was_made_of_and_is_the_file_that_it_wrote(data, tmp_path):
+    place = mask_folder(data)
+    plan, remarks = plan_folds(place, tmp_path / "folds.csv", QUICK)
+    assert remarks == [] and read_plan(tmp_path / "folds.csv").photos.equals(plan.photos)
+    assert (plan.meta["folds"], plan.meta["seed"], plan.meta["photos"]) == (3, 42, 126)
+    assert plan.meta["groups"] == 18 and plan.meta["corrections"] == []
+    assert plan.meta["audit"] == {"done": False, "links": [], "test": [], "damaged": []}
+    again, _ = plan_folds(place, tmp_path / "again.csv", QUICK)
+    assert again.hash == plan.hash and again.meta["data"] == plan.meta["data"]
+    other, _ = plan_folds(place, tmp_path / "other.csv", dataclasses.replace(QUICK, seed=1))
+    assert other.hash != plan.hash
+    with pytest.raises(KitError, match="exists already"):
+        plan_folds(place, tmp_path / "folds.csv", QUICK)
+
+
+def test_absent_classes_are_remarked(tmp_path):
+    people = [(f"{i:06d}", "male", 20) for i in range(4)]
+    data = mask_folder(make_data(tmp_path / "data", people, 1))
+    _, remarks = plan_folds(data, tmp_path / "f.csv", dataclasses.replace(QUICK, folds=2))
+    assert remarks[-1] == (
+        "15 of 18 classes have no photo, the first: mask male 30-59; each counts 0 in macro-F1"
+    )
+
+
+def test_a_competition_that_reads_nothing_is_told(data, tmp_path):
+    folder = dataclasses.replace(
+        mask_folder(data), competition=dataclasses.replace(MASK, read=None)
+    )
+    with pytest.raises(KitError, match="competition mask: its definition has no function `read`"):
+        plan_folds(folder, tmp_path / "f.csv", QUICK)
+    assert not (tmp_path / "f.csv").exists()

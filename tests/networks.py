@@ -1,0 +1,105 @@
+"""Networks, members and passes that tests share."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from helpers import World, small
+from torch import nn
+
+from kit.competitions.mask import competition as MASK
+from kit.data.folder import DataFolder, read_test
+from kit.data.geometry import Geometry
+from kit.data.loader import PhotoDataset, batches_of, make_loader
+from kit.inference.engine import Compute
+from kit.inference.member import Checkpoint, Member, member_passes
+from kit.inference.members import find_members
+from kit.inference.pass_cache import PhotoSet
+from kit.inference.passes import Passes
+from kit.inference.runtime import InferenceMode
+from kit.inference.views import make_views
+from kit.models.architecture import Architecture, architecture_of
+from kit.models.network import Network
+from kit.results.probs import Probs
+
+CPU = torch.device("cpu")
+
+
+COMPUTE = Compute("cpu", 0)
+
+
+HALF_MODE, FP32_MODE = InferenceMode(torch.bfloat16, 4), InferenceMode(torch.float32, 4)
+
+
+SHAPE = MASK.shape
+
+
+def members_of(world: World, *paths: Path) -> list[Member]:
+    """The members that paths name, by default the world's run."""
+    return find_members(paths or [world.runs / "small"], world.plan, read_test(world.folder))
+
+
+def checkpoints_of(path: Path, world: World) -> list[Checkpoint]:
+    """The checkpoints that a path names."""
+    return [c for member in members_of(world, path) for c in member.checkpoints]
+
+
+def run_all_passes(
+    checkpoints: list[Checkpoint], root: Path, ids: list[str], tta: str, compute: Compute
+) -> tuple[dict[tuple[int, str], Probs], int]:
+    """The probabilities of each checkpoint, by its number, and view, and how many passes ran."""
+    views = make_views(tta)
+    passes = member_passes([Member("all", tuple(checkpoints))], views)
+    run = Passes(passes, PhotoSet(root, tuple(ids)), views, compute)
+    with contextlib.closing(run):
+        run.run_all()
+    numbers = [(c, view) for view in views for c in range(len(checkpoints))]
+    names = np.array(ids)
+    tables = {key: Probs(names, run.table(p)) for p, key in enumerate(numbers)}
+    return tables, run.computed // len(ids)
+
+
+def photos_of(folder: DataFolder) -> PhotoDataset:
+    """The photos to predict as the small recipe's networks see them."""
+    geometry = small().geometry(MASK.frame)
+    return PhotoDataset(folder.test_images, read_test(folder), [geometry])
+
+
+def loader_of(photos: PhotoDataset) -> object:
+    """A loader of photos in batches of 32."""
+    return make_loader(photos, batches_of(len(photos), 32), 0, CPU)
+
+
+class Symmetric(nn.Module):
+    """A network that cannot tell left from right: it sees colour averages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.architecture = architecture_of(small(), MASK)
+        self.geometry, self.parameters_count = self.architecture.geometry, 72
+        self.head = nn.Linear(3, 18)
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        return self.head(photos.mean(dim=(2, 3)))
+
+
+def mask_architecture(
+    model: str, size: tuple[int, int], head: str = "classes", crop: tuple[int, int] = (400, 300)
+) -> Architecture:
+    """An architecture for the mask competition."""
+    ordered = tuple(task.ordered for task in MASK.tasks)
+    return Architecture(model, Geometry(crop, size, MASK.frame), head, False, SHAPE, ordered)
+
+
+def settled(model: str, size: tuple[int, int], seed: int = 0) -> Network:
+    """A network in evaluation mode whose batch norms have seen something."""
+    network = Network(mask_architecture(model, size))
+    torch.manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 1.5)
+            module.weight.data.uniform_(0.5, 1.5)
+            module.bias.data.normal_(0, 0.2)
+    return network.eval()
