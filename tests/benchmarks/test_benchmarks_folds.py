@@ -28,7 +28,7 @@ def test_a_run_has_copies_of_its_checkpoints(world, tmp_path):
     source = load(world.runs / "small" / "fold1" / "best.safetensors")
     assert torch.equal(folds.networks[1].body.conv_stem.weight, source.body.conv_stem.weight)
     (one,) = run_folds(world.runs / "small" / "fold2", tmp_path / "one", CPU).checkpoints
-    assert one.sha256 == folds.checkpoints[2].sha256
+    assert one.hash == folds.checkpoints[2].hash
 
 
 def test_what_is_no_run_of_one_recipe_is_told(world, tmp_path):
