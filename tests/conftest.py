@@ -16,20 +16,9 @@ import numpy as np
 import pytest
 import torch
 from draws import softmax
-from helpers import (
-    FULL,
-    Crowd,
-    Killable,
-    World,
-    everywhere,
-    make_data,
-    mask_folder,
-    on_cpu,
-    recipe_file,
-    small,
-    write_probabilities,
-)
+from helpers import Crowd, World, everywhere, make_data, mask_folder, small, write_probabilities
 from networks import HALF_MODE
+from trainings import FULL, Killable, on_cpu, recipe_file
 
 import kit.inference.autotune
 import kit.inference.runtime

@@ -1,15 +1,15 @@
 """What tests share: small competition folders, runs, checkpoints and other teams' files."""
 
-import contextlib
 import dataclasses
+import functools
 import html
 import importlib
 import pkgutil
 import re
-import signal
 import sys
+import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 import kit
+import kit.data.loader
 import kit.inference.autotune
 import kit.inference.runtime
 import kit.system.threads
@@ -26,12 +27,7 @@ from kit.competitions.mask import competition as MASK
 from kit.competitions.mask_labels import AGE, SHOTS
 from kit.data.folder import DataFolder, read_test
 from kit.data.plan import Plan, read_plan
-from kit.inference.engine import Compute
-from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.recipe import Recipe, load_recipe, shipped_recipe
-from kit.results.probs import Probs, read_probs, write_probs
-from kit.results.run import Fold, oof_key, read_metrics
-from kit.training.job import TrainOptions
 
 for module in pkgutil.walk_packages(kit.__path__, "kit."):
     importlib.import_module(
@@ -137,25 +133,6 @@ class World:
         return mask_folder(self.data)
 
 
-def chosen_otherwise(run: Path, out: Path, plan: Plan, select: str, patience: int) -> Path:
-    """A copy of a run of three folds whose checkpoints say that their epochs were chosen
-    otherwise.
-    """
-    for fold in range(plan.k):
-        source, files = Fold(run / f"fold{fold}"), Fold(out / f"fold{fold}")
-        card = read_checkpoint_info(source.best)
-        changed = dataclasses.replace(
-            card, epoch=9, select=select, recipe=card.recipe | {"patience": patience}
-        )
-        save(files.best, load(source.best), changed)
-        table = read_probs(source.oof)
-        write_probs(
-            files.oof,
-            Probs(table.ids, table.probs[:, ::-1], oof_key(files.best, plan, fold, "float32")),
-        )
-    return out
-
-
 @dataclasses.dataclass(frozen=True)
 class Crowd:
     """Enough people for intervals, without a network: a data folder, its plan, and other teams'
@@ -195,11 +172,6 @@ def tables_of(page: str) -> dict[str, list[list[str]]]:
     return tables
 
 
-def on_cpu(**options: object) -> TrainOptions:
-    """Options of a training on the CPU, without loader processes."""
-    return TrainOptions(compute=Compute("cpu", 0), **options)
-
-
 def ensemble_arguments(root: Path, *more: object) -> list[str]:
     """The words of `kit.ensemble` for the run in a copy of the world."""
     places = ["--data", root / "data", "--plan", root / "runs" / "folds.csv"]
@@ -212,18 +184,6 @@ def write_probabilities(path: Path, names: Sequence[str], probs: np.ndarray) -> 
     frame = pd.DataFrame(probs, columns=[str(c) for c in range(probs.shape[1])])
     frame.insert(0, "ImageID", names)
     frame.to_csv(path, index=False, float_format="%.6f")
-
-
-@contextlib.contextmanager
-def ctrl_c_for_children() -> Iterator[None]:
-    """Processes started in the block hear SIGINT, even where the tests run in the background, for
-    which it is ignored.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def theirs(
@@ -254,52 +214,18 @@ def theirs(
     return root / name
 
 
-RECIPE = """from dataclasses import replace
+class InPlace:
+    """`kit.bench`'s separate process, in this one; `benchmarks/test_timing.py` tests the real."""
 
-from kit.recipe import load_recipe
+    def __init__(self, make, *arguments):
+        self.loops = {
+            name: functools.partial(self.call, loop) for name, loop in make(*arguments).items()
+        }
 
-recipe = replace(load_recipe({tiny!r}), name="{name}", size=(32, 24){more})
-"""
+    def call(self, loop):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # timm leaves files open
+            return loop()
 
-
-FULL = (
-    ", epochs=4, label_smoothing=0.1, head='tasks', sampler='sqrt', mix='cutmix', ema=0.9, "
-    "accumulate=2, batch_size=4,"
-    " clip=1.0, drop_rate=0.2, drop_path_rate=0.1, edges=(30, 58)"
-)
-
-
-def recipe_file(
-    folder: Path, name: str = "mine", more: str = ", epochs=2", batch: str = ", batch_size=8"
-) -> Path:
-    """A recipe file: the tiny one, small and with `more` fields."""
-    path = folder / f"{name}.py"
-    tiny = str(shipped_recipe("tiny"))
-    path.write_text(RECIPE.format(tiny=tiny, name=name, more=batch + more))
-    return path
-
-
-@dataclasses.dataclass(frozen=True)
-class Killable:
-    """A command that trains, and the folder of the same run without interruptions."""
-
-    command: list[str]
-    recipe: Path
-    whole: Fold
-
-
-def without_times(path: Path) -> list[dict[str, float]]:
-    """The metrics of a run without what it took."""
-    return [
-        {k: v for k, v in row.items() if not k.startswith("time")} for row in read_metrics(path)
-    ]
-
-
-def assert_same_run(a: Fold, b: Fold) -> None:
-    """The same bytes and metrics, and both are finished."""
-    assert a.best.read_bytes() == b.best.read_bytes() and a.oof.read_bytes() == b.oof.read_bytes()
-    assert (
-        without_times(a.metrics) == without_times(b.metrics)
-        and not a.last.exists()
-        and not b.last.exists()
-    )
+    def close(self):
+        pass

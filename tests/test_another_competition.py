@@ -32,6 +32,9 @@ from kit.competition import Competition, Task, TrainingPhotos
 
 SHAPES = ("circle", "square", "triangle")
 
+# Commands run in the folder of a fixture, one after the other.
+pytestmark = pytest.mark.xdist_group("shapes")
+
 
 def read(data, corrections):
     table = pd.read_csv(data / "train.csv", dtype=str)

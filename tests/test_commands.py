@@ -1,6 +1,5 @@
 """Every command as a person types it, and every command line, path and link of the READMEs."""
 
-import functools
 import importlib
 import json
 import os
@@ -10,11 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import pytest
-from helpers import ctrl_c_for_children, everywhere, make_data, mask_folder
+from helpers import InPlace, everywhere, make_data, mask_folder
+from trainings import ctrl_c_for_children
 
 import kit.benchmarks.loops
 import kit.benchmarks.synthetic
@@ -88,23 +87,6 @@ def draw_small(folder: Path, photos: int) -> DataFolder:
     return mask_folder(make_data(folder / "data", THIRTY, eval_photos=1))
 
 
-class InPlace:
-    """`kit.bench`'s separate process, in this one; `benchmarks/test_timing.py` tests the real."""
-
-    def __init__(self, make, *arguments):
-        self.loops = {
-            name: functools.partial(self.call, loop) for name, loop in make(*arguments).items()
-        }
-
-    def call(self, loop):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)  # timm leaves files open
-            return loop()
-
-    def close(self):
-        pass
-
-
 class Newcomer:
     """A folder in which the READMEs' command lines run in order, each different one once, with
     recipes of the shipped names that take seconds.
@@ -171,6 +153,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
     return Newcomer(tmp_path_factory.mktemp("newcomer"))
 
 
+@pytest.mark.xdist_group("readmes")
 @pytest.mark.parametrize("name", READMES)
 def test_every_command_line_of_the_readmes_runs(name, newcomer, monkeypatch, capsys):
     """The front page's come first, for the others go on with its runs."""

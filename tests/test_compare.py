@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 from draws import grouped_predictions
-from helpers import chosen_otherwise, write_classes
+from helpers import write_classes
+from trainings import chosen_otherwise
 
 from kit.compare import main
 from kit.results.probs import read_probs

@@ -13,6 +13,7 @@ import pytest
 import kit
 
 ROOT = Path(kit.__file__).parent
+TESTS = Path(__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")
 FLOORS = [
     {"system"},
@@ -34,6 +35,8 @@ EXCEPTIONS = {
     ("competitions.mask_faces", "make_face"): "a face has that many looks",
     ("competitions.mask_pen", "arc"): "an arc of an ellipse has that many numbers",
 }
+# Modules whose test has another name, and where it is.
+TESTED_ELSEWHERE: dict[str, str] = {}
 # One module reads each kind of file.
 READERS = {
     "pd.read_csv": {"system.table"},
@@ -138,6 +141,30 @@ def test_one_module_reads_each_kind_of_file(call):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == call:
                 users.add(name_of(path))
     assert users and users <= READERS[call]
+
+
+def test_every_module_has_a_test_file_of_its_own():
+    """`tests/<room>/test_<module>.py`; where two would have one name, `test_<room>_<module>.py`."""
+    for path in MODULES:
+        place = path.relative_to(ROOT)
+        names = [f"test_{place.stem}.py", f"test_{place.parent.name}_{place.stem}.py"]
+        found = [name for name in names if (TESTS / place.parent / name).exists()]
+        assert len(found) == 1 or TESTED_ELSEWHERE.get(name_of(path)), f"{place}: write {names}"
+    assert [m for m in TESTED_ELSEWHERE if not (ROOT / f"{m.replace('.', '/')}.py").exists()] == []
+    files = [path.name for path in TESTS.rglob("*.py")]
+    assert sorted(set(files)) == sorted(files)  # pytest imports them by their names
+
+
+def test_no_test_file_imports_from_another():
+    tested = {path.stem for path in TESTS.rglob("test_*.py")}
+    for path in TESTS.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not tested & set(names) and "conftest" not in names, path
+        if not path.name.startswith("test_"):
+            assert len(path.read_text(encoding="utf-8").splitlines()) < 300, path
 
 
 def test_every_folder_is_on_a_floor_and_named_in_the_house_s_map():

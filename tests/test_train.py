@@ -1,4 +1,5 @@
-from helpers import draw_photo, mask_folder, recipe_file
+from helpers import draw_photo, mask_folder
+from trainings import end_loaders, recipe_file
 
 from kit.data.plan import read_plan
 from kit.data.planning import PlanOptions, plan_folds
@@ -171,6 +172,7 @@ def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
         "1",
     )
     assert f"{photo}: is no image" in line
+    end_loaders()
 
 
 def test_keep_epochs_below_zero(fails):

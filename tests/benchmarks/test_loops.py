@@ -13,6 +13,7 @@ from kit.models.architecture import architecture_of
 from kit.models.network import Network
 from kit.system.device import to_device
 
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # of timm: files left open
 CPU = torch.device("cpu")
 
 

@@ -5,8 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import MASK, chosen_otherwise, ensemble_arguments, mask_folder, theirs
+from helpers import MASK, ensemble_arguments, mask_folder, theirs
 from networks import COMPUTE, run_all_passes
+from trainings import chosen_otherwise
 
 from kit.blending.settings import Output
 from kit.blending.submit import ensemble

@@ -34,11 +34,14 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_sample(
-        tmp_path_factory.mktemp("표본") / "얼굴" / "data", people=8, eval_people=3, seed=4
-    )
+@pytest.fixture(scope="session")
+def drawn(made_once) -> Path:
+    """A sample of a few people, in folders of Korean names."""
+
+    def make(root: Path) -> None:
+        draw_sample(root / "얼굴" / "data", people=8, eval_people=3, seed=4)
+
+    return made_once("표본", make) / "얼굴" / "data"
 
 
 def test_train_has_the_competitions_layout(drawn: Path) -> None:

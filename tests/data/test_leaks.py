@@ -47,17 +47,19 @@ def save(path, photo: np.ndarray) -> None:
     Image.fromarray(np.ascontiguousarray(photo)).save(path, quality=90)
 
 
-@pytest.fixture(scope="module")
-def album(tmp_path_factory):
+@pytest.fixture(scope="session")
+def album(made_once):
     """A folder of 40 people with one photo each, `p00/a.jpg`, and of the first ones' copies, `copy
     of p00/a.jpg`.
     """
-    root = tmp_path_factory.mktemp("album")
-    for i in range(40):
-        save(root / f"p{i:02d}" / "a.jpg", texture(i))
-    for i, change in enumerate(COPIES.values()):
-        save(root / f"copy of p{i:02d}" / "a.jpg", change(texture(i)))
-    return root
+
+    def make(root):
+        for i in range(40):
+            save(root / f"p{i:02d}" / "a.jpg", texture(i))
+        for i, change in enumerate(COPIES.values()):
+            save(root / f"copy of p{i:02d}" / "a.jpg", change(texture(i)))
+
+    return made_once("album", make)
 
 
 def test_each_kind_of_copy_is_found_and_nothing_else_in_any_order(album):

@@ -6,7 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import MASK, chosen_otherwise, mask_folder, on_cpu, small, tables_of
+from helpers import MASK, mask_folder, small, tables_of
+from trainings import chosen_otherwise, make_coloured, on_cpu
 
 from kit.competitions.mask_sample import draw_sample
 from kit.data.folder import read_test
@@ -188,6 +189,25 @@ def test_what_a_correction_has_changed_is_told_apart(tmp_path, world):
     assert f"All {len(numbers['suspects']) - 1} lines" in after
 
 
+def test_planted_label_errors_are_found_where_classes_are_colours(tmp_path):
+    """Of 36 people five have a wrong gender or age when they are trained on: they come first."""
+    people = [(f"{i:06d}", ("male", "female")[i % 2], (20, 40, 60)[i // 2 % 3]) for i in range(36)]
+    data = mask_folder(make_coloured(tmp_path / "data", people))
+    lines = ["000003_female_Asian_40,gender,male", "000016_male_Asian_60,gender,female"]
+    lines += ["000024_male_Asian_20,gender,female"]
+    lines += ["000007_female_Asian_20,age,60", "000029_female_Asian_60,age,20"]
+    planted = tmp_path / "planted.csv"
+    planted.write_text("path,field,value\n" + "\n".join(lines) + "\n")
+    options = PlanOptions(folds=2, corrections=planted, audit=False)
+    plan, _ = plan_folds(data, tmp_path / "runs" / "folds.csv", options)
+    recipe = small("tiny", epochs=20, augment=None)
+    train(recipe, plan, data, range(2), tmp_path / "runs", on_cpu())
+    numbers = report([tmp_path / "runs" / "tiny"], plan, data, tmp_path / "report.html")
+    first = [suspect["line"].split(",")[:2] for suspect in numbers["suspects"][:5]]
+    assert sorted(first) == sorted(line.split(",")[:2] for line in lines)
+
+
+@pytest.mark.trial
 def test_planted_label_errors_are_found_on_the_drawn_sample(tmp_path):
     """Ten label errors are planted before training; at least seven are among the first twenty
     suspects.

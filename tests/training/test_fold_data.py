@@ -1,7 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import MASK, age_class, encode, on_cpu, small
+from helpers import MASK, age_class, encode, small
+from trainings import on_cpu
 
 from kit.competition import Competition, Task
 from kit.system.errors import KitError

@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 import torch
-from helpers import on_cpu, small
+from helpers import small
+from trainings import on_cpu
 
 from kit.inference.engine import Compute
 from kit.system.errors import KitError

@@ -3,7 +3,8 @@ import shutil
 
 import pytest
 import torch
-from helpers import everywhere, on_cpu, small
+from helpers import everywhere, small
+from trainings import on_cpu
 
 import kit.results.run
 import kit.scoring.metrics

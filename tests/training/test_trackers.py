@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import assert_same_run, everywhere, on_cpu, small
+from helpers import everywhere, small
+from trainings import assert_same_run, on_cpu
 
 import kit.results.run
 import kit.training.trackers

@@ -8,7 +8,8 @@ import time
 
 import numpy as np
 import pytest
-from helpers import assert_same_run, ctrl_c_for_children, on_cpu, small
+from helpers import small
+from trainings import assert_same_run, ctrl_c_for_children, on_cpu
 
 from kit.data.loader import PhotoDataset
 from kit.results.run import Fold
@@ -17,13 +18,13 @@ from kit.training.resume import load_state
 from kit.training.run import train
 
 
-def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(killable, tmp_path):
-    """SIGKILL at ten random moments, from the start of the process to its last write, and the same
-    command each time.
-
+@pytest.mark.parametrize("number", [4, pytest.param(100, marks=pytest.mark.trial)])
+def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(killable, tmp_path, number):
+    """SIGKILL at random moments, from the start of the process to its last write, and the same
+    command each time. With `-s` it says what it met.
     """
     files, rng, kills, wholes = Fold(tmp_path / "mine" / "fold0"), np.random.default_rng(), 0, 0
-    while kills < int(os.environ.get("KIT_KILLS", "10")):
+    while kills < number:
         process = subprocess.Popen(
             [*killable.command, "--runs", str(tmp_path)],
             stdout=subprocess.PIPE,
@@ -89,7 +90,9 @@ def test_a_stopped_run_saves_first(killable, tmp_path, how, group):
 
 
 @pytest.mark.parametrize("moment", range(0, 40, 3))
-def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatch, moment):
+def test_a_stop_at_any_moment_keeps_what_was_trained(
+    world, made_once, tmp_path, monkeypatch, moment
+):
     """Ctrl+C after the n-th photo read: while training, while validating, and in between."""
     count, real = [0], PhotoDataset.__getitem__
 
@@ -100,6 +103,9 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatc
         return real(photos, at)
 
     recipe = small(name="stopped", epochs=2, ema=0.5)
+    whole = made_once(
+        "stopped", lambda runs: train(recipe, world.plan, world.folder, [0], runs, on_cpu())
+    )
     stopped = False
     with monkeypatch.context() as patch:
         patch.setattr(PhotoDataset, "__getitem__", reading)
@@ -113,8 +119,7 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(world, tmp_path, monkeypatc
         steps = math.ceil((world.plan.photos["fold"] != 0).sum() / 8)
         assert len(state["rows"]) * steps + state["step"] >= 1
     train(recipe, world.plan, world.folder, [0], tmp_path / "a", on_cpu())
-    train(recipe, world.plan, world.folder, [0], tmp_path / "b", on_cpu())
-    assert_same_run(*(Fold(tmp_path / name / "stopped" / "fold0") for name in ("a", "b")))
+    assert_same_run(*(Fold(runs / "stopped" / "fold0") for runs in (tmp_path / "a", whole)))
 
 
 def test_a_stop_ends_the_waiting_for_photos(killable, tmp_path):

@@ -1,7 +1,8 @@
 import shutil
 
 import pytest
-from helpers import on_cpu, small
+from helpers import small
+from trainings import on_cpu
 
 from kit.results.run import Fold, read_metrics
 from kit.system.errors import KitError

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 import torch
-from helpers import mask_folder, on_cpu, small
+from helpers import mask_folder, small
+from trainings import on_cpu
 
 from kit.data.planning import PlanOptions, plan_folds
 from kit.system.errors import KitError

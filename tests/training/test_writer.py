@@ -2,7 +2,8 @@ import shutil
 import signal
 
 import pytest
-from helpers import assert_same_run, everywhere, on_cpu, small
+from helpers import everywhere, small
+from trainings import assert_same_run, on_cpu
 
 import kit.models.checkpoint
 import kit.results.probs
@@ -18,7 +19,9 @@ from kit.training.run import train
 
 
 @pytest.mark.parametrize("stop", range(1, 13))
-def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path, monkeypatch, stop):
+def test_an_interruption_between_any_two_writes_changes_nothing(
+    world, made_once, tmp_path, monkeypatch, stop
+):
     """The n-th file is not written and the process ends there; the next start makes the same run of
     it.
     """
@@ -37,6 +40,9 @@ def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path,
         return write
 
     recipe = small(epochs=3)
+    whole = made_once(
+        "three_epochs", lambda runs: train(recipe, world.plan, world.folder, [0], runs, on_cpu())
+    )
     with monkeypatch.context() as patch:
         for module, name in (
             (kit.models.checkpoint, "save"),
@@ -52,9 +58,7 @@ def test_an_interruption_between_any_two_writes_changes_nothing(world, tmp_path,
         else:
             assert count[0] < stop  # a run writes fewer files than that, and was whole
     train(recipe, world.plan, world.folder, [0], tmp_path / "a", on_cpu())
-    train(recipe, world.plan, world.folder, [0], tmp_path / "b", on_cpu())
-    a, b = (Fold(tmp_path / name / "small" / "fold0") for name in ("a", "b"))
-    assert_same_run(a, b)
+    assert_same_run(*(Fold(runs / "small" / "fold0") for runs in (tmp_path / "a", whole)))
 
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world, tmp_path, monkeypatch):
