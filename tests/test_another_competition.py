@@ -25,15 +25,14 @@ from kit.models.checkpoint import read_checkpoint_info
 from kit.results.probs import read_probs
 from kit.results.run import Fold, read_metrics
 
+# Commands run in the folder of a fixture, one after the other.
+pytestmark = pytest.mark.xdist_group("shapes")
 SHAPES = ("circle", "square", "triangle")
 DEFINITION = """import pandas as pd
 
 from kit.competition import Competition, Task, TrainingPhotos
 
 SHAPES = ("circle", "square", "triangle")
-
-# Commands run in the folder of a fixture, one after the other.
-pytestmark = pytest.mark.xdist_group("shapes")
 
 
 def read(data, corrections):
