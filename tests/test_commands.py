@@ -1,5 +1,6 @@
 """Every command as a person types it, and every command line, path and link of the READMEs."""
 
+import argparse
 import importlib
 import json
 import os
@@ -166,16 +167,26 @@ def test_every_command_line_of_the_readmes_runs(name, newcomer, monkeypatch, cap
         if line.startswith("python -m kit."):
             assert newcomer.run(line) == 0, (line, capsys.readouterr().err)
         elif line.startswith("python -m pytest "):
-            words = shlex.split(line)[3:]
-            assert "python -m pytest" in ci and (ROOT / words[0]).exists(), line
-            if words[1:]:
-                assert words[1] == "-k" and words[2] in (ROOT / words[0]).read_text(), line
+            check_pytest(shlex.split(line)[3:])
+            assert "python -m pytest" in ci
         elif line.startswith("python tests/golden.py "):
             assert run_golden(line, monkeypatch) == 0, line
         elif line == ".ci/run":
             assert os.access(ROOT / line, os.X_OK)
         else:
             assert f"\n{line}\n" in ci, line
+
+
+def check_pytest(words: list[str]) -> None:
+    """Assert that pytest's words name files, markers and words of tests that there are."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("path", nargs="?", default="tests")
+    for option in ("-n", "-m", "-k"):
+        parser.add_argument(option, default="")
+    args = parser.parse_args(words)
+    assert (ROOT / args.path).exists() and args.n in ("", "0")
+    assert f"\n    {args.m}" in (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    assert not args.k or args.k in (ROOT / args.path).read_text(encoding="utf-8")
 
 
 def run_golden(line: str, monkeypatch) -> int:

@@ -1,4 +1,4 @@
-"""What picking the best of many submissions makes of noise."""
+"""What the log tells: what picking the best of many submissions makes of noise."""
 
 import dataclasses
 import json
