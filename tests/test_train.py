@@ -52,8 +52,8 @@ def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(
 def test_select_overrides_the_recipe(killable, tmp_path, fails, capsys):
     arguments = [str(a) for a in [*killable.command[3:], "--runs", tmp_path]]
     assert main([*arguments, "--select", "best"]) == 0
-    card = read_checkpoint_info(Fold(tmp_path / "mine" / "fold0").best)
-    assert (card.select, card.averaged) == ("best", True)
+    info = read_checkpoint_info(Fold(tmp_path / "mine" / "fold0").best)
+    assert (info.select, info.averaged) == ("best", True)
     assert "its best epoch, chosen on the fold" in capsys.readouterr().out
     assert "select was 'best', is 'last'" in fails(main, *arguments)
 

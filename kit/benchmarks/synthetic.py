@@ -60,8 +60,8 @@ def drawn_photos(groups: int, competition: Competition, seed: int = 0) -> pd.Dat
 def training_photos(data: DataFolder, folder: Path, photos: int) -> PhotoSet:
     """At most `photos` training photos of a data folder, with links to them in `folder`."""
     root = data.train_images
-    found = [path for path in root.rglob("[!.]*") if path.is_file() and path.suffix]
-    images = sorted(path.relative_to(root).as_posix() for path in found)[:photos]
+    files = [path for path in root.rglob("[!.]*") if path.is_file() and path.suffix]
+    images = sorted(path.relative_to(root).as_posix() for path in files)[:photos]
     if not images:
         raise problem(
             root,

@@ -19,11 +19,11 @@ def find_copies(members: Sequence[Member], probs: np.ndarray, ids: Sequence[str]
     copies = []
     for m in set(range(len(members))) - set(distinct):
         first = next(k for k in distinct if len(distinct_members(probs[[k, m]])) == 1)
-        ours, theirs = members[m].test, members[first].test
+        table, first_table = members[m].test, members[first].test
         same = (
-            ours is not None
-            and theirs is not None
-            and len(distinct_members(np.stack([theirs.at(ids), ours.at(ids)]))) == 1
+            table is not None
+            and first_table is not None
+            and len(distinct_members(np.stack([first_table.at(ids), table.at(ids)]))) == 1
         )
         if same:
             copies.append(m)

@@ -41,11 +41,11 @@ def local_features(grey: np.ndarray, most: int = _FEATURES) -> tuple[np.ndarray,
     The descriptors are RootSIFT (Arandjelovic and Zisserman, CVPR 2012).
     """
     sift = cv2.SIFT_create(nfeatures=most, contrastThreshold=0.02)  # type: ignore[attr-defined]  # OpenCV's stubs lack it
-    points, found = sift.detectAndCompute(grey, None)
-    if found is None:
+    points, descriptors = sift.detectAndCompute(grey, None)
+    if descriptors is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
     return np.array(cv2.KeyPoint.convert(points)), np.sqrt(
-        found / np.maximum(found.sum(axis=1, keepdims=True), 1)
+        descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1)
     )
 
 
@@ -60,13 +60,13 @@ def _principal_components() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.rfftfreq(256)[None])
     frequency[0, 0] = 1
-    found = []
+    descriptors = []
     for _ in range(40):
         noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((256, 256))) / frequency**2)
         edges = np.tanh(4 * noise / noise.std()) + 0.2 * noise / noise.std()
         picture = 128 + 50 * (edges / edges.std()).reshape(128, 2, 128, 2).mean((1, 3))
-        found.append(local_features(np.clip(picture, 0, 255).astype(np.uint8), 300)[1])
-    symmetric = np.concatenate(found).astype(np.float64)
+        descriptors.append(local_features(np.clip(picture, 0, 255).astype(np.uint8), 300)[1])
+    symmetric = np.concatenate(descriptors).astype(np.float64)
     symmetric = (symmetric + symmetric[:, MIRROR]) / 2
     variance, components = np.linalg.eigh(np.cov(symmetric.T))
     return symmetric.mean(axis=0), (

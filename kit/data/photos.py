@@ -90,7 +90,7 @@ def for_each_photo(
         except KitError as error:
             return error
 
-    found: list[Result] = []
+    results: list[Result] = []
     bad = []
     with Progress(what, len(images)) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
         for result in pool.map(one, images):
@@ -98,10 +98,10 @@ def for_each_photo(
             if isinstance(result, KitError):
                 bad.append(str(result).removeprefix(f"{root}{os.sep}").partition(";")[0])
             else:
-                found.append(result)
+                results.append(result)
     if bad:
         raise problem(root, "photos that cannot be used", bad, remedy)
-    return found
+    return results
 
 
 def size_of(path: Path) -> tuple[int, int]:

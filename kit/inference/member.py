@@ -16,13 +16,13 @@ class Checkpoint:
     """A checkpoint: its file, what it says of itself, and the SHA-256 of its bytes."""
 
     path: Path
-    card: CheckpointInfo
+    info: CheckpointInfo
     hash: str
 
     @functools.cached_property
     def architecture(self) -> Architecture:
         """What its network is made of."""
-        return self.card.architecture
+        return self.info.architecture
 
     @property
     def geometry(self) -> Geometry:

@@ -80,7 +80,7 @@ def read_oof(checkpoint: Checkpoint, plan: Plan, exact: bool = False) -> Probs |
     None for a bare checkpoint, and where they are to be `exact` and did not run in fp32. Raises
     `KitError` for stale ones.
     """
-    files, fold = Fold(checkpoint.path.parent), checkpoint.card.fold
+    files, fold = Fold(checkpoint.path.parent), checkpoint.info.fold
     if checkpoint.path.name != "best.safetensors" or not (
         files.oof.exists() or FOLD_FOLDER.fullmatch(files.folder.resolve().name)
     ):
@@ -140,7 +140,7 @@ def _fold_tables(
         (m, c)
         for m, member in enumerate(members)
         for c in member.checkpoints
-        if c.card.fold == fold
+        if c.info.fold == fold
     ]
     if not checkpoints:
         return []

@@ -51,7 +51,7 @@ def load_pretrained(body: Any, source: str) -> None:
         ) from error
     heads = body.pretrained_cfg.get("classifier") or ()
     prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
-    own = {
+    expected = {
         name: value
         for name, value in body.state_dict().items()
         if not name.startswith(prefixes or ("\0",))
@@ -59,7 +59,9 @@ def load_pretrained(body: Any, source: str) -> None:
     given = {
         name: value for name, value in weights.items() if not name.startswith(prefixes or ("\0",))
     }
-    wrong = sorted(own.keys() ^ given.keys()) or [n for n in own if own[n].shape != given[n].shape]
+    wrong = sorted(expected.keys() ^ given.keys()) or [
+        n for n in expected if expected[n].shape != given[n].shape
+    ]
     if wrong:
         raise problem(
             path,

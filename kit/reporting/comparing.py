@@ -36,7 +36,7 @@ def read_runs(runs: Sequence[Path], plan: Plan) -> Predictions:
     chosen = [
         name
         for name, member in zip(names, members)
-        if any(checkpoint.card.chosen_on_fold for checkpoint in member.checkpoints)
+        if any(checkpoint.info.chosen_on_fold for checkpoint in member.checkpoints)
     ]
     return Predictions(
         plan.competition,

@@ -121,7 +121,7 @@ def _members(members: Sequence[Member], names: Sequence[str]) -> dict[str, Any]:
     checkpoints = [checkpoint for member in members for checkpoint in member.checkpoints]
     return {
         "foreign": any(member.files for member in members),
-        "flattered": any(checkpoint.card.chosen_on_fold for checkpoint in checkpoints),
+        "flattered": any(checkpoint.info.chosen_on_fold for checkpoint in checkpoints),
         "curves": {
             name: _curves(name, member)
             for name, member in zip(names, members)
@@ -132,9 +132,9 @@ def _members(members: Sequence[Member], names: Sequence[str]) -> dict[str, Any]:
 
 def _curves(name: str, member: Member) -> str:
     """The learning curves of a member's folds; empty where it has no epochs of its own."""
-    folds = {c.card.fold: read_metrics(Fold(c.path.parent).metrics) for c in member.checkpoints}
+    folds = {c.info.fold: read_metrics(Fold(c.path.parent).metrics) for c in member.checkpoints}
     trained = {fold: rows for fold, rows in sorted(folds.items()) if rows}
-    chosen = {c.card.fold: c.card.epoch for c in member.checkpoints}
+    chosen = {c.info.fold: c.info.epoch for c in member.checkpoints}
     return figures.curves(f"learning curves of {name}", trained, chosen) if trained else ""
 
 

@@ -137,8 +137,8 @@ def _strange(
 def _same(other: Path, ids: Sequence[str], predicted: np.ndarray, competition: Competition) -> bool:
     """True if another file is a submission of the same classes."""
     try:
-        theirs = read_answers(other, competition, strict=True)
+        table = read_answers(other, competition, strict=True)
     except KitError:
         return False  # a leaderboard, or whatever else lies there
-    answers = pd.Series(theirs[competition.answer].to_numpy(), index=theirs[competition.id])
-    return len(theirs) == len(ids) and bool((answers.reindex(ids).to_numpy() == predicted).all())
+    answers = pd.Series(table[competition.answer].to_numpy(), index=table[competition.id])
+    return len(table) == len(ids) and bool((answers.reindex(ids).to_numpy() == predicted).all())

@@ -95,8 +95,8 @@ def record(path: Path, name: str, scores: dict[str, float]) -> dict[str, Any]:
     with _alone(path):
         rows = read_board(path)
         wanted = Path(name).name.removesuffix(".csv") + ".csv"
-        found = [row for row in rows if row["submission"] == wanted]
-        if not found:
+        named = [row for row in rows if row["submission"] == wanted]
+        if not named:
             raise problem(
                 path,
                 "has no submission "
@@ -104,8 +104,8 @@ def record(path: Path, name: str, scores: dict[str, float]) -> dict[str, Any]:
                 remedy="python -m kit.compare --board shows them",
             )
         now = path.parent / wanted
-        current = [row for row in found if now.exists() and row["sha256"] == file_hash(now)]
-        row = (current or found)[-1]
+        current = [row for row in named if now.exists() and row["sha256"] == file_hash(now)]
+        row = (current or named)[-1]
         row |= scores
         write_board(path, rows)
     return row
@@ -128,10 +128,10 @@ def summary(rows: list[dict[str, Any]], draws: np.ndarray | None = None) -> dict
     both = [row for row in public if row["oof"] != ""]
     cv, site = (np.array([row[key] for row in both], dtype=np.float64) for key in ("oof", "public"))
     if len(both) >= 4 and np.ptp(cv) > 0 and np.ptp(site) > 0:
-        found = pearsonr(cv, site)
+        test = pearsonr(cv, site)
         result |= {
-            "correlation": float(found.statistic),
-            "interval": list(map(float, found.confidence_interval(0.95))),
+            "correlation": float(test.statistic),
+            "interval": list(map(float, test.confidence_interval(0.95))),
         }
     if len(both) >= 5 and np.ptp(cv) > 0:
         result["outside"] = [

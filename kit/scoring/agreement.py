@@ -20,14 +20,14 @@ def most_diverse(
     """
     if len(scored) < 3:
         return []
-    low = max(scored.values(), key=lambda own: own[0])[1]
+    low = max(scored.values(), key=lambda score: score[0])[1]
     if low is None:
         return None
     strong = sorted(
         (name for name, (f1, _) in scored.items() if f1 >= low), key=lambda name: -scored[name][0]
     )[:20]
     of = {frozenset((pair["a"], pair["b"])): pair["kappa"] for pair in result["pairs"]}
-    found = []
+    choices = []
     for size in (2, 3):
         sets = [
             (
@@ -38,8 +38,8 @@ def most_diverse(
         ]
         if sets:
             mean, chosen = min(sets)
-            found.append({"files": list(chosen), "kappa": mean})
-    return found
+            choices.append({"files": list(chosen), "kappa": mean})
+    return choices
 
 
 def kappa(table: np.ndarray) -> float:

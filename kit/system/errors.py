@@ -33,17 +33,17 @@ def did_you_mean(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
 
 
 def problem(
-    place: str | Path, wrong: str, found: Sequence[object] = (), remedy: str = ""
+    place: str | Path, wrong: str, offenders: Sequence[object] = (), remedy: str = ""
 ) -> KitError:
     """A `KitError` of the usual form: `place: wrong (2 found, the first: a); remedy`.
 
-    `found` holds every offender, in order: the message has their number and the first one.
+    `offenders` has all of them, in order; the message has their number and the first one.
     """
     line = f"{place}: {wrong}"
-    first = str(found[0]) if found else ""
+    first = str(offenders[0]) if offenders else ""
     first = first if len(first) <= _MAX_EXAMPLE else f"{first[:_MAX_EXAMPLE]}..."
-    if len(found) == 1:
+    if len(offenders) == 1:
         line += f" (1 found: {first})"
-    elif len(found) > 1:
-        line += f" ({len(found):,} found, the first: {first})"
+    elif len(offenders) > 1:
+        line += f" ({len(offenders):,} found, the first: {first})"
     return KitError(f"{line}; {remedy}" if remedy else line)

@@ -56,18 +56,18 @@ def training_labels(
     The recipe's `edges` move classes of the ordered task, and its `drop` leaves photos out. Photos
     that validate are neither moved nor left out.
     """
-    labels, kept = photos["label"].to_numpy(copy=True), np.ones(len(photos), bool)
+    labels, used = photos["label"].to_numpy(copy=True), np.ones(len(photos), bool)
     if recipe.edges is None and recipe.drop is None:
-        return kept, labels
+        return used, labels
     task = ordered_task(recipe, competition)
     numbers = photos[task.column].to_numpy()
     if recipe.drop is not None:
-        kept = (numbers < recipe.drop[0]) | (numbers > recipe.drop[1])
+        used = (numbers < recipe.drop[0]) | (numbers > recipe.drop[1])
     if recipe.edges is not None:
         answers = list(competition.decode(labels))
         answers[competition.tasks.index(task)] = task.class_of(numbers, recipe.edges)
         labels = competition.encode(answers)
-    return kept, labels
+    return used, labels
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def split_fold(job: FoldJob) -> FoldData:
     recipe, plan, limit = job.recipe, job.plan, job.options.limit
     held = (plan.photos["fold"] == job.fold).to_numpy()
     train = plan.photos[~held]
-    kept, _ = training_labels(recipe, train, job.competition)
-    train = limited(train[kept], limit)
+    used, _ = training_labels(recipe, train, job.competition)
+    train = limited(train[used], limit)
     if len(train) < 2:
         raise KitError(
             f"recipe {recipe.name}: {len(train)} photos are left to train on; let drop take fewer"

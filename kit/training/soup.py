@@ -49,8 +49,8 @@ def ingredients(paths: Sequence[Path], last: int = 0) -> dict[Path, list[Path]]:
                 remedy="train it with python -m kit.train RECIPE --keep-epochs 3",
             )
         for folder in sorted({epoch.parent for epoch in epochs}):
-            kept = Fold(folder).epochs
-            checkpoints.setdefault(folder, []).extend(kept[-last:] if last else kept)
+            files = Fold(folder).epochs
+            checkpoints.setdefault(folder, []).extend(files[-last:] if last else files)
     return checkpoints
 
 

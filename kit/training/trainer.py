@@ -159,9 +159,9 @@ class Trainer:
         }
         seconds = state.seconds
         state.end_epoch(row)
-        kept = self.writer.end_epoch(state, probs, self.tracker)
+        is_kept = self.writer.end_epoch(state, probs, self.tracker)
         self.progress.say(
             f"  epoch {epoch:2d}/{recipe.epochs}  loss {row['train_loss']:.3f}  val loss "
             f"{row['val_loss']:.3f}  {scores_of(row).line()}  {duration(seconds)}"
-            + ("  best so far" if kept and recipe.select == "best" else "")
+            + ("  best so far" if is_kept and recipe.select == "best" else "")
         )
