@@ -153,7 +153,7 @@ def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
 
 
 def check_options(parser: Parser, args: Namespace) -> None:
-    """Raise `KitError` unless there is something to compare, with no option of something else."""
+    """Raise `KitError` unless there are files to compare, and options that suit them."""
     files = args.files
     if not files:
         raise KitError("kit.compare: name submissions, or --board, or --record NAME")
@@ -185,7 +185,7 @@ def check_options(parser: Parser, args: Namespace) -> None:
 
 
 def competition_of(plan: Path) -> "Competition":
-    """The competition of a fold plan; the one that `find_competition` finds where there is none."""
+    """The competition of a fold plan; without a plan, that of `find_competition`."""
     from kit.competitions import find_competition
     from kit.data.plan import read_plan
 
@@ -212,7 +212,7 @@ def compare(args: Namespace) -> tuple["Predictions", "Comparison"]:
 def write_outputs(args: Namespace, predictions: "Predictions", line: str) -> list[str]:
     """Write the vote, with the command `line` in its record, and the contact sheet, as asked.
 
-    Returns a line for each.
+    Returns a line for each file written.
     """
     if not args.vote and args.show is None:
         return []

@@ -10,10 +10,10 @@ from kit.system.console import warn
 
 
 def find_copies(members: Sequence[Member], probs: np.ndarray, ids: Sequence[str]) -> list[int]:
-    """The members to leave out: files whose probabilities are those of a file before them.
+    """The indices of members to leave out: files with the probabilities of an earlier file.
 
-    They are equal out of fold, `probs` (M, N, C), and of the photos to predict, `ids`. Both kinds,
-    those left out and those equal out of fold alone, are warned of.
+    Their out-of-fold probabilities, `probs` (M, N, C), are equal, and so are those of the photos to
+    predict, `ids`. Of members that are equal out of fold alone there is a warning, and they stay.
     """
     names, distinct = unique_names(members), distinct_members(probs)
     copies = []

@@ -76,7 +76,7 @@ class FixedPoint:
     codes: int
 
     def part(self, members: np.ndarray, rows: np.ndarray) -> "FixedPoint":
-        """Those of some members and photos."""
+        """The fixed-point probabilities of some members and photos."""
         return FixedPoint(np.take(self.values[members], rows, axis=2), self.codes)
 
 

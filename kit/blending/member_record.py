@@ -43,7 +43,7 @@ def _describe(name: str, member: Member, weight: float, out: Path) -> MemberReco
 
 
 def seen_from(path: Path, out: Path) -> str:
-    """A member's path as seen from the submission's folder, so that both can move together."""
+    """A member's path relative to the submission's folder, so that both can move together."""
     return Path(os.path.relpath(path.absolute(), out.resolve().parent)).as_posix()
 
 

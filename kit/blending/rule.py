@@ -38,7 +38,10 @@ class Rule:
 
     @property
     def gains(self) -> np.ndarray:
-        """The factor of each class's probability before the argmax, (C,): what biases come to."""
+        """The factor (C,) by which each class's probability is multiplied before the argmax.
+
+        It is the exponential of the class's bias times the temperature.
+        """
         return np.exp(self.temperature * self.biases)
 
     def probs(self, members: np.ndarray) -> np.ndarray:
@@ -93,7 +96,7 @@ def weighted(
 def decide(probs: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """The classes (N,) of blended probabilities (N, C): the argmax after each class's gain.
 
-    Of equals it is the lower class.
+    Of equal classes it takes the lower one.
     """
     return (probs * gains).argmax(axis=1)
 

@@ -10,7 +10,7 @@ from kit.system.errors import KitError
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleSettings:
-    """What an ensemble is: views, whether they are scored, blend, decision, early decisions.
+    """How to ensemble: views, whether they are scored, blend, decision, early decisions.
 
     With `fast`, photos are decided before all passes have been run; `agree` is the share of photos
     that must have the full run's class, None for all. `score` False is for members without
@@ -29,7 +29,7 @@ class EnsembleSettings:
     allow_missing: bool = False
 
     def describe(self) -> dict[str, Any]:
-        """As a record has them."""
+        """The settings as a record has them."""
         return {name: value for name, value in vars(self).items() if name != "allow_missing"}
 
 

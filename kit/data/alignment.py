@@ -1,4 +1,4 @@
-"""Whether two photos are one: laid over each other, and the fine detail of the two correlated."""
+"""Whether two photos are one: one laid over the other, and their fine detail correlated."""
 
 from typing import Any
 
@@ -12,8 +12,9 @@ _ALIKE = 0.9  # the least cosine of two descriptors that match
 
 
 def aligned(a: np.ndarray, b: np.ndarray) -> float:
-    """The correlation (-1..1) of two grey photos' fine detail where `b`, mirrored or not, is laid
-    over `a`; 0 if none fits.
+    """The correlation (-1..1) of two grey photos' fine detail, `b` laid over `a`; 0 without a fit.
+
+    `b` is tried as it is and mirrored.
     """
     (places, descriptors), (other_places, other_descriptors) = local_features(a), local_features(b)
     fits = []
@@ -57,8 +58,9 @@ def _similarity(
     other_places: np.ndarray,
     other_descriptors: np.ndarray,
 ) -> tuple[int, Any]:
-    """The similarity (2, 3) from one photo's places to another's on which most matching features
-    agree, and how many do.
+    """The similarity transform (2, 3) that most matching features agree on, and how many they are.
+
+    It maps places of one photo to places of the other.
     """
     alike = descriptors @ other_descriptors.T
     if alike.size:

@@ -14,11 +14,11 @@ _BLOCK = 1024  # owners that are compared with all others at once, for less memo
 
 
 def candidates(codes: np.ndarray, owner: np.ndarray, groups: int) -> list[tuple[int, int]]:
-    """Pairs (a, b), a < b, of owners who share `_SHARED` codes, sorted; for each owner the
-    `_PARTNERS` with the most.
+    """Pairs (a, b), a < b, of owners who share `_SHARED` codes or more, sorted.
 
-    `codes` (F,) are those of all photos, and `owner` (F,) the groups 0..groups-1 that they are of;
-    owners from `groups` on are test photos, which are not paired with each other.
+    Each owner's `_PARTNERS` best ones are taken, by the number of shared codes. `codes` (F,) are
+    those of all photos, and `owner` (F,) the groups 0..groups-1 that they are of; owners from
+    `groups` on are test photos, which are not paired with each other.
     """
     owners = int(owner.max(initial=-1)) + 1
     starts = range(0, owners, _BLOCK)
@@ -46,8 +46,9 @@ def candidates(codes: np.ndarray, owner: np.ndarray, groups: int) -> list[tuple[
 def _holders(
     codes: np.ndarray, owner: np.ndarray, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Who has which code, each once, as owners and the codes' numbers 0..: of codes that 2 to
-    `_POPULAR` owners have.
+    """Which owner has which code, each pair once: owners, and numbers of codes from 0.
+
+    Codes are left out unless 2 to `_POPULAR` owners have them.
     """
     part_of = codes.astype(np.uint8) % 2**PART_BITS
     rows, columns, count = [], [], 0

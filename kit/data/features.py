@@ -21,8 +21,9 @@ MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
 def grey_photo(path: Path) -> tuple[np.ndarray, bytes]:
-    """A photo in grey with a short side of `_SIDE` pixels, uint8 (height, width), and its file's
-    bytes.
+    """A photo in grey, uint8 (height, width), and its file's bytes.
+
+    The short side has `_SIDE` pixels.
     """
     photo, content = decode(path, least=128)
     scale = _SIDE / min(photo.shape[:2])
@@ -35,10 +36,9 @@ def grey_photo(path: Path) -> tuple[np.ndarray, bytes]:
 
 
 def local_features(grey: np.ndarray, most: int = _FEATURES) -> tuple[np.ndarray, np.ndarray]:
-    """SIFT features: places (F, 2) as x and y in pixels, and descriptors (F, 128) of norm 1,
-    float32.
+    """SIFT features: places (F, 2) as x and y in pixels, and descriptors (F, 128) float32.
 
-    The descriptors are RootSIFT (Arandjelovic and Zisserman, CVPR 2012).
+    The descriptors have norm 1; they are RootSIFT (Arandjelovic and Zisserman, CVPR 2012).
     """
     sift = cv2.SIFT_create(nfeatures=most, contrastThreshold=0.02)  # type: ignore[attr-defined]  # OpenCV's stubs lack it
     points, descriptors = sift.detectAndCompute(grey, None)
@@ -51,11 +51,11 @@ def local_features(grey: np.ndarray, most: int = _FEATURES) -> tuple[np.ndarray,
 
 @functools.cache
 def _principal_components() -> tuple[np.ndarray, np.ndarray]:
-    """The mean (128,) of the mirror-symmetric part of descriptors, and its leading components (128,
-    `CODE_BITS`), whitened.
+    """The mean (128,) of descriptors' mirror-symmetric part, and its components (128, `CODE_BITS`).
 
-    They are those of drawn pictures, noise with edges and about the spectrum of photos: so a
-    photo's codes do not depend on the other photos. Those of 6,500 portraits were no better.
+    These are the leading principal components, whitened, of drawn pictures: noise with edges and
+    about the spectrum of photos. So a photo's codes do not depend on the other photos. The
+    components of 6,500 portraits were no better.
     """
     rng = np.random.default_rng(0)
     frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.rfftfreq(256)[None])
@@ -75,8 +75,9 @@ def _principal_components() -> tuple[np.ndarray, np.ndarray]:
 
 
 def feature_codes(descriptors: np.ndarray) -> np.ndarray:
-    """The codes of a photo's descriptors (F, 128): uint64 (F,), above the bits of each the number
-    of the least sure one.
+    """The codes, uint64 (F,), of a photo's descriptors (F, 128).
+
+    Above a code's bits stands the number of the least sure of them.
     """
     mean, components = _principal_components()
     values = ((descriptors + descriptors[:, MIRROR]) / 2 - mean) @ components
@@ -87,8 +88,9 @@ def feature_codes(descriptors: np.ndarray) -> np.ndarray:
 
 
 def both_codes(codes: np.ndarray) -> np.ndarray:
-    """Codes (F,) as they are and with the least sure bit turned, so that a small change of a
-    feature is none: uint64 (2, F).
+    """Codes (F,) as they are, and with the least sure bit turned: uint64 (2, F).
+
+    A small change of a feature leaves one of the two the same.
     """
     plain = codes % np.uint64(2**CODE_BITS)
     return np.stack([plain, plain ^ np.uint64(1) << (codes >> np.uint64(CODE_BITS))])

@@ -40,8 +40,9 @@ _PAIRS = 4  # photos of two groups that are compared
 
 @dataclass(frozen=True)
 class Link:
-    """Two photos that are one: `kind` is `same bytes` or `near-identical`, `score` the correlation
-    of their detail.
+    """Two photos that show the same picture.
+
+    `kind` is `same bytes` or `near-identical`, and `score` the correlation of their detail.
     """
 
     a: str
@@ -56,8 +57,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found: `links` between groups, links from training to test photos, and which
-    `damaged` test photos.
+    """What an audit found.
+
+    `links` are between groups, `test` are those from training to test photos, and `damaged` are
+    test photos.
     """
 
     links: list[Link]
@@ -72,13 +75,12 @@ def audit_photos(
     test_root: Path = Path(),
     test_images: Sequence[str] = (),
 ) -> Audit:
-    """Read all photos and find those that are one, at most one link for each pair of groups, or
-    group and test photo.
+    """Read all photos and link those that are one picture.
 
+    Each pair of groups has at most one link, and so has each pair of a group and a test photo.
     `images` are N paths below `root`, `groups` the N groups they are of; `test_images` are paths
     below `test_root`, which may show anybody. Links are sorted, and do not depend on the order of
-    the photos. Raises `KitError` for damaged training photos: all of them are counted and the first
-    is named.
+    the photos. Raises `KitError` with the number of damaged training photos and the first of them.
     """
     order = sorted(range(len(images)), key=lambda i: (groups[i], images[i]))
     train, test = [images[i] for i in order], sorted(test_images)
@@ -124,8 +126,9 @@ def audit_photos(
 def _read_all(
     root: Path, images: Sequence[str], test_root: Path, test_images: Sequence[str]
 ) -> tuple[list[bytes], list[np.ndarray], list[str]]:
-    """The SHA-256 and the codes of each training and test photo, and the errors of damaged test
-    photos, which have none.
+    """The SHA-256 and the codes of each training and test photo, and the errors of damaged ones.
+
+    Only test photos may be damaged; these have no codes.
     """
     cv2.setNumThreads(1)
 
@@ -178,8 +181,9 @@ def _same_bytes(
 def _best_pair(
     paths: Sequence[Path], codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray
 ) -> tuple[float, int, int]:
-    """The first of two groups' photos that are one, else the most alike, as (correlation, a, b):
-    those with most codes first.
+    """The first pair of two groups' photos that is one picture, else the most alike pair.
+
+    It is (correlation, a, b). Photos that share most codes are compared first.
     """
     both = {i: np.unique(both_codes(codes[i])) for i in [*first.tolist(), *second.tolist()]}
     pairs = sorted(

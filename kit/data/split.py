@@ -135,9 +135,9 @@ def _clusters(
 
 
 def _fill(have: np.ndarray, total: np.ndarray, n: int, tie: np.ndarray) -> np.ndarray:
-    """How many of `n` single groups each fold gets: int64 (folds,).
+    """The number of `n` single groups that each fold gets: int64 (folds,).
 
-    `have` plus them is as even as it can be.
+    Together with `have` they are as even as possible.
     """
     level = np.maximum(have.max() - have, 0)
     extra = level + (n - level.sum()) // len(have) if n >= level.sum() else np.zeros_like(have)

@@ -36,10 +36,10 @@ def find_members(
     """The members that paths name, in order.
 
     A path is a run's folder, a single fold's, a checkpoint, or a file of probabilities. Single
-    folds of one run are one member. `ids` are the photos to predict, which a file must have, all
-    and only. Without a plan there can be files alone, whose out-of-fold probabilities are not read.
-    Raises `KitError` for a folder without a checkpoint, one of another plan or competition, one
-    named twice, and, unless allowed, a run without a checkpoint for each fold.
+    folds of one run are one member. `ids` are the photos to predict; a file must have exactly
+    these. Without a plan, paths must be files, and their out-of-fold probabilities are not read.
+    Raises `KitError` for a folder without a checkpoint, a checkpoint of another plan or
+    competition, one named twice, and, unless allowed, a run without a checkpoint for each fold.
     """
     runs: dict[tuple[RunKey, int], list[Checkpoint]] = {}
     files: dict[Path, Member] = {}
@@ -109,7 +109,7 @@ def _warn_versions(member: Member) -> None:
 def _find_checkpoints(
     path: Path, plan: Plan, allow_missing: bool
 ) -> Iterable[tuple[RunKey, Checkpoint]]:
-    """The checkpoints of a path, each with what makes it one's run."""
+    """The checkpoints of a path, each with the key of the run that it is of."""
     of_fold = path.name == "best.safetensors" and FOLD_FOLDER.fullmatch(path.resolve().parent.name)
     if path.suffix == ".safetensors" and path.is_file() and not of_fold:
         checkpoint = _read_checkpoint(path, plan)
@@ -143,7 +143,7 @@ def _fold_folders(run: Path, plan: Plan, allow_missing: bool) -> list[Path]:
 
 
 def _fold_checkpoint(folder: Path, plan: Plan, single: bool = False) -> Checkpoint:
-    """The checkpoint of a fold's folder, or of a `single` one of any name."""
+    """The checkpoint of a fold's folder; a `single` fold's folder may have any name."""
     files = Fold(folder)
     checkpoint = _read_checkpoint(files.best, plan)
     info = checkpoint.info

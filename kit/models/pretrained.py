@@ -13,11 +13,10 @@ from kit.system.errors import KitError, problem
 
 
 def load_pretrained(body: Any, source: str) -> None:
-    """Load ImageNet weights from a local `.safetensors` or torch file into a timm model, all but
-    its head.
+    """Load ImageNet weights from a local file into a timm model, all but its head.
 
-    `source` may use environment variables. Raises `KitError` where a weight is missing, unknown or
-    of another shape.
+    `source` is a `.safetensors` or torch file, and may use environment variables. Raises `KitError`
+    where a weight is missing, unknown or of another shape.
     """
     path = Path(os.path.expanduser(os.path.expandvars(source)))
     unset = re.findall(r"\$\{?(\w+)", str(path))

@@ -1,4 +1,4 @@
-"""The leaderboard log, and what it tells, as tables on the screen."""
+"""The leaderboard log and its statistics, as tables on the screen."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from kit.system.console import say, show_table
 
 
 def show_board(summary: dict[str, Any]) -> None:
-    """Print the leaderboard log and what it tells."""
+    """Print the leaderboard log and its statistics."""
     show_table(
         "The leaderboard log, the best out-of-fold score first",
         ["submission", "made", "OOF", "95 %", "public", "private"],
@@ -43,7 +43,7 @@ def _row(row: dict[str, Any]) -> list[str]:
 
 
 def _say_picked(summary: dict[str, Any]) -> None:
-    """Print what the best public score is above the mean, and what of that chance makes."""
+    """Print how far the best public score is above the mean, and how far chance alone puts it."""
     if "by_chance" in summary:
         noise = (
             "picking the best of so many equally good ones would make "

@@ -99,9 +99,10 @@ def _plain(suspect: Suspect) -> dict[str, Any]:
 
 
 def _suspects(suspects: Sequence[Suspect], plan: Plan, uris: Mapping[str, str]) -> dict[str, Any]:
-    """What the page says of suspects: the clearest with photos, and the lines of all.
+    """The page's suspects: the clearest ones with photos, and the correction lines of all.
 
-    A label that a correction has changed before is told apart: a second line would be refused.
+    A label that a correction has changed before has no line, for `kit.folds` would refuse a second
+    one.
     """
     corrected = {(fix["path"], fix["field"]): fix["new"] for fix in plan.meta["corrections"]}
     rows = [
@@ -117,7 +118,7 @@ def _suspects(suspects: Sequence[Suspect], plan: Plan, uris: Mapping[str, str]) 
 
 
 def _members(members: Sequence[Member], names: Sequence[str]) -> dict[str, Any]:
-    """What the page says of members: of whom they are, and their learning curves."""
+    """The page's words on members: whether some are files or flattered, and learning curves."""
     checkpoints = [checkpoint for member in members for checkpoint in member.checkpoints]
     return {
         "foreign": any(member.files for member in members),
@@ -139,7 +140,7 @@ def _curves(name: str, member: Member) -> str:
 
 
 def _by_number(numbers: Mapping[str, Any], competition: Competition) -> list[dict[str, Any]]:
-    """What the page says of each task of numbers: errors around its edges, and the rows there."""
+    """The page's parts on each task of numbers: errors around its edges, and the rows near them."""
     sections = []
     for task in number_tasks(competition):
         rows = numbers["by_number"][task.name]

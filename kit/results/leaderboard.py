@@ -1,6 +1,4 @@
-"""The leaderboard log: what each submission scored out of fold, and what the competition's site
-said of it.
-"""
+"""The leaderboard log: each submission's out-of-fold score, and the scores that the site gave."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -35,17 +33,17 @@ BOARD_COLUMNS = (
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold the log against other processes, which wait: no row is lost."""
+    """Hold the log in the block, and let other processes wait, so that no row is lost."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock_file(path.with_name(f".{path.name}.lock"), lambda: None):
         yield
 
 
 def add(submission: Path, record: dict[str, Any]) -> None:
-    """Add a submission and its record's out-of-fold score to the log beside it; one that is there
-    keeps what the site said.
+    """Add a submission and its record's out-of-fold score to the log beside it.
 
-    Where the log cannot be read or written there is a warning: the submission stands.
+    A submission that the log has already keeps the scores that the site gave. If the log cannot be
+    read or written, that is a warning: the submission stands.
     """
     try:
         _add(submission.with_name(NAME), submission, record)
@@ -80,10 +78,10 @@ def _add(path: Path, submission: Path, record: dict[str, Any]) -> None:
 
 
 def record(path: Path, name: str, scores: dict[str, float]) -> dict[str, Any]:
-    """Enter what the site said, `public` or `private` or both, of the submission `name`; its row.
+    """Enter the site's scores, `public` or `private` or both, of the submission `name`; its row.
 
-    Of several submissions that had this name, it is the one that the file has now, else the last
-    one made. Raises `KitError` for an unknown name and for scores that are no macro-F1.
+    Of several rows of this name, it is the row of the file as it is now, else the last one. Raises
+    `KitError` for an unknown name and for scores that are no macro-F1.
     """
     for what, score in scores.items():
         if not 0 <= score <= 1:
@@ -112,15 +110,14 @@ def record(path: Path, name: str, scores: dict[str, float]) -> dict[str, Any]:
 
 
 def summary(rows: list[dict[str, Any]], draws: np.ndarray | None = None) -> dict[str, Any]:
-    """What the log tells of trusting the out-of-fold score, as plain values.
+    """Statistics of the log: how far the out-of-fold score can be trusted, as plain values.
 
     `rows`: best out-of-fold score first. With four submissions or more that have both scores:
     `correlation` of the two, with its 95 % `interval` (Fisher's z), and `outside`, the submissions
     whose public score is more than 2.5 standard deviations (studentised residuals) off the line of
-    the others. With two public scores or more: `picked_from`, their number; `best_above`, what the
-    best is over their mean; and, with `draws` (`submission.paired_draws` of those with a public
-    score), `by_chance`, what the best would be over the mean if all were equally good
-    (`selection_bias`).
+    the others. With two public scores or more: `picked_from`, their number; `best_above`, how far
+    the best is above their mean; and, with `draws` (`check.paired_draws` of those with a public
+    score), `by_chance`, how far it would be if all were equally good (`selection_bias`).
     """
     ordered = sorted(rows, key=lambda row: -row["oof"] if row["oof"] != "" else 1.0)
     result: dict[str, Any] = {"rows": ordered}
@@ -146,11 +143,10 @@ def summary(rows: list[dict[str, Any]], draws: np.ndarray | None = None) -> dict
 
 
 def selection_bias(draws: np.ndarray) -> float:
-    """What the best of submissions is expected to score above their mean if all are equally good,
-    so by noise alone.
+    """How far noise alone lifts the best of submissions above their mean, if all are equally good.
 
-    `draws` (submissions, draws) are paired bootstrap draws of their scores, so that the noise that
-    they share, which moves none above another, counts nothing. It is the noise of the out-of-fold
+    `draws` (submissions, draws) are paired bootstrap draws of their scores, so that noise that all
+    of them share counts nothing: it lifts none above another. It is the noise of the out-of-fold
     photos; a smaller public test set makes more.
     """
     noise = draws - draws.mean(axis=1, keepdims=True)
@@ -158,8 +154,9 @@ def selection_bias(draws: np.ndarray) -> float:
 
 
 def _residuals(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Externally studentised residuals of the line through points: each by the deviation of the
-    others.
+    """Externally studentised residuals of the line through points.
+
+    Each is divided by the deviation of the other points.
     """
     off = np.empty(len(x))
     for i in range(len(x)):
@@ -185,9 +182,7 @@ def write_board(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def read_board(path: Path) -> list[dict[str, Any]]:
-    """The rows of the leaderboard log: scores as numbers in 0..1, or empty text where there is
-    none.
-    """
+    """The rows of the leaderboard log; scores are numbers in 0..1, or empty text if unknown."""
     table = read_csv(path, BOARD_COLUMNS)
     rows: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in table.to_dict(orient="records")

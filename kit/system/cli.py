@@ -15,9 +15,7 @@ from kit.system.signals import sigterm_as_ctrl_c
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises `KitError`, with the nearest option or choice for a misspelt
-    one.
-    """
+    """An argument parser that raises `KitError`, with the nearest option or choice for a typo."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(

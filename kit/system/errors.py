@@ -1,4 +1,4 @@
-"""`KitError`, the one exception for what the user can mend, and the form of its messages."""
+"""`KitError`, the one exception for a user's mistake, and the form of its messages."""
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
@@ -9,11 +9,11 @@ _MAX_EXAMPLE = 300
 
 
 class KitError(Exception):
-    """A mistake that a user can mend, as one line: file, what is wrong, how many, the first one;
-    what to do.
+    """A mistake that a user can mend, as one line.
 
-    Commands print the line and exit with code 2. Any other exception is a bug, and keeps its
-    traceback. Line breaks and unprintable characters of the message are escaped.
+    The line is *file: what is wrong, how many, the first one; what to do*. Commands print it and
+    exit with code 2. Any other exception is a bug, and keeps its traceback. Line breaks and
+    unprintable characters of the message are escaped.
     """
 
     def __init__(self, message: str) -> None:

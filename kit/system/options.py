@@ -38,7 +38,7 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str, **helps: str) -> None:
-    """Add the common options `names`, and those of `helps` with a help text of the command's own.
+    """Add the common options `names`, and those of `helps` with a help text of their own.
 
     The names are `data`, `plan`, `device`, `workers` and `force`.
     """

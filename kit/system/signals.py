@@ -1,4 +1,4 @@
-"""Ctrl+C, SIGTERM and SIGHUP: how they end a command, and how a block holds them back."""
+"""Ctrl+C, SIGTERM and SIGHUP: they end a command, and a block can hold them back."""
 
 import contextlib
 import os

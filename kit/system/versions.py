@@ -35,8 +35,9 @@ _TRAINING_ONLY = ("torchvision", "albumentations")
 
 @functools.cache
 def versions() -> Mapping[str, str]:
-    """The version of each package by its name, empty if it is not installed, and `pixels`, which is
-    `PIXELS_VERSION`.
+    """The version of each package by its name, and `pixels`, which is `PIXELS_VERSION`.
+
+    A package that is not installed has an empty version.
     """
 
     def installed(names: tuple[str, ...]) -> str:
@@ -53,13 +54,14 @@ def versions() -> Mapping[str, str]:
 
 
 def inference_versions() -> dict[str, str]:
-    """The `versions` of the packages that can change what a trained network makes of a photo."""
+    """The `versions` of the packages that can change a trained network's probabilities."""
     return {name: version for name, version in versions().items() if name not in _TRAINING_ONLY}
 
 
 def check_pixels(place: str | Path, recorded: Mapping[str, str]) -> None:
-    """Raise `KitError` if the file `place`, made with the versions `recorded`, was made of photos that were
-    decoded or resized otherwise than here.
+    """Raise `KitError` if a file was made of photos that were decoded or resized otherwise.
+
+    `place` is the file, and `recorded` are the versions that it was made with.
     """
     if recorded.get("pixels") != versions()["pixels"]:
         raise problem(
@@ -72,10 +74,10 @@ def check_pixels(place: str | Path, recorded: Mapping[str, str]) -> None:
 
 
 def warn_versions(place: str | Path, recorded: Mapping[str, str], training: bool = False) -> None:
-    """Warn if the file `place` was made with packages of another major or minor version.
+    """Warn if a file was made with packages of another major or minor version.
 
-    `recorded` are the versions that it was made with. Packages of augmentation are compared in `training`
-    alone.
+    `place` is the file, and `recorded` are the versions that it was made with. Packages of
+    augmentation are compared in `training` alone.
     """
 
     def minor(version: str) -> str:

@@ -47,7 +47,7 @@ def is_kept(job: FoldJob, row: Row) -> bool:
 def rebuild_oof(job: FoldJob, row: Row) -> None:
     """Make the out-of-fold probabilities of a fold's kept epoch again if they are gone or damaged.
 
-    Raises `KitError` if it is the checkpoint that is not what they were made from.
+    Raises `KitError` if the checkpoint is not the one they were made from.
     """
     files = job.files
     try:
