@@ -49,15 +49,10 @@ def load_pretrained(body: Any, source: str) -> None:
             remedy="fetch it again",
         ) from error
     heads = body.pretrained_cfg.get("classifier") or ()
-    prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
-    expected = {
-        name: value
-        for name, value in body.state_dict().items()
-        if not name.startswith(prefixes or ("\0",))
-    }
-    given = {
-        name: value for name, value in weights.items() if not name.startswith(prefixes or ("\0",))
-    }
+    names = [heads] if isinstance(heads, str) else heads
+    head = tuple(f"{name}." for name in names) or ("\0",)
+    expected = {n: value for n, value in body.state_dict().items() if not n.startswith(head)}
+    given = {n: value for n, value in weights.items() if not n.startswith(head)}
     wrong = sorted(expected.keys() ^ given.keys()) or [
         n for n in expected if expected[n].shape != given[n].shape
     ]
