@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from kit.data.geometry import Geometry
+from kit.scoring.losses import LOSSES
 from kit.system.errors import KitError, did_you_mean, problem
 from kit.system.fields import Rule, check_rules, choices, is_whole_tuple, numbers, whole_numbers
 from kit.system.script import ScriptFunction, run_script
@@ -27,7 +28,7 @@ CHOICES = {
     "head": ("classes", "tasks", "ordinal"),
     "mix": ("none", "mixup", "cutmix", "half"),
     "sampler": ("plain", "balanced", "sqrt"),
-    "loss": ("ce", "focal", "f1", "ldam"),
+    "loss": tuple(LOSSES),
     "class_weights": ("none", "inverse", "effective"),
     "optimizer": ("adamw", "adam", "sgd"),
     "schedule": ("cosine", "onecycle", "step", "constant"),
@@ -166,11 +167,12 @@ class Recipe:
         good = type(decay) in (int, float) and 0 <= decay <= 1e6
         yield "weight_decay", good, "None (the optimizer's usual one) or a number from 0 to 1e+06"
         yield from numbers(self, MOST | {"warmup": self.epochs}, POSITIVE)
-        whole_batch = "1 with loss='f1', which is of a whole batch: the sum over smaller ones is "
-        whole_batch += "another loss; raise batch_size"
-        yield "accumulate", self.accumulate == 1 or self.loss != "f1", whole_batch
-        of_classes = "classes or tasks with loss='ldam', whose margins are between the outputs of "
-        yield "head", self.head != "ordinal" or self.loss != "ldam", f"{of_classes}classes"
+        loss, cited = LOSSES[self.loss], f"with loss={self.loss!r}"
+        whole_batch = f"1 {cited}, which is of a whole batch: the sum over smaller ones is another "
+        whole_batch += "loss; raise batch_size"
+        yield "accumulate", self.accumulate == 1 or not loss.whole_batch, whole_batch
+        of_classes = f"classes or tasks {cited}, whose margins are between the outputs of classes"
+        yield "head", self.head != "ordinal" or not loss.cosine, of_classes
         yield "ema", self.ema != 1, "below 1: at 1 the average never moves"
 
     def geometry(self, frame: tuple[int, int]) -> Geometry:

@@ -67,7 +67,7 @@ def test_what_is_recommended_follows_from_the_numbers():
         },
     )
     training = table(photos_per_second={"kit.train": 1200.0}, precision="bfloat16", batch_size=32)
-    inference = table(way={"precision": "bfloat16", "photos": 128})
+    inference = table(mode={"precision": "bfloat16", "photos": 128})
     line = recommended(photos, training, inference, "cpu")
     assert "--workers 0" in line and "batches of 32" in line and "128 photos at once" in line
     assert f"--workers {min(kit.system.threads.cores() - 1, 3)}" in recommended(

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
 from kit.scoring.bootstrap import Interval
-from kit.scoring.metrics import Scores
+from kit.scoring.metrics import METRICS, Scores
 
 RECORD_ERRORS: Final = (KeyError, TypeError, AttributeError, ValueError)
 T = TypeVar("T")
@@ -129,13 +129,12 @@ class OofScore:
 def read_oof_score(content: Mapping[str, Any]) -> OofScore:
     """The score that `OofScore.describe` has recorded."""
     tasks = {name: TaskScore(**_checked(row)) for name, row in content["tasks"].items()}
-    values = {name: value for name, value in content.items() if name not in ("f1", "accuracy")}
-    values = {name: value for name, value in values.items() if name not in tasks}
     scores = Scores(
         _number(content["f1"]),
-        _number(content["accuracy"]),
+        {name: _number(content[name]) for name in METRICS if name in content},
         {name: _number(content[name]) for name in tasks},
     )
+    values = {name: value for name, value in content.items() if name not in scores.describe()}
     tested, views = content["tested"], content.get("views")
     return OofScore(
         **_checked(values)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kit.competition import Competition
 from kit.data.geometry import Geometry
 from kit.recipe import Recipe
+from kit.scoring.losses import LOSSES
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,17 @@ class Architecture:
 def architecture_of(recipe: Recipe, competition: Competition) -> Architecture:
     """The architecture that a recipe trains for a competition."""
     return make_architecture(
-        recipe.model, recipe.geometry(competition.frame), recipe.head, recipe.loss, competition
+        recipe.model,
+        recipe.geometry(competition.frame),
+        recipe.head,
+        LOSSES[recipe.loss].cosine,
+        competition,
     )
 
 
 def make_architecture(
-    model: str, geometry: Geometry, head: str, loss: str, competition: Competition
+    model: str, geometry: Geometry, head: str, cosine: bool, competition: Competition
 ) -> Architecture:
-    """An architecture for a competition; the loss `ldam` needs cosines."""
+    """An architecture for a competition."""
     ordered = tuple(task.ordered for task in competition.tasks)
-    return Architecture(model, geometry, head, loss == "ldam", competition.shape, ordered)
+    return Architecture(model, geometry, head, cosine, competition.shape, ordered)

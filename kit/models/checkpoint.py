@@ -67,8 +67,7 @@ class CheckpointInfo:
         """The architecture of the network."""
         geometry = Geometry(self.crop, self.size, self.frame)
         competition = recorded_competition(self.competition)
-        loss = "ldam" if self.cosine else ""
-        return make_architecture(self.model, geometry, self.head, loss, competition)
+        return make_architecture(self.model, geometry, self.head, self.cosine, competition)
 
     @property
     def geometry(self) -> Geometry:
@@ -104,7 +103,7 @@ def checkpoint_info(
         score=score,
         kit=__version__,
         head=recipe.head,
-        cosine=recipe.loss == "ldam",
+        cosine=network.architecture.cosine,
         parameters=count_parameters(network),
         select=recipe.select,
         averaged=recipe.ema > 0,

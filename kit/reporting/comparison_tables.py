@@ -4,6 +4,7 @@ from typing import Final
 
 from kit.reporting.comparison import ComparedFile, Comparison, Pair
 from kit.scoring.bootstrap import say_interval, show_interval
+from kit.scoring.metrics import METRICS
 from kit.system.console import say, show_table
 
 _PAIRS: Final = 10  # pairs told one by one; of more the matrix alone is shown
@@ -35,7 +36,7 @@ def _show_scores(comparison: Comparison) -> None:
             name,
             f"{file.scores.f1:.3f}",
             show_interval(file.interval),
-            f"{file.scores.accuracy:.3f}",
+            *(f"{value:.3f}" for value in file.scores.metrics.values()),
             *(f"{file.scores.tasks[task]:.3f}" for task in tasks),
         ]
         for name, file in comparison.files.items()
@@ -43,7 +44,7 @@ def _show_scores(comparison: Comparison) -> None:
     ]
     show_table(
         f"Against the truth (95 % interval by {truth.by}{hint if narrow else ''})",
-        ["file", "macro-F1", "95 %", "accuracy", *tasks],
+        ["file", "macro-F1", "95 %", *METRICS, *tasks],
         rows,
     )
     if not all(file.interval for file in comparison.files.values()):

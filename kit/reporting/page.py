@@ -19,6 +19,7 @@ from kit.reporting.by_number import near_edges, number_tasks, say_edges
 from kit.reporting.html import check_page, photo_uris, write_page
 from kit.reporting.numbers import measure, worst_errors
 from kit.results.run import Fold, read_metrics
+from kit.scoring.metrics import METRICS
 from kit.scoring.mislabel import Suspect, find_mislabelled
 
 _SUSPECTS: Final = 30  # shown; all have their line
@@ -71,6 +72,7 @@ def report(
     content = {
         "title": " + ".join(names),
         "numbers": numbers,
+        "metrics": list(METRICS),
         "names": names,
         "tta": options.tta,
         "plan": plan,

@@ -1,6 +1,7 @@
 """Scores of predicted classes and of probabilities."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -60,15 +61,25 @@ def calibration(
     return float(off / len(truth)), table
 
 
+def accuracy(truth: np.ndarray, predicted: np.ndarray, classes: int) -> float:
+    """The share of predicted classes (N,) that are right."""
+    return float(np.mean(truth == predicted))
+
+
+# What is told beside macro-F1, by name: functions of true and predicted classes (N,), and C.
+METRICS: Final = {"accuracy": accuracy}
+
+
 @dataclass(frozen=True)
 class Scores:
     """The scores of one set of predictions, all in 0..1.
 
-    `f1` is macro-F1 over all classes, and `tasks` has that of each task, where there are several.
+    `f1` is macro-F1 over all classes, `metrics` are those of `METRICS`, and `tasks` has macro-F1 of
+    each task, where there are several.
     """
 
     f1: float
-    accuracy: float
+    metrics: dict[str, float]
     tasks: dict[str, float] = field(default_factory=dict)
 
     def line(self) -> str:
@@ -78,12 +89,13 @@ class Scores:
 
     def describe(self) -> dict[str, float]:
         """The scores by name, as JSON has them."""
-        return {"f1": self.f1, "accuracy": self.accuracy, **self.tasks}
+        return {"f1": self.f1, **self.metrics, **self.tasks}
 
 
 def score(truth: np.ndarray, predicted: np.ndarray, competition: Competition) -> Scores:
     """Score predicted classes (N,) against the true ones."""
     answers = zip(competition.parts, competition.decode(truth), competition.decode(predicted))
     tasks = {task.name: macro_f1(t, p, len(task.classes)) for task, t, p in answers}
-    f1 = macro_f1(truth, predicted, competition.classes)
-    return Scores(f1, float(np.mean(truth == predicted)), tasks)
+    classes = competition.classes
+    metrics = {name: metric(truth, predicted, classes) for name, metric in METRICS.items()}
+    return Scores(macro_f1(truth, predicted, classes), metrics, tasks)

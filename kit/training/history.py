@@ -53,10 +53,10 @@ class History:
 def scores_row(scores: Scores) -> Row:
     """The columns of `metrics.csv` that scores on the fold fill; the inverse of `scores_of`."""
     tasks = {f"val_f1_{name}": value for name, value in scores.tasks.items()}
-    return {"val_acc": scores.accuracy, "val_f1_macro": scores.f1, **tasks}
+    return {"val_acc": scores.metrics["accuracy"], "val_f1_macro": scores.f1, **tasks}
 
 
 def scores_of(row: Row) -> Scores:
     """The scores of an epoch from its row."""
     f1 = {name[7:]: value for name, value in row.items() if name.startswith("val_f1_")}
-    return Scores(f1.pop("macro"), row["val_acc"], f1)
+    return Scores(f1.pop("macro"), {"accuracy": row["val_acc"]}, f1)

@@ -15,6 +15,7 @@ from torch.nn import functional
 from torchvision.transforms import v2
 
 from kit.recipe import Recipe
+from kit.scoring.losses import LOSSES, LossTerms
 
 # Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019: their setting for
 # thousands of photos.
@@ -100,7 +101,7 @@ class Loss:
         It is 1 for a loss of the whole batch. A mix of photos within a batch has the same, for it
         only shares their targets out anew.
         """
-        if self.recipe.loss == "f1":
+        if LOSSES[self.recipe.loss].whole_batch:
             return torch.ones(len(self.weights), device=targets.device)
         return torch.stack(
             [(task * weight).sum() for task, weight in zip(self.tasks(targets), self.weights)]
@@ -111,34 +112,13 @@ class Loss:
         log_probs = logits.float().log_softmax(dim=1)
         whole = self.recipe.head == "classes"
         tasks = [log_probs] if whole else marginals(log_probs, self.shape)
-        if self.recipe.loss == "f1":
-            return torch.stack(
-                [self._f1(*task) for task in zip(tasks, self.tasks(targets), self.weights)]
-            )
+        goals = self.smoothed_targets(targets)
+        parts = zip(self.tasks(targets), goals, self.weights, self.margins)
+        smoothing, gamma = self.recipe.label_smoothing, self.recipe.focal_gamma
+        value = LOSSES[self.recipe.loss].value
         return torch.stack(
-            [self._one(*task) for task in zip(tasks, self.smoothed_targets(targets), self.margins)]
+            [value(logs, LossTerms(*part, smoothing, gamma)) for logs, part in zip(tasks, parts)]
         )
-
-    def _f1(self, logs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        # Without the classes that the batch has not: they give the soft F1 no gradient, smoothed
-        # only a false one, and its scale should not depend on them.
-        present, smooth = target.sum(dim=0) > 0, self.recipe.label_smoothing
-        probs, goal = logs.exp(), target * (1 - smooth) + smooth / target.shape[1] * present
-        f1 = 2 * (probs * goal).sum(dim=0) / (probs + goal).sum(dim=0).clamp_min(1e-9)
-        return 1 - (f1 * present * weight).sum() / (present * weight).sum()
-
-    def _one(self, logs: Tensor, goal: Tensor, margins: Tensor) -> Tensor:
-        if self.recipe.loss == "ldam":
-            # For each class the log-probability with its own logit lowered by its margin: the row
-            # of a photo's true class.
-            lowered = logs[:, None, :] - torch.diag(margins)
-            logs = functional.log_softmax(lowered, dim=2).diagonal(dim1=1, dim2=2)
-        loss = -logs
-        if self.recipe.loss == "focal":
-            loss = (
-                loss * (1 - logs.exp()).clamp_min(1e-6) ** self.recipe.focal_gamma
-            )  # Lin et al., ICCV 2017
-        return (loss * goal).sum()
 
 
 def make_loss(

@@ -10,6 +10,7 @@ import torch
 
 from kit.competition import Competition
 from kit.recipe import Recipe
+from kit.scoring.losses import LOSSES
 from kit.system.device import out_of_memory
 from kit.system.errors import KitError
 from kit.training.learner import Learner
@@ -68,7 +69,7 @@ def explain_out_of_memory(
     )
     if fits is None:
         raise KitError(line + "no smaller one fits either: lower size, or free the device")
-    if recipe.loss == "f1":
+    if LOSSES[recipe.loss].whole_batch:
         raise KitError(line + f"{fits} fits: set batch_size={fits}")
     steps = math.ceil(recipe.batch_size / fits)
     same = (

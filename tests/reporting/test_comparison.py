@@ -33,7 +33,7 @@ def test_a_comparison_of_files_alone_has_neither_scores_nor_runs():
 
 
 def test_what_is_known_of_the_truth_stands_in_its_place():
-    scores = Scores(0.5, 0.6, {"mask": 0.7})
+    scores = Scores(0.5, {"accuracy": 0.6}, {"mask": 0.7})
     file = ComparedFile([4], scores, (0.4, 0.6), OofCounts([8], 0.5))
     pair = dataclasses.replace(PAIR, gain=Gain(0.1, None, 0.03))
     comparison = Comparison(MASK, {"a": file}, ["a"], [pair], None, Truth("people", 9, [4]), ["a"])

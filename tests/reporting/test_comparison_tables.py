@@ -18,7 +18,7 @@ COLOURED = dataclasses.replace(
 def comparison(competition: Competition, truth: Truth | None = None) -> Comparison:
     """Two files with equal classes."""
     tasks = {task.name: 0 for task in competition.parts}
-    scores = Scores(1.0, 1.0, dict.fromkeys(tasks, 1.0)) if truth else None
+    scores = Scores(1.0, {"accuracy": 1.0}, dict.fromkeys(tasks, 1.0)) if truth else None
     file = ComparedFile([2] * competition.classes, scores, None)
     pair = Pair("a", "b", 4, 1.0, 1.0, 0, tasks, [], 0)
     return Comparison(competition, {"a": file, "b": file}, ["a", "b"], [pair], [], truth)

@@ -18,4 +18,4 @@ def test_macro_f1_by_hand():
     )
     wrong_age = score(np.arange(18), np.arange(18) // 3 * 3, MASK)
     assert (wrong_age.tasks["mask"], wrong_age.tasks["gender"]) == (1, 1)
-    assert wrong_age.accuracy == pytest.approx(1 / 3)
+    assert wrong_age.metrics["accuracy"] == pytest.approx(1 / 3)

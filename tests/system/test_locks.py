@@ -67,12 +67,14 @@ def test_a_lock_that_is_held_calls_or_raises(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of fork beside threads
 def test_a_forked_process_does_not_keep_the_lock(tmp_path):
-    read, write = os.pipe()
+    (read, write), (ready, started) = os.pipe(), os.pipe()
     with lock_file(tmp_path / "a"):
         child = os.fork()
         if child == 0:
+            os.write(started, b"x")
             os.read(read, 1)  # it lives on beyond its parent's block
             os._exit(0)
+        os.read(ready, 1)
     try:
         with lock_file(tmp_path / "a"):
             pass

@@ -8,7 +8,7 @@ from kit.training.history import History, scores_of, scores_row
 def rows(f1, losses=None):
     """Rows of metrics with these scores and losses."""
     return [
-        {"epoch": n, "val_loss": loss, **scores_row(Scores(value, 0.5, {"a": 0.25}))}
+        {"epoch": n, "val_loss": loss, **scores_row(Scores(value, {"accuracy": 0.5}, {"a": 0.25}))}
         for n, (value, loss) in enumerate(zip(f1, losses or [1.0] * len(f1)), 1)
     ]
 
@@ -24,7 +24,8 @@ def test_the_selected_epoch_is_the_last_or_the_best():
     table = rows([0.1, 0.3, 0.2])
     assert History(small(), table).selected is table[2]
     history = History(small(select="best"), table)
-    assert history.selected is table[1] and history.scores == Scores(0.3, 0.5, {"a": 0.25})
+    assert history.selected is table[1]
+    assert history.scores == Scores(0.3, {"accuracy": 0.5}, {"a": 0.25})
 
 
 @pytest.mark.parametrize(
@@ -43,10 +44,15 @@ def test_training_ends_after_all_epochs_or_too_many_without_a_better_one(f1, pat
 
 
 def test_scores_go_into_a_row_and_come_back():
-    for scores in (Scores(0.5, 0.6), Scores(0.5, 0.6, dict.fromkeys(["mask", "age"], 0.1))):
+    for scores in (
+        Scores(0.5, {"accuracy": 0.6}),
+        Scores(0.5, {"accuracy": 0.6}, dict.fromkeys(["mask", "age"], 0.1)),
+    ):
         assert scores_of({"epoch": 1} | scores_row(scores)) == scores
     tasks = {task.name: 0.5 for task in MASK.parts}
-    assert list(scores_row(Scores(0.1, 0.2, tasks)))[2:] == [f"val_f1_{name}" for name in tasks]
+    assert list(scores_row(Scores(0.1, {"accuracy": 0.2}, tasks)))[2:] == [
+        f"val_f1_{name}" for name in tasks
+    ]
 
 
 def test_a_finished_fold_is_described_with_its_last_epoch():
