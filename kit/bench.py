@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     given = args.data or os.environ.get("KIT_DATA")
     data = find_data(args.data, find_competition()) if given else None
-    # What is said meanwhile, of caches and of precisions, goes to standard error.
+    # Messages on caches and precisions go to standard error meanwhile.
     with contextlib.redirect_stdout(sys.stderr):
         tables = measure(args, path, data)
     if args.json:

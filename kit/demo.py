@@ -181,7 +181,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--eval-people", type=int, default=20, help="people to predict (default: 20)"
     )
-    add_options(parser, force="run it anew over what is there")
+    add_options(parser, force="replace an earlier demo")
     return parser
 
 

@@ -90,7 +90,7 @@ def soups_to_make(
         if out is None and not FOLD_FOLDER.fullmatch(place.name):
             raise problem(
                 paths[0],
-                "lies in no fold of a run, which would give the soup its place",
+                "lies in no fold of a run, so that the soup has no place",
                 remedy="name one with --out",
             )
         run = out or place.parent.with_name(f"{place.parent.name}_soup")

@@ -134,9 +134,9 @@ def add_saving_options(parser: Parser) -> None:
     add_flags(
         parser,
         no_cache="keep no pixel cache in RUNS/pixels: decode in every epoch",
-        resume="an error where there is nothing to go on with",
+        resume="only go on with an unfinished training; an error without one",
     )
-    add_options(parser, force="train anew over what is there")
+    add_options(parser, force="train anew, in place of an earlier training")
 
 
 def check_options(args: Namespace) -> None:
@@ -149,7 +149,7 @@ def check_options(args: Namespace) -> None:
         raise KitError(f"--save-minutes {args.save_minutes}: take a number above 0")
     if args.resume and args.force:
         raise KitError(
-            "--resume goes on with what is there, and --force trains it anew: take one of the two"
+            "--resume goes on with an earlier training, --force replaces it: take one of them"
         )
 
 

@@ -149,7 +149,7 @@ def test_bad_input_is_one_line(data, tmp_path, fails):
     draw_photo(photo, "another", (100, 130))
     assert "holds other photos than the fold plan" in fails(main, recipe, *common)
     photo.unlink()
-    assert "photos of the fold plan that are not there" in fails(main, recipe, *common)
+    assert "photos of the fold plan that are missing" in fails(main, recipe, *common)
     assert not [p for p in (tmp_path / "runs").rglob("*") if p.is_file() and p.name != ".lock"]
 
 

@@ -76,7 +76,7 @@ def _classify_early(passes: Passes, rule: Rule, policy: EarlyPolicy) -> Outcome:
             sample = draw_sample(photos, policy.agree)
             margins = _fit_margins(passes, rule, order, sample, exact, progress)
             agree = _agree_record(margins, sample)
-            # Of the sample, whose passes are known in fp32 already.
+            # The sample's photos: their passes are known in fp32 already.
             drawn = np.sort(sample.rows[rounding_sample(len(sample.rows))])
         elif exact is not None:
             slack = _slack(passes, ExactSums(exact, rule), drawn)
@@ -101,8 +101,8 @@ def _classify_early(passes: Passes, rule: Rule, policy: EarlyPolicy) -> Outcome:
     outcome = Outcome(classes, total, seconds, passes.networks, computed, early)
     if exact is None:
         return outcome
-    # Of what was decided early for sure, the passes to come count against the leader; a margin has
-    # allowed for them.
+    # Without `agree`, all weight to come counts against a photo's leading class; with it, the fitted
+    # margins have allowed for that weight.
     left = np.append(remaining_weights(weights[order]), 0)[taken - 1] * (policy.agree is None)
     ahead = margins_over_next(total, rule.gains, left)
     return with_close_calls(outcome, ExactSums(exact, rule, np.argsort(order), taken), ahead, drawn)

@@ -23,7 +23,7 @@ def headroom(total: np.ndarray, gains: np.ndarray, remaining: float) -> np.ndarr
     ahead of c by g_a S_a - g_c S_c, of which they can take g_c x `remaining`, by giving all of it
     to c: the quotient, the least over c.
     """
-    # The slack as if more were to come: it grows with the gains, as the rounding does.
+    # The slack counts as more weight to come, so that it grows with the gains, as rounding does.
     return (leads_over_others(total * gains) / (gains * (remaining + _SLACK))).min(axis=1)
 
 

@@ -20,7 +20,9 @@ DECISIONS: Final = {
     "bias": "the same after a factor a class, fitted to macro-F1",
 }
 TINY: Final = 1e-7  # the least probability whose logarithm is taken
-_SAME: Final = 1e-3  # as far as a table of four decimals, brought to sum to 1, is from itself
+_SAME: Final = (
+    1e-3  # the rounding error of a table of four decimals whose rows are scaled to sum to 1
+)
 
 
 @dataclass(frozen=True)

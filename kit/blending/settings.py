@@ -66,7 +66,7 @@ def check_settings(settings: EnsembleSettings) -> None:
         raise KitError("--score-tta: there is no view to score; name some with --tta")
     if settings.force_blend and not fitted:
         raise KitError(
-            "--force-blend: nothing is fitted; name what is to be, with --blend or --decide"
+            "--force-blend: nothing is fitted; name a fitted one with --blend or --decide"
         )
     if settings.agree is not None and not 0.5 <= settings.agree < 1:
         raise KitError(

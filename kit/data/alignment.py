@@ -49,7 +49,8 @@ def aligned(a: np.ndarray, b: np.ndarray) -> float:
     except cv2.error:  # no convergence: they do not fit each other
         return 0.0
     area = abs(np.linalg.det(warp[:, :2]))
-    return float(score) if 1 / 3 < area < 3 else 0.0  # a warp this strong fits anything to anything
+    # A stronger warp fits anything to anything.
+    return float(score) if 1 / 3 < area < 3 else 0.0
 
 
 def _similarity(

@@ -23,7 +23,7 @@ from kit.system.locks import lock_folder
 from kit.system.threads import cores
 from kit.system.versions import PIXELS_VERSION
 
-# What the disk keeps free beside the cache: room for checkpoints.
+# Bytes that must stay free beside the cache: room for checkpoints.
 _FREE_BYTES = 2 * 2**30
 
 

@@ -27,9 +27,8 @@ def grey_photo(path: Path) -> tuple[np.ndarray, bytes]:
     """
     photo, content = decode(path, least=128)
     scale = _SIDE / min(photo.shape[:2])
-    size = [
-        min(round(side * scale), 4 * _SIDE) for side in photo.shape[1::-1]
-    ]  # a strip of pixels stays small, too
+    # At most four times as long as wide, so that a strip of pixels stays small, too.
+    size = [min(round(side * scale), 4 * _SIDE) for side in photo.shape[1::-1]]
     return cv2.resize(
         cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA
     ), content
@@ -81,9 +80,8 @@ def feature_codes(descriptors: np.ndarray) -> np.ndarray:
     """
     mean, components = _principal_components()
     values = ((descriptors + descriptors[:, MIRROR]) / 2 - mean) @ components
-    unsure = (
-        np.abs(values[:, PART_BITS:]).argmin(axis=1) + PART_BITS
-    )  # the lowest bits choose a part, and stay
+    # The lowest bits choose a part, and stay as they are.
+    unsure = np.abs(values[:, PART_BITS:]).argmin(axis=1) + PART_BITS
     return (values > 0) @ _POWERS | unsure.astype(np.uint64) << np.uint64(CODE_BITS)
 
 

@@ -89,7 +89,7 @@ def fingerprint(root: Path, images: Sequence[str]) -> str:
     if lost:
         raise problem(
             root,
-            "photos of the fold plan that are not there",
+            "photos of the fold plan that are missing",
             lost,
             "name the folder that was planned with --data, or plan again with python -m kit.folds "
             "--force",
@@ -102,7 +102,7 @@ def check_data(data: DataFolder, plan: Plan) -> None:
     table = data.train_table
     if file_hash(table) != plan.meta.get(table.name):
         warn(
-            f"{table} is not what it was when the folds were planned: the plan's labels are used; "
+            f"{table} has changed since the folds were planned: the plan's labels are used; "
             "to use the new ones, plan again with python -m kit.folds --force"
         )
     if fingerprint(data.train_images, plan.photos["image"].tolist()) != plan.meta.get("data"):

@@ -16,7 +16,7 @@ from kit.system.console import Progress
 from kit.system.errors import KitError, problem
 
 Result = TypeVar("Result")
-# What PIL may open: its other formats are none of photos, and some, such as EPS, start a program.
+# The formats that PIL may open: others are not for photos, and some, such as EPS, start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 
 
@@ -131,9 +131,8 @@ def augmented(transform: Any, photo: np.ndarray) -> np.ndarray:
 
     Raises `KitError` for a transform that gives another size or type.
     """
-    changed = transform(image=photo.copy())[
-        "image"
-    ]  # a copy: a transform may write into its input, which may be kept
+    # A copy, because a transform may write into its input, which may be kept.
+    changed = transform(image=photo.copy())["image"]
     if (
         not isinstance(changed, np.ndarray)
         or changed.dtype != np.uint8

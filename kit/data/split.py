@@ -49,7 +49,7 @@ def assign_folds(
     _check_strata(stratum, strata, folds, clusters, competition)
     for cluster in clusters:
         count = np.bincount(stratum[cluster], minlength=len(strata))
-        # The fold where the cluster's strata are thinnest, then the emptiest.
+        # The fold that has least of the cluster's strata, then the emptiest one.
         cost = [
             (int((have[f] * count).sum()), int(have[f].sum()), int(tie[f])) for f in range(folds)
         ]

@@ -19,7 +19,8 @@ from kit.system.precision import choose_precision, half_precision
 # Photos that go through a network at once; the first is taken unless another one is clearly faster.
 # On a CPU few: what a layer writes may stay in the cache for the next one.
 _AT_ONCE: Final = {"cpu": (16, 8, 32), "cuda": (64, 128, 256)}
-# Of a GPU's memory, for one network and its photos: all networks and a larger view come to it.
+# The share of a GPU's memory that one network and its photos may take here: an ensemble adds more
+# networks and larger views.
 _SHARE: Final = 0.4
 # How much faster 16 bits, and another number of photos, must be: a choice should not hang on noise,
 # and fp32 is exact.

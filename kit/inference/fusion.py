@@ -13,9 +13,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from kit.models.cpu_bf16 import unpatched_copy
 from kit.models.network import Network
 
-# Of the spread of logits, by how much those of a copy of a network may differ. fp32 with other
-# roundings comes to thousandths, 16 bits to hundredths, a copy that was made wrong to about all of
-# it.
+# The share of the logits' spread by which a copy's logits may differ. Other roundings in fp32 make
+# thousandths of difference, 16 bits hundredths, and a wrong copy about the whole spread.
 _SAME_FP32: Final = 0.01
 
 

@@ -20,7 +20,7 @@ from kit.system.disk import file_hash, near
 from kit.system.errors import problem
 from kit.system.versions import warn_versions
 
-RunKey = tuple[Path, str]  # a run's folder and, of a bare checkpoint, its recipe's name
+RunKey = tuple[Path, str]  # a run's folder, and a recipe's name for a bare checkpoint
 
 
 def inference_modes(members: Sequence[Member], compute: Compute) -> dict[str, InferenceMode]:

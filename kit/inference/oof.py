@@ -21,7 +21,7 @@ from kit.results.run import FOLD_FOLDER, Fold, oof_precision
 from kit.system.console import warn
 from kit.system.errors import KitError, problem
 
-Tables = list[list[Probs]]  # of each member, those of its folds
+Tables = list[list[Probs]]  # for each member, its folds' probabilities
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ class PixelCaches:
         """
         geometry = checkpoint.geometry
         if geometry not in self._caches:
-            # That of a fold in a run among runs, or of a file that lies anywhere.
+            # A fold's cache lies beside the runs; a checkpoint file may lie anywhere.
             folder = checkpoint.path.resolve().parent
             if FOLD_FOLDER.fullmatch(folder.name) and len(folder.parents) > 3:
                 place = folder.parents[1] / "pixels" / self.name

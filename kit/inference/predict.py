@@ -173,4 +173,4 @@ def _recompute_overflow(
             for v, view in enumerate(views.values()):
                 probs[v, at] = network.source(view(plain)).float().softmax(dim=1).cpu().numpy()
         if not np.isfinite(probs[:, at]).all():
-            return  # it has diverged: the others would not be finite either
+            return  # the network has diverged: the other photos would not be finite either

@@ -13,7 +13,7 @@ from kit.models.network import Network
 from kit.system.device import out_of_memory
 from kit.system.precision import autocast, precision_name
 
-_SAME_HALF: Final = 0.1  # as `same_outputs` takes it, of 16 bits
+_SAME_HALF: Final = 0.1  # the tolerance of `same_outputs` for 16 bits
 _PRECISIONS: Final = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,

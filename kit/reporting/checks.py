@@ -50,7 +50,8 @@ def _show_check(path: Path, data: DataFolder, plan: Plan | None) -> None:
     warnings = check_submission(path, data, expected)
     say(
         f"{path}: would pass: same ids as {data.test_table}, same order, whole numbers "
-        f"0..{classes - 1}" + (f"; class counts held against {expected.source}" if expected else "")
+        f"0..{classes - 1}"
+        + (f"; class counts compared with {expected.source}" if expected else "")
     )
     for line in warnings:
         warn(line)

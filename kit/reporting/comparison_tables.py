@@ -29,7 +29,7 @@ def _show_scores(comparison: Comparison) -> None:
     if truth is None:
         return
     narrow = truth.by == "photos" and competition.groups != "photos"
-    hint = f", too narrow: a column `{competition.group}` in the answers tells better"
+    hint = f", too narrow: add a column `{competition.group}` to the answers"
     tasks = [task.name for task in competition.parts]
     rows = [
         [

@@ -26,7 +26,7 @@ def show_board(summary: dict[str, Any]) -> None:
             "(--record NAME --public SCORE)"
         )
     if summary.get("outside"):
-        say(f"outside of what the others say: {', '.join(summary['outside'])}")
+        say(f"off the line of the others: {', '.join(summary['outside'])}")
     if "picked_from" in summary:
         _say_picked(summary)
 
@@ -46,12 +46,11 @@ def _say_picked(summary: dict[str, Any]) -> None:
     """Print how far the best public score is above the mean, and how far chance alone puts it."""
     if "by_chance" in summary:
         noise = (
-            "picking the best of so many equally good ones would make "
-            f"{summary['by_chance']:.4f} of noise"
+            f"if all were equally good, noise alone would put it {summary['by_chance']:.4f} above"
         )
     else:
         noise = (
-            "what picking the best makes of noise is left out, for not all of them have a record "
+            "how far noise alone would put it is left out, because not all of them have a record "
             "beside the log with paired draws: of the same photos out of fold, by one plan"
         )
     say(

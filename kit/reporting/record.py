@@ -108,7 +108,7 @@ def _show_views(record: Record) -> None:
             interval = show_interval(gain.interval, "+.3f")
             row += [f"{gain.alone:.3f}", f"{gain.adds:+.4f}", interval]
         rows.append(row)
-    title = "--score-tta tells what each is worth"
+    title = "--score-tta scores each of them"
     if gains:
         title = "macro-F1 out of fold, alone and added to the others, by the mean"
     show_table(

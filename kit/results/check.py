@@ -139,6 +139,6 @@ def _same(other: Path, ids: Sequence[str], predicted: np.ndarray, competition: C
     try:
         table = read_answers(other, competition, strict=True)
     except KitError:
-        return False  # a leaderboard, or whatever else lies there
+        return False  # a leaderboard, or another file
     answers = pd.Series(table[competition.answer].to_numpy(), index=table[competition.id])
     return len(table) == len(ids) and bool((answers.reindex(ids).to_numpy() == predicted).all())

@@ -104,7 +104,7 @@ def write_submission(
         read_submission(temporary, data, path)
         digest = file_hash(temporary)
         if wanted and digest != wanted:
-            what = "is not made again: the classes are others than those of the record"
+            what = "is not made again: its classes differ from the record's"
             remedy = (
                 "make it on the device and with the versions of torch and timm it was made with; "
                 "nothing was written"
@@ -112,7 +112,7 @@ def write_submission(
             raise problem(path, what, remedy=remedy)
         record = record | {"sha256": digest}
         beside.write_bytes(json_bytes(record))
-        # Whatever happens from here: the record of the file before is none of this one.
+        # From here on the earlier file's record must not stand beside the new file.
         record_path.unlink(missing_ok=True)
     return record
 

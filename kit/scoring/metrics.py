@@ -66,7 +66,7 @@ def accuracy(truth: np.ndarray, predicted: np.ndarray, classes: int) -> float:
     return float(np.mean(truth == predicted))
 
 
-# What is told beside macro-F1, by name: functions of true and predicted classes (N,), and C.
+# The scores beside macro-F1, by name: functions of true and predicted classes (N,), and C.
 METRICS: Final = {"accuracy": accuracy}
 
 

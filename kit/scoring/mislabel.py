@@ -163,7 +163,9 @@ def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray, task: Tas
     gains: dict[tuple[int, int], list[float]] = {}
     best: dict[str, tuple[float, int, int]] = {}
     for name, rows in photos.groupby("group", sort=True).indices.items():
-        fits = probs[rows][:, given[rows]]  # of each photo, the probabilities of each one's label
+        fits = probs[rows][
+            :, given[rows]
+        ]  # for each photo, the probabilities of every photo's label
         gain = (fits + fits.T - np.diag(fits)[:, None] - np.diag(fits)) / 2
         for i, j in zip(*np.nonzero(given[rows][:, None] < given[rows])):
             a, b, value = int(rows[i]), int(rows[j]), float(gain[i, j])

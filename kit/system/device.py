@@ -35,7 +35,7 @@ def choose_device(name: str | None) -> torch.device:
             )
         device = torch.device("cuda", device.index or 0)
         _check_kernels(device)
-        # Else pinned memory and the like take memory on the first GPU.
+        # Otherwise pinned memory and the like take memory on the first GPU.
         torch.cuda.set_device(device)
         # fp32 has its whole mantissa here, whatever the environment says of matrices.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
@@ -146,7 +146,7 @@ def free_memory(device: torch.device) -> int:
     Of these two it is the smaller one.
     """
     if device.type == "cuda":
-        # What torch has reserved and does not use is free, too.
+        # Memory that torch has reserved and does not use is free, too.
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + unused
     available = re.search(r"^MemAvailable:\s*(\d+) kB$", read_proc("meminfo"), re.MULTILINE)

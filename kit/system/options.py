@@ -33,7 +33,7 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     },
     "device": {"help": "cpu, cuda or cuda:1 (default: the first GPU, else the CPU)"},
     "workers": {"type": whole_number(0), "help": "loader processes (default: by the machine)"},
-    "force": {"action": "store_true", "help": "overwrite what is there"},
+    "force": {"action": "store_true", "help": "overwrite existing files"},
 }
 
 

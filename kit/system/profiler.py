@@ -148,7 +148,7 @@ def profiled(device: torch.device | None, prefix: Path | None = None) -> Iterato
         yield None
         return
     global _active
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # it warns of GPUs that are not there
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # it warns of GPUs that do not exist
     result = Profile(device)
 
     def keep(tracer: Any) -> None:

@@ -43,7 +43,7 @@ def ordered_task(recipe: Recipe, competition: Competition) -> Task:
     line = f"recipe {recipe.name}: {field}={getattr(recipe, field)!r}"
     if len(tasks) != 1:
         raise KitError(
-            f"{line} is of an ordered task's numbers, and the competition {competition.name} has "
+            f"{line} needs one ordered task, and the competition {competition.name} has "
             f"{len(tasks) or 'no'} such task{'s'[: len(tasks)]}; take it out"
         )
     if recipe.edges is not None and len(recipe.edges) != len(tasks[0].edges):

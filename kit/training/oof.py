@@ -17,7 +17,7 @@ from kit.training.fold_data import limited, valid_batch
 from kit.training.history import Row
 from kit.training.job import FoldJob
 
-_ROUNDING = 0.05  # of the loss; far more than another device makes
+_ROUNDING = 0.05  # allowed in the loss; another device makes far less
 
 
 def write_oof(job: FoldJob, valid: pd.DataFrame, probs: np.ndarray, precision: str) -> None:

@@ -22,7 +22,7 @@ from kit.training.job import FoldJob
 from kit.training.learner import Learner
 from kit.training.oof import is_kept, rebuild_oof
 
-# What `last.pt` holds: whose it is, how far it is, and what the training has changed.
+# The keys of `last.pt`: the training's origin, its position, and the states that it has changed.
 _STATE = (
     "recipe",
     "plan",
@@ -202,7 +202,7 @@ def restore(job: FoldJob, learner: Learner, state: dict[str, Any]) -> TrainingSt
     reached = TrainingState(**{f.name: state[f.name] for f in dataclasses.fields(TrainingState)})
     if reached.rows:
         selected = History(job.recipe, reached.rows).selected
-        # Of an epoch that has just ended, the trainer makes the files itself.
+        # If an epoch has just ended, the trainer makes its files itself.
         ended = selected is reached.rows[-1] and not reached.step
         if not ended and not is_kept(job, selected):
             _rebuild_kept(job, selected)

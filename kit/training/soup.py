@@ -84,7 +84,7 @@ def check_ingredients(paths: Sequence[Path], plan: Plan) -> list[CheckpointInfo]
             f"is of fold {first.fold}, and others are not",
             folds,
             f"average within a fold: across folds the network would have seen every {group} in "
-            "training, and no out-of-fold score were left; kit.ensemble averages the folds' "
+            "training, and no out-of-fold score would be left; kit.ensemble averages the folds' "
             "probabilities",
         )
     if recipes:

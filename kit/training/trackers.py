@@ -114,7 +114,7 @@ class _FaultTolerant:
             return
         try:
             call(self._inner)
-        except Exception as error:  # whatever it is, the training is worth more
+        except Exception as error:  # no error of a tracker may end the training
             warn(
                 f"--track {self._name}: gave up ({type(error).__name__}: {str(error)[:160]}); the "
                 "training goes on"

@@ -58,7 +58,7 @@ class Trainer:
         """Train to the last epoch; if a stop is asked for, save first and then stop."""
         try:
             rows = self.state.rows
-            if self.writer.lacks(rows):  # the interruption came between last.pt and these
+            if self.writer.lacks(rows):  # an interruption came after last.pt was written
                 self.writer.keep(rows[-1], self.validate())
             if rows and not self.state.step:
                 self.writer.keep_epoch(rows[-1])
