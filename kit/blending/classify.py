@@ -101,8 +101,8 @@ def _classify_early(passes: Passes, rule: Rule, policy: EarlyPolicy) -> Outcome:
     outcome = Outcome(classes, total, seconds, passes.networks, computed, early)
     if exact is None:
         return outcome
-    # Without `agree`, all weight to come counts against a photo's leading class; with it, the fitted
-    # margins have allowed for that weight.
+    # Without `agree`, all weight to come counts against a photo's leading class; with it, the
+    # fitted margins have allowed for that weight.
     left = np.append(remaining_weights(weights[order]), 0)[taken - 1] * (policy.agree is None)
     ahead = margins_over_next(total, rule.gains, left)
     return with_close_calls(outcome, ExactSums(exact, rule, np.argsort(order), taken), ahead, drawn)

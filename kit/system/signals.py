@@ -62,8 +62,8 @@ class Stop:
     def _handle(self, *_: object) -> None:
         if self._held and not self.asked:
             self.asked = True
-            # Not printed by rich, which a signal may interrupt while it prints. The pipe may be broken:
-            # Ctrl+C ends its reader, too.
+            # Not printed by rich, which a signal may interrupt while it prints. The pipe may be
+            # broken: Ctrl+C ends its reader, too.
             with contextlib.suppress(OSError):
                 os.write(2, b"\nstopping: saving first (once more to stop at once)\n")
             return
