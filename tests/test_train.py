@@ -12,7 +12,7 @@ from kit.train import main
 def test_resume_asks_for_something_to_resume(killable, tmp_path, fails):
     arguments = [*killable.command[3:], "--runs", tmp_path, "--resume"]
     assert "there is no unfinished training to resume" in fails(main, *arguments)
-    assert "take one of the two" in fails(main, *arguments, "--force")
+    assert "take one of them" in fails(main, *arguments, "--force")
 
 
 def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(

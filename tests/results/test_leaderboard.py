@@ -89,7 +89,7 @@ def test_bad_entries_are_one_line_and_change_nothing(tmp_path, fails):
     )
     assert "give the site's score" in fails(main, "--record", "effb4-hflip", "--log", log)
     assert "need --record" in fails(main, "a.csv", "b.csv", "--public", ".5")
-    assert "leave the files out" in fails(main, "a.csv", "--board")
+    assert "take no files" in fails(main, "a.csv", "--board")
     assert "cannot be read" in fails(main, "--board", "--log", tmp_path / "none.csv")
     assert log.read_bytes() == before
     write_board(log, [row(public="high")])
