@@ -133,19 +133,20 @@ def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
     if args.record is not None and not scores:
         raise KitError("--record: give the site's score with --public or --private")
     from kit.reporting.leaderboard_tables import show_board
-    from kit.results import leaderboard as board
+    from kit.results.board_summary import summarise
     from kit.results.check import paired_draws
+    from kit.results.leaderboard import enter_scores, read_board
 
     if args.record is not None:
-        row = board.record(args.log, args.record, dict(scores))
+        row = enter_scores(args.log, args.record, scores)
         texts = [f"{name} {score:g}" for name, score in scores.items()]
-        say(f"{row['submission']}: {', '.join(texts)}")
+        say(f"{row.submission}: {', '.join(texts)}")
     if args.board:
-        rows = board.read_board(args.log)
-        draws = paired_draws([row for row in rows if row["public"] != ""], args.log.parent)
-        summary = board.summary(rows, draws)
+        rows = read_board(args.log)
+        draws = paired_draws([row for row in rows if row.public is not None], args.log.parent)
+        summary = summarise(rows, draws)
         if args.json:
-            print(json.dumps(summary, indent=1, ensure_ascii=False))
+            print(json.dumps(summary.describe(), indent=1, ensure_ascii=False))
         else:
             show_board(summary)
 

@@ -1,23 +1,23 @@
 """The leaderboard log and its statistics, as tables on the screen."""
 
-from typing import Any
-
+from kit.results.board_summary import BoardSummary
+from kit.results.leaderboard import BoardRow
 from kit.scoring.bootstrap import show_interval
 from kit.system.console import say, show_table
 
 
-def show_board(summary: dict[str, Any]) -> None:
+def show_board(summary: BoardSummary) -> None:
     """Print the leaderboard log and its statistics."""
     show_table(
         "The leaderboard log, the best out-of-fold score first",
         ["submission", "made", "OOF", "95 %", "public", "private"],
-        [_row(row) for row in summary["rows"]],
+        [_row(row) for row in summary.rows],
     )
     say()
-    if "correlation" in summary:
-        low, high = summary["interval"]
+    if summary.correlation is not None and summary.interval is not None:
+        low, high = summary.interval
         say(
-            f"correlation of the out-of-fold with the public score: {summary['correlation']:.2f} "
+            f"correlation of the out-of-fold with the public score: {summary.correlation:.2f} "
             f"(95 % interval {low:.2f} to {high:.2f})"
         )
     else:
@@ -25,35 +25,31 @@ def show_board(summary: dict[str, Any]) -> None:
             "no correlation yet: it needs four submissions that differ and have both scores "
             "(--record NAME --public SCORE)"
         )
-    if summary.get("outside"):
-        say(f"off the line of the others: {', '.join(summary['outside'])}")
-    if "picked_from" in summary:
+    if summary.outside:
+        say(f"off the line of the others: {', '.join(summary.outside)}")
+    if summary.picked_from is not None:
         _say_picked(summary)
 
 
-def _row(row: dict[str, Any]) -> list[str]:
+def _row(row: BoardRow) -> list[str]:
     """A submission's row of the table."""
-    interval = "-"
-    if row["oof"] != "":
-        interval = show_interval((row["low"], row["high"]) if row["low"] != "" else None)
+    interval = "-" if row.oof is None else show_interval(row.interval)
     oof, public, private = (
-        format(row[key], ".4f") if row[key] != "" else "-" for key in ("oof", "public", "private")
+        "-" if score is None else f"{score:.4f}" for score in (row.oof, row.public, row.private)
     )
-    return [row["submission"], row["made"], oof, interval, public, private]
+    return [row.submission, row.made, oof, interval, public, private]
 
 
-def _say_picked(summary: dict[str, Any]) -> None:
+def _say_picked(summary: BoardSummary) -> None:
     """Print how far the best public score is above the mean, and how far chance alone puts it."""
-    if "by_chance" in summary:
-        noise = (
-            f"if all were equally good, noise alone would put it {summary['by_chance']:.4f} above"
-        )
+    if summary.by_chance is not None:
+        noise = f"if all were equally good, noise alone would put it {summary.by_chance:.4f} above"
     else:
         noise = (
             "how far noise alone would put it is left out, because not all of them have a record "
             "beside the log with paired draws: of the same photos out of fold, by one plan"
         )
     say(
-        f"the best of {summary['picked_from']} public scores is {summary['best_above']:.4f} above "
+        f"the best of {summary.picked_from} public scores is {summary.best_above:.4f} above "
         f"their mean; {noise}"
     )

@@ -41,7 +41,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def paired_draws(rows: Sequence[dict[str, Any]], folder: Path) -> np.ndarray | None:
+def paired_draws(rows: Sequence[leaderboard.BoardRow], folder: Path) -> np.ndarray | None:
     """The bootstrap draws (submissions, draws) of out-of-fold macro-F1 that records hold.
 
     `rows` are those of the submissions in the leaderboard log of a `folder`. None unless all draws
@@ -50,10 +50,10 @@ def paired_draws(rows: Sequence[dict[str, Any]], folder: Path) -> np.ndarray | N
     draws, photos = [], []
     for row in rows:
         try:
-            record = read_record(folder / row["submission"]) or {}
+            record = read_record(folder / row.submission) or {}
             oof = record["oof"]
             of = (record["plan"], oof["photos"], oof["groups"], sorted(oof["folds"]))
-            photos.append((row["sha256"] == record["sha256"], *of))
+            photos.append((row.sha256 == record["sha256"], *of))
             draws.append([float(value) for value in oof["draws"].split()])
         except (KeyError, TypeError, AttributeError, ValueError):
             return None

@@ -1,18 +1,19 @@
 """The leaderboard log as tables, by hand."""
 
 from kit.reporting.leaderboard_tables import show_board
+from kit.results.board_summary import BoardSummary
+from kit.results.leaderboard import BoardRow
 
-ROW = {"submission": "a.csv", "made": "2026-01-01 10:00", "oof": 0.5, "low": 0.4, "high": 0.6}
+MADE = ("00", "2026-01-01 10:00", "m")
 
 
 def test_a_row_with_scores_and_one_without(capsys):
-    rows = [
-        ROW | {"public": 0.55, "private": ""},
-        ROW
-        | {"submission": "b.csv", "oof": "", "low": "", "high": "", "public": "", "private": ""},
-        ROW | {"submission": "c.csv", "low": "", "high": "", "public": "", "private": 0.25},
-    ]
-    show_board({"rows": rows})
+    rows = (
+        BoardRow("a.csv", *MADE, 0.5, 0.4, 0.6, 0.55),
+        BoardRow("b.csv", *MADE),
+        BoardRow("c.csv", *MADE, 0.5, private=0.25),
+    )
+    show_board(BoardSummary(rows))
     out = " ".join(capsys.readouterr().out.split())
     assert "a.csv 2026-01-01 10:00 0.5000 0.400 0.600 0.5500 -" in out
     assert "b.csv 2026-01-01 10:00 - - - -" in out
@@ -20,7 +21,7 @@ def test_a_row_with_scores_and_one_without(capsys):
 
 
 def test_what_picking_the_best_makes_of_noise(capsys):
-    show_board({"rows": [], "picked_from": 3, "best_above": 0.02, "by_chance": 0.01})
+    show_board(BoardSummary((), picked_from=3, best_above=0.02, by_chance=0.01))
     out = capsys.readouterr().out
     assert "the best of 3 public scores is 0.0200 above their mean; if all" in out
     assert "noise alone would put it 0.0100 above" in out

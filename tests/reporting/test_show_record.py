@@ -36,7 +36,7 @@ def test_eight_people_of_each_class_are_enough(crowd, tmp_path, capsys):
     )
     assert "  none" not in out and oof["tested"]["interval"] is not None
     (row,) = read_board(tmp_path / "leaderboard.csv")
-    assert (row["low"], row["high"]) == (low, high)
+    assert (row.low, row.high) == (low, high)
 
 
 def test_below_eight_people_of_a_class_there_is_no_interval_and_it_is_said(copy, capsys):
@@ -71,7 +71,7 @@ def test_below_eight_people_of_a_class_there_is_no_interval_and_it_is_said(copy,
         and "cannot be told from chance (no interval: it would rest on 3 people" in said.err
     )
     (row,) = read_board(copy / "leaderboard.csv")
-    assert (row["oof"], row["low"], row["high"]) == (oof["f1"], "", "")
+    assert (row.oof, row.low, row.high) == (oof["f1"], None, None)
     assert compare_main(["--board", "--log", str(copy / "leaderboard.csv")]) == 0
     assert f"{oof['f1']:.4f}  none" in capsys.readouterr().out
     assert (

@@ -1,5 +1,6 @@
 """The leaderboard log: a row a submission, never lost, and what it tells."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,30 +11,15 @@ import pytest
 
 from kit.compare import main
 from kit.results import leaderboard as board
-from kit.results.leaderboard import BOARD_COLUMNS, read_board, write_board
+from kit.results.board_summary import summarise
+from kit.results.leaderboard import BoardRow, read_board, write_board
 from kit.system.disk import file_hash
 
 
-def row(name="a.csv", oof=0.5, public="", **more):
-    return (
-        dict(
-            zip(
-                BOARD_COLUMNS,
-                (
-                    name,
-                    name * 3,
-                    "2026-01-01 10:00",
-                    "a b",
-                    oof,
-                    oof - 0.04,
-                    oof + 0.04,
-                    public,
-                    "",
-                ),
-            )
-        )
-        | more
-    )
+def row(name="a.csv", oof=0.5, public=None, **more):
+    interval = oof - 0.04, oof + 0.04
+    scored = BoardRow(name, name * 3, "2026-01-01 10:00", "a b", oof, *interval, public)
+    return dataclasses.replace(scored, **more)
 
 
 def submission(folder, name="a.csv", content="x", f1=0.5):
@@ -57,21 +43,16 @@ def test_a_submission_is_logged_once_and_keeps_what_the_site_said(tmp_path, caps
     assert "a.csv: public 0.7631" in capsys.readouterr().out
     submission(tmp_path, f1=0.6)  # the same bytes, scored anew
     (kept,) = read_board(log)
-    assert (kept["oof"], kept["public"], kept["private"], kept["members"]) == (
-        0.6,
-        0.7631,
-        "",
-        "a b",
-    )
+    assert (kept.oof, kept.public, kept.private, kept.members) == (0.6, 0.7631, None, "a b")
     submission(tmp_path, content="y")  # another file of the same name
-    assert [r["public"] for r in read_board(log)] == [0.7631, ""]
+    assert [r.public for r in read_board(log)] == [0.7631, None]
     assert (
         main(["--record", "a.csv", "--public", ".1", "--private", ".2", "--log", str(log)]) == 0
     )  # that which is there now
-    assert [(r["public"], r["private"]) for r in read_board(log)] == [(0.7631, ""), (0.1, 0.2)]
+    assert [(r.public, r.private) for r in read_board(log)] == [(0.7631, None), (0.1, 0.2)]
     (tmp_path / "a.csv").write_text("x")
     assert main(["--record", str(tmp_path / "a.csv"), "--public", ".3", "--log", str(log)]) == 0
-    assert [r["public"] for r in read_board(log)] == [0.3, 0.1]
+    assert [r.public for r in read_board(log)] == [0.3, 0.1]
 
 
 def test_bad_entries_are_one_line_and_change_nothing(tmp_path, fails):
@@ -114,7 +95,7 @@ def test_many_processes_lose_no_row(tmp_path):
     words = [sys.executable, "-c", code, str(tmp_path)]
     running = [subprocess.Popen([*words, str(k), str(Path(__file__).parent)]) for k in range(4)]
     assert [process.wait(120) for process in running] == [0] * 4
-    names = [r["submission"] for r in read_board(tmp_path / "leaderboard.csv")]
+    names = [r.submission for r in read_board(tmp_path / "leaderboard.csv")]
     assert sorted(names) == sorted(f"{k}-{n}.csv" for k in range(4) for n in range(10))
 
 
@@ -124,21 +105,22 @@ def test_the_summary_by_hand(capsys, tmp_path):
     site = cv + 0.1 + rng.normal(0, 0.003, 12)
     site[7] += 0.08
     rows = [row(f"s{n}.csv", float(c), float(s)) for n, (c, s) in enumerate(zip(cv, site))]
-    rows += [row("later.csv", 0.7), row("x.csv") | {"oof": "", "low": "", "high": ""}]
-    found = board.summary(rows)
-    assert [r["submission"] for r in found["rows"]] == [
+    rows += [
+        row("later.csv", 0.7),
+        dataclasses.replace(row("x.csv"), oof=None, low=None, high=None),
+    ]
+    found = summarise(rows)
+    assert [r.submission for r in found.rows] == [
         "later.csv",
         *(f"s{n}.csv" for n in range(11, -1, -1)),
         "x.csv",
     ]
-    assert found["correlation"] == pytest.approx(np.corrcoef(cv, site)[0, 1])
-    z = np.arctanh(found["correlation"])
-    assert found["interval"] == pytest.approx(
-        np.tanh([z - 1.96 / 3, z + 1.96 / 3]).tolist(), abs=1e-3
-    )
-    assert found["outside"] == ["s7.csv"] and found["picked_from"] == 12
-    assert found["best_above"] == pytest.approx(site.max() - site.mean())
-    assert "by_chance" not in found
+    assert found.correlation == pytest.approx(np.corrcoef(cv, site)[0, 1])
+    z = np.arctanh(found.correlation)
+    assert found.interval == pytest.approx(np.tanh([z - 1.96 / 3, z + 1.96 / 3]).tolist(), abs=1e-3)
+    assert found.outside == ("s7.csv",) and found.picked_from == 12
+    assert found.best_above == pytest.approx(site.max() - site.mean())
+    assert "by_chance" not in found.describe()
     log = tmp_path / "leaderboard.csv"
     write_board(log, rows)
     assert main(["--board", "--log", str(log)]) == 0

@@ -1,5 +1,6 @@
 """What picking the best of many submissions makes of noise."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from kit.compare import main
 from kit.results import leaderboard as board
+from kit.results.board_summary import selection_bias
 from kit.results.leaderboard import read_board, write_board
 from kit.system.disk import file_hash
 
@@ -24,8 +26,8 @@ def correlated(rho, n=12, draws=500):
 
 @pytest.mark.parametrize("rho, expected", [(0, 0.031), (0.8, 0.0139), (0.95, 0.0069)])
 def test_picking_the_best_makes_less_of_noise_where_submissions_correlate(rho, expected):
-    assert board.selection_bias(correlated(rho)) == pytest.approx(expected, rel=0.06)
-    assert board.selection_bias(correlated(rho, n=2)[[0, 0]]) == 0  # the same twice
+    assert selection_bias(correlated(rho)) == pytest.approx(expected, rel=0.06)
+    assert selection_bias(correlated(rho, n=2)[[0, 0]]) == 0  # the same twice
 
 
 def recorded(folder, draws, **more):
@@ -44,7 +46,7 @@ def recorded(folder, draws, **more):
         record = {"sha256": file_hash(path), "plan": "p", "members": [], "oof": oof | more}
         path.with_suffix(".json").write_text(json.dumps(record))
         board.add(path, record)
-        board.record(folder / "leaderboard.csv", path.name, {"public": 0.5 + n / 100})
+        board.enter_scores(folder / "leaderboard.csv", path.name, {"public": 0.5 + n / 100})
 
 
 def shown(folder, capsys):
@@ -61,7 +63,7 @@ def test_the_board_takes_the_draws_of_the_records(tmp_path, capsys):
     draws = correlated(0.8)
     recorded(tmp_path, draws)
     chance, out = shown(tmp_path, capsys)
-    assert chance == pytest.approx(board.selection_bias(draws), rel=1e-3)
+    assert chance == pytest.approx(selection_bias(draws), rel=1e-3)
     assert f"noise alone would put it {chance:.4f} above" in out
 
 
@@ -105,5 +107,7 @@ def test_a_lost_or_damaged_record_is_no_crash(tmp_path, capsys):
     (tmp_path / "s2.csv").unlink()
     assert shown(tmp_path, capsys)[0] is None
     rows = read_board(tmp_path / "leaderboard.csv")
-    write_board(tmp_path / "leaderboard.csv", [rows[0], rows[1] | {"submission": ""}])
+    write_board(
+        tmp_path / "leaderboard.csv", [rows[0], dataclasses.replace(rows[1], submission="")]
+    )
     assert shown(tmp_path, capsys)[0] is None
