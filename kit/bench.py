@@ -70,7 +70,7 @@ def build_parser() -> Parser:
 
 
 def add_size_options(parser: Parser) -> None:
-    """Add the options of how much is measured."""
+    """Add the options that say how much is measured."""
     parser.add_argument(
         "--people",
         type=int,
@@ -100,7 +100,7 @@ def add_size_options(parser: Parser) -> None:
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure what a command line names, and print the tables or the numbers."""
+    """Measure what a command line names, and print tables, or JSON with `--json`."""
     args = build_parser().parse_args(argv)
     check_people(args.what, args.people)
     path = recipe_or_run(args.what, args.recipe)
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     given = args.data or os.environ.get("KIT_DATA")
     data = find_data(args.data, find_competition()) if given else None
-    # What is said meanwhile, of caches and of precisions, goes to standard error.
+    # Messages on caches and precisions go to standard error meanwhile.
     with contextlib.redirect_stdout(sys.stderr):
         tables = measure(args, path, data)
     if args.json:
@@ -122,9 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def check_people(what: str, people: int | None) -> None:
-    """Raise `KitError` for a number of people that is too small or too large for what is
-    measured.
-    """
+    """Raise `KitError` for a number of people that is too small or too large to measure."""
     if people is None:
         return
     if what in ("folds", "audit"):
@@ -159,7 +157,7 @@ def recipe_or_run(what: str, given: Path | None) -> Path:
 
 
 def measure(args: Namespace, path: Path, data: "DataFolder | None") -> list["Table"]:
-    """Measure what the options name: a table each."""
+    """The tables of what the options name."""
     people = args.people or _PEOPLE.get(args.what, _PEOPLE["blend"])
     if args.what == "folds":
         from kit.benchmarks.planning import bench_folds
@@ -179,7 +177,7 @@ def measure(args: Namespace, path: Path, data: "DataFolder | None") -> list["Tab
 
 
 def measure_networks(what: str, args: Namespace, path: Path, data: "DataFolder | None") -> "Table":
-    """Measure `photos`, `train` or `infer`."""
+    """The tables of `photos`, `train` or `infer`."""
     from kit.recipe import load_recipe
     from kit.system.device import choose_device
 
@@ -202,7 +200,7 @@ def measure_networks(what: str, args: Namespace, path: Path, data: "DataFolder |
 
 
 def measure_all(args: Namespace, path: Path, data: "DataFolder | None") -> list["Table"]:
-    """Measure photos, training, inference and blending; the last table has what follows."""
+    """The tables of photos, training, inference and blending, and one of what to use here."""
     from kit.benchmarks.blending import bench_blend
     from kit.system.device import choose_device
 
@@ -217,7 +215,7 @@ def measure_all(args: Namespace, path: Path, data: "DataFolder | None") -> list[
 
 
 def recommended(photos: "Table", training: "Table", inference: "Table", device_type: str) -> str:
-    """The batch sizes, precision and number of workers that the measurements speak for."""
+    """The batch sizes, precision and number of workers that the measurements recommend."""
     from kit.system.threads import cores
 
     mode = inference.numbers["mode"]

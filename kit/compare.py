@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.record is not None or args.board:
         return use_log(args, scores)
     if scores:
-        raise KitError("--public and --private: are of --record NAME")
+        raise KitError("--public and --private: need --record NAME")
     if len(args.files) > 1:  # of submissions/*.csv
         args.files = [path for path in args.files if path.name != LOG.name]
     check_options(parser, args)
@@ -129,11 +129,9 @@ def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
     Raises `KitError` for options that the log does not take, or lacks.
     """
     if args.files or args.vote or args.answers:
-        raise KitError(
-            "kit.compare: --record and --board are of the log alone; leave the files out"
-        )
+        raise KitError("kit.compare: --record and --board take no files; leave them out")
     if args.record is not None and not scores:
-        raise KitError("--record: say what the site said, with --public or --private")
+        raise KitError("--record: give the site's score with --public or --private")
     from kit.reporting.leaderboard_tables import show_board
     from kit.results.board_summary import summarise
     from kit.results.check import paired_draws
@@ -154,7 +152,7 @@ def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
 
 
 def check_options(parser: Parser, args: Namespace) -> None:
-    """Raise `KitError` unless there is something to compare, with no option of something else."""
+    """Raise `KitError` unless there are files to compare, and options that suit them."""
     files = args.files
     if not files:
         raise KitError("kit.compare: name submissions, or --board, or --record NAME")
@@ -186,7 +184,7 @@ def check_options(parser: Parser, args: Namespace) -> None:
 
 
 def competition_of(plan: Path) -> "Competition":
-    """The competition of a fold plan; the one that `find_competition` finds where there is none."""
+    """The competition of a fold plan; without a plan, that of `find_competition`."""
     from kit.competitions import find_competition
     from kit.data.plan import read_plan
 
@@ -205,7 +203,7 @@ def compare(args: Namespace) -> tuple["Predictions", "Comparison"]:
     predictions = read_runs(args.files, read_plan(args.plan))
     if len(predictions.names) < 2:
         raise KitError(
-            f"{args.files[0]}: is one run with the others; name another run to compare it with"
+            f"{args.files[0]}: the paths are one run; name another run to compare it with"
         )
     return predictions, compare_predictions(predictions, args.all_flips)
 
@@ -213,7 +211,7 @@ def compare(args: Namespace) -> tuple["Predictions", "Comparison"]:
 def write_outputs(args: Namespace, predictions: "Predictions", line: str) -> list[str]:
     """Write the vote, with the command `line` in its record, and the contact sheet, as asked.
 
-    Returns a line for each.
+    Returns a line for each file written.
     """
     if not args.vote and args.show is None:
         return []

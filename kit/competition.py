@@ -107,7 +107,7 @@ class Competition:
 
     @property
     def parts(self) -> tuple[Task, ...]:
-        """The tasks that are scored by themselves beside the classes: all, or none if it is one."""
+        """The tasks that are scored beside the classes: all tasks, or none if there is one task."""
         return self.tasks if len(self.tasks) > 1 else ()
 
     @property

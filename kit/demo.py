@@ -130,9 +130,7 @@ def plan_and_train(out: Path, data: "DataFolder") -> "Plan":
 
 
 def make_submissions(out: Path, plan: "Plan", data: "DataFolder") -> "tuple[Path, Path, Record]":
-    """Make the submissions of one fold and of all of them: both paths, and the record of the
-    second.
-    """
+    """Make the submissions of one fold and of all: both paths, and the record of the second."""
     from kit.blending.settings import EnsembleSettings, Output
     from kit.blending.submit import ensemble
     from kit.reporting.record import show_record
@@ -183,7 +181,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--eval-people", type=int, default=20, help="people to predict (default: 20)"
     )
-    add_options(parser, force="run it anew over what is there")
+    add_options(parser, force="replace an earlier demo")
     return parser
 
 

@@ -131,7 +131,7 @@ def add_file_options(parser: Parser) -> None:
 
 
 def check_options(parser: Parser, args: Namespace) -> None:
-    """Raise `KitError` unless there are members, `--from` or `--check`, and options of theirs."""
+    """Raise `KitError` unless there are members, `--from` or `--check`, and suitable options."""
     if [bool(args.members), args.source is not None, args.check is not None].count(True) != 1:
         raise KitError(
             "kit.ensemble: name members, such as runs/effb4_5fold, or --from FILE.json, or "
@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def needed_plan(args: Namespace) -> "Plan | None":
     """The fold plan, which has the labels.
 
-    None if there is none, and files of probabilities are blended without a score.
+    None if the plan does not exist, and files of probabilities are blended without a score.
     """
     from kit.data.plan import read_plan
     from kit.inference.member_files import only_files
@@ -229,7 +229,7 @@ def make_submission(
 
 
 def say_files(out: Path, save_probs: Path | None, data: "DataFolder", plan: "Plan | None") -> None:
-    """Print which files were written, and what is strange about the submission `out`."""
+    """Print the files that were written, and warnings about the submission `out`."""
     from kit.inference.member_files import oof_path
     from kit.results.check import check_submission, expected_counts
 

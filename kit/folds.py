@@ -72,8 +72,8 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--competition",
         metavar="FILE|NAME",
-        help="what is to be predicted (default: competition.py where you are, else the first of "
-        "kit/competitions)",
+        help="what is to be predicted: a definition, or a name in kit/competitions (default: "
+        "competition.py in the working folder, else the kit's first one)",
     )
     parser.add_argument("--folds", type=int, default=5, help="number of folds (default: 5)")
     parser.add_argument("--seed", type=int, default=42, help="seed of the split (default: 42)")

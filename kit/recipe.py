@@ -190,14 +190,14 @@ class Recipe:
 
     @property
     def chosen_on_fold(self) -> bool:
-        """As `chosen_on_fold` says, for the epoch that this recipe keeps."""
+        """True if this recipe chooses its epoch on the fold, by `chosen_on_fold`."""
         return chosen_on_fold(self.select, self.patience)
 
     @property
     def idle(self) -> list[str]:
         """The settings that change nothing beside the others, or change the same thing twice.
 
-        A sentence each.
+        Each is a sentence for the user.
         """
         mix, loss, schedule = f"mix={self.mix!r}", f"loss={self.loss!r}", f"{self.schedule!r}"
         unwatched = self.select == "last" and not self.patience
@@ -239,7 +239,7 @@ class Recipe:
 
 
 def chosen_on_fold(select: str, patience: int) -> bool:
-    """True if a kept epoch was chosen on the photos that it is scored on: they flatter it.
+    """True if a kept epoch was chosen on the photos that it is scored on, so that they flatter it.
 
     It was chosen by its score, or by when training ended.
     """
@@ -249,8 +249,8 @@ def chosen_on_fold(select: str, patience: int) -> bool:
 def load_recipe(path: str | Path) -> Recipe:
     """Load a recipe file: the value of its variable `recipe`.
 
-    Raises `KitError`, with the line where there is one, for a file that is not there, a syntax
-    error, a misspelt field, a value out of range, or a name other than the file's.
+    Raises `KitError`, with the line if it is known, for a file that does not exist, a syntax error,
+    a misspelt field, a value out of range, or a name other than the file's.
     """
     path = Path(path)
     if not path.is_file() or path.suffix != ".py":
@@ -282,8 +282,9 @@ def load_recipe(path: str | Path) -> Recipe:
 
 
 def shipped_recipe(name: str) -> Path:
-    """Where a recipe of the kit's own lies: beside the package in a checkout, inside it when
-    installed.
+    """The path of one of the kit's own recipes.
+
+    They lie beside the package in a checkout, inside it when installed.
     """
     package = Path(__file__).resolve().parent
     places = [package.parent / "recipes" / f"{name}.py", package / "recipes" / f"{name}.py"]

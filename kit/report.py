@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def report_runs(args: Namespace) -> Path:
-    """Write the page on runs, and print its score; the page's path."""
+    """Write the page on runs, and print their score; returns the page's path."""
     from kit.data.folder import find_data
     from kit.data.plan import read_plan
     from kit.inference.engine import Compute
@@ -120,7 +120,7 @@ def report_runs(args: Namespace) -> Path:
 
 
 def report_folder(args: Namespace) -> Path:
-    """Write the page on the data alone, and print what they hold; the page's path."""
+    """Write the page on the data alone, and print their numbers; returns the page's path."""
     from kit.competitions import find_competition
     from kit.data.folder import find_data
     from kit.reporting.data_page import report_data
@@ -136,7 +136,7 @@ def report_folder(args: Namespace) -> Path:
 
 
 def of_groups(photos: int, number: int, groups: str) -> str:
-    """How many photos there are, and of how many groups, where a photo is not its own."""
+    """The number of photos in words, with the number of groups if a group has several photos."""
     return f"{photos:,} photos" + (f" of {number:,} {groups}" if groups != "photos" else "")
 
 

@@ -1,13 +1,12 @@
-"""Average the weights of a fold's own checkpoints into one network, which costs no more than one to
-run.
+"""Average the weights of a fold's own checkpoints into one network.
 
     python -m kit.train recipes/effb4_5fold.py --fold all --keep-epochs 3
     python -m kit.soup runs/effb4_5fold
 
 makes `runs/effb4_5fold_soup`, a run whose folds have the mean of the weights that `--keep-epochs`
-kept, and its out-of-fold probabilities. The last epochs are not chosen on the fold, so that their
-mean's score flatters nobody. Checkpoint files may be named instead, all of one fold. (Wortsman et
-al., Model soups, 2022.)
+kept, and its out-of-fold probabilities. It costs no more to run than one network. The last epochs
+are not chosen on the fold, so that their mean's score flatters nobody. Checkpoint files may be
+named instead, all of one fold. (Wortsman et al., Model soups, 2022.)
 """
 
 import sys
@@ -73,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def soups_to_make(
     members: Sequence[Path], last: int, out: Path | None, plan: "Plan"
 ) -> list[tuple[list[Path], Path]]:
-    """The checkpoints of each soup, and the fold's folder that it is made in.
+    """The checkpoints of each soup, with the fold's folder that the soup is made in.
 
     Raises `KitError` for checkpoints that cannot be averaged, and for two soups in one folder.
     """
@@ -91,7 +90,7 @@ def soups_to_make(
         if out is None and not FOLD_FOLDER.fullmatch(place.name):
             raise problem(
                 paths[0],
-                "lies in no fold of a run, which would give the soup its place",
+                "lies in no fold of a run, so that the soup has no place",
                 remedy="name one with --out",
             )
         run = out or place.parent.with_name(f"{place.parent.name}_soup")

@@ -1,5 +1,4 @@
-"""Train one recipe on the folds of a plan: a checkpoint, out-of-fold probabilities and metrics for
-each fold.
+"""Train a recipe on the folds of a plan: checkpoints, out-of-fold probabilities, metrics.
 
     python -m kit.train recipes/effb4_5fold.py --fold 0
     python -m kit.train recipes/effb4_5fold.py --dry-run
@@ -7,10 +6,10 @@ each fold.
 
 writes `runs/effb4_5fold/fold0/`: `best.safetensors` (the weights of the epoch that the recipe's
 `select` says, by default the last one), `oof.npz` (their probabilities for the fold's photos),
-`metrics.csv` (a row an epoch). `last.pt` lies there until the fold is finished, written every epoch
-and every `--save-minutes`, and before Ctrl+C or SIGTERM end the training: the same command goes on
-from there, on a CPU to the same weights, byte for byte, as without the interruption. A finished
-fold is skipped.
+`metrics.csv` (a row an epoch). `last.pt` lies beside them until the fold is finished: it is written
+every epoch, every `--save-minutes`, and before Ctrl+C or SIGTERM end the training. The same command
+goes on from it, on a CPU to the same weights, byte for byte, as without the interruption. A
+finished fold is skipped.
 
 On a CPU, trainings that are started side by side share its cores: each new one counts the others
 and takes as many threads as are its share, unless OMP_NUM_THREADS says how many.
@@ -32,7 +31,7 @@ from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_numbe
 
 
 def list_recipes() -> None:
-    """Print the recipes in `recipes/`, or the kit's own, with what their networks cost."""
+    """Print the recipes in `recipes/`, or the kit's own, with the cost of their networks."""
     from kit.competitions import find_competition
     from kit.models.architecture import architecture_of
     from kit.models.network import cost
@@ -117,7 +116,7 @@ def add_trial_options(parser: Parser) -> None:
 
 
 def add_saving_options(parser: Parser) -> None:
-    """Add the options of what is saved, and of going on with it."""
+    """Add the options of saving, of resuming and of replacing."""
     parser.add_argument(
         "--save-minutes",
         type=float,
@@ -135,9 +134,9 @@ def add_saving_options(parser: Parser) -> None:
     add_flags(
         parser,
         no_cache="keep no pixel cache in RUNS/pixels: decode in every epoch",
-        resume="an error where there is nothing to go on with",
+        resume="only go on with an unfinished training; an error without one",
     )
-    add_options(parser, force="train anew over what is there")
+    add_options(parser, force="train anew, in place of an earlier training")
 
 
 def check_options(args: Namespace) -> None:
@@ -150,7 +149,7 @@ def check_options(args: Namespace) -> None:
         raise KitError(f"--save-minutes {args.save_minutes}: take a number above 0")
     if args.resume and args.force:
         raise KitError(
-            "--resume goes on with what is there, and --force trains it anew: take one of the two"
+            "--resume goes on with an earlier training, --force replaces it: take one of them"
         )
 
 
@@ -196,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def next_step(args: Namespace, name: str) -> str:
-    """What to do after a training: the command line that makes a submission of the run `name`."""
+    """The next command after a training: the one that makes a submission of the run `name`."""
     if args.limit:
         return "the whole data, without --limit"
     words = ["python", "-m", "kit.ensemble", str(args.runs / name), "--tta", "hflip"]

@@ -28,29 +28,10 @@ from kit.results.run import Fold, read_metrics
 # Commands run in the folder of a fixture, one after the other.
 pytestmark = pytest.mark.xdist_group("shapes")
 SHAPES = ("circle", "square", "triangle")
-DEFINITION = """import pandas as pd
-
-from kit.competition import Competition, Task, TrainingPhotos
-
-SHAPES = ("circle", "square", "triangle")
-
-
-def read(data, corrections):
-    table = pd.read_csv(data / "train.csv", dtype=str)
-    label = table["label"].map(SHAPES.index)
-    photos = {"image": table["image"], "group": table["image"], "label": label}
-    return TrainingPhotos(pd.DataFrame(photos))
-
-
-competition = Competition(
-    name="shapes",
-    tasks=(Task("shape", SHAPES),),
-    frame=(64, 96),
-    id="image",
-    answer="label",
-    read=read,
+README = (Path(__file__).parents[1] / "kit" / "README.md").read_text(encoding="utf-8")
+DEFINITION = (
+    README[README.index("## Another competition") :].split("```python\n")[1].split("```")[0]
 )
-"""
 RECIPE = """from kit.recipe import Recipe
 
 recipe = Recipe(

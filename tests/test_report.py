@@ -22,11 +22,11 @@ def test_one_fold_done_several_runs_and_none(tmp_path, world, capsys, fails):
     assert "macro-F1" in capsys.readouterr().out
     # Two runs are their mean; without photos the page may be shared, and needs none.
     shutil.copytree(world.runs / "small", runs / "twin")
-    card = runs / "twin"
+    twin = runs / "twin"
     for k in range(3):
-        (card / f"fold{k}" / "metrics.csv").unlink()
+        (twin / f"fold{k}" / "metrics.csv").unlink()
     assert "the same checkpoint twice" in fails(
-        main, world.runs / "small", card, *place, "--out", tmp_path / "two.html"
+        main, world.runs / "small", twin, *place, "--out", tmp_path / "two.html"
     )
     assert (
         main(

@@ -54,9 +54,9 @@ def test_a_soup_has_the_mean_of_the_weights_and_its_own_oof(world, kept, tmp_pat
         oof = read_oof(checkpoint, plan)
         truth = plan.photos.set_index("image").loc[oof.ids, "label"].to_numpy()
         assert score(truth, oof.probs.argmax(axis=1), MASK).f1 == pytest.approx(
-            checkpoint.card.score
+            checkpoint.info.score
         )
-        assert checkpoint.card.select == "soup" and checkpoint.card.averaged
+        assert checkpoint.info.select == "soup" and checkpoint.info.averaged
     assert (
         ensemble(
             arguments(world, runs, runs / "kept_soup", "--out", tmp_path / "s.csv", "--workers", 0)
@@ -159,18 +159,18 @@ def test_a_soup_of_a_training_that_ended_early_says_so_too(world, kept, tmp_path
     for name, patience in (("early", 3), ("whole", 0)):
         files = []
         for path in Fold(kept / "kept" / "fold0").epochs:
-            card = read_checkpoint_info(path)
+            info = read_checkpoint_info(path)
             files.append(tmp_path / name / path.name)
             save(
                 files[-1],
                 load(path),
                 dataclasses.replace(
-                    card, select="last", recipe=card.recipe | {"patience": patience}
+                    info, select="last", recipe=info.recipe | {"patience": patience}
                 ),
             )
         assert main(arguments(world, kept, *files, "--out", tmp_path / f"{name}_soup")) == 0
-        card = read_checkpoint_info(tmp_path / f"{name}_soup" / "fold0" / "best.safetensors")
-        assert (card.select, card.chosen_on_fold) == (
+        info = read_checkpoint_info(tmp_path / f"{name}_soup" / "fold0" / "best.safetensors")
+        assert (info.select, info.chosen_on_fold) == (
             ("best", True) if patience else ("soup", False)
         )
 

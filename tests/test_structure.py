@@ -1,7 +1,8 @@
 """The house: what keeps it, over the syntax tree of every module of the kit.
 
 Folders stand on floors, and a module imports from lower floors or from its own folder alone. Files,
-functions and parameters have limits. `EXCEPTIONS` may only shrink.
+functions and parameters have limits, which `EXCEPTIONS` exceed. A docstring's first line is a
+sentence.
 """
 
 import ast
@@ -131,6 +132,29 @@ def test_files_functions_and_parameters_keep_their_limits():
     assert {key: why for key, why in large.items() if key not in EXCEPTIONS} == {}
     assert [key for key in EXCEPTIONS if key not in large] == []  # the list only shrinks
     assert len(EXCEPTIONS) <= 10
+
+
+def documented(tree: ast.Module) -> Iterator[tuple[str, str | None]]:
+    """A module and its functions, classes and methods, with their docstrings.
+
+    Functions within functions are left out, and so are private names without a docstring.
+    """
+    yield "", ast.get_docstring(tree)
+    nodes = [(node, "") for node in tree.body]
+    for node, above in nodes:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            name, text = f"{above}{node.name}", ast.get_docstring(node)
+            if isinstance(node, ast.ClassDef):
+                nodes += [(inner, f"{name}.") for inner in node.body]
+            if text is not None or not any(part.startswith("_") for part in name.split(".")):
+                yield name, text
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_docstring_s_first_line_is_a_sentence(path):
+    for name, text in documented(ast.parse(path.read_text(encoding="utf-8"))):
+        first, *rest = (text or "").splitlines() or [""]
+        assert first.endswith(".") and "".join(rest[:1]) == "", f"{name or 'module'}: {first!r}"
 
 
 @pytest.mark.parametrize("call", READERS)

@@ -13,7 +13,7 @@ from kit.train import main
 def test_resume_asks_for_something_to_resume(killable, tmp_path, fails):
     arguments = [*killable.command[3:], "--runs", tmp_path, "--resume"]
     assert "there is no unfinished training to resume" in fails(main, *arguments)
-    assert "take one of the two" in fails(main, *arguments, "--force")
+    assert "take one of them" in fails(main, *arguments, "--force")
 
 
 def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(
@@ -53,8 +53,8 @@ def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(
 def test_select_overrides_the_recipe(killable, tmp_path, fails, capsys):
     arguments = [str(a) for a in [*killable.command[3:], "--runs", tmp_path]]
     assert main([*arguments, "--select", "best"]) == 0
-    card = read_checkpoint_info(Fold(tmp_path / "mine" / "fold0").best)
-    assert (card.select, card.averaged) == ("best", True)
+    info = read_checkpoint_info(Fold(tmp_path / "mine" / "fold0").best)
+    assert (info.select, info.averaged) == ("best", True)
     assert "its best epoch, chosen on the fold" in capsys.readouterr().out
     assert "select was 'best', is 'last'" in fails(main, *arguments)
 
@@ -150,7 +150,7 @@ def test_bad_input_is_one_line(data, tmp_path, fails):
     draw_photo(photo, "another", (100, 130))
     assert "holds other photos than the fold plan" in fails(main, recipe, *common)
     photo.unlink()
-    assert "photos of the fold plan that are not there" in fails(main, recipe, *common)
+    assert "photos of the fold plan that are missing" in fails(main, recipe, *common)
     assert not [p for p in (tmp_path / "runs").rglob("*") if p.is_file() and p.name != ".lock"]
 
 

@@ -36,9 +36,9 @@ def chosen_otherwise(run: Path, out: Path, plan: Plan, select: str, patience: in
     """
     for fold in range(plan.k):
         source, files = Fold(run / f"fold{fold}"), Fold(out / f"fold{fold}")
-        card = read_checkpoint_info(source.best)
+        info = read_checkpoint_info(source.best)
         changed = dataclasses.replace(
-            card, epoch=9, select=select, recipe=card.recipe | {"patience": patience}
+            info, epoch=9, select=select, recipe=info.recipe | {"patience": patience}
         )
         save(files.best, load(source.best), changed)
         table = read_probs(source.oof)

@@ -25,8 +25,9 @@ _EARLY: Final = 10
 
 
 def bench_blend(groups: int, members: int) -> Table:
-    """Seconds of fitting each blend and the class biases, alone and nested in five folds, and the
-    share of passes that `--fast` saves.
+    """The seconds of fitting each blend, and the share of passes that `--fast` saves.
+
+    Blends and class biases are fitted once to all photos, and nested in five folds.
     """
     competition = find_competition(DEFAULT)
     probs, photos = drawn_members(groups, members, competition)
@@ -80,7 +81,7 @@ def _time_fit(
 def _time_draws(
     photos: pd.DataFrame, classes: np.ndarray, base: np.ndarray, competition: Competition
 ) -> list[str]:
-    """Compare classes (N,) with others by the bootstrap over groups: the table's row."""
+    """The table's row of comparing classes (N,) with others by the bootstrap over groups."""
     started = time.perf_counter()
     groups, truth = photos["group"].to_numpy(), photos["label"].to_numpy()
     bootstrap = GroupBootstrap(groups, truth, competition.classes)

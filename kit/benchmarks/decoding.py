@@ -27,8 +27,9 @@ Loop = Callable[[], Any]
 
 
 def augment_on_device(photos: torch.Tensor) -> torch.Tensor:
-    """A batch of photos (N, 3, height, width) in 0..1, each moved and coloured at random, about as
-    the recipes' transforms do it.
+    """Photos (N, 3, height, width) in 0..1, each moved and coloured at random.
+
+    It does about as much as the recipes' transforms.
     """
     n = len(photos)
 
@@ -55,8 +56,9 @@ def augment_on_device(photos: torch.Tensor) -> torch.Tensor:
 def bench_photos(
     recipe: Recipe, rounds: int, data: DataFolder | None = None, device_name: str | None = None
 ) -> Table:
-    """Photos a second of decoding, of resizing as a recipe has it, and of its augmentation, each
-    beside other libraries.
+    """Photos a second of decoding, of a recipe's resizing and of its augmentation.
+
+    Each is measured beside other libraries.
     """
     device = choose_device(device_name)
     with tempfile.TemporaryDirectory() as folder:

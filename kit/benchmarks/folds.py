@@ -44,8 +44,9 @@ def run_folds(folder: Path, place: Path, device: torch.device) -> Folds:
 
 
 def _copy_checkpoints(folder: Path, place: Path) -> list[Checkpoint]:
-    """The checkpoints of a run, or of one of its folds, copied to where no probabilities are saved
-    beside them yet.
+    """Copies below `place` of the checkpoints of a run, or of one of its folds.
+
+    No probabilities are saved beside the copies, so that networks really run.
     """
     checkpoints = []
     for path in sorted(folder.glob("fold*/best.safetensors")) or sorted(

@@ -42,8 +42,9 @@ _AGREE: Final = 0.998
 
 @dataclass(frozen=True)
 class _Measured:
-    """What was measured: seconds (rounds,) and classes (N,) of each loop, and the photos a second
-    of a network alone.
+    """What was measured: each loop's seconds (rounds,) and classes (N,), and a network's speed.
+
+    The speed is the photos a second of a network alone.
     """
 
     seconds: dict[str, np.ndarray]
@@ -62,7 +63,7 @@ class _RunEnsemble:
     compute: Compute
 
     def classes(self, policy: EarlyPolicy | None = None, exact: bool = False) -> np.ndarray:
-        """The classes (N,); what an earlier call has saved is removed first."""
+        """The classes (N,); probabilities that an earlier call has saved are removed first."""
         for saved in self.place.glob("runs/*/*/p*-*.npz"):
             saved.unlink()
         shutil.rmtree(self.place / "runs" / "pixels", ignore_errors=True)
@@ -72,8 +73,9 @@ class _RunEnsemble:
         return classify(passes, uniform_rule("mean", 1, passes.classes), policy).classes
 
     def loops(self) -> dict[str, Callable[[], np.ndarray]]:
-        """The ensemble in full, with `--fast`, with `--agree` unless so few photos would be run in
-        full, and with `--exact`.
+        """The ensemble as a loop, by its options: none, `--fast`, `--agree`, `--exact`.
+
+        `--agree` is left out where it would run most photos in full.
         """
         loops: dict[str, Callable[[], np.ndarray]] = {
             "kit.ensemble": self.classes,
@@ -160,7 +162,7 @@ def _network_loop(
 def _table(
     folds: Folds, mode: InferenceMode, device: torch.device, rounds: int, measured: _Measured
 ) -> Table:
-    """The table of what was measured."""
+    """The table of an inference measurement."""
     base = measured.seconds[_BASE]
     same = _same_classes(measured.classes)
     photos, views = len(measured.classes[_BASE]), len(make_views("hflip"))

@@ -31,8 +31,9 @@ def timm_loader(
     device: torch.device,
     training: bool,
 ) -> Any:
-    """timm's loader of the photos below a folder, as its own scripts make it, at a size (height,
-    width).
+    """timm's loader of the photos below a folder, at a size (height, width).
+
+    It is made as timm's own scripts make it.
     """
     return create_loader(
         ImageDataset(str(folder)),
@@ -50,8 +51,9 @@ def timm_loader(
 
 
 def matrix_peak(device: torch.device, precision: torch.dtype) -> float:
-    """GFLOP/s of multiplying two large square matrices in a precision, which a network can at best
-    come near.
+    """The GFLOP/s of multiplying two large square matrices in a precision.
+
+    A network can come near to it at best.
     """
     # A GPU takes less time for such a product than to be asked for it: it gets many, and larger
     # ones.
@@ -95,8 +97,9 @@ def _classes(
     views: Sequence[Callable[[torch.Tensor], torch.Tensor]],
     batches: Callable[[], Batches],
 ) -> np.ndarray:
-    """The classes (N,) by the mean of the probabilities of networks and views, each of which takes
-    a pass of the loader.
+    """The classes (N,) by the mean of the probabilities of networks and views.
+
+    Each network with each view takes its own pass of the loader.
     """
     passes = []
     with torch.no_grad():

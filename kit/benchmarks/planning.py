@@ -25,8 +25,9 @@ _CODES: Final = 90
 
 
 def bench_folds(groups: int) -> Table:
-    """Seconds of each stage of planning 5 folds for a drawn table without photos, and the peak
-    memory.
+    """The seconds of each stage of planning 5 folds for a drawn table, and the peak memory.
+
+    The table has no photos behind it.
     """
     seconds: dict[str, float] = {}
 

@@ -19,9 +19,7 @@ PHOTOS: Final = 7  # of a drawn group
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Photos below `root` by their names, and the folder `links`, in which timm's loader finds
-    them.
-    """
+    """Photos below `root` by their names; the folder `links` holds them for timm's loader."""
 
     root: Path
     images: list[str]
@@ -31,8 +29,8 @@ class PhotoSet:
 def drawn_photos(groups: int, competition: Competition, seed: int = 0) -> pd.DataFrame:
     """The rows of a fold plan for `groups` groups of seven drawn photos, without the photos.
 
-    A group's answers to the tasks that it has one answer to are drawn; for a task of numbers the
-    number is, and the last class is rare. The other tasks' first class has most photos.
+    A task that a group has one answer to is drawn once a group; a task of numbers by its number,
+    with a rare last class. Of other tasks most photos have the first class.
     """
     rng = np.random.default_rng(seed)
     columns: dict[str, np.ndarray] = {}
@@ -60,8 +58,8 @@ def drawn_photos(groups: int, competition: Competition, seed: int = 0) -> pd.Dat
 def training_photos(data: DataFolder, folder: Path, photos: int) -> PhotoSet:
     """At most `photos` training photos of a data folder, with links to them in `folder`."""
     root = data.train_images
-    found = [path for path in root.rglob("[!.]*") if path.is_file() and path.suffix]
-    images = sorted(path.relative_to(root).as_posix() for path in found)[:photos]
+    files = [path for path in root.rglob("[!.]*") if path.is_file() and path.suffix]
+    images = sorted(path.relative_to(root).as_posix() for path in files)[:photos]
     if not images:
         raise problem(
             root,

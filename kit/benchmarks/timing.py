@@ -22,9 +22,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Table:
-    """What was measured: a table for the user, with a line below it, and `numbers` for a
-    program.
-    """
+    """What was measured: a table for the user and a line below it; `numbers` for a program."""
 
     title: str
     columns: list[str]
@@ -56,8 +54,9 @@ def in_turns(
 def self_timed_in_turns(
     loops: Mapping[str, Callable[[], tuple[float, float]]], rounds: int, title: str
 ) -> dict[str, np.ndarray]:
-    """What each loop returned in each round, (rounds, 2): for loops that time themselves, run in
-    turns as by `in_turns`.
+    """What each loop returned in each round, (rounds, 2), for loops that time themselves.
+
+    They run in turns, as by `in_turns`.
     """
     values: dict[str, list[tuple[float, float]]] = {name: [] for name in loops}
 
@@ -75,11 +74,11 @@ def ratio_text(seconds: np.ndarray, base: np.ndarray) -> str:
 
 
 class SeparateProcess:
-    """Loops that run in a process of their own, which has none of the kit's settings, such as the
-    memory that it keeps.
+    """Loops that run in a process of their own, without the kit's settings.
 
-    `make(*arguments)` makes the loops in that process; both must be picklable. `loops` are
-    functions of this process that run them there.
+    Such a setting is the memory that the kit keeps. `make(*arguments)` makes the loops in that
+    process; both must be picklable. `loops` are functions of this process that run the loops in the
+    other one.
     """
 
     def __init__(
@@ -130,9 +129,7 @@ def _serve(
     arguments: Sequence[Any],
     start_method: str,
 ) -> None:
-    """The separate process: make the loops, send their names, and run each one that is asked
-    for.
-    """
+    """Make the loops in the separate process, send their names, and run those that are asked."""
     # Loader processes start here as they do in the other process.
     multiprocessing.set_start_method(start_method, force=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C: the other process ends this one

@@ -68,8 +68,9 @@ class Steps:
 def kit_training(
     measured: Steps, photos: PhotoSet, cache_folder: Path | None
 ) -> Callable[[], tuple[float, float]]:
-    """A loop of training as `kit.train` does it, with a pixel cache in `cache_folder`; for None
-    without the cache and without the layout and precision that make it fast.
+    """A loop of training as `kit.train` does it, with a pixel cache in `cache_folder`.
+
+    For None there is no cache, and neither the layout nor the precision that make it fast.
     """
     recipe, competition = measured.recipe, measured.competition
     geometry = recipe.geometry(competition.frame)
@@ -96,8 +97,9 @@ def kit_training(
 def other_training(
     path: Path, competition: dict[str, Any], photos: PhotoSet, steps: int, workers: int, name: str
 ) -> dict[str, Callable[[], tuple[float, float]]]:
-    """Loops of training the recipe in a file, written without what makes the kit fast, and with
-    timm.
+    """Loops of training the recipe in a file: by the kit's plain parts, and by timm.
+
+    Neither has what makes the kit fast.
     """
     recipe = _quick(load_recipe(path))
     device, classes = torch.device(name), recorded_competition(competition)
@@ -134,11 +136,11 @@ def bench_train(
     device_name: str | None = None,
     workers: int | None = None,
 ) -> Table:
-    """Photos a second of training the recipe in a file, and the share of time spent waiting for
-    them; weights are random.
+    """Photos a second of training the recipe in a file, and the share of time it waits for them.
 
-    Each round takes `steps` steps as `kit.train` does them, as the same loop without layout, cache,
-    memory kept, or choice of precision, and with timm's own loader, transforms and model.
+    Weights are random. Each round takes `steps` steps as `kit.train` does them, as the same loop
+    without layout, cache, memory kept, or choice of precision, and with timm's own loader,
+    transforms and model.
     """
     recipe = _quick(load_recipe(path))
     device = choose_device(device_name)
@@ -163,8 +165,9 @@ def bench_train(
 
 
 def _table(measured: Steps, times: Mapping[str, np.ndarray], memory: int) -> Table:
-    """The table of the seconds of each loop, in all and of waiting for photos, (rounds, 2), and the
-    bytes of memory.
+    """The table of each loop's seconds, in all and of waiting for photos, (rounds, 2).
+
+    `memory` is in bytes.
     """
     recipe, device = measured.recipe, measured.device
     base, photos = times["kit.train"][:, 0], recipe.batch_size * measured.steps

@@ -103,9 +103,9 @@ def line_search(logs: np.ndarray, truth: np.ndarray, group: np.ndarray) -> tuple
 def _f1_changes(
     moving: np.ndarray, truth: np.ndarray, true_counts: np.ndarray, sign: int
 ) -> tuple[float, np.ndarray]:
-    """What photos that leave (-1) or enter (1) their classes `moving` (N,), in order, do to F1.
+    """The sum of all classes' F1 before any photo moves, and how each photo (N,) changes it.
 
-    That is the sum of all classes' F1 before any has left, and the change of it with each photo.
+    Photos leave (-1) or enter (1) their classes `moving` (N,) one by one, in order.
     """
     n, classes, hit = len(moving), len(true_counts), moving == truth
     counts = np.bincount(moving, minlength=classes)

@@ -61,10 +61,10 @@ def classify(passes: Passes, rule: Rule, policy: EarlyPolicy | None = None) -> O
 def _classify_early(passes: Passes, rule: Rule, policy: EarlyPolicy) -> Outcome:
     """The same classes from fewer passes.
 
-    They are the same for the same probabilities: a network's own rounding may differ with the
-    photos that share a batch. With `agree`, all but a bounded number are the same; its margins are
-    fitted to a random sample. What is kept from before changes the order of passes, but never that
-    of `agree`, so that its classes can be made again.
+    They are the same for the same probabilities: a network's rounding may differ with the photos
+    that share a batch. With `agree`, all but a bounded number are the same; its margins are fitted
+    to a random sample. Probabilities kept from before change the order of passes, but never the
+    order for `agree`, so that its classes can be made again.
     """
     weights, count, photos = pass_weights(passes, rule), len(passes.passes), len(passes.photos.ids)
     needed, order = passes.lacking(), _pass_order(passes, policy)
@@ -76,7 +76,7 @@ def _classify_early(passes: Passes, rule: Rule, policy: EarlyPolicy) -> Outcome:
             sample = draw_sample(photos, policy.agree)
             margins = _fit_margins(passes, rule, order, sample, exact, progress)
             agree = _agree_record(margins, sample)
-            # Of the sample, whose passes are known in fp32 already.
+            # The sample's photos: their passes are known in fp32 already.
             drawn = np.sort(sample.rows[rounding_sample(len(sample.rows))])
         elif exact is not None:
             slack = _slack(passes, ExactSums(exact, rule), drawn)
@@ -101,8 +101,8 @@ def _classify_early(passes: Passes, rule: Rule, policy: EarlyPolicy) -> Outcome:
     outcome = Outcome(classes, total, seconds, passes.networks, computed, early)
     if exact is None:
         return outcome
-    # Of what was decided early for sure, the passes to come count against the leader; a margin has
-    # allowed for them.
+    # Without `agree`, all weight to come counts against a photo's leading class; with it, the
+    # fitted margins have allowed for that weight.
     left = np.append(remaining_weights(weights[order]), 0)[taken - 1] * (policy.agree is None)
     ahead = margins_over_next(total, rule.gains, left)
     return with_close_calls(outcome, ExactSums(exact, rule, np.argsort(order), taken), ahead, drawn)
@@ -111,7 +111,7 @@ def _classify_early(passes: Passes, rule: Rule, policy: EarlyPolicy) -> Outcome:
 def _pass_order(passes: Passes, policy: EarlyPolicy) -> list[int]:
     """The passes in the order in which they run: the strongest members' plain views first.
 
-    What needs no network comes before all, for it costs nothing.
+    Passes that need no network come before all others, for they cost nothing.
     """
     views = list(passes.views)
 
@@ -131,7 +131,7 @@ def _fit_margins(
     exact: Passes | None,
     progress: Progress,
 ) -> StoppingRule:
-    """The margins that a sample of the photos allows, all of whose passes are run."""
+    """The margins for `agree`, fitted to a sample of the photos, whose passes are all run."""
     rows, weights = np.sort(sample.rows), pass_weights(passes, rule)[order]
     for p in order:
         passes.rows(p, rows, progress)
@@ -166,7 +166,7 @@ def _agree_record(margins: StoppingRule, sample: Sample) -> AgreeRecord:
 def _slack(passes: Passes, exact: ExactSums, drawn: np.ndarray) -> float:
     """How far a class must be ahead to be decided: twice the largest rounding error of a sample.
 
-    What is decided by less would have to be run again in full.
+    A photo decided by less would have to be run again in full.
     """
     weights = pass_weights(passes, exact.rule)
     rough = np.tensordot(weights, passes.rows_of_all(drawn).astype(np.float64), 1)

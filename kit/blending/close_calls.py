@@ -19,9 +19,9 @@ ROUNDING_SHARE: Final = 0.01
 
 
 def rounding_errors(total: np.ndarray, exact: np.ndarray, gains: np.ndarray) -> np.ndarray:
-    """How far sums (N, C) are off, at most, in the lead of their leading class over another: (N,).
+    """The largest error of each photo's margins over the other classes, (N,).
 
-    `total` has rounding errors, and `exact` has none.
+    `total` (N, C) are sums with rounding errors, and `exact` (N, C) are without.
     """
     off = (exact - total) * gains
     leader = (total * gains).argmax(axis=1)

@@ -10,20 +10,20 @@ from kit.system.console import warn
 
 
 def find_copies(members: Sequence[Member], probs: np.ndarray, ids: Sequence[str]) -> list[int]:
-    """The members to leave out: files whose probabilities are those of a file before them.
+    """The indices of members to leave out: files with the probabilities of an earlier file.
 
-    They are equal out of fold, `probs` (M, N, C), and of the photos to predict, `ids`. Both kinds,
-    those left out and those equal out of fold alone, are warned of.
+    Their out-of-fold probabilities, `probs` (M, N, C), are equal, and so are those of the photos to
+    predict, `ids`. Of members that are equal out of fold alone there is a warning, and they stay.
     """
     names, distinct = unique_names(members), distinct_members(probs)
     copies = []
     for m in set(range(len(members))) - set(distinct):
         first = next(k for k in distinct if len(distinct_members(probs[[k, m]])) == 1)
-        ours, theirs = members[m].test, members[first].test
+        table, first_table = members[m].test, members[first].test
         same = (
-            ours is not None
-            and theirs is not None
-            and len(distinct_members(np.stack([theirs.at(ids), ours.at(ids)]))) == 1
+            table is not None
+            and first_table is not None
+            and len(distinct_members(np.stack([first_table.at(ids), table.at(ids)]))) == 1
         )
         if same:
             copies.append(m)

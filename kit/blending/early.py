@@ -23,14 +23,14 @@ def headroom(total: np.ndarray, gains: np.ndarray, remaining: float) -> np.ndarr
     ahead of c by g_a S_a - g_c S_c, of which they can take g_c x `remaining`, by giving all of it
     to c: the quotient, the least over c.
     """
-    # The slack as if more were to come: it grows with the gains, as the rounding does.
+    # The slack counts as more weight to come, so that it grows with the gains, as rounding does.
     return (leads_over_others(total * gains) / (gains * (remaining + _SLACK))).min(axis=1)
 
 
 def leads_over_others(scaled: np.ndarray) -> np.ndarray:
-    """How far each photo's leading class is ahead of each other one: (N, C).
+    """How far each photo's leading class is ahead of each other class, (N, C).
 
-    Of itself it is ahead infinitely.
+    It is infinitely far ahead of itself.
     """
     rows, leader = np.arange(len(scaled)), scaled.argmax(axis=1)
     ahead = scaled[rows, leader][:, None] - scaled
@@ -40,11 +40,11 @@ def leads_over_others(scaled: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class StoppingRule:
-    """The headroom above which a photo is decided after each pass, (passes - 1,): 1 is exact.
+    """The headroom above which a photo is decided after each pass, (passes - 1,); 1 is exact.
 
-    The others were fitted to a random `sample` of the photos (their indices), all of whose passes
-    were run. With 95 % confidence at most `allowed` photos have another class than in the full run;
-    `differ` of the `tested` ones did.
+    Other thresholds were fitted to a random `sample` of the photos (their indices), all of whose
+    passes were run. With 95 % confidence at most `allowed` photos have another class than in the
+    full run; `differ` of the `tested` ones did.
     """
 
     after: np.ndarray
@@ -75,12 +75,12 @@ def run_passes(
     photos: int,
     slack: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The sums (N, C) of passes, each run for the photos that are not decided yet, and how many.
+    """The sums (N, C) of passes, and how many passes each photo took, (N,).
 
-    A photo's class is the argmax of its sum times the gains; how many passes it took is (N,).
-    `passes(p, rows)` gives the probabilities (len(rows), C) of pass p; `weights` (passes,) are
-    positive. With `slack` a photo is decided only where its class is ahead by that much, whatever
-    the passes to come say: another pass is cheaper than a close call.
+    Each pass runs only for the photos that are not decided yet. A photo's class is the argmax of
+    its sum times the gains. `passes(p, rows)` gives the probabilities (len(rows), C) of pass p;
+    `weights` (passes,) are positive. With `slack` a photo is decided only if its class is ahead by
+    that much, whatever the passes to come give: another pass is cheaper than a close call.
     """
     total, taken = np.zeros((photos, len(gains))), np.full(photos, len(weights))
     rows = np.arange(photos)
@@ -101,8 +101,8 @@ def run_passes(
 
 
 def margins_over_next(total: np.ndarray, gains: np.ndarray, remaining: np.ndarray) -> np.ndarray:
-    """How far each photo's leading class is ahead of the next one: (N,).
+    """How far each photo's leading class is ahead of the next one, at the least, (N,).
 
-    That is whatever passes of the weight `remaining` (N,) say.
+    It holds whatever passes of the weight `remaining` (N,) are still to give.
     """
     return (leads_over_others(total * gains) - gains * remaining[:, None]).min(axis=1)

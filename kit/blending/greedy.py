@@ -76,7 +76,7 @@ class FixedPoint:
     codes: int
 
     def part(self, members: np.ndarray, rows: np.ndarray) -> "FixedPoint":
-        """Those of some members and photos."""
+        """The fixed-point probabilities of some members and photos."""
         return FixedPoint(np.take(self.values[members], rows, axis=2), self.codes)
 
 
@@ -99,7 +99,7 @@ def climb(fixed: FixedPoint, truth: np.ndarray, steps: int) -> np.ndarray:
     probs, codes = fixed.values, fixed.codes
     size, classes, n = probs.shape
     sure = probs[:, truth, np.arange(n)].astype(np.float32) / (_UNIT * codes)
-    # Of equals, the lowest class has the highest code.
+    # The lowest class has the highest code, so that it wins among equal sums.
     code_of = np.arange(classes - 1, -1, -1, dtype=probs.dtype)
     total, picks = np.repeat(code_of[:, None], n, axis=1), np.zeros(size)
     rows: np.ndarray | slice = slice(None)
@@ -153,8 +153,8 @@ def _undecided(
 ) -> tuple[np.ndarray | slice, np.ndarray]:
     """The photos whose class one more member may change, and the tally (2, C) of the others.
 
-    A member adds at most 1 to any class: photos with a larger margin keep theirs, whichever it is.
-    Where most are undecided, all count so.
+    A member adds at most 1 to any class: a photo with a larger margin keeps its class, whichever
+    member is added. If most photos are undecided, all of them are taken.
     """
     top = total.max(axis=0)
     second = np.where(total == top, 0, total).max(axis=0)

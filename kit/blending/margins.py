@@ -94,7 +94,7 @@ def fit_stopping_rule(
         return exact_stopping_rule(1)
     totals = np.cumsum(weights[:, None, None] * probs.astype(np.float64), axis=0)
     room = np.stack([headroom(total, gains, rest) for total, rest in zip(totals, left)])
-    differs = (totals[:-1] * gains).argmax(axis=2) != classes  # as room, (passes - 1, n)
+    differs = (totals[:-1] * gains).argmax(axis=2) != classes  # shaped as `room`: (passes - 1, n)
     part = np.arange(len(sample.rows)) < sample.fitting
     fitted = np.minimum(np.where(differs & part, room, 0.0).max(axis=1), 1.0)
     pool, tested = sample.photos - sample.fitting, len(sample.rows) - sample.fitting
@@ -105,8 +105,8 @@ def fit_stopping_rule(
         stops = room[:, ~part] > after[:, None]
         first, stopped = stops.argmax(axis=0), stops.any(axis=0)
         differ = int(np.sum(stopped & differs[:, ~part][first, np.arange(tested)]))
-        # What the step's own count bounds is less, but the step is chosen by it: the confidence is
-        # of `allowed` alone.
+        # The step's own count would bound less, but the step is chosen by that count: the
+        # confidence holds for `allowed` alone.
         if most_that_may_differ(pool, tested, differ) > allowed:
             break
         chosen = StoppingRule(after, sample.rows, allowed, tested, differ)

@@ -28,11 +28,11 @@ def _describe(name: str, member: Member, weight: float, out: Path) -> MemberReco
         MemberFile(
             path=seen_from(c.path, out),
             sha256=c.hash,
-            fold=c.card.fold,
-            epoch=c.card.epoch,
-            select=c.card.select,
-            chosen_on_fold=bool(c.card.chosen_on_fold),
-            score=c.card.score,
+            fold=c.info.fold,
+            epoch=c.info.epoch,
+            select=c.info.select,
+            chosen_on_fold=bool(c.info.chosen_on_fold),
+            score=c.info.score,
         )
         for c in member.checkpoints
     ]
@@ -43,7 +43,7 @@ def _describe(name: str, member: Member, weight: float, out: Path) -> MemberReco
 
 
 def seen_from(path: Path, out: Path) -> str:
-    """A member's path as seen from the submission's folder, so that both can move together."""
+    """A member's path relative to the submission's folder, so that both can move together."""
     return Path(os.path.relpath(path.absolute(), out.resolve().parent)).as_posix()
 
 

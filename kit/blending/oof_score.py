@@ -83,7 +83,7 @@ class ViewGain:
 
 @dataclass(frozen=True, kw_only=True)
 class OofScore:
-    """What the out-of-fold photos say of an ensemble.
+    """The out-of-fold score of an ensemble.
 
     `scores` are nested, with `interval`; `folds` has macro-F1 by fold. `asked` and `used` are the
     blend and the decision; `tested` is None where nothing is fitted, and `forced` is True if they
@@ -116,7 +116,7 @@ class OofScore:
     views: dict[str, ViewGain] | None = None
 
     def describe(self) -> dict[str, Any]:
-        """As JSON has it: the scores among the others, by their names."""
+        """The score as JSON has it, with the fields of `scores` among its own."""
         values: dict[str, Any] = {}
         for name, value in plain(asdict(self)).items():
             if name == "scores":

@@ -22,11 +22,11 @@ from kit.system.profiler import stage
 
 @dataclass(frozen=True)
 class Outcome:
-    """The classes (N,) of photos, and how they came about.
+    """The classes (N,) of photos, and how they were computed.
 
-    `blended` (N, C) are the sums that were decided, which of photos that were decided early are of
-    fewer passes. `views` are the seconds of each view. `passes` are those of networks, of which
-    `passes_computed` ran.
+    `blended` (N, C) are the sums that were decided; where a photo was decided early, its sum is of
+    fewer passes. `views` are the seconds of each view. `passes` is the number of networks' passes,
+    of which `passes_computed` ran.
     """
 
     classes: np.ndarray

@@ -19,9 +19,9 @@ from kit.system.errors import problem
 
 @dataclass(frozen=True)
 class MemberFile:
-    """A file of a member: its path as seen from the record's folder, and its SHA-256.
+    """A file of a member: its path relative to the record's folder, and its SHA-256.
 
-    A checkpoint has a fold, and says how its epoch was chosen, and its macro-F1 on the fold.
+    A checkpoint has a fold, the way its epoch was chosen, and its macro-F1 on the fold.
     """
 
     path: str
@@ -33,7 +33,7 @@ class MemberFile:
     score: float = 0.0
 
     def describe(self) -> dict[str, Any]:
-        """As JSON has it; a file of probabilities has two values alone."""
+        """The file as JSON has it; a file of probabilities has two values alone."""
         values = dataclasses.asdict(self)
         return values if self.fold is not None else {"path": self.path, "sha256": self.sha256}
 
@@ -54,16 +54,17 @@ class MemberRecord:
         return sum(file.fold is not None for file in self.files)
 
     def describe(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The member as JSON has it."""
         return vars(self) | {"files": [file.describe() for file in self.files]}
 
 
 @dataclass(frozen=True)
 class CloseCallsRecord:
-    """The close calls: photos run again in fp32, those of them drawn at random, and what is proven.
+    """The close calls: how many photos were run again in fp32, and what that proves.
 
-    `changed` got another class, and `error` is the largest rounding error found. With `confidence`
-    at most a `share` of all photos have a larger one than those drawn.
+    `drawn` of them were drawn at random. `changed` got another class, and `error` is the largest
+    rounding error found. With `confidence` at most a `share` of all photos have a larger one than
+    those drawn.
     """
 
     photos: int
@@ -90,7 +91,7 @@ class AgreeRecord:
 
 @dataclass(frozen=True)
 class EarlyRecord:
-    """What deciding early has saved, and how many photos were decided after each pass."""
+    """The share of passes that deciding early saved, and how many photos each pass decided."""
 
     saved: float
     decided_after: tuple[int, ...]
@@ -99,11 +100,11 @@ class EarlyRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What made a submission, and how good it is out of fold.
+    """The members and the rule of a submission, and its out-of-fold score.
 
     `used` is the blend that was used, `plan` the hash of the fold plan, or empty. What follows
     `oof` is known when the photos are classified: `counts` (C,) are the photos of each class,
-    `views` the seconds of each view, `passes` those of networks, of which `passes_computed` ran.
+    `views` the seconds of each view, `passes` the networks' passes, of which `passes_computed` ran.
     `sha256` is the submission's, and `remade_by` the command line that has made it again.
     """
 
@@ -132,12 +133,12 @@ class Record:
 
     @property
     def rule(self) -> Rule:
-        """How members' probabilities became classes."""
+        """The rule by which members' probabilities became classes."""
         weights = np.array([member.weight for member in self.members])
         return Rule(self.used, weights, self.temperature, np.array(self.biases, dtype=np.float64))
 
     def describe(self) -> dict[str, Any]:
-        """As JSON has it; what does not apply is left out."""
+        """The record as JSON has it; what does not apply is left out."""
         early = dataclasses.asdict(self.early) if self.early is not None else {}
         close = dataclasses.asdict(self.close) if self.close is not None else None
         values = vars(self) | {

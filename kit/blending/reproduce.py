@@ -36,9 +36,9 @@ def reproduce(
 ) -> tuple[Path, Record]:
     """Make the submission of a record again: the same bytes, or a `KitError` and no file.
 
-    It is `ensemble` with members and rule from the record. Members are looked for where it says,
-    seen from its own folder, and must have the same hashes. Every network runs again: what is kept
-    from before would only prove that it was kept.
+    It is `ensemble` with members and rule from the record. Members' paths are relative to the
+    record's folder, and their hashes must be those of the record. Every network runs again:
+    probabilities kept from before would prove nothing.
     """
     started = time.monotonic()
     record = Record.read(source)
@@ -73,7 +73,10 @@ def reproduce(
 
 
 def _member_paths(source: Path, record: Record) -> list[list[Path]]:
-    """The files of each member of a record, which must be those that they were."""
+    """The files of each member of a record.
+
+    Raises `KitError` unless their hashes are those of the record.
+    """
     folder = source.resolve().parent
     paths = [[folder / file.path for file in member.files] for member in record.members]
     hashes = [file.sha256 for member in record.members for file in member.files]
@@ -91,7 +94,7 @@ def _member_paths(source: Path, record: Record) -> list[list[Path]]:
 def _seen_from(
     out: Path, record: Record, paths: Sequence[Sequence[Path]]
 ) -> tuple[MemberRecord, ...]:
-    """The members of a record with their files' paths as seen from another place."""
+    """The members of a record, with their files' paths relative to another folder."""
     members = []
     for member, of_member in zip(record.members, paths):
         files = tuple(

@@ -20,7 +20,9 @@ DECISIONS: Final = {
     "bias": "the same after a factor a class, fitted to macro-F1",
 }
 TINY: Final = 1e-7  # the least probability whose logarithm is taken
-_SAME: Final = 1e-3  # as far as a table of four decimals, brought to sum to 1, is from itself
+_SAME: Final = (
+    1e-3  # the rounding error of a table of four decimals whose rows are scaled to sum to 1
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,10 @@ class Rule:
 
     @property
     def gains(self) -> np.ndarray:
-        """The factor of each class's probability before the argmax, (C,): what biases come to."""
+        """The factor (C,) by which each class's probability is multiplied before the argmax.
+
+        It is the exponential of the class's bias times the temperature.
+        """
         return np.exp(self.temperature * self.biases)
 
     def probs(self, members: np.ndarray) -> np.ndarray:
@@ -93,7 +98,7 @@ def weighted(
 def decide(probs: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """The classes (N,) of blended probabilities (N, C): the argmax after each class's gain.
 
-    Of equals it is the lower class.
+    Of equal classes it takes the lower one.
     """
     return (probs * gains).argmax(axis=1)
 

@@ -73,7 +73,7 @@ def save_probs(
         )
         oof = None
     if oof is None or path.suffix == ".npz":
-        oof_path(path).unlink(missing_ok=True)  # of what --force replaces
+        oof_path(path).unlink(missing_ok=True)  # that of a file that --force replaces
     else:
         write_foreign_probs(oof_path(path), oof, competition, force)
     if oof is not None and path.suffix == ".npz":

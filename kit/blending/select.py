@@ -32,7 +32,7 @@ _MEAN: Final = ("mean", "argmax")
 
 @dataclass(frozen=True)
 class BlendSelection:
-    """What the out-of-fold photos say: the `rule` to use, and its `score`.
+    """The `rule` to use, and its out-of-fold `score`.
 
     `kept_mean` is True if the rule is not the one that was asked for. `probs` (N, C) are the
     photos' nested probabilities by the rule, whose argmax has the score.
@@ -74,7 +74,7 @@ class _Photos:
 
     @functools.cached_property
     def parts(self) -> np.ndarray:
-        """The parts of nested fits: the folds; of one fold alone, its groups are parted anew."""
+        """The parts of nested fits: the folds; a single fold is parted by its groups anew."""
         if len(np.unique(self.fold)) > 1:
             return self.fold
         drawn = np.random.default_rng(0).permutation(self.bootstrap.number)
@@ -92,7 +92,7 @@ class _Photos:
 
 
 def select_blend(oof: Oof, blend: str, decision: str, force: bool = False) -> BlendSelection:
-    """Fit the blend and decision that are asked for, and take them if their gain is above chance.
+    """Fit the blend and decision that are asked for, and use them if their gain is above chance.
 
     The gain is nested macro-F1 over that of the uniform mean (or geometric mean or vote, if that is
     asked for) and plain argmax; it must have a 95 % interval above zero, by a bootstrap over
@@ -154,7 +154,7 @@ def _candidate(
     photos: _Photos,
     outcomes: dict[tuple[str, str], _Outcome],
 ) -> Candidate:
-    """What is recorded of a blend and decision."""
+    """The record of a blend and decision."""
     outcome = outcomes[pair]
     gain, gain_interval = photos.gain(outcome.classes, outcomes[_MEAN].classes)
     return Candidate(
@@ -168,7 +168,7 @@ def _candidate(
 
 
 def _scores(photos: _Photos, used: _Outcome, mean: _Outcome) -> dict[str, Any]:
-    """What is recorded of the outcome that is used, by the fields of `OofScore`."""
+    """The fields of `OofScore` for the outcome that is used."""
     truth, classes, fold, bootstrap = photos.truth, used.classes, photos.fold, photos.bootstrap
     draws = bootstrap.macro(classes)[:_KEPT_DRAWS]
     by_class = zip(bootstrap.by_class(classes), bootstrap.of_class)
@@ -196,7 +196,7 @@ def _scores(photos: _Photos, used: _Outcome, mean: _Outcome) -> dict[str, Any]:
 
 
 def _member_scores(probs: np.ndarray, photos: _Photos) -> tuple[MemberScore, ...]:
-    """What is recorded of each member alone."""
+    """The record of each member's own score."""
     members, bootstrap = len(probs), photos.bootstrap
     scores = []
     for member, row in zip(probs, error_correlations(probs, photos.truth)):
@@ -210,7 +210,7 @@ def _member_scores(probs: np.ndarray, photos: _Photos) -> tuple[MemberScore, ...
 
 
 def _view_gains(oof: Oof, photos: _Photos, blend: str) -> dict[str, ViewGain]:
-    """What each view adds out of fold: macro-F1 of all views minus that without it; and its own.
+    """The macro-F1 of each view alone, and the gain of all views over all but it.
 
     All are by one uniform blend that is fitted to none of them, so that they differ in the views
     only.

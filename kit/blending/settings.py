@@ -10,7 +10,7 @@ from kit.system.errors import KitError
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleSettings:
-    """What an ensemble is: views, whether they are scored, blend, decision, early decisions.
+    """How to ensemble: views, whether they are scored, blend, decision, early decisions.
 
     With `fast`, photos are decided before all passes have been run; `agree` is the share of photos
     that must have the full run's class, None for all. `score` False is for members without
@@ -29,7 +29,7 @@ class EnsembleSettings:
     allow_missing: bool = False
 
     def describe(self) -> dict[str, Any]:
-        """As a record has them."""
+        """The settings as a record has them."""
         return {name: value for name, value in vars(self).items() if name != "allow_missing"}
 
 
@@ -66,7 +66,7 @@ def check_settings(settings: EnsembleSettings) -> None:
         raise KitError("--score-tta: there is no view to score; name some with --tta")
     if settings.force_blend and not fitted:
         raise KitError(
-            "--force-blend: nothing is fitted; name what is to be, with --blend or --decide"
+            "--force-blend: nothing is fitted; name a fitted one with --blend or --decide"
         )
     if settings.agree is not None and not 0.5 <= settings.agree < 1:
         raise KitError(

@@ -44,7 +44,10 @@ class Ensemble:
 
 
 def photo_ids(paths: Sequence[Path], data: DataFolder) -> list[str]:
-    """The photos to predict; unless all members are files, each must be there."""
+    """The ids to predict; raises `KitError` if a photo is missing that a network needs.
+
+    Members that are all files need no photos.
+    """
     return read_ids(data) if only_files(paths) else read_test(data)
 
 
@@ -55,7 +58,7 @@ def check_output(
     data: DataFolder,
     settings: EnsembleSettings,
 ) -> Path:
-    """The submission's path; raises `KitError` unless all that is asked for may be written."""
+    """The submission's path; raises `KitError` unless every output may be written."""
     out = output.path or Path("submissions") / f"{default_name(members, settings)}.csv"
     places = [place for member in members for place in member.places]
     inputs = [*data.inputs, *output.inputs, *paths, *places]
@@ -74,7 +77,7 @@ def classify_photos(
 ) -> tuple[Outcome, EnsembleSettings]:
     """The classes of the photos to predict, and the settings that were used.
 
-    Where all passes are kept from before, there is nothing for `agree` to save.
+    If all passes are kept from before, `agree` is dropped: it would save nothing.
     """
     # Members without a weight change nothing, and are not run.
     active = np.flatnonzero(job.rule.weights > 0).tolist()

@@ -128,7 +128,10 @@ def _select(
 
 
 def _kept_mean(selection: BlendSelection, groups: str) -> str:
-    """Why what was asked for is not used; `groups` is the competition's word for them."""
+    """The reason why the blend that was asked for is not used.
+
+    `groups` is the competition's word for several groups.
+    """
     oof, tested = selection.score, selection.score.tested
     assert tested is not None
     certain = "is not above chance" if tested.interval else "cannot be told from chance"

@@ -1,4 +1,4 @@
-"""The competitions that the kit knows by name, and the finding of others in a file."""
+"""The competitions that the kit knows by name, and how others are read from a file."""
 
 import dataclasses
 import importlib
@@ -12,11 +12,11 @@ DEFAULT = "mask"  # the one that is taken where none is defined
 
 
 def find_competition(name: str | None = None) -> Competition:
-    """The competition of a name in `kit/competitions/`, or of a file.
+    """The competition of a name in `kit/competitions/`, or of a definition file.
 
-    A definition file is a Python file that a person wrote, whose variable `competition` is one.
-    Without a name it is `competition.py` in the working folder, if there is one, else `mask`.
-    Raises `KitError` where there is none, or it cannot be used.
+    A definition file is a Python file that a person wrote, with a variable `competition`. Without a
+    name it is `competition.py` in the working folder; without that file, it is `mask`. Raises
+    `KitError` for a name that is not known, and for a file that cannot be used.
     """
     if name is None:
         name = "competition.py" if Path("competition.py").is_file() else DEFAULT

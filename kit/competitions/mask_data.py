@@ -21,8 +21,9 @@ EXTENSIONS = (".jpg", ".jpeg", ".png")
 
 @dataclass(frozen=True)
 class Correction:
-    """One label fix: a person's `gender` or `age`, or the `swap` of two of the seven shots, whose
-    `value` is `a:b`.
+    """One label fix: a person's `gender` or `age`, or the `swap` of two of the seven shots.
+
+    The `value` of a swap is `a:b`.
     """
 
     path: str
@@ -39,8 +40,9 @@ def read_photos(data: Path, corrections: Path | None = None) -> TrainingPhotos:
 
 
 def read_people(path: Path) -> pd.DataFrame:
-    """`train.csv`: one row a person with `id, gender, race, age, path`, all text but `age` (int64
-    years).
+    """The rows of `train.csv`, one a person: `id, gender, race, age, path`.
+
+    All are text but `age`, int64 years.
     """
     people = read_csv(path, TRAIN_COLUMNS)
     bad = people.loc[~people["gender"].isin(GENDER.classes)]
@@ -64,8 +66,9 @@ def read_people(path: Path) -> pd.DataFrame:
 
 
 def read_corrections(path: Path) -> list[Correction]:
-    """A corrections file: `path,field,value`, with the field `gender`, `age` or `swap`, each at
-    most once a person.
+    """The lines of a corrections file, `path,field,value`.
+
+    The field is `gender`, `age` or `swap`, each at most once a person.
     """
     table = read_csv(path, CORRECTION_COLUMNS)
     rows = [Correction(*row) for row in table.itertuples(index=False)]
@@ -169,8 +172,9 @@ def _left_out(root: Path, known: set[str], other: Sequence[str]) -> list[str]:
 
 
 def _check_names(csv: Path, people: pd.DataFrame, settled: set[tuple[str, str]]) -> None:
-    """Raise where a folder's name, `id_gender_race_age`, says another gender, age or id than
-    train.csv's columns.
+    """Raise `KitError` where a folder's name contradicts the columns of train.csv.
+
+    The name is `id_gender_race_age`.
     """
     parts = people["path"].str.extract(
         r"^(?P<id>.+)_(?P<gender>male|female)_(?P<race>[^_]+)_(?P<age>\d+)$"

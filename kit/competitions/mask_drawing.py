@@ -10,8 +10,9 @@ from kit.competitions.mask_pen import DARK, MAKES, SILVER, WHITE, Colour, Pen, a
 
 @dataclass(frozen=True)
 class Face:
-    """What stays the same over a person's seven photos; lengths in pixels of the photo, shares from
-    0 to 1.
+    """What stays the same over a person's seven photos.
+
+    Lengths are in pixels of the photo, shares from 0 to 1.
     """
 
     w: float  # half the face's width
@@ -139,9 +140,7 @@ def draw_features(pen: Pen, face: Face, smile: float, gaze: float) -> None:
 
 
 def draw_hair(pen: Pen, face: Face) -> None:
-    """The hair before the face: a cap between an outer arc and the hairline, with strands and
-    temples.
-    """
+    """Draw the hair before the face: a cap from an outer arc to the hairline, strands, temples."""
     w, h = face.w, face.h
     hair = mixed(face.hair, SILVER, max(0.9 * face.grey, 0.16 * face.temples))
     outer = arc(0, -8, w + (14 if face.style in ("short", "tied") else 16), h + 18, 184, 356, 48)
@@ -184,8 +183,9 @@ def draw_hair(pen: Pen, face: Face) -> None:
 
 
 def draw_mask(pen: Pen, face: Face, make: str, top: float, rise: float) -> None:
-    """A mask from `top` (share of the face's half height) down to the chin; `rise` is its upper
-    edge's arch.
+    """Draw a mask from `top` (share of the face's half height) down to the chin.
+
+    `rise` is the arch of its upper edge.
     """
     colour = MAKES[make]
     edge = _outline(face, 1.04)

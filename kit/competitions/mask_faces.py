@@ -28,15 +28,15 @@ class Person:
 
     @property
     def path(self) -> str:
+        """The name of the person's folder."""
         return f"{self.id}_{GENDER.classes[self.gender]}_Asian_{self.age}"
 
 
 def plan_people(people: int, seed: int, split: int = TRAIN) -> list[Person]:
-    """Who is drawn: `people` people in the order of their ids, each gender and age class with its
-    share.
+    """The people to draw, in the order of their ids, with the set shares of gender and age class.
 
-    From six people on, each of the six groups has at least one. One id is another one with `-1`,
-    and one stands twice with two ages, as in the competition.
+    From six people on, each of the six pairs of gender and age class has at least one. One id is
+    another one with `-1`, and one stands twice with two ages, as in the competition.
     """
     rng = np.random.default_rng([seed, split])
     quota = people * 0.5 * np.array(_AGE_SHARES * 2)
@@ -65,8 +65,9 @@ def _pick(rng: np.random.Generator, colours: Sequence[Colour], spread: float = 1
 
 
 def _background(rng: np.random.Generator) -> Image.Image:
-    """A wall with soft colour fields and a few shapes, enlarged and with a rim for the shift
-    between photos.
+    """A wall with soft colour fields and a few shapes.
+
+    It is enlarged, with a rim for the shift between photos.
     """
     base = rng.uniform(60, 215) + rng.normal(0, 9, 3)
     field = np.clip(

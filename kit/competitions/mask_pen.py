@@ -23,8 +23,9 @@ MAKES: Final[dict[str, Colour]] = {
 
 @dataclass(frozen=True)
 class Pen:
-    """Draws on the enlarged canvas in the head's own coordinates: pixels of the photo, the face's
-    centre at 0, 0.
+    """A pen on the enlarged canvas that draws in a head's own coordinates.
+
+    These are pixels of the photo; the face's centre is at 0, 0.
     """
 
     draw: ImageDraw.ImageDraw
@@ -32,30 +33,37 @@ class Pen:
     at: np.ndarray  # (2,) the face's centre on the photo
 
     def spots(self, points: np.ndarray) -> list[tuple[float, float]]:
+        """The canvas's coordinates of points (n, 2) of the head."""
         return [(x, y) for x, y in ((points @ self.turn.T + self.at) * OVER).tolist()]
 
     def area(self, points: np.ndarray, colour: Colour) -> None:
+        """Fill the polygon of points (n, 2)."""
         self.draw.polygon(self.spots(points), fill=colour)
 
     def line(self, points: np.ndarray, colour: Colour, width: float) -> None:
+        """Draw a line through points (n, 2), its width in pixels of the photo."""
         self.draw.line(
             self.spots(points), fill=colour, width=max(1, round(width * OVER)), joint="curve"
         )
 
     def oval(self, x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
+        """Fill an ellipse around `x`, `y` with the radii `rx` and `ry`."""
         self.area(arc(x, y, rx, ry), colour)
 
 
 def to_colour(values: np.ndarray) -> Colour:
+    """The colour of three values, rounded and clipped to 0..255."""
     r, g, b = np.clip(values, 0, 255).round().astype(int).tolist()
     return r, g, b
 
 
 def mixed(a: Colour, b: Colour, share: float) -> Colour:
+    """The colour `a` with so large a share of `b`."""
     return to_colour(np.array(a) * (1 - share) + np.array(b) * share)
 
 
 def shaded(colour: Colour, gain: float) -> Colour:
+    """A colour times `gain`: darker below 1, lighter above."""
     return to_colour(np.array(colour) * gain)
 
 

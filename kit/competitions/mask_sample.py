@@ -166,8 +166,9 @@ def _draw_eval(folder: Path, people: int, seed: int, progress: Progress) -> None
 def _draw_contact_sheet(
     path: Path, shown: dict[tuple[int, int], tuple[str, list[Image.Image]]]
 ) -> None:
-    """One person a row, one photo a column; `shown` holds labels and small photos by gender and age
-    class.
+    """Draw the contact sheet: one person a row, one photo a column.
+
+    `shown` holds labels and small photos by gender and age class.
     """
     left, head, gap, (width, height) = 90, 30, 4, _SMALL
     sheet = Image.new(

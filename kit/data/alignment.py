@@ -1,4 +1,4 @@
-"""Whether two photos are one: laid over each other, and the fine detail of the two correlated."""
+"""Whether two photos are one: one laid over the other, and their fine detail correlated."""
 
 from typing import Any
 
@@ -12,17 +12,26 @@ _ALIKE = 0.9  # the least cosine of two descriptors that match
 
 
 def aligned(a: np.ndarray, b: np.ndarray) -> float:
-    """The correlation (-1..1) of two grey photos' fine detail where `b`, mirrored or not, is laid
-    over `a`; 0 if none fits.
+    """The correlation (-1..1) of two grey photos' fine detail, `b` laid over `a`; 0 without a fit.
+
+    `b` is tried as it is and mirrored.
     """
-    (places, mine), (others, theirs) = local_features(a), local_features(b)
-    found = []
+    (places, descriptors), (other_places, other_descriptors) = local_features(a), local_features(b)
+    fits = []
     for mirrored in (False, True):
-        at = [b.shape[1] - 1, 0] + others * [-1, 1] if mirrored else others
-        found.append(
-            (*_similarity(places, mine, at, theirs[:, MIRROR] if mirrored else theirs), mirrored)
+        moved = [b.shape[1] - 1, 0] + other_places * [-1, 1] if mirrored else other_places
+        fits.append(
+            (
+                *_similarity(
+                    places,
+                    descriptors,
+                    moved,
+                    other_descriptors[:, MIRROR] if mirrored else other_descriptors,
+                ),
+                mirrored,
+            )
         )
-    matches, warp, mirrored = max(found, key=lambda way: way[0])
+    matches, warp, mirrored = max(fits, key=lambda fit: fit[0])
     if matches < MATCHES:
         return 0.0
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
@@ -40,16 +49,21 @@ def aligned(a: np.ndarray, b: np.ndarray) -> float:
     except cv2.error:  # no convergence: they do not fit each other
         return 0.0
     area = abs(np.linalg.det(warp[:, :2]))
-    return float(score) if 1 / 3 < area < 3 else 0.0  # a warp this strong fits anything to anything
+    # A stronger warp fits anything to anything.
+    return float(score) if 1 / 3 < area < 3 else 0.0
 
 
 def _similarity(
-    places: np.ndarray, mine: np.ndarray, others: np.ndarray, theirs: np.ndarray
+    places: np.ndarray,
+    descriptors: np.ndarray,
+    other_places: np.ndarray,
+    other_descriptors: np.ndarray,
 ) -> tuple[int, Any]:
-    """The similarity (2, 3) from one photo's places to another's on which most matching features
-    agree, and how many do.
+    """The similarity transform (2, 3) that most matching features agree on, and how many they are.
+
+    It maps places of one photo to places of the other.
     """
-    alike = mine @ theirs.T
+    alike = descriptors @ other_descriptors.T
     if alike.size:
         match = alike.argmax(axis=1)
         mutual = (alike.argmax(axis=0)[match] == np.arange(len(match))) & (
@@ -57,7 +71,7 @@ def _similarity(
         )
         if mutual.sum() >= MATCHES:
             warp, agree = cv2.estimateAffinePartial2D(
-                places[mutual], others[match[mutual]], ransacReprojThreshold=3
+                places[mutual], other_places[match[mutual]], ransacReprojThreshold=3
             )
             if warp is not None:
                 return int(agree.sum()), warp.astype(np.float32)

@@ -23,14 +23,15 @@ from kit.system.locks import lock_folder
 from kit.system.threads import cores
 from kit.system.versions import PIXELS_VERSION
 
-# What the disk keeps free beside the cache: room for checkpoints.
+# Bytes that must stay free beside the cache: room for checkpoints.
 _FREE_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
 class PixelCache:
-    """A file of photos after `crop_and_resize` to `size`: uint8 (photos, height, width, 3) in .npy
-    format, row r the photo `images[r]`.
+    """A file of photos after `crop_and_resize` to `size`.
+
+    It is uint8 (photos, height, width, 3) in .npy format; row r is the photo `images[r]`.
     """
 
     path: Path
@@ -39,7 +40,7 @@ class PixelCache:
 
     @property
     def whole(self) -> bool:
-        """Whether the file is there with all its rows."""
+        """True if the file exists with all its rows."""
         try:
             return self.path.exists() and self.open() is not None
         except (KitError, OSError):
@@ -65,12 +66,12 @@ class PixelCache:
 def pixel_cache(
     folder: Path, root: Path, images: Sequence[str], geometry: Geometry, build: bool = True
 ) -> PixelCache | None:
-    """The pixel cache of photos under a geometry, in `folder`; it is built where it is not there.
+    """The pixel cache of photos under a geometry, in `folder`; built if it does not exist.
 
     Its name holds a hash over each photo's name, size and times, so that a changed photo makes
     another cache, and never a stale one. Caches of the same geometry and other photos are removed.
-    None if the disk has no room, which is said, or if it is not there and `build` is false. Raises
-    `KitError` for a photo that cannot be read, or that changes meanwhile.
+    None, with a warning, if the disk has no room; None, too, if it does not exist and `build` is
+    false. Raises `KitError` for a photo that cannot be read, or that changes meanwhile.
     """
     height, width = geometry.size
     stamp = _stamp(root, images, geometry)

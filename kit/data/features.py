@@ -21,52 +21,51 @@ MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
 def grey_photo(path: Path) -> tuple[np.ndarray, bytes]:
-    """A photo in grey with a short side of `_SIDE` pixels, uint8 (height, width), and its file's
-    bytes.
+    """A photo in grey, uint8 (height, width), and its file's bytes.
+
+    The short side has `_SIDE` pixels.
     """
     photo, content = decode(path, least=128)
     scale = _SIDE / min(photo.shape[:2])
-    size = [
-        min(round(side * scale), 4 * _SIDE) for side in photo.shape[1::-1]
-    ]  # a strip of pixels stays small, too
+    # At most four times as long as wide, so that a strip of pixels stays small, too.
+    size = [min(round(side * scale), 4 * _SIDE) for side in photo.shape[1::-1]]
     return cv2.resize(
         cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA
     ), content
 
 
 def local_features(grey: np.ndarray, most: int = _FEATURES) -> tuple[np.ndarray, np.ndarray]:
-    """SIFT features: places (F, 2) as x and y in pixels, and descriptors (F, 128) of norm 1,
-    float32.
+    """SIFT features: places (F, 2) as x and y in pixels, and descriptors (F, 128) float32.
 
-    The descriptors are RootSIFT (Arandjelovic and Zisserman, CVPR 2012).
+    The descriptors have norm 1; they are RootSIFT (Arandjelovic and Zisserman, CVPR 2012).
     """
     sift = cv2.SIFT_create(nfeatures=most, contrastThreshold=0.02)  # type: ignore[attr-defined]  # OpenCV's stubs lack it
-    points, found = sift.detectAndCompute(grey, None)
-    if found is None:
+    points, descriptors = sift.detectAndCompute(grey, None)
+    if descriptors is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
     return np.array(cv2.KeyPoint.convert(points)), np.sqrt(
-        found / np.maximum(found.sum(axis=1, keepdims=True), 1)
+        descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1)
     )
 
 
 @functools.cache
 def _principal_components() -> tuple[np.ndarray, np.ndarray]:
-    """The mean (128,) of the mirror-symmetric part of descriptors, and its leading components (128,
-    `CODE_BITS`), whitened.
+    """The mean (128,) of descriptors' mirror-symmetric part, and its components (128, `CODE_BITS`).
 
-    They are those of drawn pictures, noise with edges and about the spectrum of photos: so a
-    photo's codes do not depend on the other photos. Those of 6,500 portraits were no better.
+    These are the leading principal components, whitened, of drawn pictures: noise with edges and
+    about the spectrum of photos. So a photo's codes do not depend on the other photos. The
+    components of 6,500 portraits were no better.
     """
     rng = np.random.default_rng(0)
     frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.rfftfreq(256)[None])
     frequency[0, 0] = 1
-    found = []
+    descriptors = []
     for _ in range(40):
         noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((256, 256))) / frequency**2)
         edges = np.tanh(4 * noise / noise.std()) + 0.2 * noise / noise.std()
         picture = 128 + 50 * (edges / edges.std()).reshape(128, 2, 128, 2).mean((1, 3))
-        found.append(local_features(np.clip(picture, 0, 255).astype(np.uint8), 300)[1])
-    symmetric = np.concatenate(found).astype(np.float64)
+        descriptors.append(local_features(np.clip(picture, 0, 255).astype(np.uint8), 300)[1])
+    symmetric = np.concatenate(descriptors).astype(np.float64)
     symmetric = (symmetric + symmetric[:, MIRROR]) / 2
     variance, components = np.linalg.eigh(np.cov(symmetric.T))
     return symmetric.mean(axis=0), (
@@ -75,20 +74,21 @@ def _principal_components() -> tuple[np.ndarray, np.ndarray]:
 
 
 def feature_codes(descriptors: np.ndarray) -> np.ndarray:
-    """The codes of a photo's descriptors (F, 128): uint64 (F,), above the bits of each the number
-    of the least sure one.
+    """The codes, uint64 (F,), of a photo's descriptors (F, 128).
+
+    Above a code's bits stands the number of the least sure of them.
     """
     mean, components = _principal_components()
     values = ((descriptors + descriptors[:, MIRROR]) / 2 - mean) @ components
-    unsure = (
-        np.abs(values[:, PART_BITS:]).argmin(axis=1) + PART_BITS
-    )  # the lowest bits choose a part, and stay
+    # The lowest bits choose a part, and stay as they are.
+    unsure = np.abs(values[:, PART_BITS:]).argmin(axis=1) + PART_BITS
     return (values > 0) @ _POWERS | unsure.astype(np.uint64) << np.uint64(CODE_BITS)
 
 
 def both_codes(codes: np.ndarray) -> np.ndarray:
-    """Codes (F,) as they are and with the least sure bit turned, so that a small change of a
-    feature is none: uint64 (2, F).
+    """Codes (F,) as they are, and with the least sure bit turned: uint64 (2, F).
+
+    A small change of a feature leaves one of the two the same.
     """
     plain = codes % np.uint64(2**CODE_BITS)
     return np.stack([plain, plain ^ np.uint64(1) << (codes >> np.uint64(CODE_BITS))])

@@ -1,4 +1,4 @@
-"""A competition's folder: where its files lie, and whether it still holds what was planned."""
+"""A competition's folder: its files, and whether it still holds the photos that were planned."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from kit.system.table import check_unique, is_plain_name, read_csv
 
 @dataclass(frozen=True)
 class DataFolder:
-    """A competition's folder: its place `root`, and the `competition` whose files lie there."""
+    """The data folder `root`, and the `competition` whose files it holds."""
 
     root: Path
     competition: Competition
@@ -73,8 +73,9 @@ def data_places(data: Path) -> list[Path]:
 
 
 def fingerprint(root: Path, images: Sequence[str]) -> str:
-    """A hash over the names and sizes of photos: tells whether a folder still holds what was
-    planned, without reading it.
+    """A hash over the names and sizes of photos.
+
+    It tells whether a folder still holds the photos that were planned, without reading them.
     """
 
     def size(image: str) -> int:
@@ -88,7 +89,7 @@ def fingerprint(root: Path, images: Sequence[str]) -> str:
     if lost:
         raise problem(
             root,
-            "photos of the fold plan that are not there",
+            "photos of the fold plan that are missing",
             lost,
             "name the folder that was planned with --data, or plan again with python -m kit.folds "
             "--force",
@@ -101,7 +102,7 @@ def check_data(data: DataFolder, plan: Plan) -> None:
     table = data.train_table
     if file_hash(table) != plan.meta.get(table.name):
         warn(
-            f"{table} is not what it was when the folds were planned: the plan's labels are used; "
+            f"{table} has changed since the folds were planned: the plan's labels are used; "
             "to use the new ones, plan again with python -m kit.folds --force"
         )
     if fingerprint(data.train_images, plan.photos["image"].tolist()) != plan.meta.get("data"):
@@ -114,7 +115,7 @@ def check_data(data: DataFolder, plan: Plan) -> None:
 
 
 def read_test(data: DataFolder) -> list[str]:
-    """The ids to predict, in order; each must name a photo in the folder of them."""
+    """The ids to predict, in order; raises `KitError` if one names no photo in their folder."""
     ids, root = read_ids(data), data.test_images
     files = set(os.listdir(root)) if root.is_dir() else set()
     absent = [i for i in ids if i not in files]
@@ -138,9 +139,7 @@ def read_ids(data: DataFolder) -> list[str]:
 
 
 def content_hash(root: Path, images: Sequence[str]) -> str:
-    """A hash over the names and bytes of photos: what probabilities computed from them are keyed
-    by.
-    """
+    """A hash over the names and bytes of photos, by which their probabilities are kept."""
 
     def digest(image: str) -> str:
         return hashlib.sha256(read_bytes(root / image)).hexdigest()

@@ -1,4 +1,4 @@
-"""What a network sees of a photo."""
+"""The part of a photo that a network sees, and its size."""
 
 from dataclasses import dataclass
 

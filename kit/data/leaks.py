@@ -40,8 +40,9 @@ _PAIRS = 4  # photos of two groups that are compared
 
 @dataclass(frozen=True)
 class Link:
-    """Two photos that are one: `kind` is `same bytes` or `near-identical`, `score` the correlation
-    of their detail.
+    """Two photos that show the same picture.
+
+    `kind` is `same bytes` or `near-identical`, and `score` the correlation of their detail.
     """
 
     a: str
@@ -56,8 +57,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found: `links` between groups, links from training to test photos, and which
-    `damaged` test photos.
+    """What an audit found.
+
+    `links` are between groups, `test` are those from training to test photos, and `damaged` are
+    test photos.
     """
 
     links: list[Link]
@@ -72,13 +75,12 @@ def audit_photos(
     test_root: Path = Path(),
     test_images: Sequence[str] = (),
 ) -> Audit:
-    """Read all photos and find those that are one, at most one link for each pair of groups, or
-    group and test photo.
+    """Read all photos and link those that are one picture.
 
+    Each pair of groups has at most one link, and so has each pair of a group and a test photo.
     `images` are N paths below `root`, `groups` the N groups they are of; `test_images` are paths
     below `test_root`, which may show anybody. Links are sorted, and do not depend on the order of
-    the photos. Raises `KitError` for damaged training photos: all of them are counted and the first
-    is named.
+    the photos. Raises `KitError` with the number of damaged training photos and the first of them.
     """
     order = sorted(range(len(images)), key=lambda i: (groups[i], images[i]))
     train, test = [images[i] for i in order], sorted(test_images)
@@ -87,31 +89,29 @@ def audit_photos(
         [root / image for image in train] + [test_root / image for image in test],
     )
     names_of_groups, who = np.unique([groups[i] for i in order], return_inverse=True)
-    owner = np.concatenate(
-        [who, len(names_of_groups) + np.arange(len(test))]
-    )  # each test photo counts as a group of its own
+    # Each photo to predict counts as a group of its own.
+    owner = np.concatenate([who, len(names_of_groups) + np.arange(len(test))])
     digests, codes, damaged = _read_all(root, train, test_root, test)
     best: dict[tuple[int, int], Link] = {}
     for a, b in _same_bytes(digests, owner, len(names_of_groups)):
         best.setdefault((int(owner[a]), int(owner[b])), Link(names[a], names[b], "same bytes", 1.0))
     every, of = (
         np.concatenate([*codes, np.zeros(0, np.uint64)]),
-        np.repeat(owner.astype(np.int32), [len(own) for own in codes]),
+        np.repeat(owner.astype(np.int32), [len(of_photo) for of_photo in codes]),
     )
-    codes = np.split(
-        every, np.cumsum([len(own) for own in codes])[:-1]
-    )  # as views, for less memory
-    found = [pair for pair in candidates(every, of, len(names_of_groups)) if pair not in best]
+    # As views, for less memory.
+    codes = np.split(every, np.cumsum([len(of_photo) for of_photo in codes])[:-1])
+    look_alikes = [pair for pair in candidates(every, of, len(names_of_groups)) if pair not in best]
     photos = np.split(np.arange(len(names)), np.cumsum(np.bincount(owner))[:-1])
 
     def compare(pair: tuple[int, int]) -> tuple[float, int, int]:
         return _best_pair(paths, codes, photos[pair[0]], photos[pair[1]])
 
     with (
-        Progress("comparing look-alikes", len(found), "pairs") as progress,
+        Progress("comparing look-alikes", len(look_alikes), "pairs") as progress,
         ThreadPoolExecutor(cores()) as pool,
     ):
-        for pair, (score, a, b) in zip(found, pool.map(compare, found)):
+        for pair, (score, a, b) in zip(look_alikes, pool.map(compare, look_alikes)):
             progress.advance()
             if score >= _CORRELATION:
                 best[pair] = Link(names[a], names[b], "near-identical", round(score, 2))
@@ -126,8 +126,9 @@ def audit_photos(
 def _read_all(
     root: Path, images: Sequence[str], test_root: Path, test_images: Sequence[str]
 ) -> tuple[list[bytes], list[np.ndarray], list[str]]:
-    """The SHA-256 and the codes of each training and test photo, and the errors of damaged test
-    photos, which have none.
+    """The SHA-256 and the codes of each training and test photo, and the errors of damaged ones.
+
+    Only test photos may be damaged; these have no codes.
     """
     cv2.setNumThreads(1)
 
@@ -153,11 +154,13 @@ def _read_all(
         if test_images
         else []
     )
-    read += [(b"", np.zeros(0, np.uint64)) if isinstance(own, str) else own for own in of_tests]
+    read += [
+        (b"", np.zeros(0, np.uint64)) if isinstance(result, str) else result for result in of_tests
+    ]
     return (
         [digest for digest, _ in read],
         [codes for _, codes in read],
-        [own for own in of_tests if isinstance(own, str)],
+        [result for result in of_tests if isinstance(result, str)],
     )
 
 
@@ -176,16 +179,17 @@ def _same_bytes(
 
 
 def _best_pair(
-    paths: Sequence[Path], codes: Sequence[np.ndarray], mine: np.ndarray, theirs: np.ndarray
+    paths: Sequence[Path], codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray
 ) -> tuple[float, int, int]:
-    """The first of two groups' photos that are one, else the most alike, as (correlation, a, b):
-    those with most codes first.
+    """The first pair of two groups' photos that is one picture, else the most alike pair.
+
+    It is (correlation, a, b). Photos that share most codes are compared first.
     """
-    both = {i: np.unique(both_codes(codes[i])) for i in [*mine.tolist(), *theirs.tolist()]}
+    both = {i: np.unique(both_codes(codes[i])) for i in [*first.tolist(), *second.tolist()]}
     pairs = sorted(
         (-len(np.intersect1d(both[a], both[b], assume_unique=True)), a, b)
-        for a in mine.tolist()
-        for b in theirs.tolist()
+        for a in first.tolist()
+        for b in second.tolist()
     )[:_PAIRS]
     best = (0.0, -1, -1)
     for _, a, b in pairs:

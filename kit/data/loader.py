@@ -27,12 +27,11 @@ _WAIT_SECONDS = 120
 
 
 class PhotoDataset(Dataset[tuple[int, list[np.ndarray]]]):
-    """A torch data set: item i is (i, one uint8 array (height, width, 3) for each geometry), the
-    file decoded once.
+    """A torch data set: item i is i and one uint8 array (height, width, 3) for each geometry.
 
-    With `augment`, an item may be asked for by (i, seed): the seed alone decides its randomness, so
-    that neither workers nor interruptions change a run. With a `cache` (of the one geometry),
-    photos come from it and nothing is decoded.
+    Each file is decoded once. With `augment`, an item may be asked for by (i, seed): the seed alone
+    decides its randomness, so that neither workers nor interruptions change a run. With a `cache`
+    (of the one geometry), photos come from it and nothing is decoded.
     """
 
     def __init__(
@@ -96,22 +95,22 @@ class PhotoDataset(Dataset[tuple[int, list[np.ndarray]]]):
 
 
 def batches_of(n: int, size: int) -> list[list[int]]:
-    """The indices 0..n-1 in order, in batches of `size` with the rest in the last: every photo
-    once.
-    """
+    """The indices 0..n-1 in order, in batches of `size`; the last one has the rest."""
     return [list(range(i, min(i + size, n))) for i in range(0, n, size)]
 
 
 def default_workers(device_type: str) -> int:
-    """Loader processes: as many as feed a GPU; none where the CPU computes, whose cores they would
-    only take away.
+    """The number of loader processes: as many as feed a GPU, none on a CPU.
+
+    A CPU computes, and loader processes would only take its cores away.
     """
     return min(8, max(1, cores() - 1)) if device_type == "cuda" else 0
 
 
 def make_loader(photos: PhotoDataset, batches: Any, workers: int, device: Any) -> Any:
-    """A torch loader that gives ((N,) indices, [one uint8 (N, height, width, 3) a geometry]) for
-    each list of `batches`.
+    """A torch loader that gives indices (N,) and photos for each list of `batches`.
+
+    The photos are a list: uint8 (N, height, width, 3) for each geometry.
     """
     if workers:
         atexit.unregister(_end_workers)
@@ -131,8 +130,9 @@ def make_loader(photos: PhotoDataset, batches: Any, workers: int, device: Any) -
 
 
 def iterate(loader: Any) -> Iterator[tuple[Any, Any]]:
-    """One pass over a loader; a worker's `KitError` comes as its own one line, without torch's
-    traceback in it.
+    """One pass over a loader; a worker's `KitError` is raised as its one line.
+
+    torch alone would put its traceback into the message.
     """
     try:
         yield from loader
@@ -152,8 +152,9 @@ def iterate(loader: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def loader_killed() -> KitError:
-    """The error of a loader process that has gone: torch tells of it wherever the program
-    just is.
+    """The error of a loader process that was killed.
+
+    torch raises its own wherever the program happens to be.
     """
     return KitError(
         "a loader process was killed, most likely for memory; take fewer --workers; the same "
@@ -163,8 +164,9 @@ def loader_killed() -> KitError:
 
 
 def _end_workers() -> None:
-    """End loader processes that are left when this one ends: multiprocessing would wait for them,
-    and they take no SIGTERM.
+    """End the loader processes that are left when this process ends.
+
+    multiprocessing would wait for them, and they ignore SIGTERM.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise for each one that is killed
     for process in multiprocessing.active_children():

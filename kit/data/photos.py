@@ -16,12 +16,12 @@ from kit.system.console import Progress
 from kit.system.errors import KitError, problem
 
 Result = TypeVar("Result")
-# What PIL may open: its other formats are none of photos, and some, such as EPS, start a program.
+# The formats that PIL may open: others are not for photos, and some, such as EPS, start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 
 
 def read_bytes(path: Path) -> bytes:
-    """A photo's file; raises `KitError` where it cannot be read."""
+    """The bytes of a photo's file; raises `KitError` if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -31,12 +31,12 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
-    """A photo as RGB uint8 (height, width, 3), upright, and the file's bytes; grey and CMYK photos
-    are converted.
+    """A photo as RGB uint8 (height, width, 3), upright, and the file's bytes.
 
-    What is transparent is laid on white, as a page shows it: the colours beneath may be anything.
-    PIL and not OpenCV: OpenCV returns a truncated JPEG half grey with no error. With `least`, a
-    JPEG may come at a fraction of its size, no side under `least` pixels, in a third of the time.
+    Grey and CMYK photos are converted. What is transparent is laid on white, as a page shows it:
+    the colours beneath may be anything. PIL and not OpenCV: OpenCV returns a truncated JPEG half
+    grey with no error. With `least`, a JPEG may come at a fraction of its size, no side under
+    `least` pixels, in a third of the time.
     """
     content = read_bytes(path)
     if not content:
@@ -77,11 +77,10 @@ def for_each_photo(
     what: str,
     remedy: str = "unpack the data again",
 ) -> list[Result]:
-    """What `read` makes of each photo below `root`, in order, in threads; `what` is said of the
-    progress.
+    """The results of `read` for each photo below `root`, in order; read in threads.
 
-    Raises `KitError` for photos that it raises one for, once all have been read: with their number
-    and the first of them.
+    `what` names the work in the progress. Raises `KitError` once all have been read, with the
+    number of photos for which `read` raises one, and the first of them.
     """
 
     def one(image: str) -> Result | KitError:
@@ -90,7 +89,7 @@ def for_each_photo(
         except KitError as error:
             return error
 
-    found: list[Result] = []
+    results: list[Result] = []
     bad = []
     with Progress(what, len(images)) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
         for result in pool.map(one, images):
@@ -98,15 +97,16 @@ def for_each_photo(
             if isinstance(result, KitError):
                 bad.append(str(result).removeprefix(f"{root}{os.sep}").partition(";")[0])
             else:
-                found.append(result)
+                results.append(result)
     if bad:
         raise problem(root, "photos that cannot be used", bad, remedy)
-    return found
+    return results
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """The width and height of a photo as its file's header says it, upright, without decoding it;
-    `path` can be decoded.
+    """The width and height of a photo, upright, by its file's header; nothing is decoded.
+
+    `path` must be a photo that can be decoded.
     """
     with Image.open(path) as file:
         turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
@@ -127,12 +127,12 @@ def crop_and_resize(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def augmented(transform: Any, photo: np.ndarray) -> np.ndarray:
-    """A photo (height, width, 3) uint8 after an albumentations transform, which must give the same
-    size and type.
+    """A photo (height, width, 3) uint8 after an albumentations transform.
+
+    Raises `KitError` for a transform that gives another size or type.
     """
-    changed = transform(image=photo.copy())[
-        "image"
-    ]  # a copy: a transform may write into its input, which may be kept
+    # A copy, because a transform may write into its input, which may be kept.
+    changed = transform(image=photo.copy())["image"]
     if (
         not isinstance(changed, np.ndarray)
         or changed.dtype != np.uint8

@@ -40,7 +40,7 @@ def plan_columns(competition: Competition) -> list[str]:
 
 
 def plan_json(path: Path) -> Path:
-    """Where a plan's record lies: `folds.json` beside `folds.csv`."""
+    """The file of a plan's record: `folds.json` beside `folds.csv`."""
     return path.with_suffix(".json")
 
 
@@ -51,7 +51,7 @@ def write_plan(
     meta: dict[str, Any],
     force: bool = False,
 ) -> Plan:
-    """Write `folds.csv` and `folds.json`, checked as `read_plan` does; the plan as read back."""
+    """Write `folds.csv` and `folds.json`, checked as `read_plan` does; returns the plan."""
     if not force:
         refuse_existing(path, plan_json(path))
     meta = meta | {"competition": competition.describe()}

@@ -90,21 +90,21 @@ def _audit(data: DataFolder, photos: pd.DataFrame) -> tuple[Audit, list[str]]:
         ids = read_test(data)
     except KitError as error:
         remarks.append(f"the audit leaves the test photos out: {error}")
-    found = audit_photos(
+    audit = audit_photos(
         data.train_images, photos["image"].tolist(), photos["group"].tolist(), root, ids
     )
-    if found.damaged:
+    if audit.damaged:
         remarks.append(
             str(
                 problem(
                     root,
                     "damaged test photos, at which kit.ensemble will stop",
-                    found.damaged,
+                    audit.damaged,
                     "unpack the data again before that",
                 )
             )
         )
-    if found.test:
+    if audit.test:
         remarks.append(
             str(
                 problem(
@@ -112,10 +112,10 @@ def _audit(data: DataFolder, photos: pd.DataFrame) -> tuple[Audit, list[str]]:
                     "test photos that are training photos, too",
                     [
                         f"{link.b}, which is {link.a} ({link.kind}, {link.score:.2f})"
-                        for link in found.test
+                        for link in audit.test
                     ],
                     "their scores are no guide to those of other photos; folds.json has all",
                 )
             )
         )
-    return found, remarks
+    return audit, remarks

@@ -49,7 +49,7 @@ def assign_folds(
     _check_strata(stratum, strata, folds, clusters, competition)
     for cluster in clusters:
         count = np.bincount(stratum[cluster], minlength=len(strata))
-        # The fold where the cluster's strata are thinnest, then the emptiest.
+        # The fold that has least of the cluster's strata, then the emptiest one.
         cost = [
             (int((have[f] * count).sum()), int(have[f].sum()), int(tie[f])) for f in range(folds)
         ]
@@ -135,9 +135,9 @@ def _clusters(
 
 
 def _fill(have: np.ndarray, total: np.ndarray, n: int, tie: np.ndarray) -> np.ndarray:
-    """How many of `n` single groups each fold gets: int64 (folds,).
+    """The number of `n` single groups that each fold gets: int64 (folds,).
 
-    `have` plus them is as even as it can be.
+    Together with `have` they are as even as possible.
     """
     level = np.maximum(have.max() - have, 0)
     extra = level + (n - level.sum()) // len(have) if n >= level.sum() else np.zeros_like(have)

@@ -19,7 +19,8 @@ from kit.system.precision import choose_precision, half_precision
 # Photos that go through a network at once; the first is taken unless another one is clearly faster.
 # On a CPU few: what a layer writes may stay in the cache for the next one.
 _AT_ONCE: Final = {"cpu": (16, 8, 32), "cuda": (64, 128, 256)}
-# Of a GPU's memory, for one network and its photos: all networks and a larger view come to it.
+# The share of a GPU's memory that one network and its photos may take here: an ensemble adds more
+# networks and larger views.
 _SHARE: Final = 0.4
 # How much faster 16 bits, and another number of photos, must be: a choice should not hang on noise,
 # and fp32 is exact.
@@ -45,14 +46,17 @@ def validation_mode(network: Network, device: torch.device) -> InferenceMode:
 
 
 def prepare(network: Network | InferenceModel, device: torch.device) -> InferenceModel:
-    """A network as inference runs it, by `validation_mode`; a prepared one stays as it is."""
+    """A network as inference runs it, by `validation_mode`.
+
+    A prepared network is returned as it is.
+    """
     if isinstance(network, InferenceModel):
         return network
     return InferenceModel(network, validation_mode(network, device))
 
 
 def exact_mode(device: torch.device) -> InferenceMode:
-    """fp32, whatever is faster."""
+    """The mode of fp32, even where 16 bits are faster."""
     return InferenceMode(torch.float32, _AT_ONCE[device.type][0])
 
 
@@ -89,10 +93,10 @@ def _measure(network: Network, mode: InferenceMode, device: torch.device) -> flo
 
 
 def measure_modes(network: Network, device: torch.device) -> dict[InferenceMode, float]:
-    """The modes that may pay on a device, each with its photos a second; the best one is the first.
+    """The modes that may pay on a device, each with its photos a second; the best one is first.
 
-    They are each precision, and the better precision with more and fewer photos. The best one's
-    rate is 0 where memory is too small for any.
+    They are each precision, and the better precision with more and fewer photos. If memory is too
+    small for any, the first one's rate is 0.
     """
     first, *others = _AT_ONCE[device.type]
     rates: dict[InferenceMode, float] = {}
@@ -118,10 +122,10 @@ def measure_modes(network: Network, device: torch.device) -> dict[InferenceMode,
 
 @functools.cache
 def autotune(architecture: Architecture, device: torch.device) -> InferenceMode:
-    """The mode in which an architecture runs fastest on a device, measured once and said.
+    """The mode in which an architecture runs fastest on a device, measured once and printed.
 
-    It is kept in the user's cache folder, by device, threads, torch's version and architecture; in
-    memory alone where there is none.
+    It is kept in the user's cache folder, by device, threads, torch's version and architecture; for
+    a user without a home, in memory alone.
     """
     size, outputs = architecture.geometry.size, architecture.outputs
     parts = (_MEASUREMENT_VERSION, torch.__version__, device_name(device), architecture.model)
@@ -156,7 +160,7 @@ def _kept_place(key: str) -> Path | None:
 
 
 def _keep(place: Path, key: str, best: InferenceMode, rates: dict[InferenceMode, float]) -> None:
-    """Keep a measurement; where the place cannot be written, it is made again the next time."""
+    """Keep a measurement; if its file cannot be written, the next process measures again."""
     by_name = {f"{mode.name} {mode.photos}": rate for mode, rate in rates.items()}
     try:
         write_json(place, {"of": key, **best.describe(), "rates": by_name}, force=True)

@@ -91,7 +91,7 @@ def weight_bytes(checkpoint: Checkpoint, compute: Compute, device: torch.device)
     One in 16 bits holds those of fp32 as well, and in mixed precision twice.
     """
     precision = compute.mode(checkpoint.architecture, device).precision
-    return checkpoint.card.parameters * (4 if precision.itemsize == 4 else 8)
+    return checkpoint.info.parameters * (4 if precision.itemsize == 4 else 8)
 
 
 def memory_groups(

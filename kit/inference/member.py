@@ -1,4 +1,4 @@
-"""What an ensemble is made of: members, their checkpoints, and the passes that these make."""
+"""Members of an ensemble, their checkpoints, and the passes of these."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -13,26 +13,26 @@ from kit.results.probs import Probs
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint: its file, what it says of itself, and the SHA-256 of its bytes."""
+    """A checkpoint: its file, its metadata, and the SHA-256 of its bytes."""
 
     path: Path
-    card: CheckpointInfo
+    info: CheckpointInfo
     hash: str
 
     @functools.cached_property
     def architecture(self) -> Architecture:
-        """What its network is made of."""
-        return self.card.architecture
+        """The architecture of its network."""
+        return self.info.architecture
 
     @property
     def geometry(self) -> Geometry:
-        """What its network sees of a photo."""
+        """The geometry that its network was trained on."""
         return self.architecture.geometry
 
 
 @dataclass(frozen=True)
 class Member:
-    """What counts as one in a blend: a run with its folds' checkpoints, or a file of probabilities.
+    """One member of a blend: a run with its folds' checkpoints, or a file of probabilities.
 
     A file has its rows as `test`, those of the photos to predict, and `oof`, those of the training
     photos.
@@ -46,20 +46,20 @@ class Member:
 
     @property
     def places(self) -> list[Path]:
-        """Its files and folders, which no output may lie over or in."""
+        """The files and folders of the member, which no output may lie over or in."""
         best = [c.path.name == "best.safetensors" for c in self.checkpoints]
         runs = [c.path.parent if b else c.path for c, b in zip(self.checkpoints, best)]
         return [*self.files, *runs]
 
 
 def unique_names(members: Sequence[Member]) -> list[str]:
-    """The members' names; the places of those that have the same one."""
+    """The members' names; members of the same name are called by their paths."""
     names = [member.name for member in members]
     return [_place(m) if names.count(name) > 1 else name for name, m in zip(names, members)]
 
 
 def _place(member: Member) -> str:
-    """Where a member lies: its file, its run, or its first checkpoint."""
+    """The path of a member: its file, its run, or its first checkpoint."""
     if member.files:
         return str(member.files[0])
     first = member.checkpoints[0].path
@@ -76,7 +76,7 @@ class Pass:
 
 
 def member_passes(members: Sequence[Member], views: Iterable[str]) -> list[Pass]:
-    """The passes of members, view by view: the plain one of all first, for others change less.
+    """The passes of members, view by view; the plain view comes first, for others change less.
 
     A file's rows are one pass, of the plain view.
     """

@@ -19,18 +19,18 @@ def only_files(paths: Sequence[Path]) -> bool:
 
 
 def oof_path(path: Path) -> Path:
-    """Where a probability file's out-of-fold ones lie, if not in it: `<stem>.oof.<suffix>`."""
+    """The file of out-of-fold probabilities beside a probability file: `<stem>.oof.<suffix>`."""
     return path.with_name(f"{path.stem}.oof{path.suffix}")
 
 
 def read_member_file(
     path: Path, plan: Plan | None, ids: Sequence[str], beside: Path | None = None
 ) -> Member:
-    """A member of another team's probabilities: those of a file, and out-of-fold ones.
+    """A member of another team's probabilities: of the photos to predict, and out of fold.
 
-    The latter are in it or in the file `beside`. Without a plan, which tells training photos, only
-    the photos to predict, `ids`, are taken. Raises `KitError` where ids are missing, or are neither
-    to be predicted nor training photos.
+    The out-of-fold ones are in the same file or in the file `beside`. Without a plan, which tells
+    training photos, only the photos to predict, `ids`, are taken. Raises `KitError` if ids are
+    missing, or are neither to be predicted nor training photos.
     """
     if not path.exists():
         what = f"there is no such file{near(path)}"

@@ -20,7 +20,7 @@ from kit.system.disk import file_hash, near
 from kit.system.errors import problem
 from kit.system.versions import warn_versions
 
-RunKey = tuple[Path, str]  # a run's folder and, of a bare checkpoint, its recipe's name
+RunKey = tuple[Path, str]  # a run's folder, and a recipe's name for a bare checkpoint
 
 
 def inference_modes(members: Sequence[Member], compute: Compute) -> dict[str, InferenceMode]:
@@ -36,10 +36,10 @@ def find_members(
     """The members that paths name, in order.
 
     A path is a run's folder, a single fold's, a checkpoint, or a file of probabilities. Single
-    folds of one run are one member. `ids` are the photos to predict, which a file must have, all
-    and only. Without a plan there can be files alone, whose out-of-fold probabilities are not read.
-    Raises `KitError` for a folder without a checkpoint, one of another plan or competition, one
-    named twice, and, unless allowed, a run without a checkpoint for each fold.
+    folds of one run are one member. `ids` are the photos to predict; a file must have exactly
+    these. Without a plan, paths must be files, and their out-of-fold probabilities are not read.
+    Raises `KitError` for a folder without a checkpoint, a checkpoint of another plan or
+    competition, one named twice, and, unless allowed, a run without a checkpoint for each fold.
     """
     runs: dict[tuple[RunKey, int], list[Checkpoint]] = {}
     files: dict[Path, Member] = {}
@@ -57,7 +57,7 @@ def find_members(
         for key, checkpoint in _find_checkpoints(path, _needed(path, plan), allow_missing):
             # A second checkpoint of a fold is of a second member.
             of_run = [c for (other, _), run in runs.items() if other == key for c in run]
-            number = sum(c.card.fold == checkpoint.card.fold for c in of_run)
+            number = sum(c.info.fold == checkpoint.info.fold for c in of_run)
             runs.setdefault((key, number), []).append(checkpoint)
             order.append((key, number))
     _check_different([checkpoint for run in runs.values() for checkpoint in run])
@@ -69,7 +69,7 @@ def find_members(
             (folder, recipe), _ = place
             members.append(Member(recipe or folder.name, tuple(runs[place])))
     for member in members:
-        if len({json.dumps(c.card.recipe, sort_keys=True) for c in member.checkpoints}) > 1:
+        if len({json.dumps(c.info.recipe, sort_keys=True) for c in member.checkpoints}) > 1:
             warn(f"{member.name}: its folds were trained by different recipes")
         _warn_versions(member)
     return members
@@ -102,18 +102,18 @@ def _check_different(checkpoints: Sequence[Checkpoint]) -> None:
 
 def _warn_versions(member: Member) -> None:
     """Warn once of each set of other versions that a member's checkpoints were trained with."""
-    for theirs in {json.dumps(c.card.versions, sort_keys=True) for c in member.checkpoints}:
-        warn_versions(member.name, json.loads(theirs))
+    for versions in {json.dumps(c.info.versions, sort_keys=True) for c in member.checkpoints}:
+        warn_versions(member.name, json.loads(versions))
 
 
 def _find_checkpoints(
     path: Path, plan: Plan, allow_missing: bool
 ) -> Iterable[tuple[RunKey, Checkpoint]]:
-    """The checkpoints of a path, each with what makes it one's run."""
+    """The checkpoints of a path, each with the key of the run that it is of."""
     of_fold = path.name == "best.safetensors" and FOLD_FOLDER.fullmatch(path.resolve().parent.name)
     if path.suffix == ".safetensors" and path.is_file() and not of_fold:
         checkpoint = _read_checkpoint(path, plan)
-        return [((path.resolve().parent, checkpoint.card.recipe["name"]), checkpoint)]
+        return [((path.resolve().parent, checkpoint.info.recipe["name"]), checkpoint)]
     run = path.parent if of_fold else path
     if not (run / "best.safetensors").exists():
         folders = _fold_folders(run, plan, allow_missing)
@@ -143,16 +143,16 @@ def _fold_folders(run: Path, plan: Plan, allow_missing: bool) -> list[Path]:
 
 
 def _fold_checkpoint(folder: Path, plan: Plan, single: bool = False) -> Checkpoint:
-    """The checkpoint of a fold's folder, or of a `single` one of any name."""
+    """The checkpoint of a fold's folder; a `single` fold's folder may have any name."""
     files = Fold(folder)
     checkpoint = _read_checkpoint(files.best, plan)
-    card = checkpoint.card
-    if not single and folder.name != f"fold{card.fold}":
-        what = f"is the checkpoint of fold {card.fold}"
+    info = checkpoint.info
+    if not single and folder.name != f"fold{info.fold}":
+        what = f"is the checkpoint of fold {info.fold}"
         raise problem(files.best, what, remedy="move it to its own folder")
-    epochs, wanted = len(read_metrics(files.metrics)), card.recipe["epochs"]
+    epochs, wanted = len(read_metrics(files.metrics)), info.recipe["epochs"]
     # A soup has no metrics.
-    whole = epochs >= wanted or card.recipe["patience"] or not files.metrics.exists()
+    whole = epochs >= wanted or info.recipe["patience"] or not files.metrics.exists()
     if files.last.exists() or not whole:
         warn(f"{folder}: training is not finished ({epochs} of {wanted} epochs)")
     return checkpoint
@@ -160,14 +160,14 @@ def _fold_checkpoint(folder: Path, plan: Plan, single: bool = False) -> Checkpoi
 
 def _read_checkpoint(path: Path, plan: Plan) -> Checkpoint:
     """A checkpoint, read and checked."""
-    card = read_checkpoint_info(path)
-    _check_checkpoint(path, card, plan)
-    return Checkpoint(path, card, file_hash(path))
+    info = read_checkpoint_info(path)
+    _check_checkpoint(path, info, plan)
+    return Checkpoint(path, info, file_hash(path))
 
 
-def _check_checkpoint(path: Path, card: CheckpointInfo, plan: Plan) -> None:
+def _check_checkpoint(path: Path, info: CheckpointInfo, plan: Plan) -> None:
     """Raise `KitError` for a checkpoint of another competition or plan, or of a trial."""
-    competition = recorded_competition(card.competition)
+    competition = recorded_competition(info.competition)
     if competition != plan.competition:
         raise problem(
             path,
@@ -175,12 +175,12 @@ def _check_checkpoint(path: Path, card: CheckpointInfo, plan: Plan) -> None:
             f"({plan.competition.name})",
             remedy="name its plan with --plan",
         )
-    if card.plan != plan.hash:
+    if info.plan != plan.hash:
         raise problem(
             path,
             "was trained on another fold plan",
             remedy="name its plan with --plan, or train it again on this one",
         )
-    if card.limit:
-        what = f"is of a trial on {card.limit} photos"
+    if info.limit:
+        what = f"is of a trial on {info.limit} photos"
         raise problem(path, what, remedy="train the recipe without --limit")

@@ -21,7 +21,7 @@ from kit.results.run import FOLD_FOLDER, Fold, oof_precision
 from kit.system.console import warn
 from kit.system.errors import KitError, problem
 
-Tables = list[list[Probs]]  # of each member, those of its folds
+Tables = list[list[Probs]]  # for each member, its folds' probabilities
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def oof_probs(
     """The members' out-of-fold probabilities, by views.
 
     Each training photo's are those of the checkpoint that has not seen its group. A file's rows are
-    the same for every view. Raises `KitError` where a member has none, or all have no photo in
-    common.
+    the same for every view. Raises `KitError` if a member has none, or if no photo is common to all
+    members.
     """
     views = make_views(tta, force_views)
     tables = {view: _file_tables(members) for view in views}
@@ -77,10 +77,10 @@ def oof_probs(
 def read_oof(checkpoint: Checkpoint, plan: Plan, exact: bool = False) -> Probs | None:
     """The out-of-fold probabilities beside a run's checkpoint, for exactly its fold's photos.
 
-    None for a bare checkpoint, and where they are to be `exact` and did not run in fp32. Raises
-    `KitError` for stale ones.
+    None for a bare checkpoint, and, with `exact`, for probabilities that were not computed in fp32.
+    Raises `KitError` for stale ones.
     """
-    files, fold = Fold(checkpoint.path.parent), checkpoint.card.fold
+    files, fold = Fold(checkpoint.path.parent), checkpoint.info.fold
     if checkpoint.path.name != "best.safetensors" or not (
         files.oof.exists() or FOLD_FOLDER.fullmatch(files.folder.resolve().name)
     ):
@@ -99,7 +99,7 @@ def read_oof(checkpoint: Checkpoint, plan: Plan, exact: bool = False) -> Probs |
 
 
 def fold_ids(plan: Plan, fold: int) -> list[str]:
-    """The photos of a fold."""
+    """The ids of a fold's photos."""
     return plan.photos.loc[plan.photos["fold"] == fold, "image"].tolist()
 
 
@@ -112,7 +112,7 @@ def mean_of(tables: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _file_tables(members: Sequence[Member]) -> Tables:
-    """The out-of-fold rows of members that are files; those of runs are to come."""
+    """The out-of-fold rows of members that are files; runs get an empty table."""
     for member in members:
         if member.files and member.oof is None:
             name = f"{member.files[0].stem}.oof{member.files[0].suffix}"
@@ -132,15 +132,16 @@ def _fold_tables(
     compute: Compute,
     fold: int,
 ) -> list[tuple[str, int, Probs]]:
-    """What a fold's checkpoints say of its photos: view, member, probabilities.
+    """The probabilities of a fold's photos by its checkpoints, as (view, member, probabilities).
 
-    The plain view is known from the training; what is not known runs, and is kept.
+    Those of the plain view were saved by the training; other views are run if they are not kept,
+    and kept.
     """
     checkpoints = [
         (m, c)
         for m, member in enumerate(members)
         for c in member.checkpoints
-        if c.card.fold == fold
+        if c.info.fold == fold
     ]
     if not checkpoints:
         return []
@@ -163,7 +164,7 @@ def _fold_tables(
 
 
 def _common_photos(members: Sequence[Member], plan: Plan, tables: Tables) -> pd.DataFrame:
-    """The plan's rows of the photos that all members have; a warning if some have more."""
+    """The plan's rows of the photos that all members have; warns if some members have more."""
     of_member = [{i for table in parts for i in table.ids.tolist()} for parts in tables]
     common = plan.photos["image"].isin(set.intersection(*of_member))
     photos = plan.photos[common].reset_index(drop=True)
@@ -182,9 +183,9 @@ def _common_photos(members: Sequence[Member], plan: Plan, tables: Tables) -> pd.
 
 
 def _stack(tables: Tables, images: Sequence[str]) -> np.ndarray:
-    """Members' probabilities of images, (M, N, C) float32; `tables` are let go of one by one.
+    """Members' probabilities of images, (M, N, C) float32; each of `tables` is freed when copied.
 
-    So there is one copy at a time: a hundred members are large.
+    So two copies never exist at once: those of a hundred members are large.
     """
     stack = np.empty((len(tables), len(images), tables[0][0].probs.shape[1]), np.float32)
     for m, target in enumerate(stack):

@@ -1,4 +1,4 @@
-"""Probabilities kept beside their checkpoints, and the pixel caches of the photos they are of."""
+"""Probabilities kept beside their checkpoints, and pixel caches of the photos to predict."""
 
 import functools
 import json
@@ -46,7 +46,7 @@ class PhotoSet:
 def pass_key(
     checkpoint: Checkpoint, photos: PhotoSet, view: str, compute: Compute, device: torch.device
 ) -> str:
-    """What a pass's probabilities are keyed by: all that they follow from."""
+    """The key of a pass's probabilities: everything that decides on them."""
     geometry = checkpoint.geometry
     return json.dumps(
         {
@@ -67,9 +67,9 @@ def kept_path(checkpoint: Checkpoint, prefix: str, key: str) -> Path:
 
 
 def keep_probs(tables: Iterable[tuple[Checkpoint, Probs]], prefix: str) -> None:
-    """Keep probabilities beside their checkpoints, by a prefix.
+    """Keep probabilities beside their checkpoints, under a prefix.
 
-    Where that cannot be, which is said, the next ensemble computes them again.
+    If they cannot be written, there is a warning, and the next ensemble computes them again.
     """
     failed = []
     for checkpoint, table in tables:
@@ -102,7 +102,7 @@ def read_kept(checkpoint: Checkpoint, photos: PhotoSet, key: str) -> Probs | Non
 
 
 class PixelCaches:
-    """Pixel caches of photos, one a geometry, made when asked for.
+    """Pixel caches of photos, one for each geometry, made when asked for.
 
     They lie beside the runs, or in a temporary folder until `close`.
     """
@@ -113,13 +113,13 @@ class PixelCaches:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def of(self, checkpoint: Checkpoint, build: bool = True) -> PixelCache | None:
-        """The cache that a checkpoint's network sees.
+        """The pixel cache of the geometry that a checkpoint's network sees.
 
-        None where no disk has room, or it is not there and not to be built.
+        None if no disk has room, or if the cache does not exist and is not to be built.
         """
         geometry = checkpoint.geometry
         if geometry not in self._caches:
-            # That of a fold in a run among runs, or of a file that lies anywhere.
+            # A fold's cache lies beside the runs; a checkpoint file may lie anywhere.
             folder = checkpoint.path.resolve().parent
             if FOLD_FOLDER.fullmatch(folder.name) and len(folder.parents) > 3:
                 place = folder.parents[1] / "pixels" / self.name
@@ -132,6 +132,6 @@ class PixelCaches:
         return self._caches[geometry]
 
     def close(self) -> None:
-        """Remove what lay in no run."""
+        """Remove the caches in the temporary folder."""
         if self._folder is not None:
             self._folder.cleanup()

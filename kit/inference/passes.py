@@ -79,12 +79,12 @@ class Passes:
 
     @property
     def networks(self) -> int:
-        """The number of passes that are a network's."""
+        """The number of passes that need a network."""
         return sum(isinstance(p.source, Checkpoint) for p in self.passes)
 
     @property
     def rounded(self) -> bool:
-        """True if some network runs in 16 bits, so that close calls may not be those of fp32."""
+        """True if a network runs in 16 bits, so that close calls may differ from those of fp32."""
         sources = [p.source for p in self.passes if isinstance(p.source, Checkpoint)]
         modes = [self.compute.mode(c.architecture, self.device) for c in sources]
         return any(mode.precision.itemsize < 4 for mode in modes)
@@ -95,7 +95,7 @@ class Passes:
         return Passes(self.passes, self.photos, self.views, compute, few=True)
 
     def table(self, p: int) -> np.ndarray:
-        """What is known of pass `p`: (N, C), NaN in the rows that are not."""
+        """The known probabilities of pass `p`: (N, C), with NaN in the rows that are not known."""
         table = self._tables[p]
         if table is None:
             shape = len(self.photos.ids), self.classes
@@ -103,7 +103,7 @@ class Passes:
         return table
 
     def lacking(self) -> int:
-        """How many photos of all passes are not known."""
+        """The number of photos, over all passes, whose probabilities are not known."""
         return sum(int((~self._known_rows(p)).sum()) for p in range(len(self.passes)))
 
     def _known_rows(self, p: int) -> np.ndarray:
@@ -112,11 +112,11 @@ class Passes:
         return np.zeros(len(self.photos.ids), bool) if table is None else ~np.isnan(table[:, 0])
 
     def run_all(self) -> None:
-        """Run the passes that are not known, on all photos, which are decoded once.
+        """Run the passes that are not known, on all photos; each photo is decoded once.
 
         Networks come in groups that fit into memory, each with every view that some checkpoint
-        lacks. What a group has computed is kept before the next one, so that what is stopped has
-        not run for nothing.
+        lacks. A group's probabilities are kept before the next group runs, so that an interruption
+        loses one group alone.
         """
         lacking = [p for p in range(len(self.passes)) if not self._known_rows(p).all()]
         if not lacking:
@@ -171,17 +171,17 @@ class Passes:
         return [c for h, c in {c.hash: c for c in sources}.items() if h in hashes]
 
     def _of(self, group: Sequence[Checkpoint], passes: Iterable[int]) -> list[int]:
-        """Those of some passes that are of a group of checkpoints."""
+        """Those of the passes whose checkpoint is in a group of checkpoints."""
         hashes = {checkpoint.hash for checkpoint in group}
         return [p for p in passes if self._checkpoint(p).hash in hashes]
 
     def _key(self, p: int) -> str:
-        """What the probabilities of pass `p` are keyed by."""
+        """The key of the probabilities of pass `p`."""
         view = self.passes[p].view
         return pass_key(self._checkpoint(p), self.photos, view, self.compute, self.device)
 
     def _keep(self, passes: Sequence[int]) -> None:
-        """Keep what is known of passes."""
+        """Keep the known probabilities of passes."""
         ids = np.array(self.photos.ids, dtype=np.str_)
         with stage("write"):
             for prefix in (self.photos.prefix, PART):

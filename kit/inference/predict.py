@@ -29,10 +29,9 @@ def predict(
 
     `loader` gives every one of its photos once, without augmentation. The networks must be on
     `device`, in evaluation mode, and each of one of the photos' geometries; those that are not
-    `InferenceModel` run by `validation_mode`. From a generator, they are not in memory beside what
-    is made of them. Photos for which 16 bits give something not finite are run again in fp32, with
-    a warning. Raises `KitError` where that is not finite either, or a network does not take a
-    view's size.
+    `InferenceModel` run by `validation_mode`. A generator of networks frees the originals. Photos
+    for which 16 bits give a value that is not finite are run again in fp32, with a warning. Raises
+    `KitError` if fp32 is not finite either, or if a network does not take a view's size.
     """
     photos: PhotoDataset = loader.dataset
     models = [prepare(network, device) for network in networks]
@@ -64,7 +63,7 @@ def _run(
 ) -> torch.Tensor:
     """The probabilities (networks, V, N, C) of a loader's photos, on the device.
 
-    They stay there to the end: fetching each batch would make a GPU wait for the next one.
+    They stay on the device to the end: fetching each batch would make a GPU wait for the next one.
     """
     photos, device = loader.dataset, watch.device
     # Networks that see the same photos, so many at once; a view is made once for all of them.
@@ -121,7 +120,7 @@ def check_views(
 class _Watch:
     """The seconds that each of several parts of the work takes in all.
 
-    A GPU's are by its own clock, so that nothing waits for it.
+    On a GPU they are by the GPU's own clock, so that nothing waits for it.
     """
 
     def __init__(self, parts: int, device: torch.device) -> None:
@@ -129,7 +128,7 @@ class _Watch:
         self._events: list[tuple[int, Any, Any]] = []
 
     def now(self) -> Any:
-        """A moment."""
+        """The present moment, as `add` takes it."""
         if not self.gpu:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -158,7 +157,7 @@ def _recompute_overflow(
     device: torch.device,
     probs: np.ndarray,
 ) -> None:
-    """Replace those of `probs` (V, N, C) that 16 bits made not finite by those of fp32."""
+    """Replace values of `probs` (V, N, C) that are not finite in 16 bits by those of fp32."""
     rows = np.flatnonzero(~np.isfinite(probs).all(axis=(0, 2)))
     if network.source is None or not len(rows):
         return
@@ -174,4 +173,4 @@ def _recompute_overflow(
             for v, view in enumerate(views.values()):
                 probs[v, at] = network.source(view(plain)).float().softmax(dim=1).cpu().numpy()
         if not np.isfinite(probs[:, at]).all():
-            return  # it has diverged: the others would not be finite either
+            return  # the network has diverged: the other photos would not be finite either

@@ -13,7 +13,7 @@ from kit.models.network import Network
 from kit.system.device import out_of_memory
 from kit.system.precision import autocast, precision_name
 
-_SAME_HALF: Final = 0.1  # as `same_outputs` takes it, of 16 bits
+_SAME_HALF: Final = 0.1  # the tolerance of `same_outputs` for 16 bits
 _PRECISIONS: Final = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -23,7 +23,7 @@ _PRECISIONS: Final = {
 
 @dataclass(frozen=True)
 class InferenceMode:
-    """How networks are run: the precision, and how many photos go through one at once."""
+    """How a network runs: the precision, and how many photos go through it at once."""
 
     precision: torch.dtype
     photos: int
@@ -34,7 +34,7 @@ class InferenceMode:
         return precision_name(self.precision)
 
     def describe(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The mode as JSON has it."""
         return {"precision": self.name, "photos": self.photos}
 
 
@@ -84,10 +84,10 @@ def _halved(network: Network, precision: torch.dtype) -> Network | None:
 class InferenceModel(nn.Module):
     """A network as inference runs it: photos (N, 3, height, width) in 0..1 -> probabilities (N, C).
 
-    They are float32. Batch norms are fused. With 16 bits the features are computed in them
-    throughout, and the head in fp32; an architecture that does not come in those two parts, or
-    whose copy gives something else, runs in mixed precision. Of one in 16 bits, `source` is the
-    network itself, for photos that they are too narrow for.
+    Probabilities are float32. Batch norms are fused. In 16 bits the features are computed in 16
+    bits throughout, and the head in fp32; an architecture that does not come in those two parts, or
+    whose copy gives other logits, runs in mixed precision. `source` is then the network itself, for
+    photos that overflow in 16 bits.
     """
 
     def __init__(self, network: Network, mode: InferenceMode) -> None:

@@ -43,7 +43,7 @@ class Crops(ImageOnlyTransform):
 
 
 class Shifts(ImageOnlyTransform):
-    """Small shifts, of a twenty-fifth of height or width; what comes in is the edge repeated."""
+    """Small shifts, of a twenty-fifth of height or width; the photo's edge is repeated."""
 
     identity_param = "nowhere"
     share = 0.04
@@ -75,7 +75,7 @@ class Brightness(ttach.Multiply):
 
 @dataclass(frozen=True)
 class Choice:
-    """A name that `--tta` takes: what it does, in words, and its ttach transform.
+    """A name that `--tta` takes: a description in words, and its ttach transform.
 
     `odd` is True for one in which no photo is taken.
     """
@@ -127,7 +127,7 @@ def make_views(choice: str, force: bool = False) -> dict[str, View]:
 
 
 def _check_names(choice: str, names: Sequence[str], force: bool) -> None:
-    """Raise `KitError` for a name that is no view, is repeated, or is refused."""
+    """Raise `KitError` for a name that is unknown, is repeated, or is refused."""
     for name in names:
         if name not in CHOICES or names.count(name) > 1:
             wrong = "named twice" if name in CHOICES else "no view"

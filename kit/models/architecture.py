@@ -1,4 +1,4 @@
-"""What a network is made of: all that its speed and the shape of its weights hang on."""
+"""What a network is made of: everything that decides on its speed and on its weights' shapes."""
 
 import math
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Architecture:
 
     @property
     def name(self) -> str:
-        """The model at its size, as people read it."""
+        """The model at its size, as people read it: `tf_efficientnet_b4 300 x 225`."""
         return f"{self.model} {self.geometry.size[0]} x {self.geometry.size[1]}"
 
     @property
@@ -37,12 +37,12 @@ class Architecture:
 
     @property
     def task_outputs(self) -> list[int]:
-        """The outputs for each task: one a class, and one less for an ordered task if ordinal."""
+        """The number of outputs for each task: one a class; an ordinal task has one less."""
         return [n - (self.head == "ordinal" and o) for n, o in zip(self.shape, self.ordered)]
 
     @property
     def outputs(self) -> int:
-        """The outputs of the last layer."""
+        """The number of outputs of the last layer."""
         return self.classes if self.head == "classes" else sum(self.task_outputs)
 
 

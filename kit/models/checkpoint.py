@@ -25,7 +25,7 @@ from kit.system.versions import check_pixels, versions
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointInfo:
-    """What a checkpoint says of itself, in its metadata.
+    """The metadata of a checkpoint.
 
     `crop`, `size` and `frame` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is
     the hash of `folds.csv`; `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch`
@@ -59,19 +59,19 @@ class CheckpointInfo:
 
     @property
     def chosen_on_fold(self) -> bool:
-        """As `kit.recipe.chosen_on_fold` says, for this epoch."""
+        """True if the epoch was chosen on the fold, by `kit.recipe.chosen_on_fold`."""
         return chosen_on_fold(self.select, self.recipe["patience"])
 
     @property
     def architecture(self) -> Architecture:
-        """What the network is made of."""
+        """The architecture of the network."""
         geometry = Geometry(self.crop, self.size, self.frame)
         competition = recorded_competition(self.competition)
         return make_architecture(self.model, geometry, self.head, self.cosine, competition)
 
     @property
     def geometry(self) -> Geometry:
-        """The crop and size of the photos the network was trained on."""
+        """The crop and size of the photos that the network was trained on."""
         return self.architecture.geometry
 
 
@@ -87,7 +87,7 @@ class Origin:
 def checkpoint_info(
     recipe: Recipe, network: Network, origin: Origin, epoch: int, score: float
 ) -> CheckpointInfo:
-    """What the checkpoint of an epoch says of itself, whose macro-F1 on the fold is `score`."""
+    """The metadata of the checkpoint of an epoch, whose macro-F1 on the fold is `score`."""
     geometry = network.geometry
     return CheckpointInfo(
         model=recipe.model,
@@ -114,7 +114,7 @@ def checkpoint_info(
 
 
 def save(path: Path, network: Network, info: CheckpointInfo) -> None:
-    """Write a network's weights with what it says of itself, in place of the file before it."""
+    """Write a network's weights and metadata, in place of the file before it."""
     weights = {
         name: value.detach().cpu().contiguous() for name, value in network.body.state_dict().items()
     }
@@ -128,7 +128,7 @@ def save(path: Path, network: Network, info: CheckpointInfo) -> None:
 
 
 def read_checkpoint_info(path: Path) -> CheckpointInfo:
-    """Read what a checkpoint says of itself; raises `KitError` for a file that is none."""
+    """Read a checkpoint's metadata; raises `KitError` for a file that is no checkpoint."""
     try:
         with safe_open(path, framework="pt") as file:
             content = json.loads((file.metadata() or {})["kit"])
@@ -156,6 +156,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
 
 
 def check_versions(versions: Any) -> None:
+    """Raise `ValueError` unless versions are text by text."""
     if not (
         isinstance(versions, dict)
         and all(isinstance(version, str) for version in versions.values())

@@ -1,4 +1,4 @@
-"""What a CPU is slow at in bf16, and how a network goes round it."""
+"""Layers that a CPU is slow at in bf16, replaced by faster ones."""
 
 import copy
 
@@ -18,38 +18,38 @@ except ImportError:
 
 
 class _Squeeze(SqueezeExcite):  # type: ignore[misc]
-    """timm's squeeze and excitation, whose mean over a photo torch takes at a tenth of the speed in
-    bf16 on a CPU.
+    """timm's squeeze and excitation, with a mean over a photo that is fast in bf16 on a CPU.
+
+    torch takes ten times as long for it.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, height, width) -> the same, each channel scaled."""
+        """Photos' features (N, C, height, width), each channel scaled."""
         mean = functional.avg_pool2d(x, x.shape[2:])
         return x * self.gate(self.conv_expand(self.act1(self.conv_reduce(mean))))
 
 
 class _Depthwise(nn.Conv2d):
-    """A depthwise convolution in fp32 within mixed precision: in bf16 a CPU takes 3 to 10 times as
-    long for its backward.
+    """A depthwise convolution in fp32 within mixed precision.
+
+    In bf16 a CPU takes 3 to 10 times as long for its backward.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """What it does to (N, C, height, width), in the type of its input."""
+        """The convolution of (N, C, height, width), in the type of its input."""
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x.float()).to(x.dtype)
 
 
 def patch_slow_means(body: nn.Module) -> None:
-    """Have a body's squeeze and excitation take its mean in a way that is fast in bf16 on a CPU."""
+    """Give a body's squeeze and excitation a mean that is fast in bf16 on a CPU."""
     for module in body.modules():
         if type(module) is SqueezeExcite:
             module.__class__ = _Squeeze
 
 
 def patch_slow_bf16_layers(network: nn.Module) -> None:
-    """Have a network that is trained in bf16 on a CPU go round what is slow there; its weights and
-    their names stay.
-    """
+    """Replace the layers that a CPU trains slowly in bf16; weights and their names stay."""
     for module in network.modules():
         if type(module) is nn.Conv2d and module.groups == module.in_channels > 1:
             module.__class__ = _Depthwise

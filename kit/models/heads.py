@@ -1,4 +1,4 @@
-"""What stands at a network's end: its outputs, and the logits of all classes that they come to."""
+"""A network's head: its outputs, and the logits of all classes that follow from them."""
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ class Cosine(nn.Module):
         nn.init.kaiming_uniform_(self.weight)
 
     def forward(self, features: Tensor) -> Tensor:
+        """The scaled cosines (N, outputs) of features (N, features)."""
         with torch.autocast(features.device.type, enabled=False):  # 30 in bf16 has steps of 1/8
             cosines = functional.linear(
                 functional.normalize(features.float()), functional.normalize(self.weight)

@@ -55,6 +55,7 @@ class Network(nn.Module):
         self.body.set_submodule(name, Cosine(last.in_features, last.out_features))
 
     def forward(self, photos: Tensor) -> Tensor:
+        """The logits (N, C) of photos (N, 3, height, width) in 0..1."""
         return combine(self.body((photos - self.mean) / self.std), self.architecture)
 
 
@@ -98,7 +99,7 @@ def _try(whose: str, network: Network) -> None:
 
 @functools.cache
 def cost(architecture: Architecture) -> tuple[int, float]:
-    """What a network costs: its number of weights, and GFLOP a photo forward.
+    """The cost of a network: its number of weights, and GFLOP a photo forward.
 
     A multiplication and an addition are 2. They are counted on torch's meta device: nothing is
     computed, and no weights are read.

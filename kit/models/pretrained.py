@@ -13,11 +13,10 @@ from kit.system.errors import KitError, problem
 
 
 def load_pretrained(body: Any, source: str) -> None:
-    """Load ImageNet weights from a local `.safetensors` or torch file into a timm model, all but
-    its head.
+    """Load ImageNet weights from a local file into a timm model, all but its head.
 
-    `source` may use environment variables. Raises `KitError` where a weight is missing, unknown or
-    of another shape.
+    `source` is a `.safetensors` or torch file, and may use environment variables. Raises `KitError`
+    where a weight is missing, unknown or of another shape.
     """
     path = Path(os.path.expanduser(os.path.expandvars(source)))
     unset = re.findall(r"\$\{?(\w+)", str(path))
@@ -50,16 +49,13 @@ def load_pretrained(body: Any, source: str) -> None:
             remedy="fetch it again",
         ) from error
     heads = body.pretrained_cfg.get("classifier") or ()
-    prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
-    own = {
-        name: value
-        for name, value in body.state_dict().items()
-        if not name.startswith(prefixes or ("\0",))
-    }
-    given = {
-        name: value for name, value in weights.items() if not name.startswith(prefixes or ("\0",))
-    }
-    wrong = sorted(own.keys() ^ given.keys()) or [n for n in own if own[n].shape != given[n].shape]
+    names = [heads] if isinstance(heads, str) else heads
+    head = tuple(f"{name}." for name in names) or ("\0",)
+    expected = {n: value for n, value in body.state_dict().items() if not n.startswith(head)}
+    given = {n: value for n, value in weights.items() if not n.startswith(head)}
+    wrong = sorted(expected.keys() ^ given.keys()) or [
+        n for n in expected if expected[n].shape != given[n].shape
+    ]
     if wrong:
         raise problem(
             path,

@@ -1,4 +1,4 @@
-"""What is predicted by a task's number: how errors lie around the edges of its classes."""
+"""Predictions by the number that a task's classes are ranges of: errors around the edges."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -19,10 +19,10 @@ def number_tasks(competition: Competition) -> list[Task]:
 def by_number(
     photos: pd.DataFrame, predicted: np.ndarray, competition: Competition, task: Task
 ) -> list[dict[str, Any]]:
-    """What is predicted (N,) at each number of a task, in rising order.
+    """The predictions (N,) at each number of a task, in rising order of the number.
 
     A row has the `number`, its `groups` and `photos`, the shares `predicted` as each of the task's
-    classes, and what share is `right`.
+    classes, and the share that is `right`.
     """
     numbers = photos[task.column].to_numpy()
     answers = competition.decode(predicted)[competition.tasks.index(task)]
@@ -44,7 +44,7 @@ def by_number(
 
 
 def near_edges(rows: Sequence[Mapping[str, Any]], task: Task) -> dict[str, float]:
-    """How errors of a task lie around its edges, by the rows of `by_number`.
+    """The share of a task's errors that lie near its edges, by the rows of `by_number`.
 
     `errors` and `photos` are the shares of them at numbers within 2 of an edge; `wrong` is the
     number of photos with a wrong answer.

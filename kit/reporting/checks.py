@@ -13,7 +13,7 @@ from kit.system.errors import KitError, problem
 
 
 def optional_plan(path: Path) -> Plan | None:
-    """The fold plan, whose labels a submission is held against; None without a good one."""
+    """The fold plan, for the labels that a submission is compared with; None without a good one."""
     if not path.exists():
         return None
     try:
@@ -24,9 +24,9 @@ def optional_plan(path: Path) -> Plan | None:
 
 
 def show_checks(paths: Sequence[Path], data: DataFolder, plan: Plan | None) -> None:
-    """Check submissions and say what was found; of `submissions/*.csv`, not the leaderboard log.
+    """Check submissions and print the results; `submissions/*.csv` may include the leaderboard log.
 
-    Raises `KitError` where the competition would refuse one, after all of them.
+    The log is left out. Raises `KitError` after all checks if the competition would refuse one.
     """
     refused: list[str] = []
     for path in [p for p in paths if len(paths) == 1 or p.name != leaderboard.NAME]:
@@ -50,7 +50,8 @@ def _show_check(path: Path, data: DataFolder, plan: Plan | None) -> None:
     warnings = check_submission(path, data, expected)
     say(
         f"{path}: would pass: same ids as {data.test_table}, same order, whole numbers "
-        f"0..{classes - 1}" + (f"; class counts held against {expected.source}" if expected else "")
+        f"0..{classes - 1}"
+        + (f"; class counts compared with {expected.source}" if expected else "")
     )
     for line in warnings:
         warn(line)

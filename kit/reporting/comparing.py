@@ -29,14 +29,14 @@ _Scored = dict[str, tuple[float, float | None]]
 
 
 def read_runs(runs: Sequence[Path], plan: Plan) -> Predictions:
-    """The predictions of runs, out of fold, of the photos that all of them have."""
+    """The out-of-fold predictions of runs, for the photos that all of them have."""
     members = find_members(runs, plan, [], allow_missing=True)
     oof = oof_probs(members, plan, DataFolder(Path(), plan.competition), "none", Compute())
     names = unique_names(members)
     chosen = [
         name
         for name, member in zip(names, members)
-        if any(checkpoint.card.chosen_on_fold for checkpoint in member.checkpoints)
+        if any(checkpoint.info.chosen_on_fold for checkpoint in member.checkpoints)
     ]
     return Predictions(
         plan.competition,
@@ -62,7 +62,7 @@ def compare(
 def compare_files(
     files: Sequence[Path], predictions: Predictions, all_flips: bool = False
 ) -> Comparison:
-    """What `compare_predictions` tells of files, and what the records beside them do.
+    """The comparison of files, with what the records beside them hold.
 
     A file with a record has its out-of-fold counts. Without answers `apart` is by the records'
     out-of-fold scores.
@@ -84,7 +84,7 @@ def compare_files(
 
 
 def compare_predictions(predictions: Predictions, all_flips: bool = False) -> Comparison:
-    """Compare predicted classes with each other, and with the truth where it is known.
+    """The comparison of predicted classes with each other, and with the truth if it is known.
 
     A pair has its most frequent flips, or `all_flips`, and, of ten files or fewer, the gain of one
     over the other.
@@ -148,7 +148,7 @@ def _gains(
 def _pair(
     predictions: Predictions, at: tuple[int, int], gain: Gain | None, all_flips: bool
 ) -> Pair:
-    """How the two files of numbers `at` agree."""
+    """The agreement of the two files of numbers `at`."""
     competition, (a, b) = predictions.competition, predictions.classes[list(at)]
     n = competition.classes
     table = np.bincount(a * n + b, minlength=n**2).reshape(n, n)

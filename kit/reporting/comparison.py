@@ -23,7 +23,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Gain:
-    """Macro-F1 of a pair's second file over that of its first, and whether it is chance.
+    """Macro-F1 of a pair's second file over that of its first, and whether it may be chance.
 
     `interval` is the 95 % one, None where it would rest on too few groups; `p` is that of a paired
     permutation test.
@@ -40,12 +40,12 @@ class Gain:
 
 @dataclass(frozen=True)
 class Pair:
-    """How two files, `a` and `b`, agree on their `photos`.
+    """The agreement of two files, `a` and `b`, on their `photos`.
 
     `agreement` is 0..1, and `kappa` Cohen's: agreement beyond that of chance, 1 at most. `differ`
-    photos have another class, and `tasks` says how many of them another answer to each task.
-    `flips` are the most frequent first, and `other_flips` is how many more kinds there are. `gain`
-    is there where the truth is known and files are few.
+    photos have another class, and `tasks` says how many of them have another answer to each task.
+    `flips` are the most frequent ones, and `other_flips` is the number of kinds left out. `gain` is
+    None if the truth is not known, or files are many.
     """
 
     a: str
@@ -107,10 +107,10 @@ class ComparedFile:
 
 @dataclass(frozen=True)
 class Truth:
-    """What files are scored against: the true class `counts` (C,), and what intervals rest on.
+    """The true classes that files are scored against: `counts` (C,), and what intervals rest on.
 
     `by` is the competition's word for groups, or `photos` where groups are not known, which makes
-    intervals too narrow. `effective` is how many of these the intervals rest on.
+    intervals too narrow. `effective` is the number of them that the intervals rest on.
     """
 
     by: str

@@ -29,7 +29,7 @@ def _show_scores(comparison: Comparison) -> None:
     if truth is None:
         return
     narrow = truth.by == "photos" and competition.groups != "photos"
-    hint = f", too narrow: a column `{competition.group}` in the answers tells better"
+    hint = f", too narrow: add a column `{competition.group}` to the answers"
     tasks = [task.name for task in competition.parts]
     rows = [
         [
@@ -53,7 +53,7 @@ def _show_scores(comparison: Comparison) -> None:
 
 
 def _show_gains(comparison: Comparison) -> None:
-    """Print the gain of each pair, and whether it is chance, where that was tested."""
+    """Print the gain of each pair that was tested, and whether it may be chance."""
     tested = [(pair, pair.gain) for pair in comparison.pairs if pair.gain]
     if not tested:
         return
@@ -74,7 +74,7 @@ def _show_gains(comparison: Comparison) -> None:
 
 
 def _show_chosen(comparison: Comparison) -> None:
-    """Print which runs' scores are a little too good, if any are."""
+    """Print the runs whose scores are a little too good, if any."""
     chosen = comparison.chosen_on_fold
     if not chosen:
         return
@@ -113,7 +113,7 @@ def _show_matrix(comparison: Comparison) -> None:
 
 
 def _show_apart(comparison: Comparison) -> None:
-    """Print which files are strong and least alike, where that was asked."""
+    """Print the files that are strong and least alike, if they were looked for."""
     for apart in comparison.apart or []:
         say(f"strong and least alike: {', '.join(apart['files'])} (kappa {apart['kappa']:.3f})")
     if comparison.apart is None:
@@ -156,7 +156,7 @@ def _flips(pair: Pair, names: tuple[str, ...]) -> str:
 
 
 def _show_counts(comparison: Comparison) -> None:
-    """Print the class counts, beside what out-of-fold predictions come to for as many photos."""
+    """Print the class counts, beside the out-of-fold predictions' counts for as many photos."""
     files, truth = comparison.files, comparison.truth
     recorded = any(file.oof for file in files.values())
     hint = " (in brackets: what the out-of-fold predictions come to; p: of differing so by chance)"

@@ -68,11 +68,11 @@ def brightness(name: str, values: Mapping[str, np.ndarray]) -> Figure:
     """The distribution of photos' mean brightness (0..255), of each set as shares of its photos."""
     figure, axis = new_figure(2.8)
     edges = np.linspace(0, 255, 52)
-    for n, (label, own) in enumerate(values.items()):
+    for n, (label, of_set) in enumerate(values.items()):
         axis.hist(
-            own,
+            of_set,
             edges,
-            weights=np.full(len(own), 100 / len(own)),
+            weights=np.full(len(of_set), 100 / len(of_set)),
             histtype="step",
             linewidth=1.6,
             color=series(n),

@@ -27,7 +27,7 @@ Sizes = list[tuple[int, int, int]]
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What a competition's folder holds, as plain values.
+    """The numbers of a competition's folder, as plain values.
 
     `photos` are to train on, of so many `groups`, and `to_predict` are the others. `counts` (C,)
     are those of the training photos, and `answers` those of groups by their answers (rows, columns;
@@ -48,7 +48,7 @@ class DataSummary:
 
 
 def report_data(data: DataFolder, out: Path, force: bool = False) -> DataSummary:
-    """Write the page of a competition's folder; what it says in numbers."""
+    """Write the page of a competition's folder; its numbers."""
     competition = data.competition
     check_page(out, data.inputs, force)
     photos = _read_photos(data)
@@ -150,7 +150,7 @@ def _figures(
 
 
 def _parts(groups: pd.DataFrame, competition: Competition, column: str) -> dict[str, np.ndarray]:
-    """The numbers of groups in a column, by their answer to the first task that has none.
+    """The numbers of groups in a column, by their answer to the first task that has no column.
 
     Without such a task of the group they are all in one part.
     """
@@ -181,7 +181,7 @@ def _sizes(sizes: np.ndarray) -> Sizes:
 
 
 def _class_sheets(root: Path, photos: pd.DataFrame, competition: Competition) -> dict[int, str]:
-    """A contact sheet of each class that has photos, of different groups as far as there are."""
+    """A contact sheet of each class that has photos, of as many different groups as possible."""
     shuffled = photos.iloc[np.random.default_rng(0).permutation(len(photos))]
     chosen: dict[int, pd.DataFrame] = {}
     for c, rows in shuffled.groupby("label"):

@@ -104,8 +104,8 @@ def drawing(draw: Callable[Concatenate[str, _P], Figure]) -> Callable[Concatenat
             "text.parse_math": False,
         }  # a run may be called a$b$
         with matplotlib.rc_context(style), warnings.catch_warnings():
-            # Of measuring a text in a font that has no Hangul; the text stays text, and the page's
-            # font has it.
+            # matplotlib measures texts in a font without Hangul. The text stays text, and the
+            # page's font has Hangul.
             warnings.filterwarnings("ignore", "Glyph .* missing from")
             return _svg(draw(name, *args, **kwargs), name)
 

@@ -17,10 +17,9 @@ from kit.system.errors import problem
 
 @dataclass(frozen=True)
 class FlipSheet:
-    """Where a contact sheet goes, and from which files it is made.
+    """A contact sheet to make: the files that it compares, and its path `out`.
 
-    `files` are what is compared; their photos lie in `images`, a folder of `data`. At most `number`
-    photos are shown on `out`.
+    The photos of `files` lie in `images`, a folder of `data`. At most `number` photos are shown.
     """
 
     files: Sequence[Path]
@@ -41,9 +40,9 @@ class FlipSheet:
             refuse_existing(self.out)
 
     def write(self, predictions: Predictions) -> int:
-        """Draw the photos that files differ on; how many are drawn.
+        """Draw the photos that files differ on; the number of photos drawn.
 
-        Under each photo stands which files, by their numbers, say what, and the truth where it is
+        Under each photo stands which files, by their numbers, predict what, and the truth if it is
         known. Without a photo to show nothing is written.
         """
         self.check()
@@ -79,7 +78,7 @@ class FlipSheet:
 
 
 def _caption(predictions: Predictions, row: int) -> list[str]:
-    """The lines under a photo: the truth, who says what, and its name."""
+    """The lines under a photo: the truth, which files predict what, and its name."""
     said, names = predictions.classes[:, row], predictions.competition.class_names
     lines = [
         f"{names[c]}: {','.join(str(n + 1) for n in np.flatnonzero(said == c))}"

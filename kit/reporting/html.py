@@ -16,7 +16,7 @@ from kit.system.errors import problem
 
 
 def check_page(out: Path, inputs: Sequence[Path], force: bool) -> None:
-    """Raise `KitError` unless a page may be written to `out`, which is none of the inputs."""
+    """Raise `KitError` unless a page may be written to `out`, which must not be an input."""
     if out.suffix not in (".html", ".htm"):
         raise problem(out, "is no name for a page", remedy="let --out end in .html")
     refuse_input(out, inputs)
@@ -25,12 +25,12 @@ def check_page(out: Path, inputs: Sequence[Path], force: bool) -> None:
 
 
 def photo_uris(root: Path, images: Sequence[str], frame: tuple[int, int]) -> dict[str, str]:
-    """Photos as addresses that the page holds within itself."""
+    """Photos as `data:` addresses, so that the page holds them itself."""
     return dict(zip(images, map(data_uri, thumbnails(root, images, frame))))
 
 
 def write_page(out: Path, competition: Competition, content: dict[str, Any], force: bool) -> None:
-    """Write a page: the template with the competition's words, and `content` for the rest."""
+    """Write a page: the template, with the competition's words, filled with `content`."""
     environment = Environment(
         loader=PackageLoader("kit.reporting", "."),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""The leaderboard log, and what it tells, as tables on the screen."""
+"""The leaderboard log and its statistics, as tables on the screen."""
 
 from kit.results.board_summary import BoardSummary
 from kit.results.leaderboard import BoardRow
@@ -7,7 +7,7 @@ from kit.system.console import say, show_table
 
 
 def show_board(summary: BoardSummary) -> None:
-    """Print the leaderboard log and what it tells."""
+    """Print the leaderboard log and its statistics."""
     show_table(
         "The leaderboard log, the best out-of-fold score first",
         ["submission", "made", "OOF", "95 %", "public", "private"],
@@ -26,7 +26,7 @@ def show_board(summary: BoardSummary) -> None:
             "(--record NAME --public SCORE)"
         )
     if summary.outside:
-        say(f"outside of what the others say: {', '.join(summary.outside)}")
+        say(f"off the line of the others: {', '.join(summary.outside)}")
     if summary.picked_from is not None:
         _say_picked(summary)
 
@@ -41,15 +41,12 @@ def _row(row: BoardRow) -> list[str]:
 
 
 def _say_picked(summary: BoardSummary) -> None:
-    """Print what the best public score is above the mean, and what of that chance makes."""
+    """Print how far the best public score is above the mean, and how far chance alone puts it."""
     if summary.by_chance is not None:
-        noise = (
-            "picking the best of so many equally good ones would make "
-            f"{summary.by_chance:.4f} of noise"
-        )
+        noise = f"if all were equally good, noise alone would put it {summary.by_chance:.4f} above"
     else:
         noise = (
-            "what picking the best makes of noise is left out, for not all of them have a record "
+            "how far noise alone would put it is left out, because not all of them have a record "
             "beside the log with paired draws: of the same photos out of fold, by one plan"
         )
     say(

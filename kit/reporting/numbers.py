@@ -1,4 +1,4 @@
-"""All that a report says in numbers."""
+"""All numbers of a report."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -18,7 +18,7 @@ _ERRORS: Final = 24  # photos in the gallery of the worst errors
 
 
 def measure(oof: Oof) -> dict[str, Any]:
-    """All that a report says in numbers, of members' out-of-fold probabilities, as plain values.
+    """All numbers of a report, of members' out-of-fold probabilities, as plain values.
 
     Those of the mean of the members and the plain argmax: `f1`, `accuracy`, `interval`, `folds`,
     `classes`, `tasks` and the rest of `select_blend`'s record, with the blends that it compares;

@@ -101,9 +101,10 @@ def _plain(suspect: Suspect) -> dict[str, Any]:
 
 
 def _suspects(suspects: Sequence[Suspect], plan: Plan, uris: Mapping[str, str]) -> dict[str, Any]:
-    """What the page says of suspects: the clearest with photos, and the lines of all.
+    """The page's suspects: the clearest ones with photos, and the correction lines of all.
 
-    A label that a correction has changed before is told apart: a second line would be refused.
+    A label that a correction has changed before has no line, for `kit.folds` would refuse a second
+    one.
     """
     corrected = {(fix["path"], fix["field"]): fix["new"] for fix in plan.meta["corrections"]}
     rows = [
@@ -119,11 +120,11 @@ def _suspects(suspects: Sequence[Suspect], plan: Plan, uris: Mapping[str, str]) 
 
 
 def _members(members: Sequence[Member], names: Sequence[str]) -> dict[str, Any]:
-    """What the page says of members: of whom they are, and their learning curves."""
+    """The page's words on members: whether some are files or flattered, and learning curves."""
     checkpoints = [checkpoint for member in members for checkpoint in member.checkpoints]
     return {
         "foreign": any(member.files for member in members),
-        "flattered": any(checkpoint.card.chosen_on_fold for checkpoint in checkpoints),
+        "flattered": any(checkpoint.info.chosen_on_fold for checkpoint in checkpoints),
         "curves": {
             name: _curves(name, member)
             for name, member in zip(names, members)
@@ -134,14 +135,14 @@ def _members(members: Sequence[Member], names: Sequence[str]) -> dict[str, Any]:
 
 def _curves(name: str, member: Member) -> str:
     """The learning curves of a member's folds; empty where it has no epochs of its own."""
-    folds = {c.card.fold: read_metrics(Fold(c.path.parent).metrics) for c in member.checkpoints}
+    folds = {c.info.fold: read_metrics(Fold(c.path.parent).metrics) for c in member.checkpoints}
     trained = {fold: rows for fold, rows in sorted(folds.items()) if rows}
-    chosen = {c.card.fold: c.card.epoch for c in member.checkpoints}
+    chosen = {c.info.fold: c.info.epoch for c in member.checkpoints}
     return figures.curves(f"learning curves of {name}", trained, chosen) if trained else ""
 
 
 def _by_number(numbers: Mapping[str, Any], competition: Competition) -> list[dict[str, Any]]:
-    """What the page says of each task of numbers: errors around its edges, and the rows there."""
+    """The page's parts on each task of numbers: errors around its edges, and the rows near them."""
     sections = []
     for task in number_tasks(competition):
         rows = numbers["by_number"][task.name]

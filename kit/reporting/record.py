@@ -108,7 +108,7 @@ def _show_views(record: Record) -> None:
             interval = show_interval(gain.interval, "+.3f")
             row += [f"{gain.alone:.3f}", f"{gain.adds:+.4f}", interval]
         rows.append(row)
-    title = "--score-tta tells what each is worth"
+    title = "--score-tta scores each of them"
     if gains:
         title = "macro-F1 out of fold, alone and added to the others, by the mean"
     show_table(
@@ -151,7 +151,7 @@ def _show_classes(record: Record, oof: OofScore, competition: Competition) -> No
 
 
 def _say_passes(record: Record) -> None:
-    """What ran, and how."""
+    """Print how many passes ran, and how."""
     names, number = [m.name for m in record.members], sum(m.folds for m in record.members)
     say(
         f"{', '.join(names)}: {number} checkpoint{'s'[: number != 1]}; views: "
@@ -167,7 +167,7 @@ def _say_passes(record: Record) -> None:
 
 
 def _say_close_calls(close: CloseCallsRecord, photos: int) -> None:
-    """What was computed again in fp32, and what that proves."""
+    """Print what was computed again in fp32, and what that proves."""
     say(
         f"close calls: {close.photos:,} photos were run again in fp32 ({close.passes_computed:g} "
         f"passes), {close.drawn:,} drawn at random and the closest ones; 16 bits moved no lead of "
@@ -183,7 +183,7 @@ def _say_close_calls(close: CloseCallsRecord, photos: int) -> None:
 
 
 def _say_agree(agree: AgreeRecord, photos: int) -> None:
-    """What is promised of the classes that were decided early."""
+    """Print the bound on the classes that were decided early."""
     margins = " ".join(f"{margin:.2f}" for margin in agree.margins)
     say(
         f"with 95 % confidence at most {agree.allowed} of {photos:,} classes differ from the full "
@@ -193,7 +193,7 @@ def _say_agree(agree: AgreeRecord, photos: int) -> None:
 
 
 def _say_score(record: Record, oof: OofScore, competition: Competition) -> None:
-    """The out-of-fold score, and what it leaves out."""
+    """Print the out-of-fold score, and what it leaves out."""
     say(
         f"temperature {record.temperature:.2f}: log-loss {oof.log_loss:.3f} nested, the mean's "
         f"{oof.mean_log_loss:.3f}"

@@ -1,4 +1,4 @@
-"""What the leaderboard log tells of trusting the out-of-fold score."""
+"""Statistics of the leaderboard log: how far the out-of-fold score can be trusted."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,13 +15,14 @@ _OUTSIDE: Final = 2.5  # standard deviations off the line of the other submissio
 
 @dataclass(frozen=True)
 class BoardSummary:
-    """The rows of the log, best out-of-fold score first, and what follows from them.
+    """The rows of the log, best out-of-fold score first, and their statistics.
 
-    With four submissions or more that have both scores: the `correlation` of the two, with its
-    95 % `interval` (Fisher's z); with five, `outside`, the submissions whose public score is more
-    than 2.5 standard deviations (studentised residuals) off the line of the others. With two public
-    scores or more: `picked_from`, their number, and `best_above`, what the best is over their mean.
-    With paired draws: `by_chance`, what the best would be over the mean if all were equally good.
+    With four submissions or more that have both scores: the `correlation` of the two, with its 95 %
+    `interval` (Fisher's z); with five, `outside`, the submissions whose public score is more than
+    2.5 standard deviations (studentised residuals) off the line of the others. With two public
+    scores or more: `picked_from`, their number, and `best_above`, how far the best is above their
+    mean. With paired draws: `by_chance`, how far it would be above the mean if all were equally
+    good.
     """
 
     rows: tuple[BoardRow, ...]
@@ -33,14 +34,17 @@ class BoardSummary:
     by_chance: float | None = None
 
     def describe(self) -> dict[str, Any]:
-        """As JSON has it, without what is not known."""
+        """The summary as JSON has it, without what is not known."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         values["rows"] = [row.describe() for row in self.rows]
         return {name: value for name, value in values.items() if value is not None}
 
 
 def summarise(rows: Sequence[BoardRow], draws: np.ndarray | None = None) -> BoardSummary:
-    """What the rows of the log tell; `draws` are `paired_draws` of those with a public score."""
+    """The statistics of the log's rows.
+
+    `draws` are `paired_draws` of the submissions with a public score.
+    """
     ordered = sorted(rows, key=lambda row: 1.0 if row.oof is None else -row.oof)
     summary = BoardSummary(tuple(ordered))
     both = [row for row in ordered if row.public is not None and row.oof is not None]
@@ -66,11 +70,10 @@ def summarise(rows: Sequence[BoardRow], draws: np.ndarray | None = None) -> Boar
 
 
 def selection_bias(draws: np.ndarray) -> float:
-    """What the best of submissions is expected to score above their mean if all are equally good,
-    so by noise alone.
+    """How far noise alone lifts the best of submissions above their mean, if all are equally good.
 
-    `draws` (submissions, draws) are paired bootstrap draws of their scores, so that the noise that
-    they share, which moves none above another, counts nothing. It is the noise of the out-of-fold
+    `draws` (submissions, draws) are paired bootstrap draws of their scores, so that noise that all
+    of them share counts nothing: it lifts none above another. It is the noise of the out-of-fold
     photos; a smaller public test set makes more.
     """
     noise = draws - draws.mean(axis=1, keepdims=True)
@@ -78,8 +81,9 @@ def selection_bias(draws: np.ndarray) -> float:
 
 
 def _residuals(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Externally studentised residuals of the line through points: each by the deviation of the
-    others.
+    """Externally studentised residuals of the line through points.
+
+    Each is divided by the deviation of the other points.
     """
     off = np.empty(len(x))
     for i in range(len(x)):

@@ -1,4 +1,4 @@
-"""What is wrong with a submission, and what is strange about it."""
+"""What is wrong with a submission, and what is unusual about it."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def check_place(out: Path, inputs: Iterable[Path], force: bool) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record beside a submission; None where there is none, or it is of another file."""
+    """The record beside a submission; None without a record, or if it is of another file."""
     try:
         record = read_json(path.with_suffix(".json"))
         return record if record.get("sha256") == file_hash(path) else None
@@ -65,9 +65,9 @@ def paired_draws(rows: Sequence[leaderboard.BoardRow], folder: Path) -> np.ndarr
 
 
 def expected_counts(path: Path, plan: Plan | None, classes: int) -> Expected | None:
-    """What a submission's class counts are compared with.
+    """The class counts that a submission's are compared with.
 
-    That is its record's out-of-fold counts, or the plan's labels without one.
+    They are its record's out-of-fold counts, or, without a record, the plan's labels.
     """
     try:
         oof = (read_record(path) or {})["oof"]
@@ -87,7 +87,7 @@ def expected_counts(path: Path, plan: Plan | None, classes: int) -> Expected | N
 def check_submission(path: Path, data: DataFolder, expected: Expected | None) -> list[str]:
     """Check a submission as the competition will; warnings for the user.
 
-    They are of absent classes, of strange counts and of an equal file. Raises `KitError` where ids,
+    They are of absent classes, of unusual counts and of an equal file. Raises `KitError` if ids,
     order or classes are not those that the competition wants.
     """
     competition = data.competition
@@ -137,8 +137,8 @@ def _strange(
 def _same(other: Path, ids: Sequence[str], predicted: np.ndarray, competition: Competition) -> bool:
     """True if another file is a submission of the same classes."""
     try:
-        theirs = read_answers(other, competition, strict=True)
+        table = read_answers(other, competition, strict=True)
     except KitError:
-        return False  # a leaderboard, or whatever else lies there
-    answers = pd.Series(theirs[competition.answer].to_numpy(), index=theirs[competition.id])
-    return len(theirs) == len(ids) and bool((answers.reindex(ids).to_numpy() == predicted).all())
+        return False  # a leaderboard, or another file
+    answers = pd.Series(table[competition.answer].to_numpy(), index=table[competition.id])
+    return len(table) == len(ids) and bool((answers.reindex(ids).to_numpy() == predicted).all())

@@ -1,4 +1,4 @@
-"""The leaderboard log: a row a submission, with what the competition's site said of it."""
+"""The leaderboard log: a row a submission, with its out-of-fold score and the site's scores."""
 
 import contextlib
 import dataclasses
@@ -25,7 +25,7 @@ class BoardRow:
     """A submission in the log: its file, its hash, when it was made, its members, its scores.
 
     `oof` is its out-of-fold score with the interval from `low` to `high`; `public` and `private`
-    are what the site said. Scores are in 0..1; None is one that there is not.
+    are the site's. Scores are in 0..1, or None if unknown.
     """
 
     submission: str
@@ -44,7 +44,7 @@ class BoardRow:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def describe(self) -> dict[str, Any]:
-        """The row as the file has it: an empty text for a score that there is not."""
+        """The row as the file has it, with an empty text for an unknown score."""
         values = dataclasses.asdict(self).items()
         return {name: "" if value is None else value for name, value in values}
 
@@ -54,7 +54,7 @@ BOARD_COLUMNS: Final = tuple(field.name for field in dataclasses.fields(BoardRow
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold the log against other processes, which wait: no row is lost."""
+    """Hold the log in the block, and let other processes wait, so that no row is lost."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock_file(path.with_name(f".{path.name}.lock"), lambda: None):
         yield
@@ -63,8 +63,8 @@ def _alone(path: Path) -> Iterator[None]:
 def add(submission: Path, record: Mapping[str, Any]) -> None:
     """Add a submission and its record's out-of-fold score to the log beside it.
 
-    One that is there keeps what the site said. Where the log cannot be read or written there is a
-    warning: the submission stands.
+    A submission that the log has already keeps the site's scores. If the log cannot be read or
+    written, that is a warning: the submission stands.
     """
     try:
         _add(submission.with_name(NAME), submission, record)
@@ -95,10 +95,10 @@ def _add(path: Path, submission: Path, record: Mapping[str, Any]) -> None:
 
 
 def enter_scores(path: Path, name: str, scores: Mapping[str, float]) -> BoardRow:
-    """Enter what the site said, `public` or `private` or both, of the submission `name`; its row.
+    """Enter the site's scores, `public` or `private` or both, of the submission `name`; its row.
 
-    Of several submissions that had this name, it is the one that the file has now, else the last
-    one made. Raises `KitError` for an unknown name and for scores that are no macro-F1.
+    Of several rows of this name, it is the row of the file as it is now, else the last one. Raises
+    `KitError` for an unknown name and for scores that are no macro-F1.
     """
     for what, score in scores.items():
         if not 0 <= score <= 1:

@@ -21,8 +21,8 @@ PROBABILITY_FILES: Final = (".npz", ".csv")
 class Probs:
     """Class probabilities keyed by id: `ids` (N,) text, `probs` (N, C) float32, rows of sum 1.
 
-    `key` says what they were computed from (checkpoint, photos, view), so that a stale file is
-    never used, and `seconds` how long that took.
+    `key` names everything they were computed from (checkpoint, photos, view), so that a stale file
+    is never used, and `seconds` is the time that took.
     """
 
     ids: np.ndarray

@@ -1,4 +1,4 @@
-"""A fold of a run: which files it has, and what its probabilities are keyed by."""
+"""A fold of a run: its files, and the key of its probabilities."""
 
 import json
 import re
@@ -22,13 +22,13 @@ _TIMES = ("time_data", "time_step")
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold of a run: where it lies and which files it has."""
+    """One fold of a run: its folder and the files in it."""
 
     folder: Path
 
     @property
     def best(self) -> Path:
-        """The best epoch's checkpoint."""
+        """The checkpoint of the selected epoch."""
         return self.folder / "best.safetensors"
 
     @property
@@ -42,17 +42,17 @@ class Fold:
         return self.folder / "metrics.csv"
 
     def epoch(self, number: int) -> Path:
-        """The checkpoint of one epoch, where the last ones are kept."""
+        """The checkpoint of one epoch, if `--keep-epochs` has kept it."""
         return self.folder / f"epoch{number:04d}.safetensors"
 
     @property
     def epochs(self) -> list[Path]:
-        """The checkpoints of epochs that are there."""
+        """The checkpoints of kept epochs that exist."""
         return sorted(self.folder.glob("epoch*.safetensors"))
 
     @property
     def last(self) -> Path:
-        """What training continues from; gone once the fold is finished."""
+        """The state that training continues from; removed once the fold is finished."""
         return self.folder / "last.pt"
 
     @property
@@ -62,10 +62,7 @@ class Fold:
 
 
 def oof_key(best: Path, plan: Plan, fold: int, precision: str) -> str:
-    """What out-of-fold probabilities are keyed by.
-
-    That is their checkpoint, the fold of the plan, and the precision that they ran in.
-    """
+    """The key of out-of-fold probabilities: checkpoint, plan and fold, precision."""
     return json.dumps(
         {
             "checkpoint": file_hash(best),

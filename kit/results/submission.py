@@ -21,9 +21,9 @@ def read_answers(path: Path, competition: Competition, strict: bool = False) -> 
     """A submission or an answers file: the ids (text, unique) and classes (int64, 0..C-1).
 
     The columns are the competition's `id` and `answer`, in the file's order. Answers may say which
-    group a photo is of, in a column of that name. What a submission must not be, but can be
-    understood, is taken with a warning unless `strict`: an index column, whole numbers written as
-    3.0, and probabilities, of which the most probable class is taken.
+    group a photo is of, in a column of that name. Unless `strict`, three faults of a submission are
+    taken with a warning: an index column, whole numbers written as 3.0, and probabilities, of which
+    the most probable class is taken.
     """
     columns = [competition.id, competition.answer]
     if strict:
@@ -44,7 +44,7 @@ def read_answers(path: Path, competition: Competition, strict: bool = False) -> 
 
 
 def _without_fractions(path: Path, answers: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The answers with whole numbers that were written as 3.0 as 3, and a warning of them."""
+    """The answers with `3.0` as `3`, and a warning if any were so."""
     whole = {
         value: value.partition(".")[0]
         for value in answers[column].unique()
@@ -62,7 +62,7 @@ def _without_fractions(path: Path, answers: pd.DataFrame, column: str) -> pd.Dat
 
 
 def _deviation(header: Sequence[str], columns: Sequence[str]) -> str:
-    """What a submission's header has that it must not have."""
+    """The fault of a submission's header, in words."""
     if header and header[0].startswith("\ufeff"):
         return "begins with a byte-order mark"
     if header and header[0] in ("", "Unnamed: 0"):
@@ -104,7 +104,7 @@ def write_submission(
         read_submission(temporary, data, path)
         digest = file_hash(temporary)
         if wanted and digest != wanted:
-            what = "is not made again: the classes are others than those of the record"
+            what = "is not made again: its classes differ from the record's"
             remedy = (
                 "make it on the device and with the versions of torch and timm it was made with; "
                 "nothing was written"
@@ -112,7 +112,7 @@ def write_submission(
             raise problem(path, what, remedy=remedy)
         record = record | {"sha256": digest}
         beside.write_bytes(json_bytes(record))
-        # Whatever happens from here: the record of the file before is none of this one.
+        # From here on the earlier file's record must not stand beside the new file.
         record_path.unlink(missing_ok=True)
     return record
 

@@ -11,23 +11,23 @@ from scipy.spatial.distance import pdist
 def most_diverse(
     result: dict[str, Any], scored: dict[str, tuple[float, float | None]]
 ) -> list[dict[str, Any]] | None:
-    """The two and the three files that are strong and least alike: they are worth a blend.
+    """The pair and the triple of files that are strong and least alike: they are worth a blend.
 
-    Alike is by the mean `kappa` of their pairs. Strong is what is not clearly worse than the best:
-    its score, the first of `scored`, lies within the best one's interval, whose lower end is the
-    second. None where the best one has no interval. Of more than 20 such files the 20 best are
-    looked at.
+    Alike is by the mean `kappa` of their pairs. Strong is a file that is not clearly worse than the
+    best one: its score, the first of `scored`, lies within the best one's interval, whose lower end
+    is the second. None where the best one has no interval. Of more than 20 such files the 20 best
+    are looked at.
     """
     if len(scored) < 3:
         return []
-    low = max(scored.values(), key=lambda own: own[0])[1]
+    low = max(scored.values(), key=lambda score: score[0])[1]
     if low is None:
         return None
     strong = sorted(
         (name for name, (f1, _) in scored.items() if f1 >= low), key=lambda name: -scored[name][0]
     )[:20]
     of = {frozenset((pair["a"], pair["b"])): pair["kappa"] for pair in result["pairs"]}
-    found = []
+    choices = []
     for size in (2, 3):
         sets = [
             (
@@ -38,8 +38,8 @@ def most_diverse(
         ]
         if sets:
             mean, chosen = min(sets)
-            found.append({"files": list(chosen), "kappa": mean})
-    return found
+            choices.append({"files": list(chosen), "kappa": mean})
+    return choices
 
 
 def kappa(table: np.ndarray) -> float:
@@ -64,7 +64,7 @@ def cluster_order(classes: np.ndarray) -> list[int]:
 
 
 def votes(predicted: np.ndarray, classes: int) -> np.ndarray:
-    """How many of submissions (files, N) say each class: (N, C)."""
+    """The number of submissions (files, N) that predict each class: (N, C)."""
     counts = np.zeros((predicted.shape[1], classes), np.int64)
     for said in predicted:
         counts[np.arange(len(said)), said] += 1
@@ -74,7 +74,7 @@ def votes(predicted: np.ndarray, classes: int) -> np.ndarray:
 def vote(predicted: np.ndarray, classes: int) -> np.ndarray:
     """The hard vote (N,) of submissions (files, N).
 
-    Of classes with equal votes it is the one that the earliest file has.
+    Of classes with equal votes it is the one that the earliest file predicts.
     """
     counts = votes(predicted, classes)
     most = counts.max(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What chance does to scores: intervals and paired tests, by a bootstrap over groups."""
+"""Intervals and paired tests of scores, by a bootstrap over groups."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -44,7 +44,7 @@ def say_interval(
     between: str = " ",
     of: str = "groups",
 ) -> str:
-    """An interval as a sentence says it; without one, on how few groups it would rest.
+    """An interval in words; without one, on how few groups it would rest.
 
     `of` is the competition's word for groups, or `photos`.
     """

@@ -21,7 +21,7 @@ class Expected:
 def rao_scott_correction(
     classes: np.ndarray, groups: np.ndarray, number: int
 ) -> tuple[float, float]:
-    """What groups do to a chi-square of class counts: its distribution's scale and freedom.
+    """The scale and the degrees of freedom of a chi-square of class counts, corrected for groups.
 
     `classes` and `groups` are (N,), and `number` is C. Of photos of different groups the scale is 1
     and the degrees of freedom are the classes less one; where all photos of a group have one class,

@@ -37,7 +37,7 @@ def log_loss(probs: np.ndarray, truth: np.ndarray) -> float:
 def calibration(
     probs: np.ndarray, truth: np.ndarray, bins: int = 15
 ) -> tuple[float, list[dict[str, float]]]:
-    """The expected calibration error of probabilities (N, C), and the bins that it is the mean of.
+    """The expected calibration error of probabilities (N, C), and the bins that it averages.
 
     The bins have equal width. Each has `low` and `high`, its number of `photos`, their mean
     `confidence` (the probability of the predicted class) and their `accuracy`. Guo et al., On
@@ -66,7 +66,7 @@ def accuracy(truth: np.ndarray, predicted: np.ndarray, classes: int) -> float:
     return float(np.mean(truth == predicted))
 
 
-# What is told beside macro-F1, by name: functions of true and predicted classes (N,), and C.
+# The scores beside macro-F1, by name: functions of true and predicted classes (N,), and C.
 METRICS: Final = {"accuracy": accuracy}
 
 

@@ -35,7 +35,7 @@ _STEADY: Final = 0.05  # the least deviation that a kind is taken to have
 
 @dataclass(frozen=True)
 class Suspect:
-    """A label that is probably wrong: its correction, the two classes, and the photos that tell.
+    """A label that is probably wrong: its correction, the two classes, and the photos to look at.
 
     `path`, `field` and `value` are a line of the corrections file: a group, a task's name and the
     suggested class (or number), or `swap` and the stems of two photos, `a:b`. `given_prob` and
@@ -55,7 +55,7 @@ class Suspect:
 
     @property
     def score(self) -> float:
-        """How clear it is: the difference of the probabilities times `z_score`, 4 at most."""
+        """The difference of the two probabilities times `z_score`, which counts 4 at most."""
         return (self.suggested_prob - self.given_prob) * min(self.z_score, _MOST)
 
     @property
@@ -65,10 +65,10 @@ class Suspect:
 
 
 def confident_classes(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The class (N,) that each row of probabilities (N, C) is the most above the threshold of.
+    """The class (N,) whose threshold each row of probabilities (N, C) exceeds the most.
 
     A class's threshold is its mean probability over the rows that have it as their label, of
-    `labels` (N,); a class without such a row is never found.
+    `labels` (N,); a class without such a row is never chosen.
     """
     threshold = np.array(
         [
@@ -143,14 +143,14 @@ def _images(photos: pd.DataFrame, rows: np.ndarray) -> tuple[str, ...]:
 
 
 def _near(numbers: np.ndarray, i: int) -> np.ndarray:
-    """Which of numbers (G,) are about as large as one of them: a range that holds twenty others."""
+    """The numbers (G,) that are near number `i`, as bool (G,): it and its twenty nearest ones."""
     apart = np.abs(numbers - numbers[i])
     near: np.ndarray = apart <= np.sort(apart)[min(_NEIGHBOURS, len(numbers) - 1)]
     return near
 
 
 def _nearest_number(task: Task, old: int, new: int) -> int:
-    """The number of another class that is nearest to a class; only the class counts."""
+    """The number nearest to class `old` that has the class `new`."""
     return task.edges[new - 1] if new > old else task.edges[new] - 1
 
 
@@ -163,7 +163,9 @@ def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray, task: Tas
     gains: dict[tuple[int, int], list[float]] = {}
     best: dict[str, tuple[float, int, int]] = {}
     for name, rows in photos.groupby("group", sort=True).indices.items():
-        fits = probs[rows][:, given[rows]]  # of each photo, the probabilities of each one's label
+        fits = probs[rows][
+            :, given[rows]
+        ]  # for each photo, the probabilities of every photo's label
         gain = (fits + fits.T - np.diag(fits)[:, None] - np.diag(fits)) / 2
         for i, j in zip(*np.nonzero(given[rows][:, None] < given[rows])):
             a, b, value = int(rows[i]), int(rows[j]), float(gain[i, j])

@@ -15,9 +15,7 @@ from kit.system.signals import sigterm_as_ctrl_c
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises `KitError`, with the nearest option or choice for a misspelt
-    one.
-    """
+    """An argument parser that raises `KitError`, with the nearest option or choice for a typo."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -26,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise the `KitError` for a message of argparse."""
-        # Of the types below: their text begins with the value.
+        # An error of a type in `options`: its text begins with the value.
         message = re.sub(r"^argument (\S+): (?=\S+: take )", r"\1 ", message)
         raise KitError(f"{self.prog}: {message}{self._nearest(message)}; --help shows the options")
 

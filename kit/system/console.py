@@ -21,15 +21,17 @@ _LOG_SECONDS = 20.0
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Print nothing more once the reader (head, a pager) has left; rich would exit, and end a
-        training with it.
+        """Print nothing more once the reader (head, a pager) has left.
+
+        rich itself would exit, and end a training with it.
         """
         silence_stdout()
 
 
 def stdout_is_broken() -> bool:
-    """True if the reader of standard output has left: a broken pipe is then this one, and not
-    another of the program's.
+    """True if the reader of standard output has left.
+
+    A broken pipe is then this one, and not another of the program's.
     """
     poll = select.poll()
     poll.register(sys.stdout.fileno(), select.POLLOUT)
@@ -172,7 +174,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    """Seconds in words: `42 s`, `3 min 05 s`, `2 h 10 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

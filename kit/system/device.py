@@ -35,7 +35,7 @@ def choose_device(name: str | None) -> torch.device:
             )
         device = torch.device("cuda", device.index or 0)
         _check_kernels(device)
-        # Else pinned memory and the like take memory on the first GPU.
+        # Otherwise pinned memory and the like take memory on the first GPU.
         torch.cuda.set_device(device)
         # fp32 has its whole mantissa here, whatever the environment says of matrices.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
@@ -48,12 +48,12 @@ def choose_device(name: str | None) -> torch.device:
 
 
 def has_kernels(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
-    """True if a build of torch for `architectures`, such as sm_80 and compute_90, runs on a GPU of
-    a compute capability.
+    """True if a build of torch for `architectures` runs on a GPU of a compute capability.
 
-    Code for sm_XY runs on GPUs of the same X and the same or a higher Y; compute_XY is compiled for
-    any later GPU. With a letter, such as sm_90a, both run on that very capability alone (CUDA C++
-    Programming Guide, compute capability and PTX compatibility).
+    Architectures are such as sm_80 and compute_90. Code for sm_XY runs on GPUs of the same X and
+    the same or a higher Y; compute_XY is compiled for any later GPU. With a letter, such as sm_90a,
+    both run on that very capability alone (CUDA C++ Programming Guide, compute capability and PTX
+    compatibility).
     """
     for kind, major, minor, letter in re.findall(
         r"\b(sm|compute)_(\d+)(\d)([a-z]?)", " ".join(architectures)
@@ -67,8 +67,9 @@ def has_kernels(capability: tuple[int, int], architectures: Sequence[str]) -> bo
 
 
 def _check_kernels(device: torch.device) -> None:
-    """Raise `KitError` for a GPU that torch was built without, with the build that has it; else its
-    first operation would fail, and name no cure.
+    """Raise `KitError` for a GPU that torch was built without, with the build that has it.
+
+    Otherwise the first operation on it would fail, and name no cure.
     """
     architectures, capability = torch.cuda.get_arch_list(), torch.cuda.get_device_capability(device)
     if torch.version.hip is None and architectures and not has_kernels(capability, architectures):
@@ -105,8 +106,9 @@ def _keep_freed_memory() -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """The name of the GPU, or of the processor with its number of threads: measurements are kept
-    by it.
+    """The name of the GPU, or of the processor with its number of threads.
+
+    Measurements are kept by it.
     """
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
@@ -115,7 +117,7 @@ def device_name(device: torch.device) -> str:
 
 
 def read_proc(name: str) -> str:
-    """The text of a file of /proc; empty if there is none."""
+    """The text of a file of /proc; empty if it cannot be read."""
     try:
         return Path("/proc", name).read_text(encoding="utf-8")
     except OSError:
@@ -123,7 +125,7 @@ def read_proc(name: str) -> str:
 
 
 def clock(device: torch.device) -> float:
-    """The time in seconds, after waiting until the device has done all that it was given."""
+    """The time in seconds, after waiting until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -139,11 +141,12 @@ def peak_memory(device: torch.device) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """The bytes that are free: of a GPU, else of the machine or of the container of this process,
-    whichever has fewer.
+    """The free memory in bytes: a GPU's, else the machine's or this process's container's.
+
+    Of these two it is the smaller one.
     """
     if device.type == "cuda":
-        # What torch has reserved and does not use is free, too.
+        # Memory that torch has reserved and does not use is free, too.
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + unused
     available = re.search(r"^MemAvailable:\s*(\d+) kB$", read_proc("meminfo"), re.MULTILINE)
@@ -162,8 +165,9 @@ def free_memory(device: torch.device) -> int:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """True if `error` means out of memory (CUDA's exception type, or the text of cuDNN, cuBLAS or
-    the CPU allocator).
+    """True if `error` means out of memory.
+
+    That is CUDA's exception type, or the text of cuDNN, cuBLAS or the CPU allocator.
     """
     return isinstance(error, torch.OutOfMemoryError) or bool(
         re.search(r"can't allocate memory|(CUDNN|CUBLAS)_STATUS_ALLOC_FAILED", str(error))
@@ -171,8 +175,9 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def to_device(photos: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A batch of photos (N, 3, height, width) float in 0..1 on `device`, channels last, from (N,
-    height, width, 3) uint8.
+    """A batch of photos as float in 0..1 on `device`, (N, 3, height, width) channels last.
+
+    It is made from uint8 (N, height, width, 3).
     """
     # The permuted view of an NHWC batch is channels_last already: nothing is copied.
     return photos.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255

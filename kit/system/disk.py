@@ -14,10 +14,10 @@ from kit.system.errors import KitError, did_you_mean, problem
 
 @contextmanager
 def atomic_write(path: Path, force: bool = False) -> Iterator[Path]:
-    """Yield a temporary path, and move the file to `path` if the block ends well; else leave
-    nothing behind.
+    """Yield a temporary path, and move the file to `path` if the block ends well.
 
-    Raises `KitError` before the block runs if `path` exists, unless `force`.
+    Otherwise nothing is left behind. Raises `KitError` before the block runs if `path` exists,
+    unless `force`.
     """
     if not force:
         refuse_existing(path)
@@ -78,8 +78,9 @@ def refuse_existing(*paths: Path) -> None:
 
 
 def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
-    """Raise `KitError` if an output would lie over or in an input file or folder, even with
-    `--force`.
+    """Raise `KitError` if an output would lie over or in an input, even with `--force`.
+
+    Inputs are files and folders.
     """
     place = path.resolve()
     if any(source.resolve() in (place, *place.parents) for source in inputs):
@@ -122,7 +123,10 @@ def write_json(path: Path, content: dict[str, Any], force: bool = False) -> None
 
 
 def json_bytes(content: dict[str, Any]) -> bytes:
-    """A dict as JSON in UTF-8, a line a value; what is no UTF-8, such as a path, is escaped."""
+    """A dict as JSON in UTF-8, a line a value.
+
+    Text that is no UTF-8, such as a path, is escaped.
+    """
     try:
         return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
     except UnicodeEncodeError:  # escaped, it can be read back
@@ -148,7 +152,7 @@ def unreadable(path: Path, error: OSError) -> KitError:
 
 
 def near(path: Path) -> str:
-    """` (did you mean X?)` for the file beside a missing `path` whose name is most like its own."""
+    """` (did you mean X?)` for a missing `path`, by the most similar name in its folder."""
     try:
         return did_you_mean(
             str(path), [str(path.parent / other.name) for other in path.parent.iterdir()]

@@ -1,4 +1,4 @@
-"""`KitError`, the one exception for what the user can mend, and the form of its messages."""
+"""`KitError`, the one exception for a user's mistake, and the form of its messages."""
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
@@ -9,11 +9,11 @@ _MAX_EXAMPLE = 300
 
 
 class KitError(Exception):
-    """A mistake that a user can mend, as one line: file, what is wrong, how many, the first one;
-    what to do.
+    """A mistake that a user can mend, as one line.
 
-    Commands print the line and exit with code 2. Any other exception is a bug, and keeps its
-    traceback. Line breaks and unprintable characters of the message are escaped.
+    The line is *file: what is wrong, how many, the first one; what to do*. Commands print it and
+    exit with code 2. Any other exception is a bug, and keeps its traceback. Line breaks and
+    unprintable characters of the message are escaped.
     """
 
     def __init__(self, message: str) -> None:
@@ -33,17 +33,17 @@ def did_you_mean(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
 
 
 def problem(
-    place: str | Path, wrong: str, found: Sequence[object] = (), remedy: str = ""
+    place: str | Path, wrong: str, offenders: Sequence[object] = (), remedy: str = ""
 ) -> KitError:
     """A `KitError` of the usual form: `place: wrong (2 found, the first: a); remedy`.
 
-    `found` holds every offender, in order: the message has their number and the first one.
+    `offenders` has all of them, in order; the message has their number and the first one.
     """
     line = f"{place}: {wrong}"
-    first = str(found[0]) if found else ""
+    first = str(offenders[0]) if offenders else ""
     first = first if len(first) <= _MAX_EXAMPLE else f"{first[:_MAX_EXAMPLE]}..."
-    if len(found) == 1:
+    if len(offenders) == 1:
         line += f" (1 found: {first})"
-    elif len(found) > 1:
-        line += f" ({len(found):,} found, the first: {first})"
+    elif len(offenders) > 1:
+        line += f" ({len(offenders):,} found, the first: {first})"
     return KitError(f"{line}; {remedy}" if remedy else line)

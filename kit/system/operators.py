@@ -15,8 +15,9 @@ _MAX_ROWS: Final = 12
 
 @dataclass(frozen=True)
 class Operator:
-    """What an operator took in the traced steps: seconds, calls, and billions of multiplications
-    and additions (0 where unknown).
+    """The cost of an operator in the traced steps: seconds, calls, and GFLOP (0 where unknown).
+
+    A GFLOP is a billion multiplications and additions.
     """
 
     name: str

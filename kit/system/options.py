@@ -33,12 +33,12 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     },
     "device": {"help": "cpu, cuda or cuda:1 (default: the first GPU, else the CPU)"},
     "workers": {"type": whole_number(0), "help": "loader processes (default: by the machine)"},
-    "force": {"action": "store_true", "help": "overwrite what is there"},
+    "force": {"action": "store_true", "help": "overwrite existing files"},
 }
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str, **helps: str) -> None:
-    """Add the common options `names`, and those of `helps` with a help text of the command's own.
+    """Add the common options `names`, and those of `helps` with a help text of their own.
 
     The names are `data`, `plan`, `device`, `workers` and `force`.
     """

@@ -20,8 +20,9 @@ def cpu_has_bf16() -> bool:
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:
-    """The 16-bit format that a device is fast in: bf16 from Ampere on and on some CPUs, fp16 on
-    Volta and Turing, else None.
+    """The 16-bit format that a device is fast in; None without one.
+
+    It is bf16 from Ampere on and on some CPUs, fp16 on Volta and Turing.
     """
     if device.type == "cpu":
         return torch.bfloat16 if cpu_has_bf16() else None

@@ -1,4 +1,4 @@
-"""Where the time goes: the seconds of each stage of the work, and torch's trace of a few steps.
+"""The seconds of each stage of the work, and torch's trace of a few steps.
 
 Code marks its stages with `stage`, `staged` and `step`, which do nothing outside of `profiled`.
 """
@@ -31,8 +31,9 @@ _TRACED: Final = 2
 
 @dataclass
 class Profile:
-    """The seconds of each stage of the work, without those of stages within it, and the operators
-    of a few steps.
+    """The seconds of each stage of the work, and the operators of a few steps.
+
+    A stage's seconds are without those of stages within it.
     """
 
     device: torch.device
@@ -65,9 +66,7 @@ class Profile:
             self._names.pop()
 
     def write(self, prefix: Path) -> None:
-        """Print the tables, and write `<prefix>.json` and torch's trace,
-        `<prefix>.trace.json.gz`.
-        """
+        """Print the tables, and write `<prefix>.json` and torch's `<prefix>.trace.json.gz`."""
         if not self.steps:
             return say("nothing to profile: no network ran")
         trace = prefix.with_name(f"{prefix.name}.trace.json.gz")
@@ -139,17 +138,17 @@ def step() -> None:
 
 @contextlib.contextmanager
 def profiled(device: torch.device | None, prefix: Path | None = None) -> Iterator[Profile | None]:
-    """Profile the block, unless `device` is None; with `prefix` the profile is written at its end,
-    however it ends.
+    """Profile the block, unless `device` is None.
 
-    A GPU is waited for at the end of each stage, so that its time counts where it was spent; that
-    makes it a little slower.
+    With `prefix` the profile is written at the end of the block, however it ends. A GPU is waited
+    for at the end of each stage, so that its time counts where it was spent; that makes it a little
+    slower.
     """
     if device is None:
         yield None
         return
     global _active
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # it warns of GPUs that are not there
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # it warns of GPUs that do not exist
     result = Profile(device)
 
     def keep(tracer: Any) -> None:

@@ -1,4 +1,4 @@
-"""Python files that a user writes, executed, with errors of one line."""
+"""Python files that a user writes: how they are executed, with errors of one line."""
 
 import ast
 import functools
@@ -17,7 +17,7 @@ from kit.system.errors import KitError, did_you_mean, problem
 
 @functools.cache
 def module_of(path: str, text: str) -> ModuleType:
-    """The module of a file's text: executed once in a process, whatever becomes of the file."""
+    """The module of a file's text, executed once in a process, even if the file changes."""
     module = ModuleType(f"kit_script_{text_hash(path + text)[:8]}")
     module.__file__ = path
     sys.modules[module.__name__] = module
@@ -32,8 +32,8 @@ def module_of(path: str, text: str) -> ModuleType:
 def run_script(path: Path, fields: Sequence[str] = ()) -> tuple[ModuleType, str]:
     """Execute a Python file; its module, and its text.
 
-    Raises `KitError`, with the line where there is one, for whatever goes wrong in it; a misspelt
-    keyword is held against the known `fields`.
+    Raises `KitError`, with the line if it is known, for every error in the file; a misspelt keyword
+    is compared with the known `fields`.
     """
     absolute = str(path.resolve())
     try:
@@ -57,7 +57,7 @@ def run_script(path: Path, fields: Sequence[str] = ()) -> tuple[ModuleType, str]
 
 @dataclass(frozen=True)
 class ScriptFunction:
-    """A function of such a file: its path, the file's text as it was executed, and its own `name`.
+    """A function of a user's file: the path, the file's text as it was executed, and its `name`.
 
     It travels to spawned workers as that text, so that editing the file changes nothing in a run
     under way. `result` is the variable that the file exists for.
@@ -70,7 +70,7 @@ class ScriptFunction:
 
     @property
     def code(self) -> str:
-        """What the function may depend on.
+        """The code that the function may depend on.
 
         That is the file's code without comments, its docstring, and the assignment of `result`.
         """

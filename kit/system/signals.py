@@ -1,4 +1,4 @@
-"""Ctrl+C, SIGTERM and SIGHUP: how they end a command, and how a block holds them back."""
+"""Ctrl+C, SIGTERM and SIGHUP: they end a command, and a block can hold them back."""
 
 import contextlib
 import os
@@ -62,8 +62,8 @@ class Stop:
     def _handle(self, *_: object) -> None:
         if self._held and not self.asked:
             self.asked = True
-            # Not through rich, which a signal may interrupt in printing. The pipe may be broken:
-            # Ctrl+C ends its reader, too.
+            # Not printed by rich, which a signal may interrupt while it prints. The pipe may be
+            # broken: Ctrl+C ends its reader, too.
             with contextlib.suppress(OSError):
                 os.write(2, b"\nstopping: saving first (once more to stop at once)\n")
             return

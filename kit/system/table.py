@@ -19,7 +19,7 @@ from kit.system.errors import problem
 def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()) -> pd.DataFrame:
     """A CSV as text: `columns`, and those of `optional` that it has; without `columns` all.
 
-    Each of `columns` must be there, once. Raises `KitError` for what is no CSV in UTF-8 with
+    It must have each of `columns` once. Raises `KitError` for a file that is no CSV in UTF-8 with
     commas, and for one without rows.
     """
     table = _parse(path, columns)
@@ -30,7 +30,7 @@ def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = 
 
 
 def _parse(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV as text, names of columns stripped; raises `KitError` for what is no CSV."""
+    """A CSV as text, names of columns stripped; raises `KitError` for a file that is no CSV."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except OSError as error:
@@ -60,8 +60,9 @@ def _parse(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _check_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise `KitError` unless a table has each of `columns` once, and rows no longer than its
-    header.
+    """Raise `KitError` unless a table has each of `columns` once, and no row too long.
+
+    A row is too long if it has more fields than the header.
     """
     # pandas takes a field too many in every row for an index, and renames a repeated column to
     # `ans.1`.
@@ -87,10 +88,10 @@ def _check_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> N
 
 
 def read_header(path: Path) -> list[str]:
-    """The names of a CSV's columns as its first line has them, blank lines left out and a
-    byte-order mark left in.
+    """The names of a CSV's columns as its first line has them.
 
-    Empty if a field is too long for Python's reader.
+    Blank lines are left out, and a byte-order mark is left in. Empty if a field is too long for
+    Python's reader.
     """
     try:
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
@@ -104,8 +105,9 @@ def read_header(path: Path) -> list[str]:
 def whole_numbers(
     path: Path, table: pd.DataFrame, column: str, low: int, high: int, key: str
 ) -> np.ndarray:
-    """A column (rows,) int64 of whole numbers in low..high; raises `KitError` with the first other
-    value, and the row's value in column `key`.
+    """A column (rows,) int64 of whole numbers in low..high.
+
+    Raises `KitError` with the first other value, and with what its row has in column `key`.
     """
     text = table[column]
     # A submission has few different values in thousands of rows: each is converted once.

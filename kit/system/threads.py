@@ -29,8 +29,9 @@ def _trainings() -> Path:
 
 @contextlib.contextmanager
 def count_training() -> Iterator[None]:
-    """Count this process among the machine's trainings while the block runs, if a file can be
-    written.
+    """Count this process among the machine's trainings while the block runs.
+
+    If no file can be written for it, it does not count.
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):

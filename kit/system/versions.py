@@ -35,8 +35,9 @@ _TRAINING_ONLY = ("torchvision", "albumentations")
 
 @functools.cache
 def versions() -> Mapping[str, str]:
-    """The version of each package by its name, empty if it is not installed, and `pixels`, which is
-    `PIXELS_VERSION`.
+    """The version of each package by its name, and `pixels`, which is `PIXELS_VERSION`.
+
+    A package that is not installed has an empty version.
     """
 
     def installed(names: tuple[str, ...]) -> str:
@@ -53,39 +54,40 @@ def versions() -> Mapping[str, str]:
 
 
 def inference_versions() -> dict[str, str]:
-    """The `versions` of the packages that can change what a trained network makes of a photo."""
+    """The `versions` of the packages that can change a trained network's probabilities."""
     return {name: version for name, version in versions().items() if name not in _TRAINING_ONLY}
 
 
-def check_pixels(place: str | Path, theirs: Mapping[str, str]) -> None:
-    """Raise `KitError` if the file `place`, of the versions `theirs`, was made of photos that were
-    decoded or resized otherwise than here.
+def check_pixels(place: str | Path, recorded: Mapping[str, str]) -> None:
+    """Raise `KitError` if a file was made of photos that were decoded or resized otherwise.
+
+    `place` is the file, and `recorded` are the versions that it was made with.
     """
-    if theirs.get("pixels") != versions()["pixels"]:
+    if recorded.get("pixels") != versions()["pixels"]:
         raise problem(
             place,
             "was made of photos that were decoded or resized otherwise (pixels "
-            f"{theirs.get('pixels')}, here "
+            f"{recorded.get('pixels')}, here "
             f"{versions()['pixels']})",
             remedy="use the version of the kit that made it, or make it again",
         )
 
 
-def warn_versions(place: str | Path, theirs: Mapping[str, str], training: bool = False) -> None:
-    """Warn if the file `place` was made with packages of another major or minor version.
+def warn_versions(place: str | Path, recorded: Mapping[str, str], training: bool = False) -> None:
+    """Warn if a file was made with packages of another major or minor version.
 
-    `theirs` are the versions that it records. Packages of augmentation are compared in `training`
-    alone.
+    `place` is the file, and `recorded` are the versions that it was made with. Packages of
+    augmentation are compared in `training` alone.
     """
 
     def minor(version: str) -> str:
         return ".".join(re.split(r"[.+]", version)[:2])
 
-    ours = versions() if training else inference_versions()
+    installed = versions() if training else inference_versions()
     differ = [
-        f"{name} {theirs.get(name) or 'none'} (here {version or 'none'})"
-        for name, version in ours.items()
-        if minor(theirs.get(name, "")) != minor(version)
+        f"{name} {recorded.get(name) or 'none'} (here {version or 'none'})"
+        for name, version in installed.items()
+        if minor(recorded.get(name, "")) != minor(version)
     ]
     if differ:
         warn(

@@ -8,8 +8,9 @@ from kit.system.errors import KitError
 
 
 def check_augment(recipe: Recipe) -> None:
-    """Try a recipe's augmentation on a black photo; raises `KitError` where it fails or gives what
-    a network cannot take.
+    """Try a recipe's augmentation on a black photo.
+
+    Raises `KitError` if it fails, or gives what a network cannot take.
     """
     if recipe.augment is None:
         return

@@ -13,14 +13,14 @@ Batch = tuple[Tensor, Tensor]  # photos (N, height, width, 3) uint8, labels (N,)
 
 
 class EpochBatches:
-    """A batch sampler: the batches of one epoch after another, as lists of (index, seed of its
-    augmentation).
+    """A batch sampler: an epoch's batches, one after another, as lists of (index, seed).
 
-    A step takes at most `accumulate` batches of at most `batch_size` photos. An epoch's photos are
-    split evenly, first over its steps and then over a step's batches, so that none is left out and
-    none forms a tiny last batch, which would disturb batch norm. `labels` (N,) are those that the
-    sampler balances: `plain` takes each photo once an epoch; `balanced` and `sqrt` draw as many,
-    with replacement, every class alike or by the square root of its size.
+    The seed is that of the photo's augmentation. A step takes at most `accumulate` batches of at
+    most `batch_size` photos. An epoch's photos are split evenly, first over its steps and then over
+    a step's batches, so that none is left out and none forms a tiny last batch, which would disturb
+    batch norm. `labels` (N,) are those that the sampler balances: `plain` takes each photo once an
+    epoch; `balanced` and `sqrt` draw as many, with replacement, every class alike or by the square
+    root of its size.
 
     Order and seeds follow from seed, fold and `epoch` alone; `start` is the step to begin at.
     """

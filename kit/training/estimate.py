@@ -1,4 +1,4 @@
-"""How long a training will take, by a batch of each stage."""
+"""The dry run: how long a training will take, by a batch of each stage."""
 
 import dataclasses
 import math
@@ -43,8 +43,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a batch of each stage took: `decoding`, `loading` with augmentation, a training `step`
-    and `validation`. `place` is the device and the precision; `memory` is the peak in bytes.
+    """The seconds of a batch of each stage: `decoding`, `loading`, `step`, `validation`.
+
+    Loading includes augmentation; a step is one of training. `place` is the device and the
+    precision; `memory` is the peak in bytes.
     """
 
     decoding: Stage
@@ -55,7 +57,7 @@ class Measured:
     memory: int
 
     def without_decoding(self) -> "Measured":
-        """The same where the photos come from the pixel cache."""
+        """The same measurement for photos that come from the pixel cache."""
         loading, validation = (
             dataclasses.replace(
                 stage, seconds=max(stage.seconds - self.decoding.each * stage.photos, 1e-4)
@@ -79,8 +81,9 @@ def estimate(
     runs: Path,
     options: TrainOptions = TrainOptions(),
 ) -> None:
-    """Try a batch of each stage of the first fold, and print seconds, memory and how long all will
-    take; writes nothing.
+    """Try a batch of each stage of the first fold, and print how long the training will take.
+
+    Prints seconds and memory as well; writes nothing.
     """
     check_data(data, plan)
     check_augment(recipe)
@@ -113,8 +116,9 @@ def estimate(
 
 
 def measure(job: FoldJob, parts: FoldData, loaders: FoldLoaders) -> Measured:
-    """What a batch of each stage takes now; raises `KitError` for a loss that is not finite, or a
-    batch too large for the memory.
+    """The seconds of a batch of each stage, measured now.
+
+    Raises `KitError` for a loss that is not finite, or a batch too large for the memory.
     """
     recipe, device, labels = job.recipe, job.device, torch.from_numpy(parts.labels)
     decoding = _measure_decoding(job, loaders)
@@ -140,7 +144,7 @@ def measure(job: FoldJob, parts: FoldData, loaders: FoldLoaders) -> Measured:
 
 
 def _measure_decoding(job: FoldJob, loaders: FoldLoaders) -> Stage:
-    """What the photos of the first batch take without cache and augmentation."""
+    """The seconds of the first batch's photos without cache and augmentation."""
     batch = next(iter(loaders.batches))
     seen = loaders.train.dataset
     photos = PhotoDataset(seen.root, seen.images, seen.geometries)
@@ -151,7 +155,7 @@ def _measure_decoding(job: FoldJob, loaders: FoldLoaders) -> Stage:
 
 
 def _measure_validation(job: FoldJob, loaders: FoldLoaders, learner: Learner) -> Stage:
-    """What the first batch of validation takes."""
+    """The seconds of the first batch of validation."""
     device, seen = job.device, loaders.valid.dataset
     batch = next(iter(loaders.valid.batch_sampler))
     images = [seen.images[i] for i in batch]

@@ -22,7 +22,7 @@ from kit.training.writer import FoldWriter
 
 
 def train_fold(job: FoldJob) -> Scores:
-    """The scores of the epoch whose weights are kept, after training a fold or going on with it.
+    """Train a fold, or go on with it; the scores of the epoch whose weights are kept.
 
     Writes into the job's folder. With `select="best"`, and with `patience`, the epoch is chosen on
     the photos it is scored on, so that its score is a little too good.
@@ -63,8 +63,9 @@ def train_fold(job: FoldJob) -> Scores:
 
 
 def skip_finished(job: FoldJob, history: History) -> Scores:
-    """The scores of a fold that was finished before, whose out-of-fold probabilities are made again
-    if they are gone.
+    """The scores of a fold that was finished before.
+
+    Its out-of-fold probabilities are made again if they are gone.
     """
     folder = job.files.folder
     rebuild_oof(job, history.selected)
@@ -90,7 +91,7 @@ def _describe_start(job: FoldJob, parts: FoldData, learner: Learner, threads: in
 
 
 def _threads(job: FoldJob, status: ResumeStatus) -> int:
-    """The number of threads that compute: those that the training began with, or its share."""
+    """The number of threads to compute with: the one that the training began with, or its share."""
     begun = None if status.state is None else status.state["threads"]
     threads = share_threads(begun)
     if begun not in (None, threads) and job.device.type == "cpu":

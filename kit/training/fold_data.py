@@ -1,4 +1,4 @@
-"""What a fold is trained and validated on, and its loaders."""
+"""The photos and labels that a fold is trained and validated on, and its loaders."""
 
 import hashlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _VALID_BATCH = 32
 
 
 def valid_batch(batch_size: int) -> int:
-    """The photos of a batch of validation that fit where training takes `batch_size` of them."""
+    """The number of photos of a validation batch, if training takes `batch_size` of them."""
     return min(_VALID_BATCH, batch_size)
 
 
@@ -34,13 +34,16 @@ def limited(photos: pd.DataFrame, limit: int) -> pd.DataFrame:
 
 
 def ordered_task(recipe: Recipe, competition: Competition) -> Task:
-    """The task that a recipe's `edges` and `drop` are of; raises `KitError` if there is not one."""
+    """The task that a recipe's `edges` and `drop` change.
+
+    Raises `KitError` for a competition that does not have exactly one ordered task.
+    """
     tasks = [task for task in competition.tasks if task.ordered and task.column]
     field = "edges" if recipe.edges is not None else "drop"
     line = f"recipe {recipe.name}: {field}={getattr(recipe, field)!r}"
     if len(tasks) != 1:
         raise KitError(
-            f"{line} is of an ordered task's numbers, and the competition {competition.name} has "
+            f"{line} needs one ordered task, and the competition {competition.name} has "
             f"{len(tasks) or 'no'} such task{'s'[: len(tasks)]}; take it out"
         )
     if recipe.edges is not None and len(recipe.edges) != len(tasks[0].edges):
@@ -51,28 +54,28 @@ def ordered_task(recipe: Recipe, competition: Competition) -> Task:
 def training_labels(
     recipe: Recipe, photos: pd.DataFrame, competition: Competition
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which photos, rows of the plan, a recipe trains on, bool (N,), and their labels (N,).
+    """The photos that a recipe trains on, bool (N,), and their labels (N,).
 
-    The recipe's `edges` move classes of the ordered task, and its `drop` leaves photos out. Photos
-    that validate are neither moved nor left out.
+    `photos` are N rows of the plan. The recipe's `edges` move classes of the ordered task, and its
+    `drop` leaves photos out. Photos that validate are neither moved nor left out.
     """
-    labels, kept = photos["label"].to_numpy(copy=True), np.ones(len(photos), bool)
+    labels, used = photos["label"].to_numpy(copy=True), np.ones(len(photos), bool)
     if recipe.edges is None and recipe.drop is None:
-        return kept, labels
+        return used, labels
     task = ordered_task(recipe, competition)
     numbers = photos[task.column].to_numpy()
     if recipe.drop is not None:
-        kept = (numbers < recipe.drop[0]) | (numbers > recipe.drop[1])
+        used = (numbers < recipe.drop[0]) | (numbers > recipe.drop[1])
     if recipe.edges is not None:
         answers = list(competition.decode(labels))
         answers[competition.tasks.index(task)] = task.class_of(numbers, recipe.edges)
         labels = competition.encode(answers)
-    return kept, labels
+    return used, labels
 
 
 @dataclass(frozen=True)
 class FoldData:
-    """What a fold is trained and validated on, as rows of the plan.
+    """The photos that a fold is trained and validated on, as rows of the plan.
 
     `labels` (N,) are those of the training photos, as the recipe wants them; `counts` (C,) are the
     training photos a class.
@@ -85,12 +88,12 @@ class FoldData:
 
 
 def split_fold(job: FoldJob) -> FoldData:
-    """What a fold is trained and validated on; raises `KitError` if too few photos are left."""
+    """The photos that a fold is trained and validated on; raises `KitError` if they are too few."""
     recipe, plan, limit = job.recipe, job.plan, job.options.limit
     held = (plan.photos["fold"] == job.fold).to_numpy()
     train = plan.photos[~held]
-    kept, _ = training_labels(recipe, train, job.competition)
-    train = limited(train[kept], limit)
+    used, _ = training_labels(recipe, train, job.competition)
+    train = limited(train[used], limit)
     if len(train) < 2:
         raise KitError(
             f"recipe {recipe.name}: {len(train)} photos are left to train on; let drop take fewer"
@@ -101,7 +104,7 @@ def split_fold(job: FoldJob) -> FoldData:
 
 
 def open_cache(job: FoldJob, build: bool = True) -> PixelCache | None:
-    """The pixel cache of all folds' photos, which share it; None without one."""
+    """The pixel cache of the photos of all folds; None without one."""
     if not job.options.cache:
         return None
     images, geometry = job.plan.photos["image"].tolist(), job.recipe.geometry(job.competition.frame)

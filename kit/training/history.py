@@ -1,4 +1,4 @@
-"""The epochs of a training: which one is kept, and when it ends."""
+"""The epochs of a training: the one whose weights are kept, and the end of the training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,9 +30,7 @@ class History:
 
     @property
     def finished(self) -> bool:
-        """True if training ends after these epochs: all of them, or too many without a better
-        one.
-        """
+        """True if training ends now: after all epochs, or after too many without a better one."""
         if not self.rows:
             return False
         since = len(self.rows) - self.best["epoch"]

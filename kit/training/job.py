@@ -18,14 +18,15 @@ from kit.system.device import choose_device
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """How to train, beside the recipe; none of it changes a result but `compute` and `limit`.
+    """How to train, beside the recipe; of these only `compute` and `limit` change a result.
 
-    `compute` says on which device, with how many loader processes. `force` trains anew over what is
-    there, `resume` raises `KitError` where there is nothing to go on with. `limit` photos of each
-    part make a trial (0: all of them). With `cache` photos are decoded once, into the pixel cache.
-    `last.pt` is written every `save_minutes` within an epoch. The weights of the last `keep_epochs`
-    epochs are kept for `kit.soup`. `track` names a tracker; one that does not start is an error if
-    `must_track`, else a warning. With `profile` each fold's folder gets a profile of its training.
+    `compute` says on which device, with how many loader processes. `force` trains anew and replaces
+    an earlier training, `resume` raises `KitError` without an earlier one to go on with. `limit`
+    photos of each part make a trial (0: all of them). With `cache` photos are decoded once, into
+    the pixel cache. `last.pt` is written every `save_minutes` within an epoch. The weights of the
+    last `keep_epochs` epochs are kept for `kit.soup`. `track` names a tracker; one that does not
+    start is an error if `must_track`, else a warning. With `profile` each fold's folder gets a
+    profile of its training.
     """
 
     compute: Compute = Compute()
@@ -53,7 +54,7 @@ class FoldJob:
 
     @property
     def competition(self) -> Competition:
-        """What is predicted, as the plan has it."""
+        """The competition that the plan records."""
         return self.plan.competition
 
     @cached_property
@@ -63,7 +64,7 @@ class FoldJob:
 
     @cached_property
     def device(self) -> torch.device:
-        """Where it is trained; raises `KitError` for a device that is not there."""
+        """The device to train on; raises `KitError` if it does not exist."""
         return choose_device(self.options.compute.device)
 
     @property

@@ -1,5 +1,4 @@
-"""One training step, and all that it changes: batches, learning rate, network, optimizer, moving
-average.
+"""One training step, and all that it changes: network, optimizer, moving average.
 
 Whatever is random in a step follows from the recipe's seed, the fold, the epoch and the step alone:
 a run that continues from any step needs no saved state of a random generator to equal an
@@ -126,8 +125,9 @@ class Learner:
 
     @property
     def stalled(self) -> bool:
-        """True if fp16's gradients have overflowed in so many steps in a row that nothing is
-        learned any more.
+        """True if nothing is learned any more.
+
+        That is when fp16's gradients have overflowed in so many steps in a row.
         """
         return self.scaler.is_enabled() and self.scaler.get_scale() < 1e-4
 

@@ -43,10 +43,10 @@ def marginals(log_probs: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
 
 
 def class_weights(counts: np.ndarray, how: str) -> np.ndarray:
-    """The weights of classes of `counts` photos: `none` (all 1), `inverse` or `effective` (by Cui
-    et al., 2019).
+    """The weights of classes of `counts` photos: `none` (all 1), `inverse` or `effective`.
 
-    Those of classes that have photos have the mean 1; the others weigh 0.
+    `effective` is by Cui et al., 2019. Those of classes that have photos have the mean 1; the
+    others weigh 0.
     """
     if how == "none":
         return np.ones(len(counts))
@@ -63,10 +63,10 @@ def class_weights(counts: np.ndarray, how: str) -> np.ndarray:
 class Loss:
     """A recipe's loss: a value for each task, or one for the head `classes`.
 
-    Each is a sum over photos to be divided by `normalizers`. Both add up over the batches of a
-    step, so that a step over several batches equals one over a large one. `shape` is the number of
-    classes of each task, `weights` are each task's class weights and `margins` those of LDAM, (c,)
-    a task.
+    Each value is a sum over photos, to be divided by `normalizers`. Both add up over the batches of
+    a step, so that a step over several batches equals one over a large one. `shape` is the number
+    of classes of each task, `weights` are each task's class weights and `margins` those of LDAM,
+    (c,) a task.
     """
 
     recipe: Recipe
@@ -75,12 +75,11 @@ class Loss:
     margins: tuple[Tensor, ...]
 
     def smoothed_targets(self, targets: Tensor) -> list[Tensor]:
-        """What each task's log-probabilities are weighed by, (N, c), of targets (N, C): smoothed,
-        times class weights.
+        """The factors of each task's log-probabilities, (N, c): smoothed targets by class weights.
 
-        A label's weight is that of its whole smoothed row. If each class of the row had its own
-        weight, a common label would be outweighed by the rare classes that its row is smoothed
-        over.
+        `targets` are (N, C). A label's weight is that of its whole smoothed row. If each class of
+        the row had its own weight, a common label would be outweighed by the rare classes that its
+        row is smoothed over.
         """
         smooth = self.recipe.label_smoothing
         weighted = [task * weight for task, weight in zip(self.tasks(targets), self.weights)]
@@ -97,10 +96,10 @@ class Loss:
         return [table.sum(dim=others) for others in other_axes(self.shape)]
 
     def normalizers(self, targets: Tensor) -> Tensor:
-        """What each task's sum is divided by, (tasks,): the weights of the photos' labels; 1 for a
-        loss of the whole batch.
+        """The divisor of each task's sum, (tasks,): the summed weights of the photos' labels.
 
-        A mix of photos within a batch has the same, for it only shares their targets out anew.
+        It is 1 for a loss of the whole batch. A mix of photos within a batch has the same, for it
+        only shares their targets out anew.
         """
         if LOSSES[self.recipe.loss].whole_batch:
             return torch.ones(len(self.weights), device=targets.device)
@@ -156,12 +155,11 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
 
 
 def mix(recipe: Recipe, photos: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """A batch of photos (N, 3, height, width) and targets (N, C), mixed with its neighbours in the
-    batch by the recipe.
+    """A batch of photos (N, 3, height, width) and targets (N, C), mixed as the recipe says.
 
-    Randomness is torch's. `mixup` (Zhang et al., ICLR 2018) and `cutmix` (Yun et al., ICCV 2019)
-    are torchvision's; `half` joins the left half of a photo, or the right one, with the other half
-    of its neighbour: both keep half a face.
+    Each photo is mixed with its neighbour in the batch. Randomness is torch's. `mixup` (Zhang et
+    al., ICLR 2018) and `cutmix` (Yun et al., ICCV 2019) are torchvision's; `half` joins the left
+    half of a photo, or the right one, with the other half of its neighbour: both keep half a face.
     """
     if recipe.mix == "none" or float(torch.rand(())) >= recipe.mix_prob:
         return photos, targets

@@ -19,8 +19,9 @@ from kit.training.learner import Learner
 def largest_fitting_batch(
     recipe: Recipe, competition: Competition, device: torch.device
 ) -> int | None:
-    """The largest half, quarter, ... of a recipe's batch size with which steps fit into the
-    device's memory; None if none.
+    """The largest half, quarter, ... of a recipe's batch size whose steps fit into memory.
+
+    None if none does.
     """
     size = recipe.batch_size // 2
     while size >= 3:  # the least that a recipe takes
@@ -48,9 +49,7 @@ def largest_fitting_batch(
 def explain_out_of_memory(
     recipe: Recipe, competition: Competition, device: torch.device
 ) -> Iterator[None]:
-    """Raise `KitError` where the block runs out of the device's memory, with the batch size that
-    fits.
-    """
+    """Raise `KitError`, with the batch size that fits, where the block runs out of memory."""
     try:
         yield
         return

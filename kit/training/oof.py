@@ -17,7 +17,7 @@ from kit.training.fold_data import limited, valid_batch
 from kit.training.history import Row
 from kit.training.job import FoldJob
 
-_ROUNDING = 0.05  # of the loss; far more than another device makes
+_ROUNDING = 0.05  # allowed in the loss; another device makes far less
 
 
 def write_oof(job: FoldJob, valid: pd.DataFrame, probs: np.ndarray, precision: str) -> None:
@@ -47,7 +47,7 @@ def is_kept(job: FoldJob, row: Row) -> bool:
 def rebuild_oof(job: FoldJob, row: Row) -> None:
     """Make the out-of-fold probabilities of a fold's kept epoch again if they are gone or damaged.
 
-    Raises `KitError` if it is the checkpoint that is not what they were made from.
+    Raises `KitError` if the checkpoint is not the one they were made from.
     """
     files = job.files
     try:

@@ -1,4 +1,4 @@
-"""What an interrupted training goes on from."""
+"""The state that an interrupted training goes on from."""
 
 import dataclasses
 import hashlib
@@ -22,7 +22,7 @@ from kit.training.job import FoldJob
 from kit.training.learner import Learner
 from kit.training.oof import is_kept, rebuild_oof
 
-# What `last.pt` holds: whose it is, how far it is, and what the training has changed.
+# The keys of `last.pt`: the training's origin, its position, and the states that it has changed.
 _STATE = (
     "recipe",
     "plan",
@@ -39,10 +39,10 @@ _STATE = (
 
 
 def save_state(path: Path, state: dict[str, Any], before: Callable[[], None] | None = None) -> None:
-    """Write `last.pt`: nested plain types and tensors, in place of the file before it, and the
-    SHA-256 of it all at its end.
+    """Write `last.pt`, in place of the file before it, with its SHA-256 at its end.
 
-    `before` is called when all is written and not yet in place.
+    It holds nested plain types and tensors. `before` is called when all is written and not yet in
+    place.
     """
     content = io.BytesIO()  # torch's own writer hides a full disk in a RuntimeError
     torch.save(state, content)
@@ -82,8 +82,9 @@ def load_state(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ResumeStatus:
-    """What a fold's folder holds: the `state` to go on from, or the history of a `finished`
-    training, or neither if there is nothing to continue.
+    """What a fold's folder holds: a `state` to go on from, a `finished` training, or neither.
+
+    `finished` is the training's history.
     """
 
     state: dict[str, Any] | None = None
@@ -96,11 +97,11 @@ class ResumeStatus:
 
 
 def resume_status(job: FoldJob) -> ResumeStatus:
-    """What the folder of a fold holds.
+    """The status of a fold's folder.
 
-    `last.pt` is written before an epoch's other files and removed after the last one's: where it
-    is, the fold is not finished. Raises `KitError` if the fold was trained with another recipe,
-    plan or fold, with the difference, or if a file of it has gone.
+    `last.pt` is written before an epoch's other files and removed after the last one's: if it
+    exists, the fold is not finished. Raises `KitError` if the fold was trained with another recipe,
+    plan or fold, with the difference, or if one of its files has gone.
     """
     files, recipe = job.files, job.recipe
     if files.last.exists():
@@ -123,7 +124,7 @@ def resume_status(job: FoldJob) -> ResumeStatus:
 
 
 def _check_origin(job: FoldJob, recipe: dict[str, Any], plan: str, fold: int) -> None:
-    """Raise `KitError` unless a training by `recipe`, on a plan of a hash, is that of the job."""
+    """Raise `KitError` unless a recipe and a plan's hash are those of the job."""
     folder, described = job.files.folder, job.recipe.describe()
     differences = _differences(recipe, described)
     if differences or plan != job.plan.hash:
@@ -154,8 +155,9 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 @dataclass
 class TrainingState:
-    """How far a fold's training is: whole epochs as `rows`, and the current one's steps, loss and
-    seconds so far.
+    """How far a fold's training is: whole epochs as `rows`, and the current epoch so far.
+
+    Of the current one it has the steps, the loss and the seconds.
     """
 
     rows: list[Row] = dataclasses.field(default_factory=list)
@@ -166,7 +168,7 @@ class TrainingState:
 
     @property
     def position(self) -> dict[str, Any]:
-        """The fields as `last.pt` has them."""
+        """The fields of the state as `last.pt` has them."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     def end_epoch(self, row: Row) -> None:
@@ -176,10 +178,10 @@ class TrainingState:
 
 
 def restore(job: FoldJob, learner: Learner, state: dict[str, Any]) -> TrainingState:
-    """How far the training of a saved `state` was, after giving its weights to `learner`.
+    """Give the weights of a saved `state` to `learner`; the training's position.
 
     The out-of-fold probabilities of the kept epoch are made again if they are gone. Raises
-    `KitError` where its checkpoint is gone, or the state does not fit the network.
+    `KitError` if its checkpoint is gone, or if the state does not fit the network.
     """
     files = job.files
     warn_versions(files.last, state["versions"], training=True)
@@ -200,7 +202,7 @@ def restore(job: FoldJob, learner: Learner, state: dict[str, Any]) -> TrainingSt
     reached = TrainingState(**{f.name: state[f.name] for f in dataclasses.fields(TrainingState)})
     if reached.rows:
         selected = History(job.recipe, reached.rows).selected
-        # Of an epoch that has just ended, the trainer makes the files itself.
+        # If an epoch has just ended, the trainer makes its files itself.
         ended = selected is reached.rows[-1] and not reached.step
         if not ended and not is_kept(job, selected):
             _rebuild_kept(job, selected)
@@ -208,8 +210,9 @@ def restore(job: FoldJob, learner: Learner, state: dict[str, Any]) -> TrainingSt
 
 
 def _rebuild_kept(job: FoldJob, row: Row) -> None:
-    """Make the out-of-fold probabilities of a kept epoch again; raises `KitError` where its
-    checkpoint is not there.
+    """Make the out-of-fold probabilities of a kept epoch again.
+
+    Raises `KitError` if its checkpoint is gone.
     """
     best = job.files.best
     if not best.exists() or read_checkpoint_info(best).epoch != row["epoch"]:

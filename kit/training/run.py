@@ -40,9 +40,9 @@ def train(
     runs: Path,
     options: TrainOptions = TrainOptions(),
 ) -> list[Scores]:
-    """The scores of the epoch that each of several folds keeps, after training one after another.
+    """Train several folds one after another; the scores of the epoch that each of them keeps.
 
-    With `limit`, a trial on so many photos of each part, in a run of its own,
+    With `limit` it is a trial on so many photos of each part, in a run of its own,
     `<recipe>-limit<limit>`.
     """
     check_data(data, plan)
@@ -68,8 +68,9 @@ def train(
 
 
 def _check_jobs(jobs: Sequence[FoldJob]) -> None:
-    """Raise now what would be raised only after the folds before; with `resume`, also where none
-    has anything to go on from.
+    """Raise now what would otherwise be raised only after the folds before.
+
+    With `resume`, raises `KitError` as well if no fold has anything to go on from.
     """
     statuses = [resume_status(job) for job in jobs]
     if jobs[0].options.resume and all(status.state is None for status in statuses):
@@ -81,7 +82,7 @@ def _check_jobs(jobs: Sequence[FoldJob]) -> None:
 
 
 def _train_alone(job: FoldJob) -> Scores:
-    """The scores of a fold, trained by this process alone, whose errors of memory are explained."""
+    """Train a fold by this process alone; its scores. Errors of memory are explained."""
     folder = job.files.folder
     try:
         with (
@@ -98,7 +99,7 @@ def _train_alone(job: FoldJob) -> Scores:
 
 
 def _advice(job: FoldJob, later: Sequence[int]) -> str:
-    """What to do after a training was stopped in a fold, before `later` ones."""
+    """The next command after a training was stopped in a fold, before `later` ones."""
     try:
         begun = resume_status(job).state is not None
     except KitError:

@@ -6,11 +6,10 @@ from kit.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
-    """The learning rate after `epoch` (a fraction counts) epochs: a linear warm-up to `recipe.lr`,
-    then the schedule.
+    """The learning rate after `epoch` epochs, a fraction counts.
 
-    The formulas are torch's CosineAnnealingLR, StepLR and OneCycleLR (its default shape), as a
-    function of the position.
+    It is a linear warm-up to `recipe.lr`, then the schedule. The formulas are torch's
+    CosineAnnealingLR, StepLR and OneCycleLR (its default shape), as a function of the position.
     """
 
     def cosine(start: float, end: float, share: float) -> float:

@@ -1,4 +1,4 @@
-"""The mean of a fold's own checkpoints' weights."""
+"""The mean of the weights of a fold's own checkpoints."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -27,8 +27,9 @@ from kit.system.versions import warn_versions
 
 
 def ingredients(paths: Sequence[Path], last: int = 0) -> dict[Path, list[Path]]:
-    """The checkpoints to average, by the folder of their fold: a run's and a fold's kept epochs,
-    the `last` ones, and files.
+    """The checkpoints to average, by the folder of their fold.
+
+    They are the kept epochs of runs and folds, the `last` ones of them (0: all), and files.
     """
     checkpoints: dict[Path, list[Path]] = {}
     for path in paths:
@@ -49,15 +50,15 @@ def ingredients(paths: Sequence[Path], last: int = 0) -> dict[Path, list[Path]]:
                 remedy="train it with python -m kit.train RECIPE --keep-epochs 3",
             )
         for folder in sorted({epoch.parent for epoch in epochs}):
-            kept = Fold(folder).epochs
-            checkpoints.setdefault(folder, []).extend(kept[-last:] if last else kept)
+            files = Fold(folder).epochs
+            checkpoints.setdefault(folder, []).extend(files[-last:] if last else files)
     return checkpoints
 
 
 def check_ingredients(paths: Sequence[Path], plan: Plan) -> list[CheckpointInfo]:
-    """What one fold's checkpoints say of themselves.
+    """The metadata of one fold's checkpoints.
 
-    Raises `KitError` where they are fewer than two, or of different folds or recipes.
+    Raises `KitError` if they are fewer than two, or of different folds or recipes.
     """
     infos, hashes = [read_checkpoint_info(path) for path in paths], [file_hash(p) for p in paths]
     first, group = infos[0], plan.competition.group
@@ -83,7 +84,7 @@ def check_ingredients(paths: Sequence[Path], plan: Plan) -> list[CheckpointInfo]
             f"is of fold {first.fold}, and others are not",
             folds,
             f"average within a fold: across folds the network would have seen every {group} in "
-            "training, and no out-of-fold score were left; kit.ensemble averages the folds' "
+            "training, and no out-of-fold score would be left; kit.ensemble averages the folds' "
             "probabilities",
         )
     if recipes:
@@ -141,8 +142,9 @@ def soup(
     compute: Compute = Compute(),
     force: bool = False,
 ) -> Scores:
-    """The scores, on a fold's photos, of the mean of its checkpoints' weights, which is written to
-    the fold's folder `out` with its out-of-fold probabilities.
+    """Write the mean of a fold's checkpoints into the folder `out`; its scores on the fold.
+
+    Its out-of-fold probabilities are written, too.
     """
     infos, files = check_ingredients(paths, plan), Fold(out)
     info = infos[-1]
@@ -166,10 +168,10 @@ def soup(
 
 
 def _chosen_on_fold(paths: Sequence[Path], infos: Sequence[CheckpointInfo]) -> bool:
-    """True if one of the checkpoints was chosen on the fold, by its best epoch or by when training
-    ended: that flatters the mean's score as well.
+    """True if one of the checkpoints was chosen on the fold: the mean's score flatters, too.
 
-    Other kept epochs than the best were chosen by when training ended alone.
+    It was chosen by its best epoch, or by when training ended. Other kept epochs than the best were
+    chosen by when training ended alone.
     """
     return any(
         info.chosen_on_fold if path.name == "best.safetensors" else info.recipe["patience"]

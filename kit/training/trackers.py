@@ -1,6 +1,4 @@
-"""Tracking of training runs by TensorBoard or Weights & Biases: one run a fold, grouped
-by recipe.
-"""
+"""Tracking of trainings by TensorBoard or Weights & Biases: one run a fold, grouped by recipe."""
 
 import importlib
 import netrc
@@ -25,13 +23,13 @@ def scalars(row: dict[str, Any]) -> dict[str, float]:
 
 
 class Tracker(Protocol):
-    """Takes rows of `metrics.csv`."""
+    """A tracker: it takes rows of `metrics.csv`."""
 
     def log(self, row: dict[str, Any]) -> None:
         """Send one epoch's row."""
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the rows that are left."""
 
 
 class _TensorBoard:
@@ -97,8 +95,9 @@ def _has_account() -> bool:
 
 
 class _FaultTolerant:
-    """A tracker, or none, that is let go, with one warning, when it fails: it must not cost a
-    training.
+    """A tracker, or none, that is let go with one warning when it fails.
+
+    Tracking must not cost a training.
     """
 
     def __init__(self, inner: Tracker | None, name: str) -> None:
@@ -115,7 +114,7 @@ class _FaultTolerant:
             return
         try:
             call(self._inner)
-        except Exception as error:  # whatever it is, the training is worth more
+        except Exception as error:  # no error of a tracker may end the training
             warn(
                 f"--track {self._name}: gave up ({type(error).__name__}: {str(error)[:160]}); the "
                 "training goes on"
@@ -130,13 +129,12 @@ def open_tracker(
     rows: Sequence[dict[str, Any]],
     must: bool = True,
 ) -> Tracker:
-    """The tracker `tensorboard` or `wandb` of a fold in `folder`, told the `rows` of its epochs so
-    far; None tracks nothing.
+    """The tracker `tensorboard` or `wandb` of a fold in `folder`; None tracks nothing.
 
-    `config` is the recipe, with the number of the `fold`. Without rows it is a new run.
-    TensorBoard's files lie in the fold's folder, so that `tensorboard --logdir runs` shows a run a
-    fold. Raises `KitError` where the package is not installed or does not start, unless it is not a
-    `must`: then it warns.
+    It is given the `rows` of the epochs so far; without rows it is a new run. `config` is the
+    recipe, with the number of the `fold`. TensorBoard's files lie in the fold's folder, so that
+    `tensorboard --logdir runs` shows a run a fold. Raises `KitError` where the package is not
+    installed or does not start, unless it is not a `must`: then it warns.
     """
     if name is None:
         return _FaultTolerant(None, "")

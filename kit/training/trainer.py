@@ -33,7 +33,7 @@ _REMEDY = "lower lr or set clip in the recipe, and start with --force"
 
 @dataclass
 class Trainer:
-    """A fold in training: its photos, its network, how far it is, and where its results go.
+    """A fold in training: its photos, its network, its state, and its writer.
 
     `unchecked` are the steps whose loss has not been looked at: number, photos, loss.
     """
@@ -55,10 +55,10 @@ class Trainer:
         return History(self.job.recipe, self.state.rows)
 
     def run(self) -> None:
-        """Train to the last epoch; where a stop is asked for, save first."""
+        """Train to the last epoch; if a stop is asked for, save first and then stop."""
         try:
             rows = self.state.rows
-            if self.writer.lacks(rows):  # the interruption came between last.pt and these
+            if self.writer.lacks(rows):  # an interruption came after last.pt was written
                 self.writer.keep(rows[-1], self.validate())
             if rows and not self.state.step:
                 self.writer.keep_epoch(rows[-1])
@@ -109,7 +109,7 @@ class Trainer:
         self.progress.advance(sum(len(at) for at, _ in step), note)
 
     def check(self) -> None:
-        """Add the losses of the last steps up; raises `KitError` where one is not finite."""
+        """Add up the losses of the last steps; raises `KitError` if one is not finite."""
         files, epoch = self.job.files, len(self.state.rows) + 1
         losses = torch.zeros(0)
         if self.unchecked:
@@ -159,9 +159,9 @@ class Trainer:
         }
         seconds = state.seconds
         state.end_epoch(row)
-        kept = self.writer.end_epoch(state, probs, self.tracker)
+        is_kept = self.writer.end_epoch(state, probs, self.tracker)
         self.progress.say(
             f"  epoch {epoch:2d}/{recipe.epochs}  loss {row['train_loss']:.3f}  val loss "
             f"{row['val_loss']:.3f}  {scores_of(row).line()}  {duration(seconds)}"
-            + ("  best so far" if kept and recipe.select == "best" else "")
+            + ("  best so far" if is_kept and recipe.select == "best" else "")
         )

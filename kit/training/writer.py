@@ -1,7 +1,7 @@
 """The files of a fold while it is trained, in an order that an interruption cannot harm.
 
-`last.pt` comes first: whatever else is missing beside it, the next start makes from it. It goes
-last, when all else is there.
+`last.pt` is written first: the next start makes every missing file from it. It is removed last,
+when all others are written.
 """
 
 import json
@@ -24,10 +24,10 @@ from kit.training.trackers import Tracker
 
 
 class FoldWriter:
-    """Writes what a `learner` has come to into the folder of a fold, and tells a tracker.
+    """Writes the files of a fold's training into its folder, and sends its rows to a tracker.
 
-    `valid` are the fold's photos, `threads` the number of threads that compute. What another
-    training left is removed at the first `save` if the training is `fresh`.
+    `valid` are the fold's photos, `threads` the number of threads that compute. Files of another
+    training are removed at the first `save` if the training is `fresh`.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class FoldWriter:
         self.saved = time.monotonic()
 
     def _clear(self) -> None:
-        """Remove what another training left, as soon as this one can be saved.
+        """Remove the files of another training, as soon as this one can be saved.
 
-        Not sooner: a typo, a damaged photo, a batch too large or a full disk would have cost what
-        was there. Not later: whatever lies beside a last.pt is taken for its own, even if this
-        process is killed in between.
+        Not sooner: a typo, a damaged photo, a batch too large or a full disk would have cost those
+        files. Not later: whatever lies beside a last.pt is taken for its own, even if this process
+        is killed in between.
         """
         files = self.files
         caches = [
@@ -74,7 +74,7 @@ class FoldWriter:
             path.unlink(missing_ok=True)
 
     def _info(self, row: Row) -> CheckpointInfo:
-        """What the checkpoint of an epoch says of itself."""
+        """The metadata of the checkpoint of an epoch."""
         job = self.job
         origin = Origin(job.plan, job.fold, job.options.limit)
         return checkpoint_info(
@@ -98,7 +98,7 @@ class FoldWriter:
             stale.unlink()
 
     def lacks(self, rows: Sequence[Row]) -> bool:
-        """True if the last epoch is to be kept and is not: a stop came after `last.pt`."""
+        """True if the last epoch is to be kept and is not, because a stop came after `last.pt`."""
         selected = bool(rows) and History(self.job.recipe, rows).selected is rows[-1]
         return selected and not is_kept(self.job, rows[-1])
 

@@ -45,6 +45,6 @@ def test_members_are_described_as_seen_from_the_submission(world, tmp_path):
     assert [file.path for file in row.files] == [
         f"../runs/small/fold{k}/best.safetensors" for k in range(3)
     ]
-    assert row.parameters == 3 * run.checkpoints[0].card.parameters and row.gflop > 0
+    assert row.parameters == 3 * run.checkpoints[0].info.parameters and row.gflop > 0
     assert row.describe()["files"][0] == vars(row.files[0])
     assert seen_from(tmp_path / "a" / "b", tmp_path / "s.csv") == "a/b"

@@ -13,19 +13,19 @@ from kit.system.errors import KitError
 
 
 def test_exact_is_fp32_and_a_record_has_the_last_word():
-    card = mask_architecture("m", (32, 24))
-    assert Compute(exact=True, modes={"m 32 x 24": HALF_MODE}).mode(card, CPU) == exact_mode(CPU)
-    assert Compute(modes={"m 32 x 24": HALF_MODE}).mode(card, CPU) == HALF_MODE
-    assert Compute(batch_size=2, modes={"m 32 x 24": HALF_MODE}).mode(card, CPU) == InferenceMode(
-        torch.bfloat16, 2
-    )
+    network = mask_architecture("m", (32, 24))
+    assert Compute(exact=True, modes={"m 32 x 24": HALF_MODE}).mode(network, CPU) == exact_mode(CPU)
+    assert Compute(modes={"m 32 x 24": HALF_MODE}).mode(network, CPU) == HALF_MODE
+    assert Compute(batch_size=2, modes={"m 32 x 24": HALF_MODE}).mode(
+        network, CPU
+    ) == InferenceMode(torch.bfloat16, 2)
 
 
 def test_networks_come_in_groups_of_one_geometry_that_memory_holds(world, monkeypatch):
     checkpoints = checkpoints_of(world.runs / "small", world)
     assert memory_groups(checkpoints, COMPUTE, CPU) == [checkpoints]
     need = weight_bytes(checkpoints[0], COMPUTE, CPU)
-    assert need == 4 * checkpoints[0].card.parameters
+    assert need == 4 * checkpoints[0].info.parameters
     for free, sizes in ((6 * need, [3]), (4 * need, [2, 1]), (need, [1, 1, 1])):
         everywhere(monkeypatch, kit.system.device, "free_memory", lambda _, n=free: n)
         assert [len(group) for group in memory_groups(checkpoints, COMPUTE, CPU)] == sizes

@@ -112,8 +112,8 @@ def test_a_checkpoint_that_says_odd_things_of_itself_is_one_line(copy, damage, f
 
 def test_other_versions_are_told_and_other_pixels_refused(copy, capsys, fails):
     best = Fold(copy / "runs" / "small" / "fold0").best
-    card = read_checkpoint_info(best)
-    assert card.versions == dict(versions()) and set(card.versions) == {
+    info = read_checkpoint_info(best)
+    assert info.versions == dict(versions()) and set(info.versions) == {
         "torch",
         "torchvision",
         "timm",
@@ -122,30 +122,30 @@ def test_other_versions_are_told_and_other_pixels_refused(copy, capsys, fails):
         "albumentations",
         "pixels",
     }
-    assert all(card.versions.values())
+    assert all(info.versions.values())
     loose = copy / "loose.safetensors"
     line = [loose, *ensemble_arguments(copy)[1:], "--no-score"]
     save(
         loose,
         load(best),
         dataclasses.replace(
-            card, versions=card.versions | {"torch": "2.0.1", "torchvision": "0.1"}
+            info, versions=info.versions | {"torch": "2.0.1", "torchvision": "0.1"}
         ),
     )
     assert main([str(a) for a in line]) == 0
     err = capsys.readouterr().err
     assert err.count("was made with torch 2.0.1 (here ") == 1 and "torchvision" not in err
-    own = card.versions["torch"].split("+")[0].split(".")
+    own = info.versions["torch"].split("+")[0].split(".")
     save(
         loose,
         load(best),
-        dataclasses.replace(card, versions=card.versions | {"torch": f"{own[0]}.{own[1]}.99"}),
+        dataclasses.replace(info, versions=info.versions | {"torch": f"{own[0]}.{own[1]}.99"}),
     )
     assert (
         main([str(a) for a in [*line, "--force"]]) == 0
         and "was made with" not in capsys.readouterr().err
     )
-    save(loose, load(best), dataclasses.replace(card, versions=card.versions | {"pixels": "1"}))
+    save(loose, load(best), dataclasses.replace(info, versions=info.versions | {"pixels": "1"}))
     assert "decoded or resized otherwise (pixels 1, here 2)" in fails(main, *line, "--force")
 
 

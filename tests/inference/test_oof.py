@@ -42,7 +42,7 @@ def test_the_oof_score_is_pooled_and_joined_by_id(world, tmp_path):
     )
     assert sum(oof["true_counts"]) == sum(oof["predicted_counts"]) == oof["photos"]
     for checkpoint in checkpoints:
-        assert oof["folds"][checkpoint.card.fold] == pytest.approx(checkpoint.card.score)
+        assert oof["folds"][checkpoint.info.fold] == pytest.approx(checkpoint.info.score)
 
 
 def test_oof_of_another_checkpoint_is_refused(copy, world):
@@ -72,8 +72,8 @@ def test_a_bare_checkpoint_is_scored_by_its_own_fold(copy, world, capsys):
     assert "is of 42 of 126 training photos: small has no more" in capsys.readouterr().err
     with pytest.raises(KitError, match="the same checkpoint twice"):
         find_members([best, copy / "b0.safetensors"], plan, ids)
-    card = read_checkpoint_info(copy / "b0.safetensors")
-    save(copy / "b2.safetensors", load(best), dataclasses.replace(card, epoch=9))
+    info = read_checkpoint_info(copy / "b0.safetensors")
+    save(copy / "b2.safetensors", load(best), dataclasses.replace(info, epoch=9))
     two = find_members(
         [copy / "b0.safetensors", copy / "b2.safetensors"], plan, ids
     )  # of one fold: two members

@@ -99,7 +99,7 @@ def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_on
 
     everywhere(monkeypatch, kit.data.photos, "decode", counting)
     everywhere(monkeypatch, kit.inference.predict, "predict", grouped)
-    need = checkpoints[0].card.parameters * 4
+    need = checkpoints[0].info.parameters * 4
     everywhere(monkeypatch, kit.system.device, "free_memory", lambda device: 2 * 2 * need + 10)
     parted, computed = run_all_passes(checkpoints, root, ids, "hflip", Compute("cpu", 0))
     assert groups == [2, 1] and count[0] == len(ids) and computed == 6

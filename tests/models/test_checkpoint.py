@@ -19,7 +19,7 @@ MEAN, STD = (0.1, 0.2, 0.3), (1.0, 1.0, 2.0)
 PLAN = Plan(pd.DataFrame(), "abc", {}, MASK)
 
 
-def card(recipe, network, **changes):
+def info_of(recipe, network, **changes):
     info = checkpoint_info(recipe, network, Origin(PLAN, 1), epoch=3, score=0.5)
     return dataclasses.replace(info, **changes)
 
@@ -31,11 +31,11 @@ def test_a_checkpoint_says_all_that_inference_needs(tmp_path):
         .to(memory_format=torch.channels_last)
         .eval()
     )
-    save(tmp_path / "a.safetensors", network, card(recipe, network))
-    save(tmp_path / "b.safetensors", network, card(recipe, network))
+    save(tmp_path / "a.safetensors", network, info_of(recipe, network))
+    save(tmp_path / "b.safetensors", network, info_of(recipe, network))
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    assert read_checkpoint_info(tmp_path / "a.safetensors") == card(recipe, network)
-    assert (card(recipe, network).mean, card(recipe, network).std) == (MEAN, STD)
+    assert read_checkpoint_info(tmp_path / "a.safetensors") == info_of(recipe, network)
+    assert (info_of(recipe, network).mean, info_of(recipe, network).std) == (MEAN, STD)
     again = load(tmp_path / "a.safetensors")
     photos = torch.rand(2, 3, 32, 24)
     with torch.no_grad():
@@ -74,12 +74,12 @@ def test_bad_checkpoints_are_one_line(tmp_path):
         load(path)
     network = build(small(), MASK)
     pets = Competition(name="pets", tasks=(Task("pet", ("cat", "dog")),), frame=(8, 8))
-    save(path, network, card(small(), network, competition=pets.describe()))
+    save(path, network, info_of(small(), network, competition=pets.describe()))
     with pytest.raises(KitError, match="holds weights that do not fit"):
         load(path)
-    save(path, network, card(small(), network, competition=pets.describe() | {"tasks": []}))
+    save(path, network, info_of(small(), network, competition=pets.describe() | {"tasks": []}))
     with pytest.raises(KitError, match="no checkpoint of the kit .*its competition is damaged"):
         load(path)
-    save(path, network, card(small(), network, model="test_resnet"))
+    save(path, network, info_of(small(), network, model="test_resnet"))
     with pytest.raises(KitError, match="do not fit test_resnet"):
         load(path)

@@ -21,10 +21,10 @@ from kit.results.run import Fold
 def test_an_epoch_is_chosen_on_its_fold_by_its_score_or_by_when_training_ended(
     world, select, patience, chosen
 ):
-    card = read_checkpoint_info(Fold(world.runs / "small" / "fold0").best)
+    info = read_checkpoint_info(Fold(world.runs / "small" / "fold0").best)
     assert (
         dataclasses.replace(
-            card, select=select, recipe=card.recipe | {"patience": patience}
+            info, select=select, recipe=info.recipe | {"patience": patience}
         ).chosen_on_fold
         is chosen
     )

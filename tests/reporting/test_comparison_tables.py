@@ -43,4 +43,4 @@ def test_intervals_by_photos_are_called_too_narrow_where_groups_could_be_known(
     show(comparison(competition, Truth(by, 3.0, [2] * competition.classes)))
     out = capsys.readouterr().out
     assert f"95 % interval by {by}" in out and f"would rest on 3 {by} of" in out
-    assert ("too narrow: a column `sheet` in the answers" in out) == hint
+    assert ("too narrow: add a column `sheet` to the answers" in out) == hint

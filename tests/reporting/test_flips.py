@@ -100,7 +100,7 @@ def test_a_contact_sheet_of_the_flips(tmp_path, world, capsys, fails):
         tmp_path / "taken.jpg",
     )
     assert not (tmp_path / "subs").exists()
-    assert "is one run with the others" in fails(
+    assert "the paths are one run" in fails(
         main,
         world.runs / "small" / "fold0",
         world.runs / "small" / "fold1",

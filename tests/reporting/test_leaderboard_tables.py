@@ -23,5 +23,5 @@ def test_a_row_with_scores_and_one_without(capsys):
 def test_what_picking_the_best_makes_of_noise(capsys):
     show_board(BoardSummary((), picked_from=3, best_above=0.02, by_chance=0.01))
     out = capsys.readouterr().out
-    assert "the best of 3 public scores is 0.0200 above their mean; picking" in out
-    assert "would make 0.0100 of noise" in out
+    assert "the best of 3 public scores is 0.0200 above their mean; if all" in out
+    assert "noise alone would put it 0.0100 above" in out

@@ -68,9 +68,9 @@ def test_bad_entries_are_one_line_and_change_nothing(tmp_path, fails):
     assert "nan is no macro-F1" in fails(
         main, "--record", "effb4-hflip", "--public", "nan", "--log", log
     )
-    assert "say what the site said" in fails(main, "--record", "effb4-hflip", "--log", log)
-    assert "are of --record" in fails(main, "a.csv", "b.csv", "--public", ".5")
-    assert "leave the files out" in fails(main, "a.csv", "--board")
+    assert "give the site's score" in fails(main, "--record", "effb4-hflip", "--log", log)
+    assert "need --record" in fails(main, "a.csv", "b.csv", "--public", ".5")
+    assert "take no files" in fails(main, "a.csv", "--board")
     assert "cannot be read" in fails(main, "--board", "--log", tmp_path / "none.csv")
     assert log.read_bytes() == before
     write_board(log, [row(public="high")])
@@ -131,9 +131,9 @@ def test_the_summary_by_hand(capsys, tmp_path):
     out = capsys.readouterr().out
     assert (
         "correlation of the out-of-fold with the public score" in out
-        and "outside of what the others say: s7.csv" in out
+        and "off the line of the others: s7.csv" in out
     )
-    assert "what picking the best makes of noise is left out" in out
+    assert "is left out" in out
     assert main(["--board", "--json", "--log", str(log)]) == 0
     assert json.loads(capsys.readouterr().out)["outside"] == ["s7.csv"]
     write_board(log, rows[-2:])

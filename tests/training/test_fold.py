@@ -42,27 +42,27 @@ def test_oof_covers_every_photo_once_and_belongs_to_its_checkpoint(world, copy):
             "metrics.csv",
             "oof.npz",
         ]
-        card, oof, rows = (
+        info, oof, rows = (
             read_checkpoint_info(files.best),
             read_probs(files.oof),
             read_metrics(files.metrics),
         )
         assert (
-            card.fold == fold and card.plan == world.plan.hash and card.recipe == small().describe()
+            info.fold == fold and info.plan == world.plan.hash and info.recipe == small().describe()
         )
         assert oof.key == oof_key(files.best, world.plan, fold, "float32")
         held = world.plan.photos[world.plan.photos["fold"] == fold]
         assert oof.ids.tolist() == held["image"].tolist()
         scores = score(held["label"].to_numpy(), oof.probs.argmax(axis=1), MASK)
         last = rows[-1]
-        assert card.epoch == last["epoch"] and card.score == last["val_f1_macro"] == pytest.approx(
+        assert info.epoch == last["epoch"] and info.score == last["val_f1_macro"] == pytest.approx(
             scores.f1
         )
         assert (last["val_f1_mask"], last["val_f1_age"]) == pytest.approx(
             (scores.tasks["mask"], scores.tasks["age"])
         )
         assert len(rows) == 2 and all(math.isfinite(v) for row in rows for v in row.values())
-        photos = PhotoDataset(world.folder.train_images, held["image"].tolist(), [card.geometry])
+        photos = PhotoDataset(world.folder.train_images, held["image"].tolist(), [info.geometry])
         cpu = torch.device("cpu")
         loader = make_loader(photos, batches_of(len(photos), 5), 0, cpu)
         again = predict([load(files.best)], loader, make_views("none"), cpu)[0][0, 0]
@@ -163,20 +163,20 @@ def test_which_epoch_is_kept_and_when_training_ends(
     recipe = small(name="chosen", epochs=4, **changes)
     done = train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())[0]
     files = Fold(tmp_path / "chosen" / "fold0")
-    card, rows = read_checkpoint_info(files.best), read_metrics(files.metrics)
-    assert (len(rows), card.epoch, card.select, card.averaged) == (
+    info, rows = read_checkpoint_info(files.best), read_metrics(files.metrics)
+    assert (len(rows), info.epoch, info.select, info.averaged) == (
         epochs,
         kept,
         recipe.select,
         recipe.ema > 0,
     )
     assert (
-        card.chosen_on_fold
+        info.chosen_on_fold
         == recipe.chosen_on_fold
         == (recipe.select == "best" or "patience" in changes)
     )
     assert (
-        card.score == scores[kept - 1] == done.f1
+        info.score == scores[kept - 1] == done.f1
         and [row["val_f1_macro"] for row in rows] == scores[:epochs]
     )
     assert (

@@ -160,7 +160,7 @@ def test_the_last_epochs_are_kept_and_the_best_is_one_of_all(kept):
             read_checkpoint_info(files.best),
             [read_checkpoint_info(path) for path in files.epochs],
         )
-        assert [card.epoch for card in cards] == [2, 3]
+        assert [info.epoch for info in cards] == [2, 3]
         if best.epoch > 1:
             assert files.epoch(best.epoch).read_bytes() == files.best.read_bytes()
 
