@@ -17,7 +17,7 @@ def test_outputs_are_those_of_the_classes_or_of_each_task():
 
 def test_one_task_has_as_many_outputs_with_either_head():
     classes, tasks = (
-        make_architecture("m", Geometry((60, 40), (32, 24), (60, 40)), head, "ce", PETS)
+        make_architecture("m", Geometry((60, 40), (32, 24), (60, 40)), head, False, PETS)
         for head in ("classes", "tasks")
     )
     assert classes.outputs == tasks.outputs == 3 and classes != tasks

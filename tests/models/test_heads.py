@@ -10,7 +10,7 @@ from kit.models.heads import COSINE_SCALE, Cosine, combine, conditional_logs
 
 
 def of_head(head, competition=MASK):
-    return make_architecture("m", Geometry((8, 8), (8, 8), (8, 8)), head, "ce", competition)
+    return make_architecture("m", Geometry((8, 8), (8, 8), (8, 8)), head, False, competition)
 
 
 def test_a_head_of_classes_gives_its_outputs():

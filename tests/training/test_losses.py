@@ -39,7 +39,7 @@ def alike(one, other, tolerance=1e-5):
 
 def of_head(head):
     """An architecture with a head."""
-    return make_architecture("any", Geometry((8, 8), (8, 8), (8, 8)), head, "ce", MASK)
+    return make_architecture("any", Geometry((8, 8), (8, 8), (8, 8)), head, False, MASK)
 
 
 def decode(labels):
