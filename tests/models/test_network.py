@@ -20,7 +20,7 @@ def test_the_first_loss_is_that_of_18_equal_classes():
 
 def test_the_cost_of_a_network():
     geometry = Geometry((300, 300), (224, 224), MASK.frame)
-    parameters, gflop = cost(make_architecture("resnet18", geometry, "classes", "ce", MASK))
+    parameters, gflop = cost(make_architecture("resnet18", geometry, "classes", False, MASK))
     # He et al., 2016: 1.8 billion multiplications and additions; 11.2 M weights without the head of
     # 1,000 classes.
     assert parameters == 11_176_512 + 512 * 18 + 18 and gflop == pytest.approx(2 * 1.82, rel=0.02)
@@ -29,6 +29,8 @@ def test_the_cost_of_a_network():
         return cost(architecture_of(small(head=head), MASK))[0]
 
     assert weights("tasks") == weights("classes") - 10 * 257
+    of_cosines = cost(architecture_of(small(loss="ldam"), MASK))[0]
+    assert of_cosines == weights("classes") - MASK.classes  # it has no biases
 
 
 def test_a_misspelt_model():
