@@ -9,7 +9,7 @@ all later commands take it from there.
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -18,6 +18,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from kit.system.errors import KitError
+from kit.system.fields import Rule, check_rules, is_whole_tuple
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,22 @@ class Task:
     column: str = ""
     edges: tuple[int, ...] = ()
     of_group: bool = True
+
+    def __post_init__(self) -> None:
+        check_rules(f"task {self.name}", self, self._rules())
+
+    def _rules(self) -> Iterator[Rule]:
+        yield "name", _is_text(self.name), "a text"
+        several = _are_texts(self.classes) and len(self.classes) > 1
+        yield "classes", several, "a tuple of two or more different texts"
+        free = isinstance(self.column, str) and self.column not in _PLAN_COLUMNS
+        yield "column", free, f"a text other than {', '.join(_PLAN_COLUMNS)}"
+        edges = self.edges
+        rising = is_whole_tuple(edges) and edges == tuple(sorted(set(edges)))
+        of_classes = rising and len(edges) in (0, len(self.classes) - 1)
+        yield "edges", of_classes, "() or rising whole numbers, one fewer than the classes"
+        yield "column", not edges or self.column != "", "a column's name where there are edges"
+        yield "of_group", isinstance(self.of_group, bool), "True or False"
 
     @property
     def ordered(self) -> bool:
@@ -90,6 +109,22 @@ class Competition:
     read: Callable[[Path, Path | None], TrainingPhotos] | None = field(default=None, compare=False)
     draw: Callable[[Path, int, int, int, bool], Path] | None = field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        check_rules(f"competition {self.name}", self, self._rules())
+
+    def _rules(self) -> Iterator[Rule]:
+        for name in _TEXTS:
+            yield name, _is_text(getattr(self, name)), "a text"
+        tasks = isinstance(self.tasks, tuple) and all(isinstance(t, Task) for t in self.tasks)
+        yield "tasks", tasks and len(self.tasks) > 0, "a tuple of tasks, such as (task,)"
+        names = [task.name for task in self.tasks]
+        yield "tasks", len(set(names)) == len(names), "of different names"
+        yield "tasks", len(set(self.columns)) == len(self.columns), "of different columns"
+        pair = is_whole_tuple(self.frame, 1) and len(self.frame) == 2
+        yield "frame", pair, "a pair (height, width) of pixels"
+        yield "answer", self.answer != self.id, "another column than id"
+        yield "inputs", self.inputs == () or _are_texts(self.inputs), "a tuple of different places"
+
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """The number of classes of each task."""
@@ -137,18 +172,30 @@ class Competition:
 
 def recorded_competition(record: Any) -> Competition:
     """The competition that `describe` has recorded; raises `ValueError` for anything else."""
+    if record is None:
+        raise ValueError("its competition is missing, as in files of an older version of the kit")
     try:
         tasks = tuple(Task(**_tuples(task)) for task in record["tasks"])
-        competition = Competition(**_tuples(record | {"tasks": tasks}))
-        whole = tasks and all(task.classes for task in tasks) and len(competition.frame) == 2
-        if not whole or not all(isinstance(competition.describe()[name], str) for name in _TEXTS):
-            raise ValueError("a field is of another kind")
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        return Competition(**_tuples(record | {"tasks": tasks}))
+    except (TypeError, KeyError, AttributeError, ValueError, KitError) as error:
         raise ValueError(f"its competition is damaged ({error})") from error
-    return competition
 
 
 _TEXTS = ("name", "group", "groups", "train", "train_images", "test", "test_images", "id", "answer")
+_PLAN_COLUMNS = ("image", "group", "label", "fold")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _are_texts(values: object) -> bool:
+    """True for a tuple of different texts."""
+    return (
+        isinstance(values, tuple)
+        and all(map(_is_text, values))
+        and 0 < len(set(values)) == len(values)
+    )
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

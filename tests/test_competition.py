@@ -1,8 +1,15 @@
-"""The probabilities of a task's classes."""
+"""The probabilities of a task's classes, and definitions with mistakes."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 from helpers import MASK, NUM_CLASSES, decode
+
+from kit.competition import Competition, Task, recorded_competition
+from kit.system.errors import KitError
+
+TWO = Competition(name="two", tasks=(Task("kind", ("a", "b")),), frame=(64, 96))
 
 
 def test_task_probs_sum_the_classes(seed=0):
@@ -13,3 +20,45 @@ def test_task_probs_sum_the_classes(seed=0):
         assert own[2, 1] == pytest.approx(
             sum(probs[2, c] for c in range(NUM_CLASSES) if part[c] == 1)
         )
+
+
+FAULTS = {
+    "frame": 64,
+    "tasks": Task("kind", ("a", "b")),
+    "name": 3,
+    "answer": "id",
+    "inputs": "train",
+}
+
+
+@pytest.mark.parametrize("field", FAULTS)
+def test_a_field_of_another_kind_is_told_of_a_definition_and_of_a_record(field):
+    with pytest.raises(KitError, match=f"competition .*: {field}=.* must be "):
+        dataclasses.replace(TWO, **{field: FAULTS[field]})
+    if field != "tasks":
+        with pytest.raises(ValueError, match=f"its competition is damaged .*{field}="):
+            recorded_competition(TWO.describe() | {field: FAULTS[field]})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("classes", ("a",)),
+        ("classes", ("a", "a")),
+        ("classes", "ab"),
+        ("column", "fold"),
+        ("column", ""),
+        ("edges", (3, 2)),
+        ("edges", (1, 2)),
+        ("of_group", 3),
+    ],
+)
+def test_a_task_s_field_of_another_kind_is_told(field, value):
+    good = Task("kind", ("a", "b"), "years", (3,))
+    with pytest.raises(KitError, match=f"task kind: {field}=.* must be "):
+        dataclasses.replace(good, **{field: value})
+
+
+def test_a_record_of_an_older_version_is_told():
+    with pytest.raises(ValueError, match="is missing, as in files of an older version"):
+        recorded_competition(None)

@@ -67,11 +67,6 @@ def find_data(given: str | None, competition: Competition, needs: str = "train")
     return DataFolder(place, competition)
 
 
-def data_places(data: Path) -> list[Path]:
-    """The files and folders of a competition that no output may lie over or in."""
-    return [data / "train", data / "eval", data / "answers.csv"]
-
-
 def fingerprint(root: Path, images: Sequence[str]) -> str:
     """A hash over the names and sizes of photos.
 

@@ -1,5 +1,7 @@
 """From a competition's folder to its fold plan."""
 
+import inspect
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from kit import __version__
+from kit.competition import Competition, TrainingPhotos
 from kit.data.folder import DataFolder, fingerprint, read_test
 from kit.data.leaks import Audit, audit_photos
-from kit.data.plan import Plan, plan_json, write_plan
+from kit.data.plan import Plan, plan_columns, plan_json, write_plan
 from kit.data.split import assign_folds, class_counts, imbalance
 from kit.system.disk import check_output, file_hash
 from kit.system.errors import KitError, problem
@@ -37,9 +40,7 @@ def plan_folds(
     inputs = [*data.inputs, *([options.corrections] if options.corrections else [])]
     for path, suffixes in ((out, (".csv",)), (plan_json(out), ())):
         check_output(path, "a plan", suffixes=suffixes, inputs=inputs, force=options.force)
-    if competition.read is None:
-        raise KitError(f"competition {competition.name}: its definition has no function `read`")
-    given = competition.read(data.root, options.corrections)
+    given = _read(data, options.corrections)
     photos = given.table.sort_values("image", ignore_index=True)
     # Too many folds are told before the photos are read, which takes a while.
     assign_folds(photos, competition, folds, seed)
@@ -65,6 +66,49 @@ def plan_folds(
     }
     plan = write_plan(out, photos, competition, meta, options.force)
     return plan, [*given.remarks, *remarks, *imbalance(photos, competition), *_absent(plan)]
+
+
+def _read(data: DataFolder, corrections: Path | None) -> TrainingPhotos:
+    """What the competition's `read` gives, checked.
+
+    Raises `KitError` for what a definition file raises, too: its writer can mend it.
+    """
+    competition = data.competition
+    read, place = competition.read, f"competition {competition.name}"
+    if read is None:
+        raise KitError(f"{place}: its definition has no function `read`")
+    try:
+        given = read(data.root, corrections)
+    except (KitError, OSError):
+        raise
+    except Exception as error:
+        if str(getattr(read, "__module__", "")).startswith("kit."):
+            raise  # a bug of the kit
+        file = inspect.getfile(read)
+        trace = traceback.extract_tb(error.__traceback__)
+        line = next((frame.lineno for frame in trace[::-1] if frame.filename == file), "?")
+        raise KitError(f"{file} line {line}: {type(error).__name__}: {error}") from error
+    if not isinstance(given, TrainingPhotos):
+        raise KitError(f"{place}: `read` must return TrainingPhotos, and not {given!r:.60}")
+    _check_table(given.table, competition)
+    return given
+
+
+def _check_table(table: pd.DataFrame, competition: Competition) -> None:
+    """Raise `KitError` unless a table of training photos has all columns of a plan, and labels."""
+    place = f"competition {competition.name}: the table of `read`"
+    lacking = [name for name in plan_columns(competition)[:-1] if name not in table]
+    if lacking:
+        raise problem(place, "lacks columns", lacking)
+    whole = ["label", *competition.columns]
+    bad = [name for name in whole if not pd.api.types.is_integer_dtype(table[name])]
+    if bad:
+        raise problem(place, "has columns that are no whole numbers", bad)
+    labels = table["label"]
+    outside = table.loc[~labels.between(0, competition.classes - 1), "image"]
+    if len(outside) or not len(table):
+        what = f"must have labels 0..{competition.classes - 1} for one photo or more"
+        raise problem(place, what, outside.tolist())
 
 
 def _absent(plan: Plan) -> list[str]:

@@ -20,7 +20,10 @@ class Cosine(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """The scaled cosines (N, outputs) of features (N, features)."""
-        with torch.autocast(features.device.type, enabled=False):  # 30 in bf16 has steps of 1/8
+        # 30 in bf16 has steps of 1/8; torch's meta device, on which costs are counted, has no
+        # autocast.
+        kind = "cpu" if features.is_meta else features.device.type
+        with torch.autocast(kind, enabled=False):
             cosines = functional.linear(
                 functional.normalize(features.float()), functional.normalize(self.weight)
             )

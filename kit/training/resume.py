@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from kit.competition import recorded_competition
 from kit.models.checkpoint import check_versions, read_checkpoint_info
 from kit.results.run import read_metrics
 from kit.system.console import warn
@@ -112,6 +113,10 @@ def resume_status(job: FoldJob) -> ResumeStatus:
         return ResumeStatus()
     info = read_checkpoint_info(files.best)
     _check_origin(job, info.recipe, info.plan, info.fold)
+    if recorded_competition(info.competition) != job.competition:
+        what = "was trained for another competition than the fold plan's"
+        remedy = "name its plan with --plan, or --force to train it anew"
+        raise problem(files.folder, what, remedy=remedy)
     history = History(recipe, read_metrics(files.metrics))
     if not history.finished:
         raise problem(

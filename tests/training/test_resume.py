@@ -25,6 +25,16 @@ def test_files_of_another_fold_are_refused(world, tmp_path):
         train(small(), world.plan, world.folder, [1], tmp_path, on_cpu())
 
 
+def test_a_fold_of_another_competition_is_refused(world, tmp_path):
+    shutil.copytree(world.runs / "small" / "fold0", tmp_path / "small" / "fold0")
+    first, *others = world.plan.competition.tasks
+    renamed = dataclasses.replace(first, classes=tuple(f"{c}s" for c in first.classes))
+    other = dataclasses.replace(world.plan.competition, tasks=(renamed, *others))
+    plan = dataclasses.replace(world.plan, competition=other)
+    with pytest.raises(KitError, match="was trained for another competition"):
+        train(small(), plan, world.folder, [0], tmp_path, on_cpu())
+
+
 def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monkeypatch):
     recipe = small(epochs=4, name="going", select="best")
     files = Fold(tmp_path / "going" / "fold0")
