@@ -38,8 +38,8 @@ for module in pkgutil.walk_packages(kit.__path__, "kit."):
 def everywhere(patch: pytest.MonkeyPatch, module: ModuleType, name: str, value: object) -> None:
     """Put a value in the place of a module's own, there and wherever the kit has imported it."""
     original = getattr(module, name)
-    for other in list(sys.modules.values()):
-        if other.__name__.startswith("kit.") and getattr(other, name, None) is original:
+    for place, other in list(sys.modules.items()):
+        if place.startswith("kit.") and getattr(other, name, None) is original:
             patch.setattr(other, name, value)
 
 

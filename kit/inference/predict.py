@@ -13,7 +13,7 @@ from kit.inference.runtime import InferenceModel
 from kit.inference.views import View
 from kit.models.network import Network
 from kit.system.console import Progress, warn
-from kit.system.device import to_device
+from kit.system.device import to_device, tuned
 from kit.system.errors import KitError, problem
 from kit.system.profiler import stage, staged, step
 
@@ -79,7 +79,7 @@ def _run(
                 for rows, part in zip(at.split(size), batch[g].split(size)):
                     with stage("copy"):
                         plain, rows = to_device(part, device), rows.to(device, non_blocking=True)
-                    with stage("forward"):
+                    with stage("forward"), tuned(len(part) == size):
                         for v, view in enumerate(views.values()):
                             started = watch.now()
                             seen = view(plain)

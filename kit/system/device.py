@@ -1,12 +1,13 @@
 """The device that networks run on: its choice, memory and clock, and the transfer of photos."""
 
+import contextlib
 import ctypes
 import functools
 import re
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -45,6 +46,22 @@ def choose_device(name: str | None) -> torch.device:
     else:
         _keep_freed_memory()
     return device
+
+
+@contextlib.contextmanager
+def tuned(wanted: bool) -> Iterator[None]:
+    """In the block cuDNN measures convolutions it has not met only if `wanted`.
+
+    Otherwise it takes those of its rules. Measuring takes EfficientNet-b4 6 seconds on an H200, for
+    each size of a batch: too much for the rest of the photos, whose size is another one each time.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark
+    cudnn.benchmark = before and wanted
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
 
 
 def has_kernels(capability: tuple[int, int], architectures: Sequence[str]) -> bool:

@@ -57,6 +57,22 @@ def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(worl
     np.testing.assert_allclose(probs.sum(axis=3), 1, atol=1e-5)
 
 
+class Noting(InferenceModel):
+    """A network that notes how many photos it gets, and whether cuDNN would measure for them."""
+
+    def logits(self, photos):
+        self.noted = [*getattr(self, "noted", []), (len(photos), torch.backends.cudnn.benchmark)]
+        return super().logits(photos)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_cudnn_measures_for_whole_batches_alone(world, monkeypatch, on):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", on)
+    model = Noting(load(world.runs / "small" / "fold0" / "best.safetensors"), FP32_MODE)
+    predict([model], loader_of(photos_of(world.folder)), make_views("none"), CPU)
+    assert model.noted == [(4, on), (4, on), (2, False)] and torch.backends.cudnn.benchmark == on
+
+
 class Overflowing(InferenceModel):
     """A network in 16 bits for which photos that are mostly white are too bright."""
 
