@@ -101,7 +101,7 @@ def report_runs(args: Namespace) -> Path:
     )
     plan = read_plan(args.plan)
     groups = plan.competition.groups
-    numbers = report(
+    numbers, suspects = report(
         args.runs,
         plan,
         find_data(args.data, plan.competition) if needs_photos else None,
@@ -110,11 +110,12 @@ def report_runs(args: Namespace) -> Path:
             tta=args.tta, compute=Compute(args.device), photos=not args.no_photos, force=args.force
         ),
     )
-    interval = say_interval(numbers["interval"], numbers["effective"], of=groups)
+    score = numbers.score
+    interval = say_interval(score.interval, score.effective, of=groups)
     say(
-        f"macro-F1 {numbers['f1']:.3f} out of fold ({interval}), of "
-        f"{of_groups(numbers['photos'], numbers['groups'], groups)}; the networks are at odds with "
-        f"{len(numbers['suspects'])} labels"
+        f"macro-F1 {score.scores.f1:.3f} out of fold ({interval}), of "
+        f"{of_groups(score.photos, score.groups, groups)}; the networks are at odds with "
+        f"{len(suspects)} labels"
     )
     return out
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from kit.competitions.mask_sample import draw_sample
 from kit.data.folder import read_test
 from kit.data.plan import read_plan
 from kit.data.planning import PlanOptions, plan_folds
+from kit.reporting.numbers import ReportNumbers
 from kit.reporting.page import report
 from kit.results.run import Fold
 from kit.training.run import train
@@ -183,10 +183,11 @@ def drawn(made_once: MadeOnce) -> Path:
 
 
 @pytest.fixture(scope="session")
-def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ReportNumbers]:
     """A report of the world's run: its file and its numbers."""
     out = tmp_path_factory.mktemp("report") / "report.html"
-    return out, report([world.runs / "small"], world.plan, world.folder, out)
+    numbers, _ = report([world.runs / "small"], world.plan, world.folder, out)
+    return out, numbers
 
 
 @pytest.fixture

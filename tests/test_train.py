@@ -1,6 +1,7 @@
 from helpers import draw_photo, mask_folder
-from trainings import end_loaders, recipe_file
+from trainings import recipe_file
 
+from kit.data.loader import end_workers
 from kit.data.plan import read_plan
 from kit.data.planning import PlanOptions, plan_folds
 from kit.models.checkpoint import read_checkpoint_info
@@ -172,7 +173,7 @@ def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
         "1",
     )
     assert f"{photo}: is no image" in line
-    end_loaders()
+    end_workers()
 
 
 def test_keep_epochs_below_zero(fails):

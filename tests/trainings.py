@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import multiprocessing
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +9,6 @@ from pathlib import Path
 from helpers import make_data
 from PIL import Image
 
-import kit
-import kit.data.loader
-import kit.inference.autotune
-import kit.inference.runtime
-import kit.system.threads
 from kit.competitions.mask_labels import SHOTS
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
@@ -81,17 +75,6 @@ class Killable:
     command: list[str]
     recipe: Path
     whole: Fold
-
-
-def end_loaders() -> None:
-    """End loader processes as the end of a command does: torch waits ten seconds for those that
-    raised an error.
-    """
-    handler = signal.getsignal(signal.SIGCHLD)
-    kit.data.loader._end_workers()
-    for process in multiprocessing.active_children():
-        process.join()
-    signal.signal(signal.SIGCHLD, handler)
 
 
 @contextlib.contextmanager

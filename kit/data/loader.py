@@ -113,8 +113,8 @@ def make_loader(photos: PhotoDataset, batches: Any, workers: int, device: Any) -
     The photos are a list: uint8 (N, height, width, 3) for each geometry.
     """
     if workers:
-        atexit.unregister(_end_workers)
-        atexit.register(_end_workers)
+        atexit.unregister(end_workers)
+        atexit.register(end_workers)
     # The batch sampler runs in this process, so that an epoch set on it holds for workers that
     # persist, too.
     return DataLoader(
@@ -163,15 +163,18 @@ def loader_killed() -> KitError:
     )
 
 
-def _end_workers() -> None:
-    """End the loader processes that are left when this process ends.
+def end_workers() -> None:
+    """End this process's loader processes at once.
 
-    multiprocessing would wait for them, and they ignore SIGTERM.
+    They ignore SIGTERM, and torch waits ten seconds for each one that reads.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise for each one that is killed
+    # torch would raise for each one that is killed.
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for process in multiprocessing.active_children():
         if process.daemon:
             process.kill()
+            process.join()
+    signal.signal(signal.SIGCHLD, handler)
 
 
 def _start_worker(_: int) -> None:

@@ -5,7 +5,6 @@ Every function takes a name for those who cannot see the figure and plain values
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from kit.competition import Competition, Task
+from kit.reporting.by_number import NumberRow
 from kit.reporting.drawing import (
     ACCENT,
     GRID,
@@ -29,6 +29,7 @@ from kit.reporting.drawing import (
     series,
 )
 from kit.scoring.bootstrap import LEAST_GROUPS, Interval
+from kit.scoring.metrics import CalibrationBin
 
 
 @drawing
@@ -182,31 +183,25 @@ def confusion(name: str, counts: np.ndarray, labels: Sequence[str], block: int =
 
 
 @drawing
-def reliability(name: str, bins: Sequence[Mapping[str, float]]) -> Figure:
+def reliability(name: str, bins: Sequence[CalibrationBin]) -> Figure:
     """Accuracy by confidence, beside an honest network's diagonal; below, the photos' number."""
     figure, (axis, count) = new_figure(4.4, rows=2, ratios=[3, 1])
     axis.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1)
     for bin_ in bins:
-        width = bin_["high"] - bin_["low"]
-        if bin_["photos"]:
+        width = bin_.high - bin_.low
+        if bin_.photos:
             axis.bar(
-                bin_["low"],
-                bin_["accuracy"],
+                bin_.low,
+                bin_.accuracy,
                 width,
                 align="edge",
                 color=ACCENT,
                 alpha=0.6,
                 edgecolor=PAPER,
             )
-            axis.plot([bin_["confidence"]], [bin_["accuracy"]], "o", color=INK, markersize=3.5)
+            axis.plot([bin_.confidence], [bin_.accuracy], "o", color=INK, markersize=3.5)
         count.bar(
-            bin_["low"],
-            bin_["photos"],
-            width,
-            align="edge",
-            color=MUTED,
-            alpha=0.6,
-            edgecolor=PAPER,
+            bin_.low, bin_.photos, width, align="edge", color=MUTED, alpha=0.6, edgecolor=PAPER
         )
     axis.set_xlim(0, 1)
     axis.set_ylim(0, 1)
@@ -217,23 +212,23 @@ def reliability(name: str, bins: Sequence[Mapping[str, float]]) -> Figure:
 
 
 @drawing
-def by_number(name: str, rows: Sequence[Mapping[str, Any]], task: Task, groups: str) -> Figure:
+def by_number(name: str, rows: Sequence[NumberRow], task: Task, groups: str) -> Figure:
     """What is predicted at each of a task's numbers, as shares, with the share that is right.
 
     Below, how many groups have the number; `rows` are those of `numbers.by_number`.
     """
     figure, (axis, count) = new_figure(4.4, rows=2, ratios=[3, 1])
-    x = np.array([row["number"] for row in rows])
+    x = np.array([row.number for row in rows])
     bottom = np.zeros(len(x))
     for c, label in enumerate(task.classes):
-        height = np.array([row["predicted"][c] for row in rows])
+        height = np.array([row.predicted[c] for row in rows])
         axis.bar(
             x, height, 1.0, bottom, color=series(c), alpha=0.75, label=f"as {label}", linewidth=0
         )
         bottom += height
-    axis.plot(x, [row["right"] for row in rows], "o", color=INK, markersize=3, label="right")
+    axis.plot(x, [row.right for row in rows], "o", color=INK, markersize=3, label="right")
     draw_edges(axis, task.edges)
-    count.bar(x, [row["groups"] for row in rows], 1.0, color=MUTED, alpha=0.6, linewidth=0)
+    count.bar(x, [row.groups for row in rows], 1.0, color=MUTED, alpha=0.6, linewidth=0)
     axis.set_ylim(0, 1.03)
     add_legend_above(axis, columns=len(task.classes) + 1, spacing=0.8)
     name_axes(axis, y="share of photos")

@@ -1,113 +1,156 @@
 """All numbers of a report."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from kit.blending.oof_score import Candidate, OofScore
 from kit.blending.select import select_blend
 from kit.competition import Competition
 from kit.inference.oof import Oof
-from kit.reporting.by_number import by_number, number_tasks
-from kit.scoring.bootstrap import GroupBootstrap
-from kit.scoring.metrics import calibration, log_loss
+from kit.reporting.by_number import NumberRow, by_number, number_tasks
+from kit.scoring.bootstrap import GroupBootstrap, Interval
+from kit.scoring.metrics import CalibrationBin, calibration, log_loss
 
 _ERRORS: Final = 24  # photos in the gallery of the worst errors
 
 
-def measure(oof: Oof) -> dict[str, Any]:
-    """All numbers of a report, of members' out-of-fold probabilities, as plain values.
+@dataclass(frozen=True)
+class FoldScore:
+    """Macro-F1 of a fold with its interval, and how many groups and photos it has."""
 
-    Those of the mean of the members and the plain argmax: `f1`, `accuracy`, `interval`, `folds`,
-    `classes`, `tasks` and the rest of `select_blend`'s record, with the blends that it compares;
-    `of_folds` adds intervals. `confusion` has the counts of the C `classes` and of each task, true
-    ones down; `precision` and `recall` are (C,); `ece` and `bins` are those of
-    `metrics.calibration`, `by_number` has the rows of each task of numbers.
+    f1: float
+    interval: Interval | None
+    groups: int
+    photos: int
+
+
+@dataclass(frozen=True)
+class WorstError:
+    """A photo with a wrong answer, its `true` and `predicted` class and their probabilities.
+
+    `numbers` are its group's, by the competition's columns.
     """
-    competition = oof.competition
-    numbers = dict(select_blend(oof, "mean", "argmax").record)
-    numbers["candidates"] = _candidates(oof)
-    photos, probs = oof.photos, oof.probs.mean(axis=0)
+
+    image: str
+    numbers: tuple[int, ...]
+    fold: int
+    true: str
+    true_prob: float
+    predicted: str
+    prob: float
+
+
+@dataclass(frozen=True)
+class ReportNumbers:
+    """The numbers of a report, of the members' mean and the plain argmax.
+
+    `candidates` are the blends and decisions to compare, `precision` and `recall` are (C,).
+    `confusion` has the counts (C, C) by true and predicted class, and `by_task` those of each task.
+    `log_loss` is that of the probabilities as they are, where the score's is at a temperature.
+    `error` is the calibration error, the mean over `bins`; `by_number` has rows of each task of
+    numbers.
+    """
+
+    score: OofScore
+    candidates: tuple[Candidate, ...]
+    folds: dict[int, FoldScore]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    confusion: np.ndarray
+    by_task: dict[str, np.ndarray]
+    log_loss: float
+    error: float
+    bins: list[CalibrationBin]
+    by_number: dict[str, tuple[NumberRow, ...]]
+
+
+def measure(oof: Oof) -> ReportNumbers:
+    """All numbers of a report, of members' out-of-fold probabilities."""
+    competition, photos, probs = oof.competition, oof.photos, oof.probs.mean(axis=0)
+    score = select_blend(oof, "mean", "argmax").score
     truth, predicted = photos["label"].to_numpy(), probs.argmax(axis=1)
-    numbers["of_folds"] = _of_folds(photos, predicted, numbers["folds"], competition)
     labels = range(competition.classes)
     precision, recall, _, _ = precision_recall_fscore_support(
         truth, predicted, labels=labels, zero_division=0
     )
-    numbers |= {"precision": precision.tolist(), "recall": recall.tolist()}
-    numbers["confusion"] = {"classes": confusion_matrix(truth, predicted, labels=labels).tolist()}
     answers = zip(competition.tasks, competition.decode(truth), competition.decode(predicted))
-    numbers["confusion"] |= {
-        task.name: confusion_matrix(true, guess, labels=range(len(task.classes))).tolist()
-        for task, true, guess in answers
-        if task in competition.parts
-    }
-    # As it is, where the record's is that of a fitted temperature.
-    numbers["log_loss"] = log_loss(probs, truth)
-    numbers["ece"], numbers["bins"] = calibration(probs, truth)
-    numbers["by_number"] = {
-        task.name: by_number(photos, predicted, competition, task)
-        for task in number_tasks(competition)
-    }
-    return numbers
+    error, bins = calibration(probs, truth)
+    return ReportNumbers(
+        score,
+        _candidates(oof),
+        _fold_scores(photos, predicted, score.folds, competition),
+        tuple(precision.tolist()),
+        tuple(recall.tolist()),
+        confusion_matrix(truth, predicted, labels=labels),
+        {
+            task.name: confusion_matrix(true, guess, labels=range(len(task.classes)))
+            for task, true, guess in answers
+            if task in competition.parts
+        },
+        log_loss(probs, truth),
+        error,
+        bins,
+        {
+            task.name: by_number(photos, predicted, competition, task)
+            for task in number_tasks(competition)
+        },
+    )
 
 
-def _candidates(oof: Oof) -> list[dict[str, Any]]:
+def _candidates(oof: Oof) -> tuple[Candidate, ...]:
     """The blends and decisions that the page compares, each once."""
     asked = (
         [("mean", "bias")]
         if len(oof.probs) == 1
         else [("greedy", "bias"), ("weights", "argmax"), ("gmean", "argmax"), ("vote", "argmax")]
     )
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Candidate] = {}
     for blend, decision in asked:
-        candidates = select_blend(oof, blend, decision).record["candidates"]
-        rows |= {row["name"]: row for row in candidates}
-    return list(rows.values())
+        rows |= {row.name: row for row in select_blend(oof, blend, decision).score.candidates}
+    return tuple(rows.values())
 
 
-def _of_folds(
+def _fold_scores(
     photos: pd.DataFrame,
     predicted: np.ndarray,
     scores: Mapping[int, float],
     competition: Competition,
-) -> dict[int, dict[str, Any]]:
-    """Macro-F1 of each fold with its interval, and how many groups and photos it has."""
+) -> dict[int, FoldScore]:
+    """The score of each fold."""
     truth, group = photos["label"].to_numpy(), photos["group"].to_numpy()
     fold, table = photos["fold"].to_numpy(), {}
     for k in np.unique(fold).tolist():
         rows = fold == k
         bootstrap = GroupBootstrap(group[rows], truth[rows], competition.classes)
-        table[k] = {
-            "f1": scores[k],
-            "groups": bootstrap.number,
-            "photos": int(rows.sum()),
-            "interval": bootstrap.interval(bootstrap.macro(predicted[rows])),
-        }
+        interval = bootstrap.interval(bootstrap.macro(predicted[rows]))
+        table[k] = FoldScore(scores[k], interval, bootstrap.number, int(rows.sum()))
     return table
 
 
 def worst_errors(
     photos: pd.DataFrame, probs: np.ndarray, competition: Competition, number: int = _ERRORS
-) -> list[dict[str, Any]]:
-    """The photos whose true class is the least probable, one of each group, as plain values."""
+) -> list[WorstError]:
+    """The photos whose true class is the least probable, one of each group."""
     truth, predicted = photos["label"].to_numpy(), probs.argmax(axis=1)
     of_truth, names = probs[np.arange(len(truth)), truth], competition.class_names
-    errors: dict[str, dict[str, Any]] = {}
+    errors: dict[str, WorstError] = {}
     for i in np.argsort(of_truth, kind="stable").tolist():
-        group = photos["group"].iloc[i]
-        if predicted[i] != truth[i] and group not in errors:
-            errors[group] = {
-                "image": photos["image"].iloc[i],
-                "numbers": [int(photos[column].iloc[i]) for column in competition.columns],
-                "fold": int(photos["fold"].iloc[i]),
-                "true": names[truth[i]],
-                "true_prob": float(of_truth[i]),
-                "predicted": names[predicted[i]],
-                "prob": float(probs[i, predicted[i]]),
-            }
+        photo = photos.iloc[i]
+        if predicted[i] != truth[i] and photo["group"] not in errors:
+            errors[photo["group"]] = WorstError(
+                photo["image"],
+                tuple(int(photo[column]) for column in competition.columns),
+                int(photo["fold"]),
+                names[truth[i]],
+                float(of_truth[i]),
+                names[predicted[i]],
+                float(probs[i, predicted[i]]),
+            )
         if len(errors) == number:
             break
     return list(errors.values())

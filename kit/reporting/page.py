@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from kit.competition import Competition
 from kit.data.folder import DataFolder, check_data, read_ids
 from kit.data.plan import Plan
@@ -17,7 +15,7 @@ from kit.inference.oof import oof_probs
 from kit.reporting import figures
 from kit.reporting.by_number import near_edges, number_tasks, say_edges
 from kit.reporting.html import check_page, photo_uris, write_page
-from kit.reporting.numbers import measure, worst_errors
+from kit.reporting.numbers import ReportNumbers, measure, worst_errors
 from kit.results.run import Fold, read_metrics
 from kit.scoring.metrics import METRICS
 from kit.scoring.mislabel import Suspect, find_mislabelled
@@ -44,12 +42,11 @@ def report(
     data: DataFolder | None,
     out: Path,
     options: ReportOptions = ReportOptions(),
-) -> dict[str, Any]:
-    """Write the page of runs, their mean if there are several; its numbers as plain values.
+) -> tuple[ReportNumbers, list[Suspect]]:
+    """Write the page of runs, their mean if there are several; its numbers, and suspect labels.
 
-    They are those of `measure`, and `suspects`. The competition's folder may be None where neither
-    photos, views nor other teams' files need it. Raises `KitError` where a run has no checkpoint,
-    and where `out` is taken.
+    The competition's folder may be None where neither photos, views nor other teams' files need it.
+    Raises `KitError` where a run has no checkpoint, and where `out` is taken.
     """
     competition = plan.competition
     folder = data or DataFolder(Path("data"), competition)
@@ -61,10 +58,10 @@ def report(
     oof = oof_probs(members, plan, folder, options.tta, options.compute)
     probs = oof.probs.mean(axis=0)
     suspects = find_mislabelled(oof.photos, probs, competition)
-    numbers = measure(oof) | {"suspects": [_plain(suspect) for suspect in suspects]}
+    numbers = measure(oof)
     worst = worst_errors(oof.photos, probs, competition)
     shown = suspects[:_SUSPECTS]
-    images = [error["image"] for error in worst] + [i for s in shown for i in s.images[:_SHOWN]]
+    images = [error.image for error in worst] + [i for s in shown for i in s.images[:_SHOWN]]
     uris = {}
     if data is not None and options.photos:
         uris = photo_uris(data.train_images, list(dict.fromkeys(images)), competition.frame)
@@ -85,19 +82,7 @@ def report(
         "svg": _figures(numbers, names, competition),
     }
     write_page(out, competition, content, options.force)
-    return numbers
-
-
-def _plain(suspect: Suspect) -> dict[str, Any]:
-    """A suspect as plain values."""
-    return {
-        "line": suspect.line,
-        "given": suspect.given,
-        "suggested": suspect.suggested,
-        "given_prob": suspect.given_prob,
-        "suggested_prob": suspect.suggested_prob,
-        "z_score": suspect.z_score,
-    }
+    return numbers, suspects
 
 
 def _suspects(suspects: Sequence[Suspect], plan: Plan, uris: Mapping[str, str]) -> dict[str, Any]:
@@ -141,11 +126,11 @@ def _curves(name: str, member: Member) -> str:
     return figures.curves(f"learning curves of {name}", trained, chosen) if trained else ""
 
 
-def _by_number(numbers: Mapping[str, Any], competition: Competition) -> list[dict[str, Any]]:
+def _by_number(numbers: ReportNumbers, competition: Competition) -> list[dict[str, Any]]:
     """The page's parts on each task of numbers: errors around its edges, and the rows near them."""
     sections = []
     for task in number_tasks(competition):
-        rows = numbers["by_number"][task.name]
+        rows = numbers.by_number[task.name]
         sections.append(
             {
                 "task": task,
@@ -154,7 +139,7 @@ def _by_number(numbers: Mapping[str, Any], competition: Competition) -> list[dic
                 "rows": [
                     row
                     for row in rows
-                    if any(e - _BESIDE <= row["number"] < e + _BESIDE for e in task.edges)
+                    if any(e - _BESIDE <= row.number < e + _BESIDE for e in task.edges)
                 ],
                 "svg": figures.by_number(
                     f"predicted {task.name} class by true {task.column}",
@@ -168,32 +153,31 @@ def _by_number(numbers: Mapping[str, Any], competition: Competition) -> list[dic
 
 
 def _figures(
-    numbers: Mapping[str, Any], names: Sequence[str], competition: Competition
+    numbers: ReportNumbers, names: Sequence[str], competition: Competition
 ) -> dict[str, Any]:
     """The figures of the page but for those of numbers and learning curves."""
     groups, labels, parts = competition.groups, competition.class_names, competition.parts
-    pooled = (numbers["f1"], numbers["interval"])
-    of_folds = {f"fold {k}": (f["f1"], f["interval"]) for k, f in numbers["of_folds"].items()}
+    pooled = (numbers.score.scores.f1, numbers.score.interval)
+    of_folds = {f"fold {k}": (fold.f1, fold.interval) for k, fold in numbers.folds.items()}
     runs = {"mean": pooled} | {
-        name: (member["f1"], member["interval"]) for name, member in zip(names, numbers["members"])
+        name: (member.f1, member.interval) for name, member in zip(names, numbers.score.members)
     }
     members = figures.intervals("macro-F1 of each run", runs, groups) if len(names) > 1 else ""
     f1, bounds, sizes = (
-        [row[key] for row in numbers["classes"]] for key in ("f1", "interval", "groups")
+        [getattr(row, key) for row in numbers.score.classes] for key in ("f1", "interval", "groups")
     )
-    matrices = {name: np.array(counts) for name, counts in numbers["confusion"].items()}
     block = competition.classes // competition.shape[0] if parts else 0
     title = f"confusion of the {competition.classes} classes"
     return {
         "folds": figures.intervals("macro-F1 by fold", {"all": pooled} | of_folds, groups),
         "members": members,
         "classes": figures.class_scores("F1 of each class", f1, bounds, sizes, competition),
-        "confusion": figures.confusion(title, matrices["classes"], labels, block),
+        "confusion": figures.confusion(title, numbers.confusion, labels, block),
         "tasks": {
             task.name: figures.confusion(
-                f"confusion of {task.name}", matrices[task.name], task.classes
+                f"confusion of {task.name}", numbers.by_task[task.name], task.classes
             )
             for task in parts
         },
-        "reliability": figures.reliability("reliability diagram", numbers["bins"]),
+        "reliability": figures.reliability("reliability diagram", numbers.bins),
     }

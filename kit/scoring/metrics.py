@@ -34,30 +34,35 @@ def log_loss(probs: np.ndarray, truth: np.ndarray) -> float:
     return float(-np.log(of_truth).mean(dtype=np.float64))
 
 
+@dataclass(frozen=True)
+class CalibrationBin:
+    """The photos whose predicted class has a probability from `low` to `high`.
+
+    `confidence` is the mean of that probability, and `accuracy` the share that is right.
+    """
+
+    low: float
+    high: float
+    photos: int
+    confidence: float
+    accuracy: float
+
+
 def calibration(
     probs: np.ndarray, truth: np.ndarray, bins: int = 15
-) -> tuple[float, list[dict[str, float]]]:
+) -> tuple[float, list[CalibrationBin]]:
     """The expected calibration error of probabilities (N, C), and the bins that it averages.
 
-    The bins have equal width. Each has `low` and `high`, its number of `photos`, their mean
-    `confidence` (the probability of the predicted class) and their `accuracy`. Guo et al., On
-    calibration of modern neural networks (ICML 2017).
+    The bins have equal width. Guo et al., On calibration of modern neural networks (ICML 2017).
     """
     confidence, right = probs.max(axis=1).astype(np.float64), probs.argmax(axis=1) == truth
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     table = []
     for b in range(bins):
         inside = bin_of == b
-        table.append(
-            {
-                "low": b / bins,
-                "high": (b + 1) / bins,
-                "photos": int(inside.sum()),
-                "confidence": float(confidence[inside].mean()) if inside.any() else 0.0,
-                "accuracy": float(right[inside].mean()) if inside.any() else 0.0,
-            }
-        )
-    off = sum(row["photos"] * abs(row["accuracy"] - row["confidence"]) for row in table)
+        means = (float(x[inside].mean()) if inside.any() else 0.0 for x in (confidence, right))
+        table.append(CalibrationBin(b / bins, (b + 1) / bins, int(inside.sum()), *means))
+    off = sum(row.photos * abs(row.accuracy - row.confidence) for row in table)
     return float(off / len(truth)), table
 
 

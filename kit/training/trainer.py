@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kit.data.loader import end_workers
 from kit.inference.predict import predict
 from kit.inference.views import make_views
 from kit.scoring.metrics import log_loss, score
@@ -71,6 +72,7 @@ class Trainer:
             if (self.state.rows or self.state.step) and not self.stop.forced:
                 with contextlib.suppress(KeyboardInterrupt), self.stop.held():
                     self.save()
+            end_workers()
             raise
 
     def train_epoch(self) -> None:

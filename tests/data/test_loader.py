@@ -6,12 +6,18 @@ import time
 import pytest
 import torch
 from helpers import MASK, draw_photo, everywhere
-from trainings import end_loaders
 
 import kit.data.cache
 import kit.data.loader
 from kit.data.geometry import Geometry
-from kit.data.loader import PhotoDataset, batches_of, default_workers, iterate, make_loader
+from kit.data.loader import (
+    PhotoDataset,
+    batches_of,
+    default_workers,
+    end_workers,
+    iterate,
+    make_loader,
+)
 from kit.system.errors import KitError
 
 CPU = torch.device("cpu")
@@ -65,7 +71,7 @@ def test_loader_processes_that_give_nothing_are_not_waited_for_for_ever(place, m
         KitError, match="no photos came from the loader processes for 1 seconds: .*take --workers 0"
     ):
         list(iterate(loader))
-    end_loaders()
+    end_workers()
 
 
 def test_default_workers():
@@ -91,4 +97,4 @@ def test_a_damaged_photo_is_one_line_from_a_worker_too(tmp_path, workers):
         str(error.value)
         == f"{tmp_path / 'a.jpg'}: is no image (JPEG, PNG, WEBP, TIFF, BMP); unpack the data again"
     )
-    end_loaders()
+    end_workers()

@@ -27,15 +27,16 @@ def test_the_numbers_are_those_of_scikit_learn(world, page):
         np.concatenate([t.probs for t in tables]).astype(np.float64),
     )
     truth, predicted = np.array([label[i] for i in ids]), probs.argmax(axis=1)
-    assert numbers["f1"] == pytest.approx(
+    assert numbers.score.scores.f1 == pytest.approx(
         f1_score(truth, predicted, labels=range(18), average="macro", zero_division=0)
     )
-    assert numbers["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
+    assert numbers.score.scores.metrics["accuracy"] == pytest.approx(
+        accuracy_score(truth, predicted)
+    )
     summed = probs / probs.sum(axis=1, keepdims=True)
-    assert numbers["log_loss"] == pytest.approx(log_loss(truth, summed, labels=range(18)), abs=1e-5)
+    assert numbers.log_loss == pytest.approx(log_loss(truth, summed, labels=range(18)), abs=1e-5)
     assert (
-        numbers["confusion"]["classes"]
-        == confusion_matrix(truth, predicted, labels=range(18)).tolist()
+        numbers.confusion.tolist() == confusion_matrix(truth, predicted, labels=range(18)).tolist()
     )
     for task, parts in (
         ("mask", (truth // 6, predicted // 6)),
@@ -43,10 +44,10 @@ def test_the_numbers_are_those_of_scikit_learn(world, page):
         ("age", (truth % 3, predicted % 3)),
     ):
         assert (
-            numbers["confusion"][task]
+            numbers.by_task[task].tolist()
             == confusion_matrix(*parts, labels=range(2 if task == "gender" else 3)).tolist()
         )
-        assert numbers["tasks"][task]["f1"] == pytest.approx(
+        assert numbers.score.tasks[task].f1 == pytest.approx(
             f1_score(*parts, average="macro", zero_division=0)
         )
     by_class = classification_report(
@@ -61,9 +62,9 @@ def test_the_numbers_are_those_of_scikit_learn(world, page):
         assert row[1] == "3" and row[7] == "none"
     right = (truth == predicted).astype(int)
     accuracy, confidence = calibration_curve(right, probs.max(axis=1), n_bins=15)
-    there = [row for row in numbers["bins"] if row["photos"]]
-    assert [row["accuracy"] for row in there] == pytest.approx(accuracy.tolist())
-    assert [row["confidence"] for row in there] == pytest.approx(confidence.tolist())
+    there = [row for row in numbers.bins if row.photos]
+    assert [row.accuracy for row in there] == pytest.approx(accuracy.tolist())
+    assert [row.confidence for row in there] == pytest.approx(confidence.tolist())
     folds = tables_of(out.read_text(encoding="utf-8"))["Folds"]
     for k, table in enumerate(tables):
         own = np.array([label[i] for i in table.ids])
@@ -85,8 +86,6 @@ def test_worst_errors_are_the_least_probable_one_a_person(world):
             0.03 + rank / 100,
         )
     found = worst_errors(photos, probs, MASK)
-    assert [error["image"] for error in found] == photos["image"].iloc[[0, 30, 60]].tolist()
-    assert found[0]["true"] == CLASS_NAMES[truth[0]] and found[0]["true_prob"] == pytest.approx(
-        0.03
-    )
+    assert [error.image for error in found] == photos["image"].iloc[[0, 30, 60]].tolist()
+    assert found[0].true == CLASS_NAMES[truth[0]] and found[0].true_prob == pytest.approx(0.03)
     assert len(worst_errors(photos, probs, MASK, 2)) == 2

@@ -24,7 +24,7 @@ def test_below_eight_people_the_page_says_that_there_is_no_interval(
     world, page, crowd, tmp_path, capsys
 ):
     text = page[0].read_text(encoding="utf-8")
-    assert page[1]["interval"] is None and page[1]["effective"] == 3
+    assert page[1].score.interval is None and page[1].score.effective == 3
     assert (
         "There is no interval: it would rest on 3 people of the rarest classes, and 8 are needed."
         in text
@@ -44,14 +44,14 @@ def test_below_eight_people_the_page_says_that_there_is_no_interval(
         in capsys.readouterr().out
     )
     # Nine people a class are enough, and three of each in a fold are not.
-    numbers = report(
+    numbers, _ = report(
         crowd.files, crowd.plan, crowd.folder, tmp_path / "crowd.html", ReportOptions(photos=False)
     )
     text = (tmp_path / "crowd.html").read_text(encoding="utf-8")
-    low, high = numbers["interval"]
+    low, high = numbers.score.interval
     assert (
-        numbers["effective"] == 9
-        and low < numbers["f1"] < high
+        numbers.score.effective == 9
+        and low < numbers.score.scores.f1 < high
         and f"<span>{low:.3f} to {high:.3f}</span>" in text
     )
     assert "Below each score its 95 % interval" in text and "<span>no interval</span>" not in text
@@ -129,7 +129,7 @@ def test_probability_files_are_reported_too(tmp_path, world):
                 f"{i}," + ",".join(f"{p:.6f}" for p in row) + "\n" for i, row in zip(own, probs)
             )
         )
-    numbers = report(
+    numbers, _ = report(
         [world.runs / "small", tmp_path / "theirs.csv"],
         world.plan,
         world.folder,
@@ -137,7 +137,7 @@ def test_probability_files_are_reported_too(tmp_path, world):
     )
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert [row[0] for row in tables_of(text)["Runs"][1:]] == ["small", "theirs"]
-    blends = {row["name"] for row in numbers["candidates"]}
+    blends = {row.name for row in numbers.candidates}
     assert blends >= {
         "mean + argmax",
         "greedy + bias",
@@ -170,8 +170,8 @@ def test_names_are_text_on_the_page(tmp_path, world, capsys):
 
 def test_what_a_correction_has_changed_is_told_apart(tmp_path, world):
     """A second line for the same label would be refused: the page says to mend the first one."""
-    numbers = report([world.runs / "small"], world.plan, world.folder, tmp_path / "a.html")
-    line = numbers["suspects"][0]["line"]
+    _, suspects = report([world.runs / "small"], world.plan, world.folder, tmp_path / "a.html")
+    line = suspects[0].line
     path, field, value = line.split(",")
     plan = dataclasses.replace(
         world.plan,
@@ -186,7 +186,7 @@ def test_what_a_correction_has_changed_is_told_apart(tmp_path, world):
         and line not in after
         and "corrected before, to what it was" in after
     )
-    assert f"All {len(numbers['suspects']) - 1} lines" in after
+    assert f"All {len(suspects) - 1} lines" in after
 
 
 def test_planted_label_errors_are_found_where_classes_are_colours(tmp_path):
@@ -202,8 +202,8 @@ def test_planted_label_errors_are_found_where_classes_are_colours(tmp_path):
     plan, _ = plan_folds(data, tmp_path / "runs" / "folds.csv", options)
     recipe = small("tiny", epochs=20, augment=None)
     train(recipe, plan, data, range(2), tmp_path / "runs", on_cpu())
-    numbers = report([tmp_path / "runs" / "tiny"], plan, data, tmp_path / "report.html")
-    first = [suspect["line"].split(",")[:2] for suspect in numbers["suspects"][:5]]
+    _, suspects = report([tmp_path / "runs" / "tiny"], plan, data, tmp_path / "report.html")
+    first = [suspect.line.split(",")[:2] for suspect in suspects[:5]]
     assert sorted(first) == sorted(line.split(",")[:2] for line in lines)
 
 
@@ -242,9 +242,9 @@ def test_planted_label_errors_are_found_on_the_drawn_sample(tmp_path):
         tmp_path / "runs",
         TrainOptions(compute=Compute("cpu")),
     )
-    numbers = report(
+    _, suspects = report(
         [tmp_path / "runs" / "tiny"], plan, mask_folder(data), tmp_path / "report.html"
     )
-    first = {tuple(suspect["line"].split(",")[:2]) for suspect in numbers["suspects"][:20]}
+    first = {tuple(suspect.line.split(",")[:2]) for suspect in suspects[:20]}
     found = first & {tuple(line.split(",")[:2]) for line in lines}
-    assert len(found) >= 7, (found, [suspect["line"] for suspect in numbers["suspects"][:20]])
+    assert len(found) >= 7, (found, [suspect.line for suspect in suspects[:20]])

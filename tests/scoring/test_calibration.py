@@ -16,7 +16,7 @@ def test_calibration_by_hand():
     # (class 1) that is right.
     error, bins = calibration(probs, np.array([0, 1, 1, 1]), bins=10)
     assert error == pytest.approx((2 * 0.4 + 0.55 + 0.3) / 4)
-    assert [row["photos"] for row in bins] == [
+    assert [row.photos for row in bins] == [
         0,
         0,
         0,

@@ -125,10 +125,10 @@ def test_a_stop_at_any_moment_keeps_what_was_trained(
 def test_a_stop_ends_the_waiting_for_photos(killable, tmp_path):
     code = (
         "import sys, time; from kit.data.loader import PhotoDataset as Photos; from kit.train "
-        "import main; real = "
-        "Photos.__getitem__\n"
+        "import main; real, reads = Photos.__getitem__, []\n"
         "def reading(photos, at):\n"
-        "    time.sleep(60 if isinstance(at, tuple) and at[0] == 3 else 0)\n"
+        "    reads.append(at)\n"
+        "    time.sleep(60 if len(reads) > 10 else 0)\n"
         "    return real(photos, at)\n"
         "Photos.__getitem__ = reading; sys.exit(main(sys.argv[1:]))"
     )
