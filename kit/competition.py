@@ -1,9 +1,11 @@
 """What is to be predicted: a frozen `Competition`, its tasks, and where its files lie.
 
-A competition's classes are the product of its tasks' classes: with tasks of 3, 2 and 3 classes,
-class c stands for the three answers `numpy.unravel_index(c, (3, 2, 3))`. Most competitions have
-one task. Only `kit.folds` needs the definition: the fold plan and every checkpoint record it, and
-all later commands take it from there.
+Most competitions ask one question about a photo: a definition names the columns of two tables and
+where the photos lie, and `kit.folds` finds the rest in the data (`data/definition.py`). Where there
+are several tasks, the classes are the product of theirs: with tasks of 3, 2 and 3 classes, class c
+stands for the three answers `numpy.unravel_index(c, (3, 2, 3))`. Only `kit.folds` needs the
+definition: the fold plan and every checkpoint record it, complete, and all later commands take it
+from there.
 """
 
 import dataclasses
@@ -14,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -82,47 +84,69 @@ class TrainingPhotos:
 class Competition:
     """One competition. Sizes are (height, width) in pixels; places are below the data folder.
 
-    `tasks` make the classes. `frame` is the size of the competition's photos, in which a recipe's
-    crop is given. Photos of one `group` must share a fold; `group` and `groups` are the words for
-    one and several of them, and `group` is their column in a file of answers. `train` is the table
-    of training photos and `train_images` their folder; `test` is the table of photos to predict,
-    `test_images` their folder, `id` and `answer` its columns, which are those of a submission, too.
-    `inputs` are the places that no command writes to.
+    `train` is the table of training photos: `target` is its column of classes, `group` that of what
+    must share a fold (`photo`: nothing does). `test` is the table of photos to predict, most often
+    the sample submission, and `id` its first column. `image` and `test_image` say where a row's
+    photo lies, as templates over its columns, such as `imgs/{classname}/{img}`, below the folders
+    `train_images` and `test_images`. `frame` is the size of the photos, in which a recipe's crop is
+    given. `groups` is the word for several groups.
 
-    `read(data, corrections)` reads the training photos of a data folder, with the label fixes of a
-    file. `draw(out, groups, test_groups, seed, force)` draws a sample in the competition's layout.
-    Neither is recorded.
+    `classes` are the classes in order; or `tasks` make them. `answer` is what a submission has for
+    a photo: the number of its `class`, its `name`, the `probability` of the second of two classes,
+    or the `probabilities` of all. `answer_column` is its column, where it is one.
+
+    What is left empty is found in the data by `kit.folds`. `inputs` are the places that no command
+    writes to, by default the data folder. `read(data, corrections)` reads the training photos where
+    tables and templates do not say it, with the label fixes of a file; `draw(out, groups,
+    test_groups, seed, force)` draws a sample in the competition's layout. Neither is recorded.
     """
 
     name: str
-    tasks: tuple[Task, ...]
-    frame: tuple[int, int]
+    tasks: tuple[Task, ...] = ()
+    classes: tuple[str, ...] = field(default=(), compare=False)
+    frame: tuple[int, int] = (0, 0)
     group: str = "photo"
-    groups: str = "photos"
+    groups: str = ""
     train: str = "train.csv"
-    train_images: str = "train"
-    test: str = "test.csv"
-    test_images: str = "test"
-    id: str = "id"
-    answer: str = "label"
-    inputs: tuple[str, ...] = ("train", "test", "train.csv", "test.csv")
+    train_images: str = "."
+    image: str = ""
+    target: str = ""
+    test: str = "sample_submission.csv"
+    test_images: str = "."
+    test_image: str = ""
+    id: str = ""
+    answer: str = ""
+    answer_column: str = ""
+    inputs: tuple[str, ...] = (".",)
     read: Callable[[Path, Path | None], TrainingPhotos] | None = field(default=None, compare=False)
     draw: Callable[[Path, int, int, int, bool], Path] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check_rules(f"competition {self.name}", self, self._rules())
+        if self.classes and not self.tasks:
+            object.__setattr__(self, "tasks", (Task(ONE_TASK, self.classes),))
+        if not self.groups:
+            object.__setattr__(self, "groups", f"{self.group}s")
 
     def _rules(self) -> Iterator[Rule]:
         for name in _TEXTS:
             yield name, _is_text(getattr(self, name)), "a text"
+        for name in _FOUND:
+            yield name, isinstance(getattr(self, name), str), "a text"
         tasks = isinstance(self.tasks, tuple) and all(isinstance(t, Task) for t in self.tasks)
-        yield "tasks", tasks and len(self.tasks) > 0, "a tuple of tasks, such as (task,)"
+        yield "tasks", tasks, "a tuple of tasks, such as (task,)"
+        several = self.classes == () or _are_texts(self.classes) and len(self.classes) > 1
+        yield "classes", several, "a tuple of two or more different texts"
+        yield "classes", not (self.classes and self.tasks), "() where there are tasks"
+        yield "answer", self.answer in ("", *ANSWERS), f"one of {', '.join(ANSWERS)}"
         names = [task.name for task in self.tasks]
         yield "tasks", len(set(names)) == len(names), "of different names"
         yield "tasks", len(set(self.columns)) == len(self.columns), "of different columns"
-        pair = is_whole_tuple(self.frame, 1) and len(self.frame) == 2
+        pair = is_whole_tuple(self.frame) and len(self.frame) == 2
+        pair = pair and (min(self.frame) > 0 or self.frame == (0, 0))
         yield "frame", pair, "a pair (height, width) of pixels"
-        yield "answer", self.answer != self.id, "another column than id"
+        other = self.answer_column == "" or self.answer_column != self.id
+        yield "answer_column", other, "another column than id"
         yield "inputs", self.inputs == () or _are_texts(self.inputs), "a tuple of different places"
 
     @cached_property
@@ -131,7 +155,12 @@ class Competition:
         return tuple(len(task.classes) for task in self.tasks)
 
     @property
-    def classes(self) -> int:
+    def answers_classes(self) -> bool:
+        """True if a submission has a class for each photo, and no probabilities."""
+        return self.answer in ("class", "name")
+
+    @property
+    def num_classes(self) -> int:
         """C, the number of classes."""
         return math.prod(self.shape)
 
@@ -181,7 +210,10 @@ def recorded_competition(record: Any) -> Competition:
         raise ValueError(f"its competition is damaged ({error})") from error
 
 
-_TEXTS = ("name", "group", "groups", "train", "train_images", "test", "test_images", "id", "answer")
+ONE_TASK: Final = "class"  # the name of the task where there is one
+ANSWERS: Final = ("class", "name", "probability", "probabilities")
+_TEXTS = ("name", "group", "train", "train_images", "test", "test_images")
+_FOUND = ("groups", "image", "target", "test_image", "id", "answer_column")
 _PLAN_COLUMNS = ("image", "group", "label", "fold")
 
 

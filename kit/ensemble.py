@@ -232,15 +232,16 @@ def say_files(out: Path, save_probs: Path | None, data: "DataFolder", plan: "Pla
     """Print the files that were written, and warnings about the submission `out`."""
     from kit.inference.member_files import oof_path
     from kit.results.check import check_submission, expected_counts
+    from kit.results.submission import describe_answers
 
     if save_probs is not None:
         oof = oof_path(save_probs)
         more = f" and {oof}" if oof.exists() else ""
         say(f"wrote {save_probs}{more}, a member for others")
-    classes = data.competition.classes
+    classes = data.competition.num_classes
     say(
-        f"wrote {out} (checked against {data.test_table.name}: same ids, same order, whole numbers "
-        f"0..{classes - 1}) and {out.with_suffix('.json')}"
+        f"wrote {out} (checked against {data.test_table.name}: same ids, same order, "
+        f"{describe_answers(data.competition)}) and {out.with_suffix('.json')}"
     )
     for line in check_submission(out, data, expected_counts(out, plan, classes)):
         warn(line)

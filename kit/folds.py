@@ -28,7 +28,7 @@ def show_plan(plan: "Plan") -> None:
     from kit.data.split import class_counts
 
     competition = plan.competition
-    counts = class_counts(plan.photos, competition.classes)
+    counts = class_counts(plan.photos, competition.num_classes)
     groups = plan.photos.drop_duplicates("group").groupby("fold").size()
     show_table(
         f"Photos per class and fold, seed {plan.meta['seed']}",

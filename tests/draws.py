@@ -27,10 +27,10 @@ def simulated(seed, members=4, people=60, signal=2.0, noise=1.0):
         + np.tile([0, 0, 0, 0, 0, 6, 12], people)
         + rng.choice(3, people, p=[0.5, 0.4, 0.1])[person]
     )
-    shared = rng.normal(size=(people, MASK.classes))[person]
-    logits = shared + noise * rng.normal(size=(members, len(person), MASK.classes)) * rng.uniform(
-        0.5, 2, (members, 1, 1)
-    )
+    shared = rng.normal(size=(people, MASK.num_classes))[person]
+    logits = shared + noise * rng.normal(
+        size=(members, len(person), MASK.num_classes)
+    ) * rng.uniform(0.5, 2, (members, 1, 1))
     logits[:, np.arange(len(person)), truth] += signal
     return softmax(logits), truth, person, rng.permutation(people)[person] % 5
 

@@ -43,7 +43,7 @@ def everywhere(patch: pytest.MonkeyPatch, module: ModuleType, name: str, value: 
             patch.setattr(other, name, value)
 
 
-CLASS_NAMES, NUM_CLASSES = MASK.class_names, MASK.classes
+CLASS_NAMES, NUM_CLASSES = MASK.class_names, MASK.num_classes
 
 
 def encode(*answers: np.ndarray) -> np.ndarray:

@@ -111,7 +111,7 @@ def submitted(trained: Path) -> Path:
 def test_the_plan_records_the_competition_and_has_no_column_of_numbers(trained):
     plan = read_plan(trained / "runs" / "folds.csv")
     assert list(plan.photos) == ["image", "group", "label", "fold"] and plan.k == 3
-    assert plan.competition.name == "shapes" and plan.competition.classes == 3
+    assert plan.competition.name == "shapes" and plan.competition.num_classes == 3
     assert set(plan.photos.groupby(["fold", "label"]).size()) == {5, 6}
 
 

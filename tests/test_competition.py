@@ -9,7 +9,7 @@ from helpers import MASK, NUM_CLASSES, decode
 from kit.competition import Competition, Task, recorded_competition
 from kit.system.errors import KitError
 
-TWO = Competition(name="two", tasks=(Task("kind", ("a", "b")),), frame=(64, 96))
+TWO = Competition(name="two", tasks=(Task("kind", ("a", "b")),), frame=(64, 96), id="id")
 
 
 def test_task_probs_sum_the_classes(seed=0):
@@ -26,7 +26,8 @@ FAULTS = {
     "frame": 64,
     "tasks": Task("kind", ("a", "b")),
     "name": 3,
-    "answer": "id",
+    "answer": "classes",
+    "answer_column": 3,
     "inputs": "train",
 }
 

@@ -44,7 +44,7 @@ def bench_blend(groups: int, members: int) -> Table:
     saved = _saved_by_deciding_early(probs[:count])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Table(
-        f"Blending {members} members x {len(photos):,} photos x {competition.classes} classes",
+        f"Blending {members} members x {len(photos):,} photos x {competition.num_classes} classes",
         ["", "s once", "s with five nested", "in-sample", "nested"],
         rows,
         f"deciding early, the first {count} members: {saved:.1%} of the passes saved; peak memory "
@@ -72,8 +72,8 @@ def _time_fit(
         f"{blend} + {decision}",
         f"{once:.1f}",
         f"{time.perf_counter() - started:.1f}",
-        f"{macro_f1(label, rule.classes(probs), competition.classes):.4f}",
-        f"{macro_f1(label, classes, competition.classes):.4f}",
+        f"{macro_f1(label, rule.classes(probs), competition.num_classes):.4f}",
+        f"{macro_f1(label, classes, competition.num_classes):.4f}",
     ]
     return row, classes
 
@@ -84,7 +84,7 @@ def _time_draws(
     """The table's row of comparing classes (N,) with others by the bootstrap over groups."""
     started = time.perf_counter()
     groups, truth = photos["group"].to_numpy(), photos["label"].to_numpy()
-    bootstrap = GroupBootstrap(groups, truth, competition.classes)
+    bootstrap = GroupBootstrap(groups, truth, competition.num_classes)
     gains = bootstrap.macro(classes) - bootstrap.macro(base)
     seconds = f"{time.perf_counter() - started:.1f}"
     return [f"{len(gains):,} draws of {competition.groups}, twice", "", seconds, "", ""]

@@ -20,7 +20,7 @@ from kit.blending.classify import EarlyPolicy, classify
 from kit.blending.margins import sample_size
 from kit.blending.rule import uniform_rule
 from kit.competitions import DEFAULT, find_competition
-from kit.data.folder import DataFolder, read_test
+from kit.data.folder import DataFolder, test_photos
 from kit.data.loader import PhotoDataset, default_workers
 from kit.inference.autotune import autotune, photos_per_second
 from kit.inference.engine import Compute
@@ -123,7 +123,9 @@ def bench_infer(
                     "folder with --data"
                 )
             folds = run_folds(source, place, device)
-            photo_set = link_photos(data.test_images, read_test(data)[:photos], place)
+            photo_set = link_photos(
+                data.test_images, list(test_photos(data).values())[:photos], place
+            )
         weights = place / "weights.pt"
         torch.save([network.state_dict() for network in folds.networks], weights)
         mode = autotune(folds.architecture, device)

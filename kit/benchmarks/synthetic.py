@@ -95,7 +95,7 @@ def drawn_members(
     rng = np.random.default_rng(seed)
     photos = drawn_photos(groups, competition, seed)
     photos["fold"] = np.repeat(rng.permutation(groups) % 5, PHOTOS)
-    label, n, classes = photos["label"].to_numpy(), len(photos), competition.classes
+    label, n, classes = photos["label"].to_numpy(), len(photos), competition.num_classes
     shared = rng.normal(size=(n, classes)).astype(np.float32)
     shared[np.arange(n), label] += np.where(rng.random(n) < 0.7, 4.0, 1.0)
     probs = np.empty((members, n, classes), np.float32)

@@ -78,8 +78,8 @@ def kit_training(
     if cache_folder is not None:
         cache = pixel_cache(cache_folder, photos.root, photos.images, geometry)
     dataset = PhotoDataset(photos.root, photos.images, [geometry], recipe.augment, cache)
-    labels = torch.arange(len(photos.images)) % competition.classes
-    counts, plain = np.ones(competition.classes), cache_folder is None
+    labels = torch.arange(len(photos.images)) % competition.num_classes
+    counts, plain = np.ones(competition.num_classes), cache_folder is None
     learner = Learner(recipe, competition, counts, measured.device, plain=plain)
 
     def train(batch: Any) -> None:

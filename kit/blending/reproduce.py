@@ -21,6 +21,7 @@ from kit.data.folder import DataFolder
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
 from kit.inference.members import read_members
+from kit.results.submission import Predicted
 from kit.system.disk import file_hash
 from kit.system.errors import problem
 from kit.system.profiler import stage
@@ -42,9 +43,9 @@ def reproduce(
     """
     started = time.monotonic()
     record = Record.read(source)
-    if len(record.biases) != data.competition.classes:
+    if len(record.biases) != data.competition.num_classes:
         what = f"is of a competition with {len(record.biases)} classes, and this one has "
-        raise problem(source, f"{what}{data.competition.classes}", remedy="name its --plan")
+        raise problem(source, f"{what}{data.competition.num_classes}", remedy="name its --plan")
     check_pixels(source, record.versions)
     warn_versions(source, record.versions)
     paths = _member_paths(source, record)
@@ -69,7 +70,9 @@ def reproduce(
     )
     record = with_outcome(record, outcome, started)
     with stage("write"):
-        return out, write_ensemble(out, (ids, outcome.classes), record, data, output.force)
+        probs = record.rule.calibrated(outcome.blended)
+        predicted = Predicted(ids, outcome.classes, probs)
+        return out, write_ensemble(out, predicted, record, data, output.force)
 
 
 def _member_paths(source: Path, record: Record) -> list[list[Path]]:

@@ -69,7 +69,7 @@ class _Photos:
     def __init__(self, oof: Oof) -> None:
         self.competition, columns = oof.competition, oof.photos
         self.truth, self.groups = columns["label"].to_numpy(), columns["group"].to_numpy()
-        self.fold, self.classes = columns["fold"].to_numpy(), oof.competition.classes
+        self.fold, self.classes = columns["fold"].to_numpy(), oof.competition.num_classes
         self.bootstrap = GroupBootstrap(self.groups, self.truth, self.classes)
 
     @functools.cached_property

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.blending.rule import FITTED, LINEAR
+from kit.competition import Competition
 from kit.system.errors import KitError
 
 
@@ -49,8 +50,16 @@ class Output:
     command: str = ""
 
 
-def check_settings(settings: EnsembleSettings) -> None:
-    """Raise `KitError` for settings that do not go together."""
+def check_settings(settings: EnsembleSettings, competition: Competition) -> None:
+    """Raise `KitError` for settings that do not go together, or not with the form of an answer."""
+    if not competition.answers_classes:
+        for option, given in (
+            ("--fast", settings.fast),
+            ("--decide bias", settings.decision != "argmax"),
+            ("--blend vote", settings.blend == "vote"),
+        ):
+            if given:
+                raise KitError(f"{option}: decides classes, and a submission has probabilities")
     fitted = settings.blend in FITTED or settings.decision != "argmax"
     if not settings.score and (fitted or settings.score_tta):
         raise KitError(

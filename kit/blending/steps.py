@@ -16,7 +16,7 @@ from kit.blending.record import Record
 from kit.blending.rule import Rule
 from kit.blending.saved_probs import check_save_probs
 from kit.blending.settings import EnsembleSettings, Output
-from kit.data.folder import DataFolder, read_ids, read_test
+from kit.data.folder import DataFolder, read_ids, read_test, test_photos
 from kit.inference.engine import Compute
 from kit.inference.member import Member, member_passes
 from kit.inference.member_files import only_files
@@ -26,7 +26,7 @@ from kit.inference.views import make_views
 from kit.results import leaderboard
 from kit.results.check import check_place
 from kit.results.probs import Probs
-from kit.results.submission import write_submission
+from kit.results.submission import Predicted, write_submission
 from kit.system.console import warn
 
 
@@ -83,7 +83,10 @@ def classify_photos(
     active = np.flatnonzero(job.rule.weights > 0).tolist()
     rule = dataclasses.replace(job.rule, weights=job.rule.weights[active])
     views = make_views(settings.tta, settings.force_views)
-    members, photos = [job.members[m] for m in active], PhotoSet(data.test_images, tuple(ids))
+    members, images = [job.members[m] for m in active], tuple[str, ...]()
+    if any(member.checkpoints for member in members):
+        images = tuple(test_photos(data).values())
+    photos = PhotoSet(data.test_images, tuple(ids), images=images)
     passes = Passes(member_passes(members, views), photos, views, compute)
     if not settings.fast:
         return classify(passes, rule), settings
@@ -114,11 +117,7 @@ def with_outcome(record: Record, outcome: Outcome, started: float) -> Record:
 
 
 def write_ensemble(
-    out: Path,
-    predicted: tuple[Sequence[str], np.ndarray],
-    record: Record,
-    data: DataFolder,
-    force: bool,
+    out: Path, predicted: Predicted, record: Record, data: DataFolder, force: bool
 ) -> Record:
     """Write a submission, its record and its row in the leaderboard log; the complete record.
 

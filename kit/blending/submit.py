@@ -31,6 +31,7 @@ from kit.inference.member import Member
 from kit.inference.members import find_members, inference_modes
 from kit.inference.oof import oof_probs
 from kit.results.probs import Probs
+from kit.results.submission import Predicted
 from kit.scoring.bootstrap import say_interval
 from kit.system.console import warn
 from kit.system.errors import KitError
@@ -51,7 +52,7 @@ def ensemble(
     Files of probabilities need neither photos nor, without a score, a plan.
     """
     started = time.monotonic()
-    check_settings(settings)
+    check_settings(settings, data.competition)
     ids = photo_ids(paths, data)
     if settings.agree is not None:
         sample_size(len(ids), settings.agree)
@@ -84,12 +85,15 @@ def ensemble(
     )
     record = with_outcome(record, outcome, started)
     with stage("write"):
+        probs = rule.calibrated(outcome.blended)
         if output.save_probs is not None:
-            table = Probs(np.array(ids, dtype=np.str_), rule.calibrated(outcome.blended))
+            table = Probs(np.array(ids, dtype=np.str_), probs)
             save_probs(
                 output.save_probs, table, selected.oof_table, plan, data.competition, output.force
             )
-        record = write_ensemble(out, (ids, outcome.classes), record, data, output.force)
+        record = write_ensemble(
+            out, Predicted(ids, outcome.classes, probs), record, data, output.force
+        )
     return out, record
 
 
@@ -106,7 +110,7 @@ def _select(
     Without a score it is the uniform rule of the blend that is asked for.
     """
     if not settings.score:
-        classes = data.competition.classes
+        classes = data.competition.num_classes
         return Ensemble(members, uniform_rule(settings.blend, len(members), classes))
     if plan is None:
         raise KitError(

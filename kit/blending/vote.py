@@ -11,7 +11,7 @@ from kit.data.folder import DataFolder, read_ids
 from kit.results import leaderboard as board
 from kit.results.check import check_place
 from kit.results.predictions import Predictions
-from kit.results.submission import write_submission
+from kit.results.submission import Predicted, write_submission
 from kit.scoring.agreement import vote
 from kit.system.disk import file_hash
 from kit.system.errors import problem
@@ -30,7 +30,7 @@ def write_vote(
     Raises `KitError` where their ids are not those of the test table, or the place is taken.
     """
     check_place(out, [*data.inputs, *files], force)
-    ids, classes = read_ids(data), data.competition.classes
+    ids, classes = read_ids(data), data.competition.num_classes
     where = pd.Index(predictions.ids).get_indexer(pd.Index(ids))
     if len(predictions.ids) != len(ids) or (where < 0).any():
         raise problem(
@@ -50,4 +50,4 @@ def write_vote(
         ],
         "counts": np.bincount(winner, minlength=classes).tolist(),
     }
-    board.add(out, write_submission(out, (ids, winner), data, record, force))
+    board.add(out, write_submission(out, Predicted(ids, winner), data, record, force))

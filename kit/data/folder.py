@@ -7,7 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from kit.competition import Competition
+from kit.data.definition import complete, is_below, test_images
 from kit.data.photos import read_bytes
 from kit.data.plan import Plan
 from kit.system.console import warn
@@ -64,6 +67,8 @@ def find_data(given: str | None, competition: Competition, needs: str = "train")
             remedy="name the competition's folder with --data or KIT_DATA, or draw one with "
             "python -m kit.sample --out data",
         )
+    if (place / competition.train).is_file():
+        competition = complete(competition, place)
     return DataFolder(place, competition)
 
 
@@ -109,28 +114,58 @@ def check_data(data: DataFolder, plan: Plan) -> None:
         )
 
 
-def read_test(data: DataFolder) -> list[str]:
-    """The ids to predict, in order; raises `KitError` if one names no photo in their folder."""
-    ids, root = read_ids(data), data.test_images
-    files = set(os.listdir(root)) if root.is_dir() else set()
-    absent = [i for i in ids if i not in files]
-    if absent:
+def test_photos(data: DataFolder) -> dict[str, str]:
+    """The photos to predict by their ids, in order: paths below their folder.
+
+    Raises `KitError` if an id has no photo.
+    """
+    table, root = _test_table(data), data.test_images
+    images = test_images(data.competition, table)
+    unsafe = [image for image in images if not is_below(image)]
+    if unsafe:
+        raise problem(data.test_table, "names photos outside of the data folder", unsafe)
+    places = {name: _files(root / name) for name in {os.path.dirname(image) for image in images}}
+    lost = [
+        ident
+        for ident, image in zip(table[data.competition.id], images)
+        if os.path.basename(image) not in places[os.path.dirname(image)]
+    ]
+    if lost:
         what = f"ids that name no file in {root}"
-        raise problem(data.test_table, what, absent, "unpack the data again")
-    return ids
+        raise problem(data.test_table, what, lost, "unpack the data again")
+    return dict(zip(table[data.competition.id].tolist(), images))
+
+
+def _files(folder: Path) -> set[str]:
+    return set(os.listdir(folder)) if folder.is_dir() else set()
+
+
+def read_test(data: DataFolder) -> list[str]:
+    """The ids to predict, in order; raises `KitError` if one has no photo."""
+    return list(test_photos(data))
 
 
 def read_ids(data: DataFolder) -> list[str]:
     """The ids of the table of photos to predict, in the order that a submission must keep."""
-    path, column = data.test_table, data.competition.id
+    ids: list[str] = _test_table(data)[data.competition.id].tolist()
+    return ids
+
+
+def _test_table(data: DataFolder) -> pd.DataFrame:
+    """The table of photos to predict, with unique ids."""
+    path, competition = data.test_table, data.competition
     remedy = f"take {path.name} as the competition gave it"
-    table = read_csv(path, (column, data.competition.answer))
+    # All columns, but for the index that pandas may have written: a template may name any.
+    table, column = read_csv(path), competition.id
+    answers = {"probabilities": list(competition.class_names), "class": [competition.answer_column]}
+    read_csv(path, [column, *answers.get(competition.answer, [])])
+    named = competition.test_image
     unsafe = table.loc[~table[column].map(is_plain_name), column]
-    if len(unsafe):
+    if len(unsafe) and not named:
         what = f"column '{column}' must hold plain file names"
         raise problem(path, what, [f"'{i}'" for i in unsafe], remedy)
     check_unique(path, table, column, remedy)
-    return table[column].tolist()
+    return table
 
 
 def content_hash(root: Path, images: Sequence[str]) -> str:

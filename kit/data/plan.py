@@ -90,7 +90,7 @@ def _plan_photos(source: Path, path: Path, competition: Competition) -> pd.DataF
     photos = read_csv(source, plan_columns(competition))
     check_unique(path, photos, "image", AGAIN)
     limits = dict.fromkeys(competition.columns, _MOST)
-    limits |= {"label": competition.classes - 1, "fold": 999}
+    limits |= {"label": competition.num_classes - 1, "fold": 999}
     photos = photos.assign(
         **{
             name: whole_numbers(path, photos, name, 0, most, "image")

@@ -10,7 +10,8 @@ import pandas as pd
 
 from kit import __version__
 from kit.competition import Competition, TrainingPhotos
-from kit.data.folder import DataFolder, fingerprint, read_test
+from kit.data.definition import read_training
+from kit.data.folder import DataFolder, fingerprint, test_photos
 from kit.data.leaks import Audit, audit_photos
 from kit.data.plan import Plan, plan_columns, plan_json, write_plan
 from kit.data.split import assign_folds, class_counts, imbalance
@@ -40,7 +41,7 @@ def plan_folds(
     inputs = [*data.inputs, *([options.corrections] if options.corrections else [])]
     for path, suffixes in ((out, (".csv",)), (plan_json(out), ())):
         check_output(path, "a plan", suffixes=suffixes, inputs=inputs, force=options.force)
-    given = _read(data, options.corrections)
+    given = read_photos(data, options.corrections)
     photos = given.table.sort_values("image", ignore_index=True)
     # Too many folds are told before the photos are read, which takes a while.
     assign_folds(photos, competition, folds, seed)
@@ -68,15 +69,15 @@ def plan_folds(
     return plan, [*given.remarks, *remarks, *imbalance(photos, competition), *_absent(plan)]
 
 
-def _read(data: DataFolder, corrections: Path | None) -> TrainingPhotos:
-    """What the competition's `read` gives, checked.
+def read_photos(data: DataFolder, corrections: Path | None = None) -> TrainingPhotos:
+    """The training photos, by the definition's tables or what its `read` gives, checked.
 
     Raises `KitError` for what a definition file raises, too: its writer can mend it.
     """
     competition = data.competition
     read, place = competition.read, f"competition {competition.name}"
     if read is None:
-        raise KitError(f"{place}: its definition has no function `read`")
+        return read_training(competition, data.root, corrections)
     try:
         given = read(data.root, corrections)
     except (KitError, OSError):
@@ -105,22 +106,22 @@ def _check_table(table: pd.DataFrame, competition: Competition) -> None:
     if bad:
         raise problem(place, "has columns that are no whole numbers", bad)
     labels = table["label"]
-    outside = table.loc[~labels.between(0, competition.classes - 1), "image"]
+    outside = table.loc[~labels.between(0, competition.num_classes - 1), "image"]
     if len(outside) or not len(table):
-        what = f"must have labels 0..{competition.classes - 1} for one photo or more"
+        what = f"must have labels 0..{competition.num_classes - 1} for one photo or more"
         raise problem(place, what, outside.tolist())
 
 
 def _absent(plan: Plan) -> list[str]:
     """A remark on the classes that have no photo, if there are any."""
     competition = plan.competition
-    counts = class_counts(plan.photos, competition.classes).sum(axis=0)
+    counts = class_counts(plan.photos, competition.num_classes).sum(axis=0)
     absent = [competition.class_names[c] for c in np.flatnonzero(counts == 0)]
     if not absent:
         return []
     return [
-        f"{len(absent)} of {competition.classes} classes have no photo, the first: {absent[0]}; "
-        "each counts 0 in macro-F1"
+        f"{len(absent)} of {competition.num_classes} classes have no photo, the first: "
+        f"{absent[0]}; each counts 0 in macro-F1"
     ]
 
 
@@ -129,13 +130,13 @@ def _audit(data: DataFolder, photos: pd.DataFrame) -> tuple[Audit, list[str]]:
 
     No remark stops a plan.
     """
-    root, ids, remarks = data.test_images, list[str](), list[str]()
+    root, images, remarks = data.test_images, list[str](), list[str]()
     try:
-        ids = read_test(data)
+        images = list(test_photos(data).values())
     except KitError as error:
         remarks.append(f"the audit leaves the test photos out: {error}")
     audit = audit_photos(
-        data.train_images, photos["image"].tolist(), photos["group"].tolist(), root, ids
+        data.train_images, photos["image"].tolist(), photos["group"].tolist(), root, images
     )
     if audit.damaged:
         remarks.append(

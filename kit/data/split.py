@@ -170,7 +170,7 @@ def class_counts(photos: pd.DataFrame, classes: int) -> np.ndarray:
 def imbalance(photos: pd.DataFrame, competition: Competition) -> list[str]:
     """The classes whose folds differ by more photos than one group makes, as lines for the user."""
     one = photos.groupby(["group", "label"], sort=False).size().groupby("label").max()
-    counts = class_counts(photos, competition.classes)
+    counts = class_counts(photos, competition.num_classes)
     spread = counts.max(axis=0) - counts.min(axis=0)
     return [
         f"class {c} ({competition.class_names[c]}): {counts[:, c].min()} to {counts[:, c].max()} "

@@ -27,7 +27,7 @@ PART: Final = "part"  # the prefix of kept files of some of the photos to predic
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Photos that passes run on: the files `ids` of a folder `root`.
+    """Photos that passes run on: files `images` below `root`, by default named as their `ids`.
 
     `prefix` names the files beside checkpoints that keep their probabilities: `probs` of photos to
     predict, `oof` of training photos.
@@ -36,11 +36,17 @@ class PhotoSet:
     root: Path
     ids: tuple[str, ...]
     prefix: str = "probs"
+    images: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The photos' paths below the folder."""
+        return self.images or self.ids
 
     @functools.cached_property
     def hash(self) -> str:
         """The hash over the photos' names and bytes."""
-        return content_hash(self.root, self.ids)
+        return content_hash(self.root, self.files)
 
 
 def pass_key(
@@ -127,7 +133,7 @@ class PixelCaches:
                 self._folder = self._folder or tempfile.TemporaryDirectory(prefix="kit-pixels-")
                 place = Path(self._folder.name)
             self._caches[geometry] = pixel_cache(
-                place, self.photos.root, list(self.photos.ids), geometry, build
+                place, self.photos.root, list(self.photos.files), geometry, build
             )
         return self._caches[geometry]
 

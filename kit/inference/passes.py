@@ -225,8 +225,8 @@ class Passes:
         views = {name: view for name, view in self.views.items() if name in names}
         everything = np.array_equal(rows, np.arange(len(self.photos.ids)))
         geometries = list(dict.fromkeys(c.geometry for c in checkpoints))
-        ids = [self.photos.ids[i] for i in rows]
-        photos = PhotoDataset(self.photos.root, ids, geometries, cache=cache)
+        images = [self.photos.files[i] for i in rows]
+        photos = PhotoDataset(self.photos.root, images, geometries, cache=cache)
         modes = [self.compute.mode(c.architecture, self.device) for c in checkpoints]
         at_once = max(mode.photos for mode in modes)
         with explain_out_of_memory(self.compute, self.device):

@@ -7,6 +7,7 @@ from kit.data.folder import DataFolder
 from kit.data.plan import Plan, read_plan
 from kit.results import leaderboard
 from kit.results.check import check_submission, expected_counts
+from kit.results.submission import describe_answers
 from kit.system.console import say, warn
 from kit.system.disk import near
 from kit.system.errors import KitError, problem
@@ -45,12 +46,12 @@ def _show_check(path: Path, data: DataFolder, plan: Plan | None) -> None:
     if not path.is_file():
         what = f"there is no such file{near(path)}"
         raise problem(path, what, remedy="name a submission")
-    classes = data.competition.classes
+    classes = data.competition.num_classes
     expected = expected_counts(path, plan, classes)
     warnings = check_submission(path, data, expected)
     say(
-        f"{path}: would pass: same ids as {data.test_table}, same order, whole numbers "
-        f"0..{classes - 1}"
+        f"{path}: would pass: same ids as {data.test_table}, same order, "
+        f"{describe_answers(data.competition)}"
         + (f"; class counts compared with {expected.source}" if expected else "")
     )
     for line in warnings:

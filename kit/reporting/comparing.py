@@ -70,7 +70,7 @@ def compare_files(
     comparison = compare_predictions(predictions, all_flips)
     compared = dict(comparison.files)
     for name, path in zip(predictions.names, files):
-        expected = expected_counts(path, None, predictions.competition.classes)
+        expected = expected_counts(path, None, predictions.competition.num_classes)
         if expected is not None:
             p = distribution_p(np.array(compared[name].counts), expected)
             oof = OofCounts(expected.counts.tolist(), p)
@@ -90,14 +90,14 @@ def compare_predictions(predictions: Predictions, all_flips: bool = False) -> Co
     over the other.
     """
     competition, truth, names = predictions.competition, predictions.truth, predictions.names
-    tables = [np.bincount(c, minlength=competition.classes) for c in predictions.classes]
+    tables = [np.bincount(c, minlength=competition.num_classes) for c in predictions.classes]
     files = {name: ComparedFile(table.tolist()) for name, table in zip(names, tables)}
     gains: dict[tuple[int, int], Gain] = {}
     reference = None
     if truth is not None:
         bootstrap = _bootstrap(predictions, truth)
         by = "photos" if predictions.groups is None else competition.groups
-        counts = np.bincount(truth, minlength=competition.classes).tolist()
+        counts = np.bincount(truth, minlength=competition.num_classes).tolist()
         reference = Truth(by, bootstrap.effective, counts)
         draws = [bootstrap.macro(predicted) for predicted in predictions.classes]
         for name, predicted, drawn in zip(names, predictions.classes, draws):
@@ -125,7 +125,7 @@ def compare_predictions(predictions: Predictions, all_flips: bool = False) -> Co
 def _bootstrap(predictions: Predictions, truth: np.ndarray) -> GroupBootstrap:
     """A bootstrap over groups, or over photos where groups are not known."""
     groups = np.arange(len(truth)) if predictions.groups is None else predictions.groups
-    return GroupBootstrap(groups, truth, predictions.competition.classes)
+    return GroupBootstrap(groups, truth, predictions.competition.num_classes)
 
 
 def _gains(
@@ -150,7 +150,7 @@ def _pair(
 ) -> Pair:
     """The agreement of the two files of numbers `at`."""
     competition, (a, b) = predictions.competition, predictions.classes[list(at)]
-    n = competition.classes
+    n = competition.num_classes
     table = np.bincount(a * n + b, minlength=n**2).reshape(n, n)
     flips = np.where(np.eye(n, dtype=bool), 0, table).ravel()
     kinds = int(np.count_nonzero(flips))

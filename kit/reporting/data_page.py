@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
-from kit.data.folder import DataFolder, read_test
+from kit.data.folder import DataFolder, test_photos
 from kit.data.leaks import audit_photos
 from kit.data.photos import decode, for_each_photo, size_of
+from kit.data.planning import read_photos
 from kit.reporting import data_figures
 from kit.reporting.by_number import number_tasks
 from kit.reporting.contact_sheet import contact_sheet, data_uri, thumbnails
 from kit.reporting.html import check_page, photo_uris, write_page
 from kit.system.console import warn
-from kit.system.errors import KitError
 
 _OF_CLASS: Final = 12  # photos a class
 _LINKS: Final = 24  # look-alikes that are shown
@@ -52,7 +52,11 @@ def report_data(data: DataFolder, out: Path, force: bool = False) -> DataSummary
     competition = data.competition
     check_page(out, data.inputs, force)
     photos = _read_photos(data)
-    root, ids, images = data.train_images, read_test(data), photos["image"].tolist()
+    root, ids, images = (
+        data.train_images,
+        list(test_photos(data).values()),
+        photos["image"].tolist(),
+    )
     audit = audit_photos(root, images, photos["group"].tolist(), data.test_images, ids)
     looks = {
         "train": _look(root, images, "training photos"),
@@ -64,7 +68,7 @@ def report_data(data: DataFolder, out: Path, force: bool = False) -> DataSummary
         len(images),
         len(groups),
         len(ids),
-        np.bincount(photos["label"], minlength=competition.classes).tolist(),
+        np.bincount(photos["label"], minlength=competition.num_classes).tolist(),
         table.tolist(),
         [link.record() for link in audit.links],
         [link.record() for link in audit.test],
@@ -90,11 +94,7 @@ def report_data(data: DataFolder, out: Path, force: bool = False) -> DataSummary
 
 def _read_photos(data: DataFolder) -> pd.DataFrame:
     """The training photos, sorted by image; the definition's remarks are said as warnings."""
-    if data.competition.read is None:
-        raise KitError(
-            f"competition {data.competition.name}: its definition has no function `read`"
-        )
-    given = data.competition.read(data.root, None)
+    given = read_photos(data)
     for remark in given.remarks:
         warn(remark)
     return given.table.sort_values("image", ignore_index=True)

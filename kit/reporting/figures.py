@@ -120,7 +120,7 @@ def class_scores(
 
     Classes of one answer to the first of several tasks have one colour.
     """
-    classes = competition.classes
+    classes = competition.num_classes
     block = classes // competition.shape[0] if competition.parts else classes
     figure, axis = new_figure(height_of(classes))
     for c, (value, ends) in enumerate(zip(f1, bounds)):

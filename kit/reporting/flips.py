@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.data.folder import DataFolder
+from kit.data.folder import DataFolder, test_photos
 from kit.reporting.contact_sheet import contact_sheet, thumbnails
 from kit.results.predictions import Predictions
 from kit.scoring.agreement import most_differing
@@ -47,11 +47,14 @@ class FlipSheet:
         """
         self.check()
         rows = most_differing(
-            predictions.classes, predictions.competition.classes, self.number
+            predictions.classes, predictions.competition.num_classes, self.number
         ).tolist()
         if not rows:
             return 0
         ids = [predictions.ids[i] for i in rows]
+        if self.images == self.data.test_images:
+            photos_of = test_photos(self.data)
+            ids = [photos_of.get(name, name) for name in ids]
         self._check_ids(ids)
         photos = thumbnails(self.images, ids, predictions.competition.frame)
         sheet = contact_sheet(photos, [_caption(predictions, i) for i in rows], 8)

@@ -74,7 +74,7 @@ def measure(oof: Oof) -> ReportNumbers:
     competition, photos, probs = oof.competition, oof.photos, oof.probs.mean(axis=0)
     score = select_blend(oof, "mean", "argmax").score
     truth, predicted = photos["label"].to_numpy(), probs.argmax(axis=1)
-    labels = range(competition.classes)
+    labels = range(competition.num_classes)
     precision, recall, _, _ = precision_recall_fscore_support(
         truth, predicted, labels=labels, zero_division=0
     )
@@ -126,7 +126,7 @@ def _fold_scores(
     fold, table = photos["fold"].to_numpy(), {}
     for k in np.unique(fold).tolist():
         rows = fold == k
-        bootstrap = GroupBootstrap(group[rows], truth[rows], competition.classes)
+        bootstrap = GroupBootstrap(group[rows], truth[rows], competition.num_classes)
         interval = bootstrap.interval(bootstrap.macro(predicted[rows]))
         table[k] = FoldScore(scores[k], interval, bootstrap.number, int(rows.sum()))
     return table

@@ -78,7 +78,7 @@ def report(
         "worst": worst,
         **_suspects(suspects, plan, uris),
         **_members(members, names),
-        "wide": competition.classes > _WIDE,
+        "wide": competition.num_classes > _WIDE,
         "svg": _figures(numbers, names, competition),
     }
     write_page(out, competition, content, options.force)
@@ -166,8 +166,8 @@ def _figures(
     f1, bounds, sizes = (
         [getattr(row, key) for row in numbers.score.classes] for key in ("f1", "interval", "groups")
     )
-    block = competition.classes // competition.shape[0] if parts else 0
-    title = f"confusion of the {competition.classes} classes"
+    block = competition.num_classes // competition.shape[0] if parts else 0
+    title = f"confusion of the {competition.num_classes} classes"
     return {
         "folds": figures.intervals("macro-F1 by fold", {"all": pooled} | of_folds, groups),
         "members": members,

@@ -92,8 +92,8 @@ def check_submission(path: Path, data: DataFolder, expected: Expected | None) ->
     """
     competition = data.competition
     predicted, ids = read_submission(path, data), read_ids(data)
-    counts = np.bincount(predicted, minlength=competition.classes)
-    warnings = _absent(path, counts, competition)
+    counts = np.bincount(predicted, minlength=competition.num_classes)
+    warnings = _absent(path, counts, competition) if competition.answers_classes else []
     if expected is not None:
         warnings += _strange(path, counts, expected, competition)
     others = [p for p in sorted(path.parent.glob("*.csv")) if p.resolve() != path.resolve()]
@@ -136,9 +136,11 @@ def _strange(
 
 def _same(other: Path, ids: Sequence[str], predicted: np.ndarray, competition: Competition) -> bool:
     """True if another file is a submission of the same classes."""
+    if not competition.answers_classes:
+        return False  # other probabilities may have the same classes
     try:
         table = read_answers(other, competition, strict=True)
     except KitError:
         return False  # a leaderboard, or another file
-    answers = pd.Series(table[competition.answer].to_numpy(), index=table[competition.id])
+    answers = pd.Series(table[competition.answer_column].to_numpy(), index=table[competition.id])
     return len(table) == len(ids) and bool((answers.reindex(ids).to_numpy() == predicted).all())

@@ -110,11 +110,11 @@ def read_foreign_probs(path: Path, competition: Competition) -> Probs:
     or by the class names, in any order. Raises `KitError` with the count and the first id of what
     is wrong.
     """
-    last = competition.classes - 1
+    last = competition.num_classes - 1
     remedy = f"it needs an id and the probabilities of the classes 0 to {last} in every row"
     if path.suffix == ".npz":
         table = _read_npz(path, remedy)
-        ids, probs, shape = table.ids, table.probs, (len(table.ids), competition.classes)
+        ids, probs, shape = table.ids, table.probs, (len(table.ids), competition.num_classes)
         if (
             ids.dtype.kind != "U"
             or ids.ndim != 1
@@ -123,7 +123,7 @@ def read_foreign_probs(path: Path, competition: Competition) -> Probs:
         ):
             raise problem(
                 path,
-                f"ids must be texts (N,) and probs floats (N, {competition.classes}), and are "
+                f"ids must be texts (N,) and probs floats (N, {competition.num_classes}), and are "
                 f"{ids.dtype} {ids.shape} and {probs.dtype} {probs.shape}",
                 remedy=remedy,
             )
@@ -142,8 +142,8 @@ def _read_probs_csv(path: Path, competition: Competition, remedy: str) -> Probs:
         warn(f"{path}: has an index column, which is left out")
         rows = rows.iloc[:, 1:]
     ident, named = str(rows.columns[0]), [str(name) for name in rows.columns[1:]]
-    last = competition.classes - 1
-    if named == [competition.answer]:
+    last = competition.num_classes - 1
+    if named == [competition.answer_column]:
         raise problem(path, "is a submission, and holds no probabilities", remedy=remedy)
     if ident not in (competition.id, "image", "id"):
         mend = f"name it {competition.id}, and the others 0 to {last}"

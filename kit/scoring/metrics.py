@@ -101,6 +101,6 @@ def score(truth: np.ndarray, predicted: np.ndarray, competition: Competition) ->
     """Score predicted classes (N,) against the true ones."""
     answers = zip(competition.parts, competition.decode(truth), competition.decode(predicted))
     tasks = {task.name: macro_f1(t, p, len(task.classes)) for task, t, p in answers}
-    classes = competition.classes
+    classes = competition.num_classes
     metrics = {name: metric(truth, predicted, classes) for name, metric in METRICS.items()}
     return Scores(macro_f1(truth, predicted, classes), metrics, tasks)

@@ -99,7 +99,7 @@ def split_fold(job: FoldJob) -> FoldData:
             f"recipe {recipe.name}: {len(train)} photos are left to train on; let drop take fewer"
         )
     _, labels = training_labels(recipe, train, job.competition)
-    counts = np.bincount(labels, minlength=job.competition.classes)
+    counts = np.bincount(labels, minlength=job.competition.num_classes)
     return FoldData(train, limited(plan.photos[held], limit), labels, counts)
 
 

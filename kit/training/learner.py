@@ -41,7 +41,7 @@ class Learner:
         device: torch.device,
         plain: bool = False,
     ) -> None:
-        self.recipe, self.device, self.classes = recipe, device, competition.classes
+        self.recipe, self.device, self.classes = recipe, device, competition.num_classes
         self.layout = torch.contiguous_format if plain else torch.channels_last
         self.network: Network = build(recipe, competition).to(  # type: ignore[call-overload]
             device, memory_format=self.layout

@@ -30,7 +30,7 @@ def largest_fitting_batch(
                 torch.zeros(size, *recipe.size, 3, dtype=torch.uint8),
                 torch.zeros(size, dtype=torch.int64),
             )
-            learner = Learner(recipe, competition, np.ones(competition.classes), device)
+            learner = Learner(recipe, competition, np.ones(competition.num_classes), device)
             for seed in range(2):  # the optimizer's own memory comes with the first step
                 learner.step([batch], 0.0, seed)
             return size

@@ -8,7 +8,7 @@ from kit.competitions import find_competition
 
 
 def test_classes_are_mask_then_gender_then_age():
-    assert MASK.shape == (3, 2, 3) and MASK.classes == 18
+    assert MASK.shape == (3, 2, 3) and MASK.num_classes == 18
     answers = [np.array([2]), np.array([1]), np.array([0])]
     assert MASK.encode(answers).tolist() == [2 * 6 + 1 * 3 + 0]
     assert [task.of_group for task in MASK.tasks] == [False, True, True]

@@ -30,7 +30,7 @@ def test_the_cost_of_a_network():
 
     assert weights("tasks") == weights("classes") - 10 * 257
     of_cosines = cost(architecture_of(small(loss="ldam"), MASK))[0]
-    assert of_cosines == weights("classes") - MASK.classes  # it has no biases
+    assert of_cosines == weights("classes") - MASK.num_classes  # it has no biases
 
 
 def test_a_misspelt_model():

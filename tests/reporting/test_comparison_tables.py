@@ -19,7 +19,7 @@ def comparison(competition: Competition, truth: Truth | None = None) -> Comparis
     """Two files with equal classes."""
     tasks = {task.name: 0 for task in competition.parts}
     scores = Scores(1.0, {"accuracy": 1.0}, dict.fromkeys(tasks, 1.0)) if truth else None
-    file = ComparedFile([2] * competition.classes, scores, None)
+    file = ComparedFile([2] * competition.num_classes, scores, None)
     pair = Pair("a", "b", 4, 1.0, 1.0, 0, tasks, [], 0)
     return Comparison(competition, {"a": file, "b": file}, ["a", "b"], [pair], [], truth)
 
@@ -40,7 +40,7 @@ def test_one_task_has_no_column_and_several_have_one_each(capsys):
 def test_intervals_by_photos_are_called_too_narrow_where_groups_could_be_known(
     capsys, competition, by, hint
 ):
-    show(comparison(competition, Truth(by, 3.0, [2] * competition.classes)))
+    show(comparison(competition, Truth(by, 3.0, [2] * competition.num_classes)))
     out = capsys.readouterr().out
     assert f"95 % interval by {by}" in out and f"would rest on 3 {by} of" in out
     assert ("too narrow: add a column `sheet` to the answers" in out) == hint
