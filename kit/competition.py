@@ -11,6 +11,7 @@ from there.
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,126 +20,117 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
 from kit.system.errors import KitError
-from kit.system.fields import Rule, check_rules, is_whole_tuple
-
-
-@dataclass(frozen=True)
-class Task:
-    """One question about a photo: its `name`, and its `classes` in order.
-
-    `column` names a column of numbers in the fold plan that the class is a range of, such as years;
-    `edges` are then the first numbers of the second class, the third, and so on. `of_group` is True
-    if all photos of a group have the same class.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    column: str = ""
-    edges: tuple[int, ...] = ()
-    of_group: bool = True
-
-    def __post_init__(self) -> None:
-        check_rules(f"task {self.name}", self, self._rules())
-
-    def _rules(self) -> Iterator[Rule]:
-        yield "name", _is_text(self.name), "a text"
-        several = _are_texts(self.classes) and len(self.classes) > 1
-        yield "classes", several, "a tuple of two or more different texts"
-        free = isinstance(self.column, str) and self.column not in _PLAN_COLUMNS
-        yield "column", free, f"a text other than {', '.join(_PLAN_COLUMNS)}"
-        edges = self.edges
-        rising = is_whole_tuple(edges) and edges == tuple(sorted(set(edges)))
-        of_classes = rising and len(edges) in (0, len(self.classes) - 1)
-        yield "edges", of_classes, "() or rising whole numbers, one fewer than the classes"
-        yield "column", not edges or self.column != "", "a column's name where there are edges"
-        yield "of_group", isinstance(self.of_group, bool), "True or False"
-
-    @property
-    def ordered(self) -> bool:
-        """True if the classes are ranges of a number."""
-        return bool(self.edges)
-
-    def class_of(self, numbers: np.ndarray, edges: Sequence[int] = ()) -> np.ndarray:
-        """The classes of numbers (N,) by `edges`, by default the task's own: int64 (N,)."""
-        return np.searchsorted(edges or self.edges, numbers, side="right").astype(np.int64)
-
-
-@dataclass(frozen=True)
-class TrainingPhotos:
-    """A competition's training photos as a definition reads them.
-
-    `table` has a row a photo: `image` (a path below the folder of training photos), `group`, a
-    column of numbers for each task that has one, and `label` (0..C-1). `remarks` are lines for the
-    user. `corrections` are the label fixes that were applied, `path, field, old, new` each.
-    """
-
-    table: pd.DataFrame
-    remarks: list[str] = field(default_factory=list)
-    corrections: list[dict[str, str]] = field(default_factory=list)
+from kit.system.fields import (
+    Rule,
+    are_texts,
+    check_rules,
+    choices,
+    is_pattern,
+    is_text,
+    is_whole_tuple,
+)
+from kit.system.script import ScriptFunction
+from kit.task import Task, TrainingPhotos
 
 
 @dataclass(frozen=True, kw_only=True)
 class Competition:
     """One competition. Sizes are (height, width) in pixels; places are below the data folder.
 
-    `train` is the table of training photos: `target` is its column of classes, `group` that of what
-    must share a fold (`photo`: nothing does). `test` is the table of photos to predict, most often
-    the sample submission, and `id` its first column. `image` and `test_image` say where a row's
-    photo lies, as templates over its columns, such as `imgs/{classname}/{img}`, below the folders
-    `train_images` and `test_images`. `frame` is the size of the photos, in which a recipe's crop is
-    given. `groups` is the word for several groups.
+    Training photos: `train` is their table, or a pattern of their paths where there is no table,
+    such as `train/*/*.png`. `image` says where a row's photo lies, as a template over the columns,
+    such as `imgs/{classname}/{img}`, below the folder `train_images`; several templates are the
+    channels of one photo. `target` is the column of classes, or the columns of 0 and 1, one a
+    class; or `target_pattern` is a regular expression with one group, which finds the class in the
+    path. `group` is the column of what must share a fold (`photo`: nothing does), or the word for
+    what `group_pattern` finds in the path; `groups` is the word for several. `fold` is a column of
+    folds of one's own, which are checked and taken. `strata` are columns to balance besides.
 
-    `classes` are the classes in order; or `tasks` make them. `answer` is what a submission has for
-    a photo: the number of its `class`, its `name`, the `probability` of the second of two classes,
-    or the `probabilities` of all. `answer_column` is its column, where it is one.
+    What is asked: `kind` is `classes`, `order` (the classes rise), `labels` (any number of them a
+    photo, joined by `separator`) or `tasks` (the classes are the product of those of several
+    columns). `classes` are the classes in order; or `tasks` make them. `frame` is the size of the
+    photos, in which a recipe's crop is given. `mirror` has the classes that a mirror swaps, such as
+    `{"left": "right"}`; None means that no view and no augmentation may mirror. `metric` is a name
+    of `kit.metrics`, or a function of the truth and the probabilities, of which more is better
+    where `greater` is True.
+
+    Answers: `test` is the table of photos to predict, most often the sample submission, `id` its
+    column of ids and `test_image` its template, below `test_images`. `answer` is what a submission
+    has for a photo: the number of its `class`, its `name`, the `probability` of the second of two
+    classes, the `probabilities` of all, or a `list` of labels. `answer_column` is its column, where
+    it is one. `answer_rows` is a template over the test table, the id of the row that a photo
+    belongs to, where that is not the photo's own; photos of one row are joined by `pool`, `mean` or
+    `max`. With `{task}` in it, each task has a row.
 
     What is left empty is found in the data by `kit.folds`. `inputs` are the places that no command
-    writes to, by default the data folder. `read(data, corrections)` reads the training photos where
-    tables and templates do not say it, with the label fixes of a file; `draw(out, groups,
-    test_groups, seed, force)` draws a sample in the competition's layout. Neither is recorded.
+    writes to, by default the data folder. `rows(data, corrections)` reads the training photos where
+    tables and templates do not say it, with the label fixes of a file; `read(path)` reads a photo,
+    as uint8 (height, width, channels); `draw(out, groups, test_groups, seed, force)` draws a sample
+    in the competition's layout. `rows` and `draw` are not recorded.
     """
 
     name: str
+    kind: str = ""
     tasks: tuple[Task, ...] = ()
     classes: tuple[str, ...] = field(default=(), compare=False)
     frame: tuple[int, int] = (0, 0)
     group: str = "photo"
     groups: str = ""
+    group_pattern: str = ""
+    fold: str = ""
+    strata: tuple[str, ...] = ()
     train: str = "train.csv"
     train_images: str = "."
-    image: str = ""
-    target: str = ""
+    image: str | tuple[str, ...] = ""
+    target: str | tuple[str, ...] = ""
+    target_pattern: str = ""
+    separator: str = " "
+    metric: str | Callable[[np.ndarray, np.ndarray], float] = ""
+    greater: bool = True
+    mirror: dict[str, str] | None = field(default_factory=dict, hash=False)
     test: str = "sample_submission.csv"
     test_images: str = "."
-    test_image: str = ""
+    test_image: str | tuple[str, ...] = ""
     id: str = ""
     answer: str = ""
     answer_column: str = ""
+    answer_rows: str = ""
+    pool: str = "mean"
     inputs: tuple[str, ...] = (".",)
-    read: Callable[[Path, Path | None], TrainingPhotos] | None = field(default=None, compare=False)
+    rows: Callable[[Path, Path | None], TrainingPhotos] | None = field(default=None, compare=False)
+    read: Callable[[Path], np.ndarray] | None = None
     draw: Callable[[Path, int, int, int, bool], Path] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check_rules(f"competition {self.name}", self, self._rules())
         if self.classes and not self.tasks:
-            object.__setattr__(self, "tasks", (Task(ONE_TASK, self.classes),))
+            ordered = self.kind == "order"
+            object.__setattr__(self, "tasks", (Task(ONE_TASK, self.classes, ordered=ordered),))
         if not self.groups:
             object.__setattr__(self, "groups", f"{self.group}s")
+        if re.fullmatch("{[^{}]*}", self.id):
+            object.__setattr__(self, "id", self.id[1:-1])
 
     def _rules(self) -> Iterator[Rule]:
         for name in _TEXTS:
-            yield name, _is_text(getattr(self, name)), "a text"
+            yield name, is_text(getattr(self, name)), "a text"
         for name in _FOUND:
             yield name, isinstance(getattr(self, name), str), "a text"
+        for name in _ONE_OR_MORE:
+            value = getattr(self, name)
+            yield name, isinstance(value, str) or are_texts(value), "a text, or a tuple of texts"
+        for name in ("strata", "inputs"):
+            value = getattr(self, name)
+            yield name, value == () or are_texts(value), "a tuple of different texts"
+        yield from choices(self, {"kind": ("", *KINDS), "answer": ("", *ANSWERS), "pool": POOLS})
         tasks = isinstance(self.tasks, tuple) and all(isinstance(t, Task) for t in self.tasks)
         yield "tasks", tasks, "a tuple of tasks, such as (task,)"
-        several = self.classes == () or _are_texts(self.classes) and len(self.classes) > 1
+        several = self.classes == () or are_texts(self.classes) and len(self.classes) > 1
         yield "classes", several, "a tuple of two or more different texts"
-        yield "classes", not (self.classes and self.tasks), "() where there are tasks"
-        yield "answer", self.answer in ("", *ANSWERS), f"one of {', '.join(ANSWERS)}"
+        free = not (self.classes and tasks and self.tasks) or self.class_names == self.classes
+        yield "classes", free, "() where there are tasks"
         names = [task.name for task in self.tasks]
         yield "tasks", len(set(names)) == len(names), "of different names"
         yield "tasks", len(set(self.columns)) == len(self.columns), "of different columns"
@@ -147,7 +139,23 @@ class Competition:
         yield "frame", pair, "a pair (height, width) of pixels"
         other = self.answer_column == "" or self.answer_column != self.id
         yield "answer_column", other, "another column than id"
-        yield "inputs", self.inputs == () or _are_texts(self.inputs), "a tuple of different places"
+        yield from self._more_rules()
+
+    def _more_rules(self) -> Iterator[Rule]:
+        for name in ("target_pattern", "group_pattern"):
+            text = "a regular expression with one group, such as '([a-z]+)[0-9]*$'"
+            yield name, is_pattern(getattr(self, name)), text
+        yield "greater", isinstance(self.greater, bool), "True or False"
+        named = isinstance(self.metric, str) or callable(self.metric)
+        yield "metric", named, "the name of a metric, or a function"
+        mirror = self.mirror is None or isinstance(self.mirror, dict)
+        yield "mirror", mirror, "a dict of classes, or None"
+        for pair in (self.mirror or {}).items():
+            known = not self.tasks or set(pair) <= set(self.class_names)
+            yield "mirror", known and all(map(is_text, pair)), "of names of classes"
+        for name in ("rows", "read", "draw"):
+            value = getattr(self, name)
+            yield name, value is None or callable(value), "a function, or None"
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -158,6 +166,18 @@ class Competition:
     def answers_classes(self) -> bool:
         """True if a submission has a class for each photo, and no probabilities."""
         return self.answer in ("class", "name")
+
+    @property
+    def several_labels(self) -> bool:
+        """True if a photo may have any number of the classes."""
+        return self.kind == "labels"
+
+    @cached_property
+    def mirrored(self) -> np.ndarray:
+        """The class (C,) int64 that a mirror makes of each."""
+        names, swaps = self.class_names, self.mirror or {}
+        both = swaps | {other: name for name, other in swaps.items()}
+        return np.array([names.index(both.get(name, name)) for name in names], dtype=np.int64)
 
     @property
     def num_classes(self) -> int:
@@ -193,9 +213,12 @@ class Competition:
         return probs.reshape(-1, *self.shape).sum(axis=others, dtype=np.float64)
 
     def describe(self) -> dict[str, Any]:
-        """The definition as plain JSON values, without its functions."""
+        """The definition as plain JSON values; of functions `read` and `metric`, as their text."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.compare}
         values |= {"tasks": [dataclasses.asdict(task) for task in self.tasks]}
+        for name in _FUNCTIONS:
+            if isinstance(values[name], ScriptFunction):
+                values[name] = {"path": "", "text": values[name].text, "name": values[name].name}
         return json.loads(json.dumps(values))  # type: ignore[no-any-return]
 
 
@@ -205,29 +228,24 @@ def recorded_competition(record: Any) -> Competition:
         raise ValueError("its competition is missing, as in files of an older version of the kit")
     try:
         tasks = tuple(Task(**_tuples(task)) for task in record["tasks"])
-        return Competition(**_tuples(record | {"tasks": tasks}))
+        functions = {
+            name: ScriptFunction(**record[name], result="competition")
+            for name in _FUNCTIONS
+            if isinstance(record[name], dict)
+        }
+        return Competition(**_tuples(record | {"tasks": tasks} | functions))
     except (TypeError, KeyError, AttributeError, ValueError, KitError) as error:
         raise ValueError(f"its competition is damaged ({error})") from error
 
 
 ONE_TASK: Final = "class"  # the name of the task where there is one
-ANSWERS: Final = ("class", "name", "probability", "probabilities")
-_TEXTS = ("name", "group", "train", "train_images", "test", "test_images")
-_FOUND = ("groups", "image", "target", "test_image", "id", "answer_column")
-_PLAN_COLUMNS = ("image", "group", "label", "fold")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
-
-
-def _are_texts(values: object) -> bool:
-    """True for a tuple of different texts."""
-    return (
-        isinstance(values, tuple)
-        and all(map(_is_text, values))
-        and 0 < len(set(values)) == len(values)
-    )
+KINDS: Final = ("classes", "order", "labels", "tasks")
+ANSWERS: Final = ("class", "name", "probability", "probabilities", "list")
+POOLS: Final = ("mean", "max")
+_FUNCTIONS = ("read", "metric")
+_TEXTS = ("name", "group", "train", "train_images", "test", "test_images", "separator")
+_FOUND = ("groups", "id", "answer_column", "fold", "answer_rows", "target_pattern", "group_pattern")
+_ONE_OR_MORE = ("image", "target", "test_image")
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

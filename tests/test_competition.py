@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from helpers import MASK, NUM_CLASSES, decode
 
-from kit.competition import Competition, Task, recorded_competition
+from kit.competition import Competition, recorded_competition
 from kit.system.errors import KitError
+from kit.task import Task
 
 TWO = Competition(name="two", tasks=(Task("kind", ("a", "b")),), frame=(64, 96), id="id")
 

@@ -3,10 +3,12 @@
 import dataclasses
 import importlib
 from pathlib import Path
+from types import FunctionType
+from typing import Any
 
 from kit.competition import Competition
 from kit.system.errors import problem
-from kit.system.script import run_script
+from kit.system.script import ScriptFunction, run_script
 
 DEFAULT = "mask"  # the one that is taken where none is defined
 
@@ -21,7 +23,7 @@ def find_competition(name: str | None = None) -> Competition:
     if name is None:
         name = "competition.py" if Path("competition.py").is_file() else DEFAULT
     if name.endswith(".py"):
-        module, _ = run_script(Path(name), [f.name for f in dataclasses.fields(Competition)])
+        module, text = run_script(Path(name), [f.name for f in dataclasses.fields(Competition)])
     else:
         try:
             module = importlib.import_module(f"kit.competitions.{name}")
@@ -32,4 +34,16 @@ def find_competition(name: str | None = None) -> Competition:
     if not isinstance(competition, Competition):
         remedy = "write: competition = Competition(name=..., tasks=..., ...)"
         raise problem(name, "has no variable 'competition' that is a Competition", remedy=remedy)
+    if name.endswith(".py"):
+        competition = _with_functions(competition, Path(name), text)
     return competition
+
+
+def _with_functions(competition: Competition, path: Path, text: str) -> Competition:
+    """A competition whose functions that are recorded are kept as the text of their file."""
+    functions: dict[str, Any] = {
+        name: ScriptFunction(str(path.resolve()), text, function.__name__, "competition")
+        for name in ("read", "metric")
+        if isinstance(function := getattr(competition, name), FunctionType)
+    }
+    return dataclasses.replace(competition, **functions)

@@ -25,6 +25,6 @@ competition: Final = Competition(
     answer="class",
     answer_column="ans",
     inputs=("train", "eval", "answers.csv"),
-    read=read_photos,
+    rows=read_photos,
     draw=draw_sample,
 )

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kit.competition import TrainingPhotos
 from kit.competitions.mask_labels import AGE, GENDER, MASK, SHOTS
 from kit.system.errors import problem
 from kit.system.table import check_unique, is_plain_name, read_csv, whole_numbers
+from kit.task import TrainingPhotos
 
 TRAIN_COLUMNS = ("id", "gender", "race", "age", "path")
 CORRECTION_COLUMNS = ("path", "field", "value")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kit.competition import Task
+from kit.task import Task
 
 MASK: Final = Task("mask", ("mask", "wrong", "none"), of_group=False)
 GENDER: Final = Task("gender", ("male", "female"))

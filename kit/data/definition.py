@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kit.competition import ONE_TASK, Competition, Task, TrainingPhotos
+from kit.competition import ONE_TASK, Competition
 from kit.data.photos import size_of
 from kit.system.errors import did_you_mean, problem
 from kit.system.table import read_csv, read_header
+from kit.task import Task, TrainingPhotos
 
 CORRECTION_COLUMNS: Final = ("path", "field", "value")
 _SIZED: Final = 200  # photos whose sizes are looked at
@@ -31,7 +32,7 @@ def complete(competition: Competition, root: Path) -> Competition:
     needed = ("tasks", "id", "answer", "answer_column")
     if all(getattr(competition, name) for name in needed) and competition.frame != (0, 0):
         return competition
-    if competition.read is None and not competition.target:
+    if competition.rows is None and not competition.target:
         raise problem(
             f"competition {competition.name}",
             "names no column of classes",
@@ -82,7 +83,8 @@ def _train_table(competition: Competition, root: Path) -> pd.DataFrame:
     """The table of training photos, with the columns that the definition names."""
     path = root / competition.train
     table = read_csv(path)
-    for name in (competition.target, competition.group if _is_grouped(competition) else ""):
+    targets = (competition.target,) if isinstance(competition.target, str) else competition.target
+    for name in (*targets, competition.group if _is_grouped(competition) else ""):
         if name and name not in table:
             near = did_you_mean(name, [str(column) for column in table])
             has = f"it has {','.join(map(str, table.columns))[:80]}"
@@ -101,8 +103,11 @@ def _train_images(competition: Competition, root: Path) -> list[str]:
     return _filled("image", template, competition.train, table)
 
 
-def _filled(field: str, template: str, place: str, table: pd.DataFrame) -> list[str]:
+def _filled(
+    field: str, templates: str | tuple[str, ...], place: str, table: pd.DataFrame
+) -> list[str]:
     """A template filled with each row of a table; raises `KitError` for a column it lacks."""
+    template = templates if isinstance(templates, str) else templates[0]
     names = [str(name) for name in table]
     unknown = [name for name in _FIELD.findall(template) if name not in names]
     if unknown:
@@ -128,7 +133,7 @@ def _with_tasks(competition: Competition, root: Path) -> Competition:
     They are ordered as the columns of the test table, if that has one for each, else as numbers,
     else as texts. The task is of groups if every group has one class.
     """
-    if competition.read is not None or (competition.tasks and not competition.classes):
+    if competition.rows is not None or (competition.tasks and not competition.classes):
         return competition
     table, names = _train_table(competition, root), competition.class_names
     target = table[competition.target]
@@ -156,10 +161,15 @@ def _with_answer(competition: Competition, root: Path) -> Competition:
     header = [name.strip() for name in read_header(path)]
     ident = competition.id or (header[0] if header else "")
     others = [name for name in header if name != ident]
-    column = competition.answer_column or (others[0] if others else competition.target or "label")
+    column = competition.answer_column or (
+        others[0] if others else str(competition.target) or "label"
+    )
     answer = competition.answer
     if not answer and set(others) >= set(names):
-        answer, column = "probabilities", competition.answer_column or competition.target or "class"
+        answer, column = (
+            "probabilities",
+            competition.answer_column or str(competition.target) or "class",
+        )
     if not answer and column in header:
         values = set(read_csv(path, [column])[column])
         fractions = any(re.fullmatch(r"[0-9]*\.[0-9]+", value) for value in values)
@@ -169,7 +179,7 @@ def _with_answer(competition: Competition, root: Path) -> Competition:
             answer = "class"
     if not answer:
         numbered = names == tuple(str(c) for c in range(len(names)))
-        own = competition.read is not None or len(competition.tasks) > 1
+        own = competition.rows is not None or len(competition.tasks) > 1
         answer = "class" if numbered or own else "name"
     return dataclasses.replace(competition, id=ident, answer=answer, answer_column=column)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kit import __version__
-from kit.competition import Competition, TrainingPhotos
+from kit.competition import Competition
 from kit.data.definition import read_training
 from kit.data.folder import DataFolder, fingerprint, test_photos
 from kit.data.leaks import Audit, audit_photos
@@ -17,6 +17,7 @@ from kit.data.plan import Plan, plan_columns, plan_json, write_plan
 from kit.data.split import assign_folds, class_counts, imbalance
 from kit.system.disk import check_output, file_hash
 from kit.system.errors import KitError, problem
+from kit.task import TrainingPhotos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +71,12 @@ def plan_folds(
 
 
 def read_photos(data: DataFolder, corrections: Path | None = None) -> TrainingPhotos:
-    """The training photos, by the definition's tables or what its `read` gives, checked.
+    """The training photos, by the definition's tables or what its `rows` gives, checked.
 
     Raises `KitError` for what a definition file raises, too: its writer can mend it.
     """
     competition = data.competition
-    read, place = competition.read, f"competition {competition.name}"
+    read, place = competition.rows, f"competition {competition.name}"
     if read is None:
         return read_training(competition, data.root, corrections)
     try:
@@ -90,14 +91,14 @@ def read_photos(data: DataFolder, corrections: Path | None = None) -> TrainingPh
         line = next((frame.lineno for frame in trace[::-1] if frame.filename == file), "?")
         raise KitError(f"{file} line {line}: {type(error).__name__}: {error}") from error
     if not isinstance(given, TrainingPhotos):
-        raise KitError(f"{place}: `read` must return TrainingPhotos, and not {given!r:.60}")
+        raise KitError(f"{place}: `rows` must return TrainingPhotos, and not {given!r:.60}")
     _check_table(given.table, competition)
     return given
 
 
 def _check_table(table: pd.DataFrame, competition: Competition) -> None:
     """Raise `KitError` unless a table of training photos has all columns of a plan, and labels."""
-    place = f"competition {competition.name}: the table of `read`"
+    place = f"competition {competition.name}: the table of `rows`"
     lacking = [name for name in plan_columns(competition)[:-1] if name not in table]
     if lacking:
         raise problem(place, "lacks columns", lacking)

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kit.competition import Competition, Task
+from kit.competition import Competition
+from kit.task import Task
 
 _WITHIN: Final = 2  # numbers on each side of an edge that are near it
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from kit.competition import Task
 from kit.reporting.drawing import (
     ACCENT,
     INK,
@@ -17,6 +16,7 @@ from kit.reporting.drawing import (
     new_figure,
     series,
 )
+from kit.task import Task
 
 
 @drawing

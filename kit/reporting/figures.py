@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from kit.competition import Competition, Task
+from kit.competition import Competition
 from kit.reporting.by_number import NumberRow
 from kit.reporting.drawing import (
     ACCENT,
@@ -30,6 +30,7 @@ from kit.reporting.drawing import (
 )
 from kit.scoring.bootstrap import LEAST_GROUPS, Interval
 from kit.scoring.metrics import CalibrationBin
+from kit.task import Task
 
 
 @drawing

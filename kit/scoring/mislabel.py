@@ -22,7 +22,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kit.competition import Competition, Task
+from kit.competition import Competition
+from kit.task import Task
 
 # Among so many groups nearest in number, or more, a number stands out or does not.
 _NEIGHBOURS: Final = 20

@@ -1,5 +1,6 @@
 """Rules of the fields that a user sets in a definition, as (field, is good, what it must be)."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -42,3 +43,25 @@ def numbers(values: Any, most: Mapping[str, float], above: Sequence[str]) -> Ite
 def is_whole_tuple(value: object, least: int = 0, most: int = 10**9) -> bool:
     """True if a value is a tuple of whole numbers from `least` to `most`."""
     return isinstance(value, tuple) and all(type(n) is int and least <= n <= most for n in value)
+
+
+def is_text(value: object) -> bool:
+    """True for a text that is not empty."""
+    return isinstance(value, str) and value != ""
+
+
+def are_texts(values: object) -> bool:
+    """True for a tuple of different texts, one or more."""
+    return (
+        isinstance(values, tuple)
+        and all(map(is_text, values))
+        and 0 < len(set(values)) == len(values)
+    )
+
+
+def is_pattern(value: object) -> bool:
+    """True for an empty text, and for a regular expression with one group."""
+    try:
+        return value == "" or isinstance(value, str) and re.compile(value).groups == 1
+    except re.error:
+        return False

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit.competition import Competition, Task
+from kit.competition import Competition
 from kit.data.cache import PixelCache, pixel_cache
 from kit.data.loader import PhotoDataset, batches_of, iterate, make_loader
 from kit.recipe import Recipe
 from kit.system.errors import KitError
 from kit.system.profiler import stage
+from kit.task import Task
 from kit.training.batches import EpochBatches
 from kit.training.job import FoldJob
 

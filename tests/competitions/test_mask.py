@@ -22,7 +22,7 @@ def test_it_is_found_by_name_and_comes_back_from_a_record():
 
 def test_its_folder_is_read_with_a_row_a_photo(tmp_path):
     root = make_data(tmp_path / "data", [("000001", "male", 29), ("000002", "female", 60)], 1)
-    table = MASK.read(root, None).table.set_index("image")
+    table = MASK.rows(root, None).table.set_index("image")
     assert len(table) == 14 and set(table["group"]) == {
         "000001_male_Asian_29",
         "000002_female_Asian_60",

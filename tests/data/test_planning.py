@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from helpers import MASK, make_data, mask_folder
 
-from kit.competition import Competition, Task, TrainingPhotos
+from kit.competition import Competition
 from kit.data.folder import DataFolder
 from kit.data.plan import read_plan
 from kit.data.planning import PlanOptions, plan_folds
 from kit.system.errors import KitError
+from kit.task import Task, TrainingPhotos
 
 QUICK = PlanOptions(folds=3, audit=False)
 GOOD = pd.DataFrame(

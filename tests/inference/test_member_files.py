@@ -149,7 +149,7 @@ def test_rows_that_nearly_sum_to_1_are_made_to(copy):
 
 def test_without_a_plan_a_file_is_of_the_working_folders_competition(tmp_path, monkeypatch):
     (tmp_path / "competition.py").write_text(
-        "from kit.competition import Competition, Task\n\n"
+        "from kit.competition import Competition\nfrom kit.task import Task\n\n"
         "competition = Competition(\n"
         "    name='hats', tasks=(Task('hat', ('none', 'cap', 'fez')),), frame=(64, 48)\n)\n"
     )

@@ -1,8 +1,9 @@
 from helpers import MASK, small
 
-from kit.competition import Competition, Task
+from kit.competition import Competition
 from kit.data.geometry import Geometry
 from kit.models.architecture import architecture_of, make_architecture
+from kit.task import Task
 
 PETS = Competition(name="pets", tasks=(Task("pet", ("cat", "dog", "fish")),), frame=(60, 40))
 

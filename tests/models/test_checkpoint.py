@@ -6,12 +6,13 @@ import torch
 from helpers import MASK, small
 from safetensors.torch import save_file
 
-from kit.competition import Competition, Task
+from kit.competition import Competition
 from kit.data.plan import Plan
 from kit.models.architecture import architecture_of
 from kit.models.checkpoint import Origin, checkpoint_info, load, read_checkpoint_info, save
 from kit.models.network import Network, build
 from kit.system.errors import KitError
+from kit.task import Task
 
 MEAN, STD = (0.1, 0.2, 0.3), (1.0, 1.0, 2.0)
 

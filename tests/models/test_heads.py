@@ -3,10 +3,11 @@ import pytest
 import torch
 from helpers import MASK
 
-from kit.competition import Competition, Task
+from kit.competition import Competition
 from kit.data.geometry import Geometry
 from kit.models.architecture import make_architecture
 from kit.models.heads import COSINE_SCALE, Cosine, combine, conditional_logs
+from kit.task import Task
 
 
 def of_head(head, competition=MASK):

@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
-from kit.competition import Competition, Task
+from kit.competition import Competition
 from kit.reporting.comparison import ComparedFile, Comparison, Pair, Truth
 from kit.reporting.comparison_tables import show
 from kit.scoring.metrics import Scores
+from kit.task import Task
 
 SHAPES = Competition(name="shapes", tasks=(Task("shape", ("circle", "square")),), frame=(8, 8))
 COLOURED = dataclasses.replace(

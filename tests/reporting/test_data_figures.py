@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from kit.competition import Task
 from kit.reporting.data_figures import brightness, histogram, photo_counts
+from kit.task import Task
 
 TASK = Task("size", ("small", "large"), column="cm", edges=(10,))
 

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from helpers import MASK, NUM_CLASSES, age_class, decode, encode
 
-from kit.competition import Competition, Task
+from kit.competition import Competition
 from kit.competitions.mask_data import read_corrections
 from kit.competitions.mask_labels import SHOTS
 from kit.scoring.mislabel import confident_classes, find_mislabelled
+from kit.task import Task
 
 
 def by_definition(probs, labels):

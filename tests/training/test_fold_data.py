@@ -4,8 +4,9 @@ import pytest
 from helpers import MASK, age_class, encode, small
 from trainings import on_cpu
 
-from kit.competition import Competition, Task
+from kit.competition import Competition
 from kit.system.errors import KitError
+from kit.task import Task
 from kit.training.fold_data import fold_loaders, limited, open_cache, split_fold, training_labels
 from kit.training.job import FoldJob
 
