@@ -25,6 +25,8 @@ competition: Final = Competition(
     answer="class",
     answer_column="ans",
     inputs=("train", "eval", "answers.csv"),
+    kind="tasks",
+    metric="f1_macro",
     rows=read_photos,
     draw=draw_sample,
 )

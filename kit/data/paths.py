@@ -23,6 +23,11 @@ def photo_paths(root: Path, image: str) -> list[Path]:
     return [root / part for part in image.split(CHANNELS)]
 
 
+def first_channel(image: str) -> str:
+    """The path of an image's first file, by which it is shown and compared."""
+    return image.partition(CHANNELS)[0]
+
+
 def is_below(image: str) -> bool:
     """True if every file of an image stays below its folder."""
     paths = [PurePosixPath(part) for part in image.split(CHANNELS)]
