@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from kit.metrics.metric import find_metric
 from kit.system.errors import KitError
 from kit.system.fields import (
     Rule,
@@ -150,6 +151,8 @@ class Competition:
         yield "greater", isinstance(self.greater, bool), "True or False"
         named = isinstance(self.metric, str) or callable(self.metric)
         yield "metric", named, "the name of a metric, or a function"
+        if isinstance(self.metric, str) and self.metric:
+            find_metric(self.metric)
         mirror = self.mirror is None or isinstance(self.mirror, dict)
         yield "mirror", mirror, "a dict of classes, or None"
         swaps = self.mirror if mirror and self.mirror else {}

@@ -4,16 +4,14 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 
 from kit.competition import Competition
 from kit.data.paths import fields_of
+from kit.metrics.metric import metric_of, refusal, usual_metric
 from kit.system.errors import did_you_mean, problem
 from kit.system.table import read_table
-
-_OF_PROBS: Final = ("roc_auc", "partial_auc", "average_precision", "log_loss")
 
 
 def read_test_table(competition: Competition, root: Path) -> pd.DataFrame | None:
@@ -55,30 +53,27 @@ def with_answer(competition: Competition, table: pd.DataFrame | None) -> Competi
     competition = dataclasses.replace(competition, id=ident, answer=form, answer_column=column)
     if form == "probabilities" and table is not None:
         _check_columns(competition, others)
-    metric = competition.metric or _metric(competition)
-    competition = dataclasses.replace(competition, metric=metric)
-    if _needs_probs(competition) and form not in ("probability", "probabilities"):
-        raise problem(
-            f"competition {competition.name}",
-            f"metric={metric!r} scores probabilities, and the answer is a {form}",
-            remedy="set answer to probability or probabilities, or take another metric",
-        )
+    if not competition.metric:
+        usual = usual_metric(competition.kind, form)
+        if competition.several_labels and form == "probabilities":
+            usual = "roc_auc"
+        competition = dataclasses.replace(competition, metric=usual)
+    _check_metric(competition)
     return competition
 
 
-def _needs_probs(competition: Competition) -> bool:
-    return competition.metric in _OF_PROBS
+def _check_metric(competition: Competition) -> None:
+    """Raise `KitError` for a metric that is not known, or that cannot take the answer.
 
-
-def _metric(competition: Competition) -> str:
-    """The metric that is usual for a form of answer."""
-    if competition.kind == "order" and competition.answer == "class":
-        return "quadratic_kappa"
-    if competition.several_labels and competition.answer == "probabilities":
-        return "roc_auc"
-    return {"probability": "roc_auc", "probabilities": "log_loss", "list": "f1_samples"}.get(
-        competition.answer, "accuracy"
-    )
+    Probabilities may be scored as decided answers: their most probable class is the answer.
+    """
+    metric, answer = metric_of(competition), competition.answer
+    if not metric.of_probs and answer in ("probability", "probabilities"):
+        answer = "list" if competition.several_labels else "class"
+    why = refusal(metric, competition.kind, competition.num_classes, answer)
+    if why:
+        remedy = "set another metric, or another answer"
+        raise problem(f"competition {competition.name}", f"metric: {why}", remedy=remedy)
 
 
 def _form(competition: Competition, table: pd.DataFrame | None, others: Sequence[str]) -> str:
@@ -93,7 +88,8 @@ def _form(competition: Competition, table: pd.DataFrame | None, others: Sequence
     column = column if column in others or len(others) != 1 else others[0]
     values = set(table[column]) if table is not None and column in others else set[str]()
     fractions = any(re.fullmatch(r"[0-9]*\.[0-9]+", value) for value in values)
-    if _needs_probs(competition) or fractions:
+    of_probs = bool(competition.metric) and metric_of(competition).of_probs
+    if of_probs or fractions:
         return "probability" if len(names) == 2 else "probabilities"
     numbered = names == tuple(str(c) for c in range(len(names)))
     own = competition.rows is not None or len(competition.tasks) > 1

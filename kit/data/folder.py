@@ -123,7 +123,9 @@ def test_photos(data: DataFolder) -> dict[str, str]:
     Raises `KitError` if an id has no photo.
     """
     table, root, competition = _test_table(data), data.test_images, data.competition
-    images = fill("test_image", test_templates(competition, list(table)), competition.test, table)
+    images = fill(
+        "test_image", test_templates(competition, list(map(str, table))), competition.test, table
+    )
     lost = lost_files(root, images)
     if lost:
         what = f"ids that name no file in {root}"
@@ -187,7 +189,7 @@ def _test_table(data: DataFolder) -> pd.DataFrame:
     wanted = dict.fromkeys(answers.get(competition.answer, []), "the answer")
     table = read_table(path, {column: "id"} | ({} if competition.answer_rows else wanted))
     unsafe = table.loc[~table[column].map(is_plain_name), column]
-    if len(unsafe) and f"{{{column}}}" == test_templates(competition, list(table)):
+    if len(unsafe) and f"{{{column}}}" == test_templates(competition, list(map(str, table))):
         what = f"column '{column}' must hold plain file names"
         raise problem(path, what, [f"'{i}'" for i in unsafe], remedy)
     check_unique(path, table, column, remedy)

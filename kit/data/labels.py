@@ -81,7 +81,7 @@ def labels_of(competition: Competition, rows: TrainRows) -> pd.DataFrame:
 
 
 def _kind(competition: Competition, rows: TrainRows) -> str:
-    """The kind of task that the target's columns have; raises `KitError` where they cannot be it."""
+    """The kind of task by the target's columns; raises `KitError` where they cannot be it."""
     targets, kind, tasks = rows.targets, competition.kind, competition.tasks
     several = len(targets.columns) > 1
     if not kind and several:

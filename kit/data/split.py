@@ -76,7 +76,7 @@ def assign_folds(
 
 def _beside(photos: pd.DataFrame) -> list[str]:
     """The columns that are balanced besides the classes."""
-    return [name for name in photos if str(name).startswith(STRATUM)]
+    return [name for name in map(str, photos) if name.startswith(STRATUM)]
 
 
 def _whole_clusters(

@@ -11,7 +11,7 @@ from kit.system.errors import problem
 
 
 def targets(photos: pd.DataFrame, competition: Competition) -> np.ndarray:
-    """The classes int64 (N,) of a plan's photos; of several labels, uint8 (N, C) of 0 and 1."""
+    """The classes int64 (N,) of a plan's photos; of several labels uint8 (N, C) of 0 and 1."""
     if not competition.several_labels:
         return photos["label"].to_numpy(dtype=np.int64, copy=True)
     return several(photos["label"], competition.num_classes)
