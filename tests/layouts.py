@@ -75,8 +75,13 @@ def usual_folder(
     """A folder of the usual definition with other fields, and that definition."""
     competition = usual(**changes)
     table = pets() if table is None else table
-    places = dataclasses.replace(usual(), **{
-        name: value for name, value in changes.items()
-        if name in ("train", "image", "test", "test_image", "train_images", "test_images")})
+    places = dataclasses.replace(
+        usual(),
+        **{
+            name: value
+            for name, value in changes.items()
+            if name in ("train", "image", "test", "test_image", "train_images", "test_images")
+        },
+    )
     write_folder(root, places, table, sample() if predict is None else predict)
     return root, competition

@@ -184,10 +184,10 @@ def _test_table(data: DataFolder) -> pd.DataFrame:
     path, competition = data.test_table, data.competition
     remedy = f"take {path.name} as the competition gave it"
     # All columns, but for the index that pandas may have written: a template may name any.
-    column = competition.id
-    answers = {"probabilities": list(competition.class_names), "class": [competition.answer_column]}
-    wanted = dict.fromkeys(answers.get(competition.answer, []), "the answer")
-    table = read_table(path, {column: "id"} | ({} if competition.answer_rows else wanted))
+    column, wanted = competition.id, {competition.id: "id"}
+    if competition.answer == "class" and not competition.answer_rows:
+        wanted[competition.answer_column] = "answer_column"
+    table = read_table(path, wanted)
     unsafe = table.loc[~table[column].map(is_plain_name), column]
     if len(unsafe) and f"{{{column}}}" == test_templates(competition, list(map(str, table))):
         what = f"column '{column}' must hold plain file names"

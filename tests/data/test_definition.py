@@ -69,16 +69,31 @@ def test_a_definition_by_a_function_needs_no_table(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"target": "bred"}, r"labels.csv: has no column 'bred' .did you mean breed\?., which target"),
+        (
+            {"target": "bred"},
+            r"labels.csv: has no column 'bred' .did you mean breed\?., which target",
+        ),
         ({"group": "ownr"}, r"has no column 'ownr' .did you mean owner\?., which group names"),
         ({"fold": "fld"}, "has no column 'fld', which fold names; it has id,breed,owner,sex"),
         ({"strata": ("sx",)}, r"has no column 'sx' .did you mean sex\?., which strata names"),
         ({"id": "image"}, "sample_submission.csv: has no column 'image', which id names"),
-        ({"target": ""}, "competition pets: names no classes; set target to a column of labels.csv"),
+        (
+            {"target": ""},
+            "competition pets: names no classes; set target to a column of labels.csv",
+        ),
         ({"mirror": {"pug": "crgi"}}, r"mirror names classes .*2 found|crgi .did you mean corgi\?"),
-        ({"classes": ("pug", "corgi", "beagle", "poodle")}, "has no photo of some classes .*poodle"),
-        ({"classes": ("pug", "corgi")}, "none of the classes .4 found, the first: 'beagle' at train/p02"),
-        ({"classes": ("pug", "corgy", "beagle")}, r"'corgi' at train/p01.jpg .did you mean corgy\?"),
+        (
+            {"classes": ("pug", "corgi", "beagle", "poodle")},
+            "has no photo of some classes .*poodle",
+        ),
+        (
+            {"classes": ("pug", "corgi")},
+            "none of the classes .4 found, the first: 'beagle' at train/p02",
+        ),
+        (
+            {"classes": ("pug", "corgy", "beagle")},
+            r"'corgi' at train/p01.jpg .did you mean corgy\?",
+        ),
         ({"group": "id"}, "group: id is another one for each of 12 photos"),
         ({"metric": "acuracy"}, r"metric 'acuracy': .*did you mean accuracy\?"),
         ({"metric": "log_loss", "answer": "class"}, "metric: log_loss scores probabilities, and"),

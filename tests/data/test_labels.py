@@ -48,7 +48,9 @@ def test_ordered_classes(tmp_path):
 def test_columns_of_0_and_1_that_exclude_each_other_are_classes(tmp_path):
     columns = ("a", "b", "c")
     table = flags("100", "010", "001", "010").replace({"a": {"1": "1.0", "0": "0.0"}})
-    competition, labels = found(tmp_path, table, target=columns, predict=sample(dict.fromkeys("cab", 0)))
+    competition, labels = found(
+        tmp_path, table, target=columns, predict=sample(dict.fromkeys("cab", 0))
+    )
     assert competition.kind == "classes" and competition.class_names == ("c", "a", "b")
     assert labels["label"].tolist() == [1, 2, 0, 2] and competition.answer == "probabilities"
 
@@ -62,13 +64,17 @@ def test_columns_of_0_and_1_of_which_several_or_none_may_be_1_are_labels(tmp_pat
     assert competition.kind == "labels" and competition.class_names == columns
     assert labels["label"].tolist() == ["0", "1", {"110": "0 1", "000": ""}[row]]
     assert (competition.answer, competition.metric) == ("probabilities", "roc_auc")
-    with pytest.raises(KitError, match="3 columns of classes, of which not one alone is 1 .1 found: .*p02"):
+    with pytest.raises(
+        KitError, match="3 columns of classes, of which not one alone is 1 .1 found: .*p02"
+    ):
         complete(usual(target=columns, kind="classes"), tmp_path)
 
 
 def test_several_columns_of_names_are_tasks(tmp_path):
     table = of(["x", "y", "x", "y", "x"], "shape").assign(size=["2", "10", "2", "2", "10"])
-    competition, labels = found(tmp_path, table, target=("shape", "size"), predict=sample({"ans": 0}))
+    competition, labels = found(
+        tmp_path, table, target=("shape", "size"), predict=sample({"ans": 0})
+    )
     assert competition.kind == "tasks" and competition.shape == (2, 2)
     assert [task.classes for task in competition.tasks] == [("x", "y"), ("2", "10")]
     assert labels["label"].tolist() == [0, 3, 0, 2, 1] and competition.answer == "class"
@@ -86,7 +92,9 @@ def test_a_number_becomes_a_class_by_edges(tmp_path):
     assert competition.kind == "order" and labels["label"].tolist() == [0, 1, 0]
     assert labels["years"].tolist() == [29, 30, 7]
     (tmp_path / "labels.csv").write_text("id,years\np00,old\np01,3\n")
-    with pytest.raises(KitError, match="column 'years' must hold whole numbers .* 'old' at train/p00"):
+    with pytest.raises(
+        KitError, match="column 'years' must hold whole numbers .* 'old' at train/p00"
+    ):
         read = read_rows(competition, tmp_path)
         labels_of(competition, read)
 
@@ -133,10 +141,26 @@ def test_a_task_is_of_groups_if_each_has_one_class(tmp_path):
 @pytest.mark.parametrize(
     ("values", "changes", "said"),
     [
-        (["pug", "", "corgi"], {}, "column 'breed' gives no class to some photos .1 found: train/p01"),
-        (["a b", "c"], {"kind": "labels", "classes": ("a", "c")}, "none of the classes .1 found: 'b' at"),
-        (["a b", "c"], {"kind": "labels", "classes": ("a", "b", "c", "d")}, "no photo of some .*: d"),
-        (["a", "b"], {"target": ("breed", "sex"), "kind": "labels"}, "must hold 0 or 1, as .*'a' at"),
+        (
+            ["pug", "", "corgi"],
+            {},
+            "column 'breed' gives no class to some photos .1 found: train/p01",
+        ),
+        (
+            ["a b", "c"],
+            {"kind": "labels", "classes": ("a", "c")},
+            "none of the classes .1 found: 'b' at",
+        ),
+        (
+            ["a b", "c"],
+            {"kind": "labels", "classes": ("a", "b", "c", "d")},
+            "no photo of some .*: d",
+        ),
+        (
+            ["a", "b"],
+            {"target": ("breed", "sex"), "kind": "labels"},
+            "must hold 0 or 1, as .*'a' at",
+        ),
         (["a", "b"], {"kind": "tasks"}, "target has 1 columns, and kind='tasks' needs one"),
         (
             ["a", "b"],
@@ -151,5 +175,7 @@ def test_targets_that_do_not_fit(tmp_path, values, changes, said):
 
 
 def test_the_definition_s_classes_differ_from_the_columns(tmp_path):
-    with pytest.raises(KitError, match=r"none of the classes .1 found: 'b' at target .did you mean bb"):
+    with pytest.raises(
+        KitError, match=r"none of the classes .1 found: 'b' at target .did you mean bb"
+    ):
         found(tmp_path, flags("110", "001"), target=("a", "b", "c"), classes=("a", "bb", "c"))

@@ -49,7 +49,9 @@ def test_patterns_find_classes_and_groups_in_the_path(root):
 def test_a_glob_s_mistakes_are_told(root):
     with pytest.raises(KitError, match=r"holds no photo train/\*/\*.png; mend train"):
         read_rows(usual(**GLOB | {"train": "train/*/*.png"}), root)
-    with pytest.raises(KitError, match="has no column 'breed'; .* the columns are path, name, folder"):
+    with pytest.raises(
+        KitError, match="has no column 'breed'; .* the columns are path, name, folder"
+    ):
         read_rows(usual(**GLOB | {"target": "breed"}), root)
 
 
@@ -85,7 +87,10 @@ def test_own_folds_are_numbered_in_order_and_keep_groups_whole(tmp_path):
     root, competition = usual_folder(tmp_path, table=train, group="owner", fold="fold")
     rows = read_rows(competition, root)
     assert own_folds(competition, rows).tolist() == [2] * 4 + [1] * 4 + [0] * 4
-    assert in_order(["b", "10", "9", "b"]) == ["10", "9", "b"] and in_order(["10", "9"]) == ["9", "10"]
+    assert in_order(["b", "10", "9", "b"]) == ["10", "9", "b"] and in_order(["10", "9"]) == [
+        "9",
+        "10",
+    ]
 
 
 @pytest.mark.parametrize(
