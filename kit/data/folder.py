@@ -63,13 +63,16 @@ def find_data(given: str | None, competition: Competition, needs: str = "train")
     table = competition.train if needs == "train" else competition.test
     trained = has_training(place, competition)
     if not (trained if needs == "train" else (place / table).is_file()):
-        what = "there is no data folder" if not place.is_dir() else f"holds no {table}"
-        raise problem(
-            place,
-            what,
-            remedy="name the competition's folder with --data or KIT_DATA, or draw one with "
-            "python -m kit.sample --out data",
+        what, remedy = (
+            f"holds no {table}",
+            "name the competition's folder with --data or KIT_DATA, ",
         )
+        if not place.is_dir():
+            what = "there is no data folder"
+            remedy += "or draw one with python -m kit.sample --out data"
+        else:
+            remedy += "or describe it in competition.py, which python -m kit.start writes"
+        raise problem(place, what, remedy=remedy)
     if trained:
         competition = complete(competition, place)
     return DataFolder(place, competition)

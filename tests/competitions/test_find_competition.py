@@ -3,7 +3,7 @@
 import pytest
 
 from kit.competition import Competition, recorded_competition
-from kit.competitions import find_competition
+from kit.competitions import competition_names, find_competition
 from kit.system.errors import KitError
 from kit.system.script import ScriptFunction
 
@@ -91,5 +91,8 @@ def test_a_mistake_in_a_file_is_one_line(tmp_path, text, said):
 
 
 def test_a_name_that_is_not_known():
-    with pytest.raises(KitError, match="--competition: there is no shapes"):
+    with pytest.raises(KitError, match="--competition: there is no shapes; name a file, .* mask"):
         find_competition("shapes")
+    with pytest.raises(KitError, match=r"there is no msak .did you mean mask\?"):
+        find_competition("msak")
+    assert "mask" in competition_names() and "mask_data" not in competition_names()
