@@ -9,7 +9,7 @@ from kit.competition import Competition
 
 
 def targets(photos: pd.DataFrame, competition: Competition) -> np.ndarray:
-    """The classes int64 (N,) of a plan's photos; of several labels a photo, uint8 (N, C) of 0, 1."""
+    """The classes int64 (N,) of a plan's photos, or their labels, uint8 (N, C) of 0 and 1."""
     if not competition.several_labels:
         return photos["label"].to_numpy(dtype=np.int64, copy=True)
     return several(photos["label"], competition.num_classes)
