@@ -13,10 +13,12 @@ from kit.competitions.mask_sample import draw_sample
 
 competition: Final = Competition(
     name="mask",
+    kind="tasks",
     tasks=(MASK, GENDER, AGE),
     frame=FRAME,
     group="person",
     groups="people",
+    metric="f1_macro",
     train="train/train.csv",
     train_images="train/images",
     test="eval/info.csv",

@@ -150,18 +150,9 @@ def _read_all(
         except KitError as error:
             return str(error).removeprefix(f"{test_root}/").partition(";")[0]
 
-    read = for_each_photo(
-        root,
-        images,
-        one,
-        "reading photos",
-        "unpack the data again, or take their rows out of the training table",
-    )
-    of_tests = (
-        for_each_photo(test_root, test_images, of_test, "reading test photos")
-        if test_images
-        else []
-    )
+    remedy = "unpack the data again, or take their rows out of the training table"
+    read = for_each_photo(root, images, one, "reading photos", remedy)
+    of_tests = for_each_photo(test_root, test_images, of_test, "reading test photos")
     read += [
         (b"", np.zeros(0, np.uint64)) if isinstance(result, str) else result for result in of_tests
     ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from kit.data.geometry import Geometry
 from kit.data.paths import photo_paths
-from kit.data.photos import decode
+from kit.data.photos import decode, size_of
 from kit.system.errors import KitError, problem
 
 Read = Callable[[Path], np.ndarray]
@@ -38,6 +38,15 @@ def read_photo(
     if len(paths) != channels:
         raise problem(root / image, f"has {len(paths)} files and not {channels}")
     return _stacked(paths, [decode(path, least, LARGE, grey=True)[0] for path in paths])
+
+
+def photo_size(root: Path, image: str, read: Read | None = None) -> tuple[int, int]:
+    """The height and width of a photo, upright; only a competition's `read` decodes it."""
+    if read is not None:
+        height, width = _read_by(read, root / image, 0).shape[:2]
+        return height, width
+    width, height = size_of(photo_paths(root, image)[0])
+    return height, width
 
 
 def grey_photo(root: Path, image: str, read: Read | None = None) -> tuple[np.ndarray, bytes]:
