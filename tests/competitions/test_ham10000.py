@@ -1,0 +1,7 @@
+"""The shipped definition of ham10000: its drawn sample is one of its layout."""
+
+from shipped import check_definition
+
+
+def test_the_definition_reads_its_drawn_sample(tmp_path):
+    check_definition("ham10000", tmp_path)
