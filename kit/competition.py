@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from kit.metrics.metric import find_metric
 from kit.system.errors import KitError
 from kit.system.fields import (
     Rule,
@@ -108,6 +109,8 @@ class Competition:
         if self.classes and not self.tasks:
             ordered = self.kind == "order"
             object.__setattr__(self, "tasks", (Task(ONE_TASK, self.classes, ordered=ordered),))
+        if self.group_pattern and not self.is_grouped:
+            object.__setattr__(self, "group", "group")
         if not self.groups:
             object.__setattr__(self, "groups", f"{self.group}s")
         if re.fullmatch("{[^{}]*}", self.id):
@@ -148,11 +151,27 @@ class Competition:
         yield "greater", isinstance(self.greater, bool), "True or False"
         named = isinstance(self.metric, str) or callable(self.metric)
         yield "metric", named, "the name of a metric, or a function"
+        if isinstance(self.metric, str) and self.metric:
+            find_metric(self.metric)
         mirror = self.mirror is None or isinstance(self.mirror, dict)
         yield "mirror", mirror, "a dict of classes, or None"
-        for pair in (self.mirror or {}).items():
-            known = not self.tasks or set(pair) <= set(self.class_names)
-            yield "mirror", known and all(map(is_text, pair)), "of names of classes"
+        swaps = self.mirror if mirror and self.mirror else {}
+        named = all(is_text(name) for pair in swaps.items() for name in pair)
+        other = named and all(swaps.get(b, a) == a for a, b in swaps.items())
+        other = other and len(set(swaps.values())) == len(swaps)
+        yield "mirror", other, "of pairs of classes, each class in one pair"
+        known = not self.tasks or {*swaps, *swaps.values()} <= set(self.class_names)
+        yield "mirror", known, "of names of classes"
+        labels, several = (self.kind in ("", "labels")), self.several_labels
+        yield (
+            "answer",
+            self.answer != "list" or labels,
+            "another form than list: kind is not labels",
+        )
+        many = not several or self.answer in ("", "list", "probabilities")
+        yield "answer", many, "list or probabilities, because kind is labels"
+        two = self.answer != "probability" or not self.tasks or self.num_classes == 2
+        yield "answer", two, "another form than probability: there are more than two classes"
         for name in ("rows", "read", "draw"):
             value = getattr(self, name)
             yield name, value is None or callable(value), "a function, or None"
@@ -161,6 +180,11 @@ class Competition:
     def shape(self) -> tuple[int, ...]:
         """The number of classes of each task."""
         return tuple(len(task.classes) for task in self.tasks)
+
+    @property
+    def is_grouped(self) -> bool:
+        """True if photos come in groups; else each photo is a group of its own."""
+        return self.group != "photo"
 
     @property
     def answers_classes(self) -> bool:

@@ -17,6 +17,7 @@ competition: Final = Competition(
     frame=FRAME,
     group="person",
     groups="people",
+    metric="f1_macro",
     train="train/train.csv",
     train_images="train/images",
     test="eval/info.csv",
@@ -25,6 +26,8 @@ competition: Final = Competition(
     answer="class",
     answer_column="ans",
     inputs=("train", "eval", "answers.csv"),
+    kind="tasks",
+    metric="f1_macro",
     rows=read_photos,
     draw=draw_sample,
 )

@@ -10,13 +10,15 @@ from pathlib import Path
 import pandas as pd
 
 from kit.competition import Competition
-from kit.data.definition import complete, is_below, test_images
+from kit.data.definition import complete
+from kit.data.paths import fields_of, fill, lost_files, other_ending, photo_paths
 from kit.data.photos import read_bytes
 from kit.data.plan import Plan
+from kit.data.train_rows import has_training, table_hash
 from kit.system.console import warn
-from kit.system.disk import file_hash, text_hash
+from kit.system.disk import text_hash
 from kit.system.errors import problem
-from kit.system.table import check_unique, is_plain_name, read_csv
+from kit.system.table import check_unique, is_plain_name, read_table
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def find_data(given: str | None, competition: Competition, needs: str = "train")
     """
     place = Path(os.path.expanduser(given or os.environ.get("KIT_DATA") or "data"))
     table = competition.train if needs == "train" else competition.test
-    if not (place / table).is_file():
+    trained = has_training(place, competition)
+    if not (trained if needs == "train" else (place / table).is_file()):
         what = "there is no data folder" if not place.is_dir() else f"holds no {table}"
         raise problem(
             place,
@@ -67,7 +70,7 @@ def find_data(given: str | None, competition: Competition, needs: str = "train")
             remedy="name the competition's folder with --data or KIT_DATA, or draw one with "
             "python -m kit.sample --out data",
         )
-    if (place / competition.train).is_file():
+    if trained:
         competition = complete(competition, place)
     return DataFolder(place, competition)
 
@@ -80,7 +83,7 @@ def fingerprint(root: Path, images: Sequence[str]) -> str:
 
     def size(image: str) -> int:
         try:
-            return os.stat(root / image).st_size
+            return sum(os.stat(path).st_size for path in photo_paths(root, image))
         except OSError:
             return -1
 
@@ -100,7 +103,7 @@ def fingerprint(root: Path, images: Sequence[str]) -> str:
 def check_data(data: DataFolder, plan: Plan) -> None:
     """Raise `KitError` unless a folder still holds the photos that were planned."""
     table = data.train_table
-    if file_hash(table) != plan.meta.get(table.name):
+    if table_hash(data.root, data.competition) != plan.meta.get(table.name):
         warn(
             f"{table} has changed since the folds were planned: the plan's labels are used; "
             "to use the new ones, plan again with python -m kit.folds --force"
@@ -119,25 +122,50 @@ def test_photos(data: DataFolder) -> dict[str, str]:
 
     Raises `KitError` if an id has no photo.
     """
-    table, root = _test_table(data), data.test_images
-    images = test_images(data.competition, table)
-    unsafe = [image for image in images if not is_below(image)]
-    if unsafe:
-        raise problem(data.test_table, "names photos outside of the data folder", unsafe)
-    places = {name: _files(root / name) for name in {os.path.dirname(image) for image in images}}
-    lost = [
-        ident
-        for ident, image in zip(table[data.competition.id], images)
-        if os.path.basename(image) not in places[os.path.dirname(image)]
-    ]
+    table, root, competition = _test_table(data), data.test_images, data.competition
+    images = fill(
+        "test_image", test_templates(competition, list(map(str, table))), competition.test, table
+    )
+    lost = lost_files(root, images)
     if lost:
         what = f"ids that name no file in {root}"
-        raise problem(data.test_table, what, lost, "unpack the data again")
-    return dict(zip(table[data.competition.id].tolist(), images))
+        bad = [f"{lost[0]}{other_ending(root, lost[0])}", *lost[1:]]
+        raise problem(data.test_table, what, bad, "mend test_image, or unpack the data again")
+    return dict(zip(table[competition.id].tolist(), images))
 
 
-def _files(folder: Path) -> set[str]:
-    return set(os.listdir(folder)) if folder.is_dir() else set()
+def check_test(data: DataFolder, images: Sequence[str]) -> None:
+    """Raise `KitError` for ids without a photo, or whose photos are training photos (`images`).
+
+    Only definitions by templates are checked, and only where the table of photos to predict is
+    there.
+    """
+    competition = data.competition
+    if competition.rows is not None or not data.test_table.is_file():
+        return
+    trained = {os.path.normpath(p) for i in images for p in photo_paths(data.train_images, i)}
+    both = [
+        f"{ident}, {image}"
+        for ident, image in test_photos(data).items()
+        if any(os.path.normpath(p) in trained for p in photo_paths(data.test_images, image))
+    ]
+    if both:
+        what = "photos to predict are training photos, too"
+        raise problem(data.test_table, what, both, "mend image and test_image")
+
+
+def test_templates(competition: Competition, columns: Sequence[str]) -> str | tuple[str, ...]:
+    """The templates of the photos to predict.
+
+    Where the definition has none they are those of the training photos, if the table of photos to
+    predict has their columns; else the id is the file's name.
+    """
+    if competition.test_image:
+        return competition.test_image
+    fields = fields_of(competition.image)
+    if fields and competition.test_images == "." and set(fields) <= set(columns):
+        return competition.image
+    return f"{{{competition.id}}}"
 
 
 def read_test(data: DataFolder) -> list[str]:
@@ -156,12 +184,12 @@ def _test_table(data: DataFolder) -> pd.DataFrame:
     path, competition = data.test_table, data.competition
     remedy = f"take {path.name} as the competition gave it"
     # All columns, but for the index that pandas may have written: a template may name any.
-    table, column = read_csv(path), competition.id
+    column = competition.id
     answers = {"probabilities": list(competition.class_names), "class": [competition.answer_column]}
-    read_csv(path, [column, *answers.get(competition.answer, [])])
-    named = competition.test_image
+    wanted = dict.fromkeys(answers.get(competition.answer, []), "the answer")
+    table = read_table(path, {column: "id"} | ({} if competition.answer_rows else wanted))
     unsafe = table.loc[~table[column].map(is_plain_name), column]
-    if len(unsafe) and not named:
+    if len(unsafe) and f"{{{column}}}" == test_templates(competition, list(map(str, table))):
         what = f"column '{column}' must hold plain file names"
         raise problem(path, what, [f"'{i}'" for i in unsafe], remedy)
     check_unique(path, table, column, remedy)
@@ -172,7 +200,8 @@ def content_hash(root: Path, images: Sequence[str]) -> str:
     """A hash over the names and bytes of photos, by which their probabilities are kept."""
 
     def digest(image: str) -> str:
-        return hashlib.sha256(read_bytes(root / image)).hexdigest()
+        content = b"".join(read_bytes(path) for path in photo_paths(root, image))
+        return hashlib.sha256(content).hexdigest()
 
     with ThreadPoolExecutor() as pool:
         return text_hash("".join(f"{i}\t{h}\n" for i, h in zip(images, pool.map(digest, images))))

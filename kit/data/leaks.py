@@ -26,6 +26,7 @@ import numpy as np
 from kit.data.alignment import aligned
 from kit.data.candidates import candidates
 from kit.data.features import both_codes, feature_codes, grey_photo, local_features
+from kit.data.paths import first_channel
 from kit.data.photos import for_each_photo
 from kit.system.console import Progress
 from kit.system.errors import KitError
@@ -86,7 +87,8 @@ def audit_photos(
     train, test = [images[i] for i in order], sorted(test_images)
     names, paths = (
         train + test,
-        [root / image for image in train] + [test_root / image for image in test],
+        [root / first_channel(image) for image in train]
+        + [test_root / first_channel(image) for image in test],
     )
     names_of_groups, who = np.unique([groups[i] for i in order], return_inverse=True)
     # Each photo to predict counts as a group of its own.
@@ -142,18 +144,10 @@ def _read_all(
         except KitError as error:
             return str(error).removeprefix(f"{test_root}/").partition(";")[0]
 
-    read = for_each_photo(
-        root,
-        images,
-        one,
-        "reading photos",
-        "unpack the data again, or take their rows out of the training table",
-    )
-    of_tests = (
-        for_each_photo(test_root, test_images, of_test, "reading test photos")
-        if test_images
-        else []
-    )
+    firsts, test_firsts = map(first_channel, images), map(first_channel, test_images)
+    remedy = "unpack the data again, or take their rows out of the training table"
+    read = for_each_photo(root, list(firsts), one, "reading photos", remedy)
+    of_tests = for_each_photo(test_root, list(test_firsts), of_test, "reading test photos")
     read += [
         (b"", np.zeros(0, np.uint64)) if isinstance(result, str) else result for result in of_tests
     ]

@@ -13,7 +13,7 @@ from kit.competition import Competition
 from kit.data.folder import DataFolder, test_photos
 from kit.data.leaks import audit_photos
 from kit.data.photos import decode, for_each_photo, size_of
-from kit.data.planning import read_photos
+from kit.data.training import read_training
 from kit.reporting import data_figures
 from kit.reporting.by_number import number_tasks
 from kit.reporting.contact_sheet import contact_sheet, data_uri, thumbnails
@@ -94,7 +94,7 @@ def report_data(data: DataFolder, out: Path, force: bool = False) -> DataSummary
 
 def _read_photos(data: DataFolder) -> pd.DataFrame:
     """The training photos, sorted by image; the definition's remarks are said as warnings."""
-    given = read_photos(data)
+    given = read_training(data.competition, data.root)
     for remark in given.remarks:
         warn(remark)
     return given.table.sort_values("image", ignore_index=True)

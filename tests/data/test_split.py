@@ -34,7 +34,7 @@ def check_plan(photos: pd.DataFrame, folds: int) -> None:
     assert photos.groupby("group")["fold"].nunique().max() == 1
     assert sorted(photos["fold"].unique()) == list(range(folds))
     assert imbalance(photos, MASK) == []
-    counts = class_counts(photos, 18)
+    counts = class_counts(photos, MASK)
     for label in range(18):
         assert np.ptp(counts[:, label]) <= (5 if label < 6 else 1)
     people = photos.drop_duplicates("group")["fold"].value_counts()
@@ -95,7 +95,7 @@ def test_linked_people_share_a_fold(seed):
     fold = photos.drop_duplicates("group").set_index("group")["fold"]
     assert all(fold[a] == fold[b] for a, b in linked)
     assert photos.groupby("group")["fold"].nunique().max() == 1
-    assert np.ptp(class_counts(photos, 18)[:, :6], axis=0).max() <= 10
+    assert np.ptp(class_counts(photos, MASK)[:, :6], axis=0).max() <= 10
 
 
 def test_more_folds_than_people_in_a_class():

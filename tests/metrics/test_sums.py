@@ -1,0 +1,45 @@
+"""Scores of sums over photos."""
+
+import numpy as np
+import pytest
+
+from kit.metrics.metric import find_metric
+from kit.metrics.sums import f_beta, losses, mean_of_classes
+
+
+def test_f_by_hand():
+    counts = np.array([[1, 1, 0, 0], [2, 1, 1, 0], [1, 3, 0, 0]])  # hits, true, predicted
+    assert f_beta(counts) == pytest.approx([2 / 3, 1 / 2, 0, 0])
+    # P 1, R 1/2: 5 x 1/2 / (4 + 1/2); P 1/3, R 1: 5/3 / (4/3 + 1).
+    assert f_beta(counts, 2) == pytest.approx([5 / 9, 5 / 7, 0, 0])
+    assert f_beta(np.array([[1], [1], [1]]), 0.5) == pytest.approx([1])
+    assert f_beta(np.array([[0], [1], [0]]), 0.5) == pytest.approx([0])
+
+
+def test_sums_of_parts_score_as_the_whole():
+    rng = np.random.default_rng(0)
+    for name in ("f1_macro", "f2_micro", "accuracy", "balanced_accuracy", "quadratic_kappa"):
+        truth, said = rng.integers(0, 3, (2, 40))
+        sums = find_metric(name).sums
+        total = np.zeros(sums.width(3))
+        for rows in np.array_split(np.arange(40), 5):
+            _, columns, values = sums.of_photos(truth[rows], said[rows], 3)
+            total += np.bincount(columns, weights=values, minlength=len(total))
+        assert sums.value(total, total) == pytest.approx(find_metric(name).value(truth, said, 3))
+
+
+def test_a_class_that_was_not_drawn_tells_nothing():
+    f1 = find_metric("f1_macro")
+    whole = np.array([1, 1, 1, 2, 1, 2], float)  # two classes
+    drawn = np.array([1, 0, 1, 0, 1, 0], float)
+    assert f1.class_sums.value(drawn, whole)[0] == 1 and np.isnan(
+        f1.class_sums.value(drawn, whole)[1]
+    )
+    assert f1.sums.value(drawn, whole) == 1 and f1.sums.value(drawn, drawn) == 0.5
+    assert mean_of_classes(np.array([[np.nan, 1.0], [np.nan, np.nan]])).tolist() == [1, 0]
+
+
+def test_losses_of_classes_and_labels():
+    assert losses(np.array([1]), np.array([[1.0, 3.0]])) == pytest.approx(-np.log([0.75]))
+    table = losses(np.array([[1, 0]], np.uint8), np.array([[0.5, 0.1]], np.float32))
+    assert table == pytest.approx(-np.log([[0.5, 0.9]]))
