@@ -13,7 +13,7 @@ from kit.competitions.layout import Layout
 
 def draw(*place: Any) -> Path:
     """Draw a sample: the higher the grade, the more spots."""
-    return _LAYOUT.draw(competition, *place)
+    return LAYOUT.draw(competition, *place)
 
 
 competition: Final = Competition(
@@ -27,7 +27,7 @@ competition: Final = Competition(
     metric="quadratic_kappa",
     draw=draw,
 )
-_LAYOUT: Final = Layout(
+LAYOUT: Final = Layout(
     classes=("0", "1", "2", "3", "4"),
     train={"id_code": "{number:012x}", "diagnosis": "{label}"},
     answers={"id_code": "{number:012x}", "diagnosis": "{label}"},

@@ -12,7 +12,7 @@ from kit.competitions.layout import Layout
 
 def draw(*place: Any) -> Path:
     """Draw a sample: five shapes, most of one class, and false labels."""
-    return _LAYOUT.draw(competition, *place)
+    return LAYOUT.draw(competition, *place)
 
 
 competition: Final = Competition(
@@ -25,7 +25,7 @@ competition: Final = Competition(
     metric="accuracy",
     draw=draw,
 )
-_LAYOUT: Final = Layout(
+LAYOUT: Final = Layout(
     classes=("0", "1", "2", "3", "4"),
     train={"image_id": "{number}.jpg", "label": "{label}"},
     answers={"image_id": "{number}.jpg", "label": "{label}"},

@@ -9,7 +9,7 @@ from kit.competitions.layout import Layout
 
 def draw(*place: Any) -> Path:
     """Draw a sample: twelve shapes in ten colours, 120 classes."""
-    return _LAYOUT.draw(competition, *place)
+    return LAYOUT.draw(competition, *place)
 
 
 competition: Final = Competition(
@@ -22,7 +22,7 @@ competition: Final = Competition(
     metric="log_loss",
     draw=draw,
 )
-_LAYOUT: Final = Layout(
+LAYOUT: Final = Layout(
     classes=tuple(f"breed_{n:03d}" for n in range(120)),
     train={"id": "{number:032x}", "breed": "{label}"},
     answers={"id": "{number:032x}", "*": ""},

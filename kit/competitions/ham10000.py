@@ -1,7 +1,8 @@
 """HAM10000, task 3 of ISIC 2018: seven diagnoses of a skin lesion.
 
 A lesion has up to six photos. The training table is the HAM10000 metadata; the photos of both its
-parts lie in one folder, as ISIC gives them. The mean recall of the classes is scored.
+parts lie in one folder, as ISIC gives them. The table writes diagnoses in lower case, the submission in upper. The mean
+recall of the classes is scored.
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ from kit.competitions.layout import Layout
 
 def draw(*place: Any) -> Path:
     """Draw a sample: seven shapes, one a lesion, most of one class."""
-    return _LAYOUT.draw(competition, *place)
+    return LAYOUT.draw(competition, *place)
 
 
 competition: Final = Competition(
@@ -27,17 +28,17 @@ competition: Final = Competition(
     metric="balanced_accuracy",
     draw=draw,
 )
-_LAYOUT: Final = Layout(
-    classes=("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"),
+LAYOUT: Final = Layout(
+    classes=("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC"),
     train={
         "lesion_id": "HAM_{group:07d}",
         "image_id": "ISIC_{number:07d}",
-        "dx": "{label}",
+        "dx": "{lower}",
         "dx_type": "histo",
     },
     answers={"image": "ISIC_{number:07d}", "*": ""},
     blank="0.0",
     photos=3,
-    shares=(0.05, 0.07, 0.13, 0.04, 0.13, 0.52, 0.06),
+    shares=(0.13, 0.52, 0.07, 0.05, 0.13, 0.04, 0.06),
     one_class=True,
 )

@@ -19,6 +19,8 @@ from kit.competitions.sample_folder import check_sizes, new_sample
 from kit.system.console import Progress
 
 _TRAIN, _TEST, _STYLES = 0, 1, 2  # streams of random numbers
+_FOLDS: Final = 5  # photos, or groups, that each class has at least
+SUBMISSION: Final = "sample_submission.csv"
 _EACH: Final = "*"  # stands for a column of 0 and 1 for each class
 _OF_CHANNELS: Final = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.4, 0.4, 0.2]])  # of RGB
 
@@ -32,7 +34,7 @@ class Layout:
     `image` is the template of the photos' paths); `answers` the submission, with the truth; `test`
     the table of photos to predict, where that is not the submission. Templates know `number` (of
     the photo, unique), `group`, `n` (the photo's number in its group), `side` (L or R), `c` and
-    `label` (number and value of the class), `labels` (the values of several, in one text), and with
+    `label` (number and value of the class; `lower` in lower case), `labels` (the values of several, in one text), and with
     tasks `task` and `answer`. The column `*` stands for one a class, of 0 and 1. The sample
     submission has `blank` for the truth.
 
@@ -132,10 +134,12 @@ def _marks(layout: Layout, group: np.ndarray, rng: np.random.Generator) -> list[
 
 
 def _dealt(size: int, number: int, shares: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Classes (size,) of `number`, mixed: equally often or by `shares`, each at least once."""
-    classes = np.arange(size) % number
-    if shares:
-        classes[number:] = rng.choice(number, max(0, size - number), p=shares)
+    """Classes (size,) of `number`, mixed: equally often or by `shares`, each in five folds if so
+    many are drawn.
+    """
+    classes, fixed = np.arange(size) % number, number * _FOLDS
+    if shares and size > fixed:
+        classes[fixed:] = rng.choice(number, size - fixed, p=shares)
     return rng.permutation(classes)
 
 
@@ -145,7 +149,8 @@ def _told(layout: Layout, marks: tuple[int, ...]) -> dict[str, Any]:
         answers = {name: names[c] for (name, names), c in zip(layout.tasks.items(), marks)}
         return {"answers": answers, **answers}
     names = [layout.classes[c] for c in marks]
-    first = {"c": marks[0], "label": names[0]} if marks else {"c": "", "label": ""}
+    c, name = (marks[0], names[0]) if marks else ("", "")
+    first = {"c": c, "label": name, "lower": name.lower()}
     has = {name: int(c in marks) for c, name in enumerate(layout.classes)}
     return {**first, "labels": " ".join(names), "has": has}
 
@@ -173,7 +178,7 @@ def _draw_photos(
 def _places(layout: Layout, competition: Competition, photo: _Photo) -> Iterator[str]:
     """The files of a photo, below the data folder."""
     train = photo.part == _TRAIN
-    columns = layout.train if train else layout.test or layout.answers
+    columns = layout.train if train else {**layout.answers, **layout.test}
     root = competition.train_images if train else competition.test_images
     templates = (layout.image or competition.image) if train else competition.test_image
     row = next(_rows(layout, columns, photo)) if columns else photo.fields
@@ -212,12 +217,12 @@ def _write_tables(
     train, test = parts
     if layout.train:
         _write(folder / competition.train, layout, layout.train, train)
+    of_answers = competition.test == SUBMISSION or not layout.test
     if layout.test:
-        _write(folder / competition.test, layout, layout.test, test)
+        _write(folder / ("test.csv" if of_answers else competition.test), layout, layout.test, test)
     truth = _write(folder / "answers.csv", layout, layout.answers, test)
-    sample = truth.copy()
-    sample.iloc[:, 1:] = layout.blank
-    name = "sample_submission.csv" if layout.test else competition.test
+    sample = truth.assign(**dict.fromkeys(list(truth)[1:], layout.blank))
+    name = competition.test if of_answers else SUBMISSION
     sample.to_csv(folder / name, index=False, lineterminator="\n")
 
 

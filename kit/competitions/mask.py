@@ -17,7 +17,6 @@ competition: Final = Competition(
     frame=FRAME,
     group="person",
     groups="people",
-    metric="f1_macro",
     train="train/train.csv",
     train_images="train/images",
     test="eval/info.csv",

@@ -13,7 +13,7 @@ from kit.competitions.layout import Layout
 
 def draw(*place: Any) -> Path:
     """Draw a sample: up to three of six shapes on a photo."""
-    return _LAYOUT.draw(competition, *place)
+    return LAYOUT.draw(competition, *place)
 
 
 competition: Final = Competition(
@@ -29,7 +29,7 @@ competition: Final = Competition(
     answer="list",
     draw=draw,
 )
-_LAYOUT: Final = Layout(
+LAYOUT: Final = Layout(
     classes=("complex", "frog_eye_leaf_spot", "healthy", "powdery_mildew", "rust", "scab"),
     train={"image": "{number:016x}.jpg", "labels": "{labels}"},
     answers={"image": "{number:016x}.jpg", "labels": "{labels}"},

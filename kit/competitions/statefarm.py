@@ -14,7 +14,7 @@ from kit.competitions.layout import Layout
 
 def draw(*place: Any) -> Path:
     """Draw a sample: ten shapes, of which a mirror swaps two pairs."""
-    return _LAYOUT.draw(competition, *place)
+    return LAYOUT.draw(competition, *place)
 
 
 competition: Final = Competition(
@@ -29,7 +29,7 @@ competition: Final = Competition(
     mirror={"c1": "c3", "c2": "c4"},
     draw=draw,
 )
-_LAYOUT: Final = Layout(
+LAYOUT: Final = Layout(
     classes=tuple(f"c{n}" for n in range(10)),
     train={"subject": "p{group:03d}", "classname": "{label}", "img": "img_{number}.jpg"},
     answers={"img": "img_{number}.jpg", "*": ""},

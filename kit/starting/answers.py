@@ -43,7 +43,7 @@ def answers_of(target: Target, tests: Sequence[Table]) -> Answers:
     for table in tests[1:]:
         for name in table.columns if table.lead else ():
             if set(table.rows[name]) == ids:
-                return _through(table, name, sample, (form, metric, why_form, unsure))
+                return _through(target, table, name, sample, (form, metric, why_form, unsure))
     unsure = (*unsure, f"test_image: no photo is named as in {sample.path}; write it by hand")
     return Answers(
         sample, (f"{{{sample.columns[0]}}}",), form, metric, "nothing", why_form, unsure=unsure
@@ -51,17 +51,24 @@ def answers_of(target: Target, tests: Sequence[Table]) -> Answers:
 
 
 def _through(
-    table: Table, name: str, sample: Table, told: tuple[str, str, str, tuple[str, ...]]
+    target: Target,
+    table: Table,
+    name: str,
+    sample: Table,
+    told: tuple[str, str, str, tuple[str, ...]],
 ) -> Answers:
     """What is asked where another table than the sample submission leads to the photos."""
     assert table.lead is not None
     form, metric, why_form, unsure = told
     column = sample.columns[1] if len(sample.columns) == 2 else ""
-    several = table.rows[name].duplicated().any()
-    ident, rows = (table.lead.column, f"{{{name}}}") if several else (name, "")
+    rows, first = f"{{{name}}}", sample.columns[0]
+    if target.kind == "tasks":
+        rows = f"{{{table.lead.column}}}_{{task}}"
+    elif first == name and not table.rows[name].duplicated().any():
+        rows = ""
     why = f"its column {name} has the ids of {PurePosixPath(sample.path).name}"
     return Answers(
-        table, table.lead.templates, form, metric, why, why_form, ident, column, rows, unsure
+        table, table.lead.templates, form, metric, why, why_form, first, column, rows, unsure
     )
 
 
@@ -84,9 +91,11 @@ def _form(target: Target, sample: Table) -> tuple[str, str, tuple[str, ...]]:
     if len(asked) > 1:
         unsure = (f"answer: the columns {', '.join(asked)[:60]} of {name} fit no form",)
         return "class", "no other form fits", unsure
-    if all(map(str.isdigit, classes)):
-        return "class", "the classes are numbers", ()
-    if values and all(map(str.isdigit, values)):
+    if target.kind == "tasks":
+        return "class", "a row for each task", ()
+    if classes == tuple(str(n) for n in range(len(classes))):
+        return "class", "the classes are the numbers from 0", ()
+    if values and all(map(str.isdigit, values)) and not any(map(str.isdigit, classes)):
         unsure = (f"answer: {name} has numbers: those of the classes in order?",)
         return "class", f"{name} has numbers", unsure
     return "name", f"{name} has one column, and classes have names", ()

@@ -135,6 +135,7 @@ def _kind_lines(target: Target) -> list[Line]:
         "classes": "a photo has one of the classes",
         "order": "a photo has one of the classes, and they rise",
         "labels": "a photo has any number of labels",
+        "tasks": "a photo has a class of each column",
     }
     lines = [Line("kind", target.kind, words[target.kind])]
     if target.separator not in ("", " "):

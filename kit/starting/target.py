@@ -50,6 +50,9 @@ def target_of(table: Table, answers: Table) -> Target | None:
     flags = [name for name in asked if name in table.columns and _is_flag(rows[name])]
     if len(flags) > 1 and len(flags) == len(asked):
         return _of_flags(rows, flags)
+    tasks = _task_columns(table, answers)
+    if tasks:
+        return _of_tasks(rows, tasks, answers)
     own = table.lead.column if table.lead else ""
     columns = [name for name in table.columns if name != own]
     for name in columns:
@@ -84,6 +87,21 @@ def _of_flags(rows: pd.DataFrame, flags: list[str]) -> Target:
         "one 1 in each row" if kind == "classes" else f"{sums.min():g} to {sums.max():g} in a row"
     )
     return Target(tuple(flags), kind, tuple(flags), f"columns of 0 and 1, {each}", asked=True)
+
+
+def _task_columns(table: Table, answers: Table) -> list[str]:
+    """The columns with which ids of the submission end, where each task has a row; or none."""
+    ids = answers.rows.iloc[:, 0]
+    tasks = [name for name in table.columns if ids.str.endswith(f"_{name}").any()]
+    covered = ids.str.endswith(tuple(f"_{name}" for name in tasks)) if tasks else pd.Series([False])
+    return tasks if len(tasks) > 1 and bool(covered.all()) else []
+
+
+def _of_tasks(rows: pd.DataFrame, tasks: list[str], answers: Table) -> Target:
+    """The target of several tasks, each with a column of its own."""
+    classes = tuple(f"{name} {value}" for name in tasks for value in _in_order(set(rows[name])))
+    why = f"ids of {PurePosixPath(answers.path).name} end with these columns"
+    return Target(tuple(tasks), "tasks", classes, why, asked=True)
 
 
 def _is_target(column: pd.Series) -> bool:
