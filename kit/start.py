@@ -54,9 +54,9 @@ def try_definition(path: Path, data: Path) -> None:
     import numpy as np
 
     from kit.competitions import find_competition
-    from kit.data.definition import read_training
     from kit.data.folder import find_data, read_test
     from kit.data.targets import targets
+    from kit.data.training import read_training
 
     folder = find_data(str(data), find_competition(str(path)))
     competition = folder.competition

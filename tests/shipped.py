@@ -7,9 +7,10 @@ import pandas as pd
 
 from kit.competition import Competition
 from kit.competitions import find_competition
-from kit.data.definition import complete, read_training
+from kit.data.definition import complete
 from kit.data.folder import DataFolder, read_ids, read_test
 from kit.data.targets import targets
+from kit.data.training import read_training
 
 
 def check_definition(name: str, folder: Path, groups: int = 12) -> tuple[Competition, pd.DataFrame]:

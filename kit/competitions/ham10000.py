@@ -1,8 +1,8 @@
 """HAM10000, task 3 of ISIC 2018: seven diagnoses of a skin lesion.
 
 A lesion has up to six photos. The training table is the HAM10000 metadata; the photos of both its
-parts lie in one folder, as ISIC gives them. The table writes diagnoses in lower case, the submission in upper. The mean
-recall of the classes is scored.
+parts lie in one folder, as ISIC gives them. The table has diagnoses in lower case, the submission
+in upper. The mean recall of the classes is scored.
 """
 
 from pathlib import Path

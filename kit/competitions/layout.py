@@ -34,9 +34,9 @@ class Layout:
     `image` is the template of the photos' paths); `answers` the submission, with the truth; `test`
     the table of photos to predict, where that is not the submission. Templates know `number` (of
     the photo, unique), `group`, `n` (the photo's number in its group), `side` (L or R), `c` and
-    `label` (number and value of the class; `lower` in lower case), `labels` (the values of several, in one text), and with
-    tasks `task` and `answer`. The column `*` stands for one a class, of 0 and 1. The sample
-    submission has `blank` for the truth.
+    `label` (number and value of the class; `lower` in lower case), `labels` (the values of several,
+    in one text), and with tasks `task` and `answer`. The column `*` stands for one a class, of 0
+    and 1. The sample submission has `blank` for the truth.
 
     About `photos` are drawn of a group, each of `size` (height, width). `shares` are how frequent
     the classes are; with `several`, how frequent each is beside a photo's first one. With
@@ -134,8 +134,9 @@ def _marks(layout: Layout, group: np.ndarray, rng: np.random.Generator) -> list[
 
 
 def _dealt(size: int, number: int, shares: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Classes (size,) of `number`, mixed: equally often or by `shares`, each in five folds if so
-    many are drawn.
+    """Classes (size,) of `number`, mixed: equally often or by `shares`.
+
+    Each has enough for five folds, if so many are drawn.
     """
     classes, fixed = np.arange(size) % number, number * _FOLDS
     if shares and size > fixed:
@@ -221,7 +222,7 @@ def _write_tables(
     if layout.test:
         _write(folder / ("test.csv" if of_answers else competition.test), layout, layout.test, test)
     truth = _write(folder / "answers.csv", layout, layout.answers, test)
-    sample = truth.assign(**dict.fromkeys(list(truth)[1:], layout.blank))
+    sample = truth.assign(**{str(name): layout.blank for name in list(truth)[1:]})
     name = competition.test if of_answers else SUBMISSION
     sample.to_csv(folder / name, index=False, lineterminator="\n")
 

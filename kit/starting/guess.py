@@ -10,7 +10,7 @@ from kit.starting.answers import Answers, answers_of
 from kit.starting.groups import Group, group_of, group_of_names
 from kit.starting.look import Facts
 from kit.starting.paths import PhotoIndex
-from kit.starting.tables import Table, find_answers, test_tables, training_tables
+from kit.starting.tables import Table, find_answers, other_tables, training_tables
 from kit.starting.target import Target, target_of, target_of_paths
 from kit.system.errors import did_you_mean, problem
 
@@ -47,7 +47,7 @@ def guess(facts: Facts, train: str = "") -> Guess:
     """
     index = PhotoIndex(facts.photos)
     asked = find_answers(facts, index)
-    tests = [asked, *test_tables(facts, index, asked)]
+    tests = [asked, *other_tables(facts, index, asked)]
     tables = training_tables(facts, index, tests)
     chosen = _training_table(facts, tables, tests, train)
     if chosen is None:

@@ -51,7 +51,7 @@ def find_answers(facts: Facts, index: PhotoIndex) -> Table:
     raise problem(facts.root, "holds no table of photos to predict", facts.unread, remedy)
 
 
-def test_tables(facts: Facts, index: PhotoIndex, answers: Table) -> list[Table]:
+def other_tables(facts: Facts, index: PhotoIndex, answers: Table) -> list[Table]:
     """Other tables of the photos to predict, such as `test.csv`."""
     ids = set(answers.rows.iloc[:, 0])
     tables = []
