@@ -82,11 +82,12 @@ def classify_photos(
     # Members without a weight change nothing, and are not run.
     active = np.flatnonzero(job.rule.weights > 0).tolist()
     rule = dataclasses.replace(job.rule, weights=job.rule.weights[active])
-    views = make_views(settings.tta, settings.force_views)
+    views = make_views(settings.tta, settings.force_views, data.competition)
     members, images = [job.members[m] for m in active], tuple[str, ...]()
     if any(member.checkpoints for member in members):
         images = tuple(test_photos(data).values())
-    photos = PhotoSet(data.test_images, tuple(ids), images=images)
+    read = data.competition.read
+    photos = PhotoSet(data.test_images, tuple(ids), images=images, read=read)
     passes = Passes(member_passes(members, views), photos, views, compute)
     if not settings.fast:
         return classify(passes, rule), settings

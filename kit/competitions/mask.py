@@ -13,10 +13,12 @@ from kit.competitions.mask_sample import draw_sample
 
 competition: Final = Competition(
     name="mask",
+    kind="tasks",
     tasks=(MASK, GENDER, AGE),
     frame=FRAME,
     group="person",
     groups="people",
+    metric="f1_macro",
     train="train/train.csv",
     train_images="train/images",
     test="eval/info.csv",
@@ -25,8 +27,6 @@ competition: Final = Competition(
     answer="class",
     answer_column="ans",
     inputs=("train", "eval", "answers.csv"),
-    kind="tasks",
-    metric="f1_macro",
     rows=read_photos,
     draw=draw_sample,
 )

@@ -51,7 +51,7 @@ def with_answer(competition: Competition, table: pd.DataFrame | None) -> Competi
     target = competition.target if isinstance(competition.target, str) else ""
     column = column or next(c for c in (target, "label", "class") if c not in ("", ident))
     competition = dataclasses.replace(competition, id=ident, answer=form, answer_column=column)
-    if form == "probabilities" and table is not None:
+    if form == "probabilities" and others:
         _check_columns(competition, others)
     if not competition.metric:
         usual = usual_metric(competition.kind, form)

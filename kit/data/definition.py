@@ -12,8 +12,7 @@ import pandas as pd
 from kit.competition import Competition
 from kit.data.answer_form import class_columns, read_test_table, with_answer
 from kit.data.labels import with_tasks
-from kit.data.paths import first_channel
-from kit.data.photos import size_of
+from kit.data.reading import photo_size
 from kit.data.train_rows import read_rows
 from kit.data.training import read_training
 from kit.system.errors import did_you_mean, problem
@@ -87,6 +86,5 @@ def _frame(competition: Competition, root: Path) -> tuple[int, int]:
     images = read_training(competition, root).table["image"].tolist()
     chosen = np.unique(np.linspace(0, len(images) - 1, _SIZED).astype(int)).tolist()
     folder = root / competition.train_images
-    sizes = Counter(size_of(folder / first_channel(images[i])) for i in chosen)
-    width, height = sizes.most_common(1)[0][0]
-    return height, width
+    sizes = Counter(photo_size(folder, images[i], competition.read) for i in chosen)
+    return sizes.most_common(1)[0][0]

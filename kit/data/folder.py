@@ -63,13 +63,16 @@ def find_data(given: str | None, competition: Competition, needs: str = "train")
     table = competition.train if needs == "train" else competition.test
     trained = has_training(place, competition)
     if not (trained if needs == "train" else (place / table).is_file()):
-        what = "there is no data folder" if not place.is_dir() else f"holds no {table}"
-        raise problem(
-            place,
-            what,
-            remedy="name the competition's folder with --data or KIT_DATA, or draw one with "
-            "python -m kit.sample --out data",
+        what, remedy = (
+            f"holds no {table}",
+            "name the competition's folder with --data or KIT_DATA, ",
         )
+        if not place.is_dir():
+            what = "there is no data folder"
+            remedy += "or draw one with python -m kit.sample --out data"
+        else:
+            remedy += "or describe it in competition.py, which python -m kit.start writes"
+        raise problem(place, what, remedy=remedy)
     if trained:
         competition = complete(competition, place)
     return DataFolder(place, competition)
@@ -184,10 +187,10 @@ def _test_table(data: DataFolder) -> pd.DataFrame:
     path, competition = data.test_table, data.competition
     remedy = f"take {path.name} as the competition gave it"
     # All columns, but for the index that pandas may have written: a template may name any.
-    column = competition.id
-    answers = {"probabilities": list(competition.class_names), "class": [competition.answer_column]}
-    wanted = dict.fromkeys(answers.get(competition.answer, []), "the answer")
-    table = read_table(path, {column: "id"} | ({} if competition.answer_rows else wanted))
+    column, wanted = competition.id, {competition.id: "id"}
+    if competition.answer == "class" and not competition.answer_rows:
+        wanted[competition.answer_column] = "answer_column"
+    table = read_table(path, wanted)
     unsafe = table.loc[~table[column].map(is_plain_name), column]
     if len(unsafe) and f"{{{column}}}" == test_templates(competition, list(map(str, table))):
         what = f"column '{column}' must hold plain file names"

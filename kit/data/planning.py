@@ -96,9 +96,9 @@ def _audit(data: DataFolder, photos: pd.DataFrame) -> tuple[Audit, list[str]]:
         images = list(test_photos(data).values())
     except KitError as error:
         remarks.append(f"the audit leaves the test photos out: {error}")
-    audit = audit_photos(
-        data.train_images, photos["image"].tolist(), photos["group"].tolist(), root, images
-    )
+    train, groups = photos["image"].tolist(), photos["group"].tolist()
+    read = data.competition.read
+    audit = audit_photos(data.train_images, train, groups, root, images, read)
     if audit.damaged:
         remarks.append(
             str(

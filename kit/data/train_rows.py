@@ -104,13 +104,13 @@ def _listing(root: Path, pattern: str, wanted: Iterable[str] = ()) -> pd.DataFra
 
 def _matches(field: str, pattern: str, images: list[str]) -> pd.Series:
     """What a pattern's group finds in the path of each image (of the first channel)."""
-    firsts = pd.Series([first_channel(image) for image in images])
-    matches = firsts.str.extract(pattern, expand=False)
-    lost = firsts[matches.isna()].tolist()
+    firsts = [first_channel(image) for image in images]
+    matches = [match[1] if (match := re.search(pattern, path)) else "" for path in firsts]
+    lost = [path for path, match in zip(firsts, matches) if not match]
     if lost:
         what = f"{pattern!r} matches none of some paths"
         raise problem(field, what, lost, "mend it, or leave these photos out of train")
-    return matches.astype(str)
+    return pd.Series(matches)
 
 
 def _groups(competition: Competition, table: pd.DataFrame, images: list[str]) -> pd.Series:

@@ -7,7 +7,7 @@ import pytest
 from helpers import MASK, mask_folder
 
 from kit.data.folder import DataFolder
-from kit.results.submission import read_answers, read_submission, write_submission
+from kit.results.submission import Predicted, read_answers, read_submission, write_submission
 from kit.system.errors import KitError
 
 
@@ -105,7 +105,8 @@ def test_korean_text_of_another_encoding_is_refused(tmp_path):
 
 def test_a_submission_is_info_csv_with_ans_filled_in(tmp_path):
     data = folder(tmp_path, "ImageID,ans\nb.jpg,0\na.jpg,0\n")
-    write_submission(tmp_path / "s.csv", (["b.jpg", "a.jpg"], np.array([17, 3])), data, {})
+    predicted = Predicted(["b.jpg", "a.jpg"], np.array([17, 3]))
+    write_submission(tmp_path / "s.csv", predicted, data, {})
     assert (tmp_path / "s.csv").read_bytes() == b"ImageID,ans\nb.jpg,17\na.jpg,3\n"
     assert read_answers(tmp_path / "s.csv", MASK)["ans"].tolist() == [17, 3]
 
@@ -122,7 +123,7 @@ def test_a_submission_is_info_csv_with_ans_filled_in(tmp_path):
 def test_a_submission_that_would_not_pass_is_not_written(tmp_path, ids, classes, said):
     data = folder(tmp_path, "ImageID,ans\nb.jpg,0\na.jpg,0\n")
     with pytest.raises(KitError, match=said):
-        write_submission(tmp_path / "s.csv", (ids, np.array(classes)), data, {})
+        write_submission(tmp_path / "s.csv", Predicted(ids, np.array(classes)), data, {})
     assert [p.name for p in tmp_path.iterdir()] == ["eval"]
 
 
