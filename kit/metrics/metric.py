@@ -17,32 +17,16 @@ _AREA: Final = 0.8  # the least true positive rate of ISIC 2024's partial area
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A score, of which more is better where `greater` is True; `title` is its name in a sentence.
+class MetricName:
+    """What a score is called: `title` in a sentence, `key` in JSON.
 
-    `value(truth, answers, classes)` scores `answers`, which are probabilities (N, C) where
-    `of_probs` is True; else the decided classes int64 (N,), or labels uint8 (N, C). `truth` is
-    shaped as the latter. `key` is its name in JSON.
-
-    A score of sums over photos has them as `sums`; one of the order of photos has `column(truth,
-    scores, weights)`, its value (D,) in one column of probabilities with each row of weights
-    (D, N). Each class's own score, `class_title` by name, has `class_sums`, or is `column`'s; of
-    answers that were decided it is where `of_probs` is not True. Where `averaged` the score rests
-    on the classes with the fewest groups.
+    More is better where `greater` is True.
     """
 
     name: str
     title: str
-    value: Callable[[np.ndarray, np.ndarray, int], float]
     greater: bool = True
-    of_probs: bool = False
     key: str = ""
-    sums: Sums | None = None
-    column: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
-    class_sums: Sums | None = None
-    class_title: str = ""
-    averaged: bool = False
-    beta: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.key:
@@ -53,11 +37,48 @@ class Metric:
         """1 where more is better, else -1: a difference times it is a gain."""
         return 1 if self.greater else -1
 
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(MetricName):
+    """A score. `value(truth, answers, classes)` is that of `answers`.
+
+    They are probabilities (N, C) where `of_probs` is True; else the decided classes int64 (N,), or
+    labels uint8 (N, C). `truth` is shaped as the latter.
+
+    A score of sums over photos has them as `sums`; one of the order of photos has `column(truth,
+    scores, weights)`, its value (D,) in one column of probabilities with each row of weights
+    (D, N). Each class's own score is called `class_title`: it is that of `column`, or has
+    `class_sums`, of probabilities where `class_of_probs` is True. Where `averaged`, the score rests
+    on the classes with the fewest groups. Of one class a photo, `counts` scores the hits, true and
+    predicted photos of each class, if the score is one of them. `beta` is that of an F-score.
+    """
+
+    value: Callable[[np.ndarray, np.ndarray, int], float]
+    of_probs: bool = False
+    sums: Sums | None = None
+    column: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
+    class_sums: Sums | None = None
+    class_title: str = ""
+    class_of_probs: bool = False
+    averaged: bool = False
+    counts: Sums | None = None
+    beta: float = 1.0
+
+    @property
+    def is_function(self) -> bool:
+        """True for a function of the definition, of which nothing else is known."""
+        return self.sums is None and self.column is None
+
     @property
     def average(self) -> str:
         """How an F-score is averaged: `macro`, `macro_present`, `micro`, `samples`; else empty."""
         found = _BETA.fullmatch(self.name)
-        return found[2] if found else ""
+        return found[2] if found and not self.is_function else ""
+
+    @property
+    def named(self) -> MetricName:
+        """Its name alone."""
+        return MetricName(self.name, self.title, self.greater, self.key)
 
 
 class Scored(Protocol):
@@ -120,7 +141,7 @@ def refusal(metric: Metric, kind: str, classes: int, answer: str) -> str:
     `kind` and `answer` are those of a competition of so many classes.
     """
     name, decided = metric.name, answer in ("class", "name", "list")
-    if metric.sums is None and metric.column is None:
+    if metric.is_function:
         return ""  # a function decides by itself
     if metric.of_probs and decided:
         return f"{name} scores probabilities, and an answer is a {answer}"
@@ -149,7 +170,7 @@ def of_function(function: Callable[[np.ndarray, np.ndarray], float], greater: bo
             raise KitError(f"the definition's metric '{name}' failed ({what})") from error
 
     return Metric(
-        name, name.replace("_", " "), value, greater, of_probs=True, **_recall_of_classes()
+        name, name.replace("_", " "), greater, value=value, of_probs=True, **_recall_of_classes()
     )
 
 
@@ -191,12 +212,13 @@ def _f_metric(name: str, beta: float, average: str) -> Metric:
     return Metric(
         name,
         f"{title}-F{beta:g}",
-        _of_sums(total),
+        value=_of_sums(total),
         key="f1" if name == "f1_macro" else "",
         sums=total,
         class_sums=one,
         class_title=f"F{beta:g}",
         averaged=average.startswith("macro"),
+        counts=total if average != "samples" else None,
         beta=beta,
     )
 
@@ -215,19 +237,37 @@ def _rank_metric(name: str, title: str, value: ranks.Curve) -> Metric:
         )
         return float(np.mean(of))
 
-    return Metric(name, title, mean, of_probs=True, column=column, class_title=title, averaged=True)
+    return Metric(
+        name,
+        title,
+        value=mean,
+        of_probs=True,
+        column=column,
+        class_title=title,
+        class_of_probs=True,
+        averaged=True,
+    )
 
 
 def _plain_metrics() -> Iterator[Metric]:
     """The metrics that have no beta."""
     whole = _mean(lambda truth, answers, _: sums.mean_entries(sums.right(truth, answers)))
-    yield Metric("accuracy", "accuracy", _of_sums(whole), sums=whole, **_recall_of_classes())
+    hits = _counted(lambda s, _: sums.accuracy(s))
+    yield Metric(
+        "accuracy",
+        "accuracy",
+        value=_of_sums(whole),
+        sums=whole,
+        counts=hits,
+        **_recall_of_classes(),
+    )
     balanced = _counted(lambda s, _: sums.mean_of_classes(sums.recall(s)))
     yield Metric(
         "balanced_accuracy",
         "balanced accuracy",
-        _of_sums(balanced),
+        value=_of_sums(balanced),
         sums=balanced,
+        counts=balanced,
         averaged=True,
         **_recall_of_classes(),
     )
@@ -238,16 +278,21 @@ def _plain_metrics() -> Iterator[Metric]:
     yield Metric(
         "log_loss",
         "log-loss",
-        _of_sums(loss),
         greater=False,
+        value=_of_sums(loss),
         of_probs=True,
         sums=loss,
         class_sums=Sums(lambda classes: 2 * classes, sums.class_loss_entries, sums.quotient),
         class_title="log-loss",
+        class_of_probs=True,
     )
     kappa = Sums(lambda classes: classes**2, sums.confusion_entries, sums.quadratic_kappa)
     yield Metric(
-        "quadratic_kappa", "quadratic kappa", _of_sums(kappa), sums=kappa, **_recall_of_classes()
+        "quadratic_kappa",
+        "quadratic kappa",
+        value=_of_sums(kappa),
+        sums=kappa,
+        **_recall_of_classes(),
     )
 
 
