@@ -9,12 +9,13 @@ from typing import Any, Final
 from kit.starting.answers import Answers, answers_of
 from kit.starting.groups import Group, group_of, group_of_names
 from kit.starting.look import Facts
-from kit.starting.paths import PhotoIndex
+from kit.starting.paths import PhotoIndex, scattered
 from kit.starting.tables import Table, find_answers, other_tables, training_tables
 from kit.starting.target import Target, target_of, target_of_paths
 from kit.system.errors import did_you_mean, problem
 
 _SHOWN: Final = 4  # classes named in a reason
+_AMOUNTS: Final = 30  # different numbers that are more likely amounts than classes
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def guess(facts: Facts, train: str = "") -> Guess:
     tables = training_tables(facts, index, tests)
     chosen = _training_table(facts, tables, tests, train)
     if chosen is None:
+        _refuse_scattered(facts, index, tests)
         target, group, lines = _of_paths(facts, tests)
     else:
         target, group, lines = _of_table(facts, chosen, tests)
@@ -58,6 +60,9 @@ def guess(facts: Facts, train: str = "") -> Guess:
     name = re.sub(r"\W+", "_", facts.root.resolve().name.lower()).strip("_") or "competition"
     lines = [Line("name", name, "the folder"), *lines, *answer_lines(answers, target)]
     unsure = [*_unsure(facts, target, group, answers), *_other_tables(facts, chosen, tables)]
+    for field, lead in (("image", chosen and chosen.lead), ("test_image", answers.test.lead)):
+        if lead and lead.others:
+            unsure.append(f"{field}: {', '.join(lead.others)[:80]} could be meant")
     return Guess(tuple(lines), tuple(unsure))
 
 
@@ -90,6 +95,17 @@ def _training_table(
             facts.root, "tables that could be the training table", paths, "name one with --train"
         )
     return first[0]
+
+
+def _refuse_scattered(facts: Facts, index: PhotoIndex, tests: Sequence[Table]) -> None:
+    """Raise `KitError` for a table whose photos lie in several folders that no column tells."""
+    for path, rows in facts.tables.items():
+        if path not in [table.path for table in tests]:
+            folders = scattered(rows, index)
+            if len(folders) > 1:
+                what = "its rows lead to photos in several folders, which no column names"
+                remedy = "put the photos to train on into one folder"
+                raise problem(facts.root / path, what, folders, remedy)
 
 
 def _of_table(
@@ -196,6 +212,10 @@ def _unsure(facts: Facts, target: Target, group: Group, answers: Answers) -> lis
         said.append('kind: the classes are numbers; if they rise, such as grades, set kind="order"')
     if target.kind == "order":
         said.append('kind: if the classes do not rise, set kind="classes"')
+    if _are_amounts(target):
+        said.append(
+            "target: it may be an amount to estimate (regression), which the kit does not do"
+        )
     if target.others:
         said.append(f"target: {', '.join(target.others)} could be meant")
     said += answers.unsure
@@ -203,6 +223,13 @@ def _unsure(facts: Facts, target: Target, group: Group, answers: Answers) -> lis
         sizes = ", ".join(f"{w}x{h}" for (w, h), _ in facts.sizes[:3])
         said.append(f"frame: photos have several sizes ({sizes}, ...): crops are shares of each")
     return said
+
+
+def _are_amounts(target: Target) -> bool:
+    """True for one column of many numbers that do not begin at 0."""
+    numbers = all(re.fullmatch(r"[0-9.]+", name) for name in target.classes)
+    many = len(target.columns) == 1 and len(target.classes) >= _AMOUNTS
+    return many and numbers and target.kind == "classes" and target.classes[0] != "0"
 
 
 def _other_tables(facts: Facts, chosen: Table | None, tables: Sequence[Table]) -> list[str]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from kit.data.photos import size_of
 from kit.system.errors import KitError, problem
-from kit.system.table import read_csv
+from kit.system.table import read_table
 
 PHOTOS: Final = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 TABLES: Final = (".csv", ".tsv", ".parquet")
@@ -80,7 +80,7 @@ def _table(path: Path) -> pd.DataFrame:
     """A table as text; raises `KitError` for one that is too large, or no table."""
     if path.stat().st_size > _LARGEST:
         raise problem(path, f"is larger than {_LARGEST / 1e9:g} GB")
-    return read_csv(path)
+    return read_table(path)
 
 
 def _sizes(root: Path, photos: tuple[str, ...]) -> tuple[tuple[tuple[int, int], int], ...]:

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Final
 
 import numpy as np
@@ -27,12 +26,14 @@ _ENDS: Final = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 class Lead:
     """Templates over a table's columns that lead from its rows to photos; several are channels.
 
-    `share` is the share of rows whose photo is there.
+    `share` is the share of rows whose photo is there. `others` are templates of other photos to
+    which the rows lead as well.
     """
 
     column: str
     templates: tuple[str, ...]
     share: float
+    others: tuple[str, ...] = ()
 
     def fill(self, table: pd.DataFrame) -> list[str]:
         """The first template's photos of a table's rows."""
@@ -57,7 +58,7 @@ class PhotoIndex:
         table = defaultdict[str, list[str]](list)
         for photo in self.photos:
             name = photo.rpartition("/")[2]
-            for key in {name, PurePosixPath(name).stem}:
+            for key in {name, _stem(name)}:
                 table[key].append(photo)
         return dict(table)
 
@@ -66,8 +67,8 @@ class PhotoIndex:
         """Photos by the parts of their names before or after a `_` or `-`."""
         table = defaultdict[str, list[str]](list)
         for photo in self.photos:
-            stem = PurePosixPath(photo).stem
-            cuts = [match.start() for match in re.finditer("[_-]", stem)]
+            stem = _stem(photo.rpartition("/")[2])
+            cuts = [n for n, letter in enumerate(stem) if letter in "_-"]
             for key in {stem[:cut] for cut in cuts[-1:]} | {stem[cut + 1 :] for cut in cuts}:
                 table[key].append(photo)
         return dict(table)
@@ -100,9 +101,26 @@ def find_leads(table: pd.DataFrame, index: PhotoIndex, word: str = "") -> list[L
     return sorted(leads, key=lambda lead: (-round(_variety(lead, some), 1), -lead.share))
 
 
+def scattered(table: pd.DataFrame, index: PhotoIndex) -> list[str]:
+    """The folders of a table's photos, where a column names photos and no template leads to them.
+
+    Empty if no column does.
+    """
+    for column in map(str, table.columns):
+        hits = _hits([_plain(value) for value in table[column]], index.whole)
+        if len({hit.row for hit in hits}) >= ENOUGH * len(table) <= len(set(table[column])):
+            return sorted({"/".join(hit.folders) for hit in hits})
+    return []
+
+
 def _variety(lead: Lead, table: pd.DataFrame) -> float:
     """The number of different photos for each row of a table."""
     return len(set(lead.fill(table))) / len(table)
+
+
+def _stem(name: str) -> str:
+    """A name without its end."""
+    return name.rpartition(".")[0] or name
 
 
 def _plain(path: str) -> str:
@@ -115,7 +133,7 @@ def _hits(values: Sequence[str], names: dict[str, list[str]]) -> list[_Hit]:
     hits = []
     for row, value in enumerate(values):
         name = value.rpartition("/")[2]
-        photos = names.get(name) or names.get(PurePosixPath(name).stem, [])
+        photos = names.get(name) or names.get(_stem(name), [])
         for photo in photos if value and len(photos) <= _MANY else []:
             at = photo.rfind(value)
             if at >= 0 and (at == 0 or photo[at - 1] in "/_-"):
@@ -149,9 +167,13 @@ def _lead(table: pd.DataFrame, column: str, hits: list[_Hit], word: str) -> Lead
     ends = sorted({item[3] for item in found if item[1:3] == (folders, before)}, key=_colour)
     if len(ends) == 1 or re.fullmatch(r"\.\w+", after) or not after:
         ends = [after]
-    start = f"{folders}/{before}" if folders else before
-    templates = tuple(f"{start}{{{column}}}{end}" for end in ends)
-    return Lead(column, templates, share)
+
+    def template(folders: str, before: str, end: str) -> str:
+        return f"{folders}/{before}{{{column}}}{end}" if folders else f"{before}{{{column}}}{end}"
+
+    templates = tuple(template(folders, before, end) for end in ends)
+    others = {template(*item[1:]) for item in found} - set(templates)
+    return Lead(column, templates, share, tuple(sorted(others)))
 
 
 def _folders(table: pd.DataFrame, column: str, hits: list[_Hit]) -> list[tuple[str, float]]:

@@ -110,3 +110,37 @@ def test_ids_stay_texts(tmp_path):
     found = guess(look(root))
     assert found.fields["image"] == found.fields["test_image"] == "img/{id}.png"
     assert found.fields["answer"] == "name" and pd.notna(found.fields["target"])
+
+
+def test_photos_in_folders_that_no_column_names_are_no_classes(tmp_path):
+    photos = PHOTOS[:6] + [f"part_{1 + n % 2}/a{n}.jpg" for n in range(20)]
+    tables = {"sample_submission.csv": SAMPLE, "train.csv": TRAIN}
+    with pytest.raises(KitError, match=r"several folders.*\(2 found, the first: part_1\)"):
+        guess(look(write(tmp_path, tables, photos)))
+
+
+def test_resized_copies_are_told(tmp_path):
+    photos = PHOTOS + [f"train_small/a{n}.jpg" for n in range(20)]
+    tables = {"sample_submission.csv": SAMPLE, "train.csv": TRAIN}
+    found = guess(look(write(tmp_path, tables, photos)))
+    assert found.fields["image"] == "train/{id}.jpg"
+    assert any(t.startswith("image: train_small/{id}.jpg could") for t in found.unsure)
+
+
+def test_an_amount_is_told(tmp_path):
+    train = "id,label\n" + "".join(f"a{n},{1 + n % 40}\n" for n in range(200))
+    photos = PHOTOS[:6] + [f"train/a{n}.jpg" for n in range(200)]
+    tables = {"sample_submission.csv": SAMPLE, "train.csv": train}
+    found = guess(look(write(tmp_path, tables, photos)))
+    assert any("regression" in text for text in found.unsure)
+
+
+def test_data_that_were_unpacked_one_folder_deeper(tmp_path):
+    tables = {
+        "comp/sample_submission.csv": SAMPLE,
+        "comp/labels/train.tsv": TRAIN.replace(",", "\t"),
+    }
+    found = guess(look(write(tmp_path, tables, [f"comp/{photo}" for photo in PHOTOS])))
+    assert found.fields["train"] == "comp/labels/train.tsv"
+    assert found.fields["image"] == "comp/train/{id}.jpg"
+    assert found.fields["test_image"] == "comp/test/{id}.jpg"
