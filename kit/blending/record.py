@@ -232,6 +232,7 @@ def _check(record: Record) -> None:
     oof = record.oof
     if oof is not None and (
         oof.photos < 1
+        or not all(0 <= score <= 1 for score in (oof.scores.f1, *(oof.interval or ())))
         or len(oof.members) != len(record.members)
         or {len(oof.classes), len(oof.true_counts), len(oof.predicted_counts)} != {len(rule.biases)}
     ):

@@ -21,6 +21,7 @@ def test_a_record_whose_score_cannot_be_shown_makes_no_file(copy, fails, capsys)
         {"oof": oof | {"interval": [0.1]}},
         {"oof": oof | {"effective": "x"}},
         {"oof": oof | {"classes": [oof["classes"][0] | {"interval": 3}, *oof["classes"][1:]]}},
+        {"oof": oof | {"f1": -1}},
         {"oof": oof | {"photos": 0}},
         {"oof": oof | {"folds": {"0": math.inf}}},
         {"oof": oof | {"members": [oof["members"][0] | {"correlations": ["x"]}]}},
