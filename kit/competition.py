@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from kit.system.errors import KitError
 from kit.system.fields import Rule, check_rules, is_whole_tuple
+
+# What files call the scores of all classes together: a task's own score stands beside them.
+SCORE_NAMES: Final = frozenset(("accuracy", "f1", "macro"))
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ class Competition:
         yield "tasks", tasks and len(self.tasks) > 0, "a tuple of tasks, such as (task,)"
         names = [task.name for task in self.tasks]
         yield "tasks", len(set(names)) == len(names), "of different names"
+        free = SCORE_NAMES.isdisjoint(names)
+        yield "tasks", free, f"of other names than {', '.join(sorted(SCORE_NAMES))}"
         yield "tasks", len(set(self.columns)) == len(self.columns), "of different columns"
         pair = is_whole_tuple(self.frame, 1) and len(self.frame) == 2
         yield "frame", pair, "a pair (height, width) of pixels"

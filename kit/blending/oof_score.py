@@ -7,7 +7,7 @@ Each class is an object of the record's JSON. `describe` gives plain values, and
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 
 from kit.scoring.bootstrap import Interval
@@ -117,14 +117,22 @@ class OofScore:
     views: dict[str, ViewGain] | None = None
 
     def describe(self) -> dict[str, Any]:
-        """The score as JSON has it, with the fields of `scores` among its own."""
+        """The score as JSON has it, with the fields of `scores` among its own.
+
+        A task's score is in `tasks`, too, and is there alone if its name is that of a field.
+        """
         values: dict[str, Any] = {}
         for name, value in plain(asdict(self)).items():
             if name == "scores":
-                values |= self.scores.describe()
+                values |= {n: v for n, v in self.scores.describe().items() if n not in _fields()}
             elif name != "views" or value is not None:
                 values[name] = value
         return values
+
+
+def _fields() -> set[str]:
+    """The names of the fields of a score."""
+    return {field.name for field in fields(OofScore)}
 
 
 def read_oof_score(content: Mapping[str, Any]) -> OofScore:
@@ -133,9 +141,9 @@ def read_oof_score(content: Mapping[str, Any]) -> OofScore:
     scores = Scores(
         read_number(content["f1"]),
         {name: read_number(content[name]) for name in METRICS if name in content},
-        {name: read_number(content[name]) for name in tasks},
+        {name: read_number(task.f1) for name, task in tasks.items()},
     )
-    values = {name: value for name, value in content.items() if name not in scores.describe()}
+    values = {name: value for name, value in content.items() if name in _fields()}
     tested, views = content["tested"], content.get("views")
     return OofScore(
         **_checked(values)
