@@ -45,9 +45,9 @@ class Task:
         check_rules(f"task {self.name}", self, self._rules())
 
     def _rules(self) -> Iterator[Rule]:
-        yield "name", _is_text(self.name), "a text"
+        yield "name", _is_text(self.name), "a printable text"
         several = _are_texts(self.classes) and len(self.classes) > 1
-        yield "classes", several, "a tuple of two or more different texts"
+        yield "classes", several, "a tuple of two or more different printable texts"
         free = isinstance(self.column, str) and self.column not in _PLAN_COLUMNS
         yield "column", free, f"a text other than {', '.join(_PLAN_COLUMNS)}"
         edges = self.edges
@@ -117,7 +117,7 @@ class Competition:
 
     def _rules(self) -> Iterator[Rule]:
         for name in _TEXTS:
-            yield name, _is_text(getattr(self, name)), "a text"
+            yield name, _is_text(getattr(self, name)), "a printable text"
         tasks = isinstance(self.tasks, tuple) and all(isinstance(t, Task) for t in self.tasks)
         yield "tasks", tasks and len(self.tasks) > 0, "a tuple of tasks, such as (task,)"
         names = [task.name for task in self.tasks]
@@ -191,7 +191,7 @@ _PLAN_COLUMNS = ("image", "group", "label", "fold")
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
+    return isinstance(value, str) and value != "" and value.isprintable()
 
 
 def _are_texts(values: object) -> bool:

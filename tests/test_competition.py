@@ -27,6 +27,7 @@ FAULTS = {
     "frame": 64,
     "tasks": Task("kind", ("a", "b")),
     "name": 3,
+    "groups": "\x1b]0;title\x07",
     "answer": "id",
     "inputs": "train",
 }
@@ -55,6 +56,7 @@ def test_no_task_is_called_as_a_score_of_all_classes():
         ("classes", ("a",)),
         ("classes", ("a", "a")),
         ("classes", "ab"),
+        ("classes", ("a", "\x1b[31mb")),
         ("column", "fold"),
         ("column", ""),
         ("edges", (3, 2)),
