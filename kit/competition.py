@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from kit.system.errors import KitError
 from kit.system.fields import Rule, check_rules, is_whole_tuple
+
+# What files call the scores of all classes together: a task's own score stands beside them.
+SCORE_NAMES: Final = frozenset(("accuracy", "f1", "macro"))
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,9 @@ class Task:
         check_rules(f"task {self.name}", self, self._rules())
 
     def _rules(self) -> Iterator[Rule]:
-        yield "name", _is_text(self.name), "a text"
+        yield "name", _is_text(self.name), "a printable text"
         several = _are_texts(self.classes) and len(self.classes) > 1
-        yield "classes", several, "a tuple of two or more different texts"
+        yield "classes", several, "a tuple of two or more different printable texts"
         free = isinstance(self.column, str) and self.column not in _PLAN_COLUMNS
         yield "column", free, f"a text other than {', '.join(_PLAN_COLUMNS)}"
         edges = self.edges
@@ -114,11 +117,13 @@ class Competition:
 
     def _rules(self) -> Iterator[Rule]:
         for name in _TEXTS:
-            yield name, _is_text(getattr(self, name)), "a text"
+            yield name, _is_text(getattr(self, name)), "a printable text"
         tasks = isinstance(self.tasks, tuple) and all(isinstance(t, Task) for t in self.tasks)
         yield "tasks", tasks and len(self.tasks) > 0, "a tuple of tasks, such as (task,)"
         names = [task.name for task in self.tasks]
         yield "tasks", len(set(names)) == len(names), "of different names"
+        free = SCORE_NAMES.isdisjoint(names)
+        yield "tasks", free, f"of other names than {', '.join(sorted(SCORE_NAMES))}"
         yield "tasks", len(set(self.columns)) == len(self.columns), "of different columns"
         pair = is_whole_tuple(self.frame, 1) and len(self.frame) == 2
         yield "frame", pair, "a pair (height, width) of pixels"
@@ -186,7 +191,7 @@ _PLAN_COLUMNS = ("image", "group", "label", "fold")
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
+    return isinstance(value, str) and value != "" and value.isprintable()
 
 
 def _are_texts(values: object) -> bool:

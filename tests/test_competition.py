@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from helpers import MASK, NUM_CLASSES, decode
 
-from kit.competition import Competition, Task, recorded_competition
+from kit.competition import SCORE_NAMES, Competition, Task, recorded_competition
+from kit.scoring.metrics import METRICS
 from kit.system.errors import KitError
 
 TWO = Competition(name="two", tasks=(Task("kind", ("a", "b")),), frame=(64, 96))
@@ -26,6 +27,7 @@ FAULTS = {
     "frame": 64,
     "tasks": Task("kind", ("a", "b")),
     "name": 3,
+    "groups": "\x1b]0;title\x07",
     "answer": "id",
     "inputs": "train",
 }
@@ -40,12 +42,21 @@ def test_a_field_of_another_kind_is_told_of_a_definition_and_of_a_record(field):
             recorded_competition(TWO.describe() | {field: FAULTS[field]})
 
 
+def test_no_task_is_called_as_a_score_of_all_classes():
+    assert {"f1", "macro", *METRICS} == SCORE_NAMES
+    for name in SCORE_NAMES:
+        tasks = (*TWO.tasks, Task(name, ("a", "b")))
+        with pytest.raises(KitError, match="must be of other names than accuracy, f1, macro"):
+            dataclasses.replace(TWO, tasks=tasks)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("classes", ("a",)),
         ("classes", ("a", "a")),
         ("classes", "ab"),
+        ("classes", ("a", "\x1b[31mb")),
         ("column", "fold"),
         ("column", ""),
         ("edges", (3, 2)),

@@ -5,14 +5,15 @@ Each class is an object of the record's JSON. `describe` gives plain values, and
 `Record.read` makes one line.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 
 from kit.scoring.bootstrap import Interval
 from kit.scoring.metrics import METRICS, Scores
 
-RECORD_ERRORS: Final = (KeyError, TypeError, AttributeError, ValueError)
+RECORD_ERRORS: Final = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 T = TypeVar("T")
 
 
@@ -116,31 +117,39 @@ class OofScore:
     views: dict[str, ViewGain] | None = None
 
     def describe(self) -> dict[str, Any]:
-        """The score as JSON has it, with the fields of `scores` among its own."""
+        """The score as JSON has it, with the fields of `scores` among its own.
+
+        A task's score is in `tasks`, too, and is there alone if its name is that of a field.
+        """
         values: dict[str, Any] = {}
         for name, value in plain(asdict(self)).items():
             if name == "scores":
-                values |= self.scores.describe()
+                values |= {n: v for n, v in self.scores.describe().items() if n not in _fields()}
             elif name != "views" or value is not None:
                 values[name] = value
         return values
+
+
+def _fields() -> set[str]:
+    """The names of the fields of a score."""
+    return {field.name for field in fields(OofScore)}
 
 
 def read_oof_score(content: Mapping[str, Any]) -> OofScore:
     """The score that `OofScore.describe` has recorded."""
     tasks = {name: TaskScore(**_checked(row)) for name, row in content["tasks"].items()}
     scores = Scores(
-        _number(content["f1"]),
-        {name: _number(content[name]) for name in METRICS if name in content},
-        {name: _number(content[name]) for name in tasks},
+        read_number(content["f1"]),
+        {name: read_number(content[name]) for name in METRICS if name in content},
+        {name: read_number(task.f1) for name, task in tasks.items()},
     )
-    values = {name: value for name, value in content.items() if name not in scores.describe()}
+    values = {name: value for name, value in content.items() if name in _fields()}
     tested, views = content["tested"], content.get("views")
     return OofScore(
         **_checked(values)
         | {
             "scores": scores,
-            "folds": {int(k): _number(f1) for k, f1 in content["folds"].items()},
+            "folds": {int(k): read_number(f1) for k, f1 in content["folds"].items()},
             "tested": None if tested is None else GainTest(**_checked(tested)),
             "candidates": _rows(Candidate, content["candidates"]),
             "classes": _rows(ClassScore, content["classes"]),
@@ -163,7 +172,7 @@ def read_interval(value: Any) -> Interval | None:
     if value is None:
         return None
     low, high = value
-    return _number(low), _number(high)
+    return read_number(low), read_number(high)
 
 
 # What numbers a record has by name, wherever they are in it.
@@ -190,15 +199,18 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         if name.endswith("interval"):
             checked[name] = read_interval(value)
         elif name in _NUMBERS:
-            checked[name] = _number(value)
+            checked[name] = read_number(value)
+        elif name == "correlations":
+            checked[name] = tuple(read_number(r) for r in value)
         else:
             checked[name] = tuple(value) if isinstance(value, list) else value
     return checked
 
 
-def _number(value: Any) -> Any:
-    """A number of a record."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+def read_number(value: Any) -> Any:
+    """A number of a record, which is finite."""
+    whole = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not whole or not math.isfinite(value):
         raise ValueError(f"{value!r:.40} is no number")
     return value
 
