@@ -124,9 +124,10 @@ class Competition:
 
     def _rules(self) -> Iterator[Rule]:
         for name in _TEXTS:
-            yield name, is_text(getattr(self, name)), "a text"
+            yield name, is_text(getattr(self, name)), "a printable text"
         for name in _FOUND:
-            yield name, isinstance(getattr(self, name), str), "a text"
+            value = getattr(self, name)
+            yield name, isinstance(value, str) and value.isprintable(), "a printable text"
         for name in _ONE_OR_MORE:
             value = getattr(self, name)
             yield name, isinstance(value, str) or are_texts(value), "a text, or a tuple of texts"
@@ -142,6 +143,8 @@ class Competition:
         yield "classes", free, "() where there are tasks"
         names = [task.name for task in self.tasks]
         yield "tasks", len(set(names)) == len(names), "of different names"
+        free = SCORE_NAMES.isdisjoint(names)
+        yield "tasks", free, f"of other names than {', '.join(sorted(SCORE_NAMES))}"
         yield "tasks", len(set(self.columns)) == len(self.columns), "of different columns"
         pair = is_whole_tuple(self.frame) and len(self.frame) == 2
         pair = pair and (min(self.frame) > 0 or self.frame == (0, 0))
@@ -159,6 +162,7 @@ class Competition:
         for name in ("target_pattern", "group_pattern"):
             text = "a regular expression with one group, such as '([a-z]+)[0-9]*$'"
             yield name, is_pattern(getattr(self, name)), text
+        yield "separator", isinstance(self.separator, str) and self.separator != "", "a text"
         yield "greater", isinstance(self.greater, bool), "True or False"
         named = isinstance(self.metric, str) or callable(self.metric)
         yield "metric", named, "the name of a metric, or a function"
@@ -275,12 +279,14 @@ def recorded_competition(record: Any) -> Competition:
         raise ValueError(f"its competition is damaged ({error})") from error
 
 
+# What files call the scores of all classes together: a task's own score stands beside them.
+SCORE_NAMES: Final = frozenset(("accuracy", "f1", "macro"))
 ONE_TASK: Final = "class"  # the name of the task where there is one
 KINDS: Final = ("classes", "order", "labels", "tasks")
 ANSWERS: Final = ("class", "name", "probability", "probabilities", "list")
 POOLS: Final = ("mean", "max")
 _FUNCTIONS = ("read", "metric")
-_TEXTS = ("name", "group", "train", "train_images", "test", "test_images", "separator")
+_TEXTS = ("name", "group", "train", "train_images", "test", "test_images")
 _FOUND = ("groups", "id", "answer_column", "fold", "answer_rows", "target_pattern", "group_pattern")
 _ONE_OR_MORE = ("image", "target", "test_image")
 

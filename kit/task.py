@@ -36,9 +36,9 @@ class Task:
             object.__setattr__(self, "ordered", True)
 
     def _rules(self) -> Iterator[Rule]:
-        yield "name", is_text(self.name), "a text"
+        yield "name", is_text(self.name), "a printable text"
         several = are_texts(self.classes) and len(self.classes) > 1
-        yield "classes", several, "a tuple of two or more different texts"
+        yield "classes", several, "a tuple of two or more different printable texts"
         free = isinstance(self.column, str) and self.column not in PLAN_COLUMNS
         yield "column", free, f"a text other than {', '.join(PLAN_COLUMNS)}"
         edges = self.edges

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import MASK, NUM_CLASSES, decode
 
-from kit.competition import Competition, recorded_competition
+from kit.competition import SCORE_NAMES, Competition, recorded_competition
 from kit.system.errors import KitError
 from kit.task import Task
 
@@ -29,6 +29,7 @@ FAULTS = {
     "name": 3,
     "answer": "classes",
     "answer_column": 3,
+    "groups": "\x1b]0;title\x07",
     "inputs": "train",
 }
 
@@ -42,12 +43,20 @@ def test_a_field_of_another_kind_is_told_of_a_definition_and_of_a_record(field):
             recorded_competition(TWO.describe() | {field: FAULTS[field]})
 
 
+def test_no_task_is_called_as_a_score_of_all_classes():
+    for name in SCORE_NAMES:
+        tasks = (*TWO.tasks, Task(name, ("a", "b")))
+        with pytest.raises(KitError, match="must be of other names than accuracy, f1, macro"):
+            dataclasses.replace(TWO, tasks=tasks)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("classes", ("a",)),
         ("classes", ("a", "a")),
         ("classes", "ab"),
+        ("classes", ("a", "\x1b[31mb")),
         ("column", "fold"),
         ("column", ""),
         ("edges", (3, 2)),

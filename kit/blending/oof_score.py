@@ -5,15 +5,16 @@ Each class is an object of the record's JSON. `describe` gives plain values, and
 `Record.read` makes one line.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 
 from kit.metrics.metric import MetricName
 from kit.scoring.bootstrap import Interval
 from kit.scoring.metrics import Scores
 
-RECORD_ERRORS: Final = (KeyError, TypeError, AttributeError, ValueError)
+RECORD_ERRORS: Final = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 T = TypeVar("T")
 
 
@@ -131,18 +132,19 @@ def read_oof_score(content: Mapping[str, Any]) -> OofScore:
     """The score that `OofScore.describe` has recorded."""
     tasks = {name: TaskScore(**_checked(row)) for name, row in content["tasks"].items()}
     scores = Scores(
-        _number(content["score"]),
+        read_number(content["score"]),
         MetricName(**content["metric"]),
-        {str(name): _number(value) for name, value in content["metrics"].items()},
+        {str(name): read_number(value) for name, value in content["metrics"].items()},
         {name: task.score for name, task in tasks.items()},
     )
-    values = {k: v for k, v in content.items() if k not in ("score", "metric", "metrics")}
+    named = {field.name for field in fields(OofScore)}
+    values = {name: value for name, value in content.items() if name in named}
     tested, views = content["tested"], content.get("views")
     return OofScore(
         **_checked(values)
         | {
             "scores": scores,
-            "folds": {int(k): _number(value) for k, value in content["folds"].items()},
+            "folds": {int(k): read_number(value) for k, value in content["folds"].items()},
             "tested": None if tested is None else GainTest(**_checked(tested)),
             "candidates": _rows(Candidate, content["candidates"]),
             "classes": _rows(ClassScore, content["classes"]),
@@ -165,7 +167,7 @@ def read_interval(value: Any) -> Interval | None:
     if value is None:
         return None
     low, high = value
-    return _number(low), _number(high)
+    return read_number(low), read_number(high)
 
 
 # What numbers a record has by name, wherever they are in it.
@@ -192,15 +194,18 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         if name.endswith("interval"):
             checked[name] = read_interval(value)
         elif name in _NUMBERS:
-            checked[name] = _number(value)
+            checked[name] = read_number(value)
+        elif name == "correlations":
+            checked[name] = tuple(read_number(r) for r in value)
         else:
             checked[name] = tuple(value) if isinstance(value, list) else value
     return checked
 
 
-def _number(value: Any) -> Any:
-    """A number of a record."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+def read_number(value: Any) -> Any:
+    """A number of a record, which is finite."""
+    whole = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not whole or not math.isfinite(value):
         raise ValueError(f"{value!r:.40} is no number")
     return value
 

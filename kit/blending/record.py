@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kit.blending.oof_score import RECORD_ERRORS, OofScore, plain, read_oof_score
+from kit.blending.oof_score import RECORD_ERRORS, OofScore, plain, read_number, read_oof_score
 from kit.blending.rule import BLENDS, Rule
 from kit.blending.settings import EnsembleSettings
 from kit.inference.runtime import InferenceMode, read_mode
@@ -211,7 +211,8 @@ def _read_record(content: Mapping[str, Any]) -> Record:
 def _read_member(content: Mapping[str, Any]) -> MemberRecord:
     """The member that `MemberRecord.describe` has described."""
     files = tuple(MemberFile(**file) for file in content["files"])
-    return MemberRecord(**{**content, "files": files, "weight": float(content["weight"])})
+    numbers = {name: read_number(content[name]) for name in ("weight", "parameters", "gflop")}
+    return MemberRecord(**{**content, **numbers, "files": files})
 
 
 def _check(record: Record) -> None:
@@ -235,11 +236,15 @@ def _check(record: Record) -> None:
     files = [file for member in record.members for file in member.files]
     if not whole or not all(member.files for member in record.members):
         raise ValueError("its rule is damaged")
-    if not all(isinstance(file.chosen_on_fold, bool) for file in files):
+    texts = [member.name for member in record.members] + [file.path for file in files]
+    if not all(isinstance(file.chosen_on_fold, bool) for file in files) or not all(
+        isinstance(text, str) for text in texts
+    ):
         raise ValueError("its members are damaged")
     oof = record.oof
     if oof is not None and (
-        len(oof.members) != len(record.members)
+        oof.photos < 1
+        or len(oof.members) != len(record.members)
         or {len(oof.classes), len(oof.true_counts), len(oof.predicted_counts)} != {len(rule.biases)}
     ):
         raise ValueError("its out-of-fold score is damaged")

@@ -46,8 +46,8 @@ def is_whole_tuple(value: object, least: int = 0, most: int = 10**9) -> bool:
 
 
 def is_text(value: object) -> bool:
-    """True for a text that is not empty."""
-    return isinstance(value, str) and value != ""
+    """True for a text that is not empty, and that a terminal prints as it is."""
+    return isinstance(value, str) and value != "" and value.isprintable()
 
 
 def are_texts(values: object) -> bool:

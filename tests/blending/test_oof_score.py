@@ -1,5 +1,6 @@
 """The out-of-fold score in a record: written, read, refused."""
 
+import dataclasses
 import json
 
 import pytest
@@ -17,6 +18,15 @@ def test_a_score_is_read_as_it_was_written():
     assert written["metric"]["name"] == "f1_macro" and set(written["metrics"]) == set(METRICS)
     assert written["tasks"]["mask"]["score"] == score.scores.tasks["mask"]
     assert "views" not in written and written["tested"]["over"] == "mean + argmax"
+
+
+def test_a_task_may_be_called_as_a_field_of_the_score():
+    score = select_blend(oof_of(1, 3.0, people=40), "mean", "argmax").score
+    for name in ("photos", "interval", "views"):
+        tasks = {name: score.tasks["mask"]}
+        scores = dataclasses.replace(score.scores, tasks={name: score.tasks["mask"].score})
+        changed = dataclasses.replace(score, scores=scores, tasks=tasks)
+        assert read_oof_score(json.loads(json.dumps(changed.describe()))) == changed
 
 
 def test_plain_values_are_those_of_json():

@@ -1,6 +1,7 @@
 """The record: written, read, refused."""
 
 import json
+import math
 
 import pytest
 from helpers import ensemble_arguments, theirs
@@ -20,6 +21,14 @@ def test_a_record_whose_score_cannot_be_shown_makes_no_file(copy, fails, capsys)
         {"oof": oof | {"interval": [0.1]}},
         {"oof": oof | {"effective": "x"}},
         {"oof": oof | {"classes": [oof["classes"][0] | {"interval": 3}, *oof["classes"][1:]]}},
+        {"oof": oof | {"score": math.inf}},
+        {"oof": oof | {"photos": 0}},
+        {"oof": oof | {"folds": {"0": math.inf}}},
+        {"oof": oof | {"members": [oof["members"][0] | {"correlations": ["x"]}]}},
+        {"members": [members[0] | {"name": None}]},
+        {"members": [members[0] | {"parameters": "x"}]},
+        {"members": [members[0] | {"gflop": 10**400}]},
+        {"members": [members[0] | {"files": [members[0]["files"][0] | {"path": None}]}]},
         {"members": [members[0] | {"files": [members[0]["files"][0] | {"chosen_on_fold": None}]}]},
     ):
         (copy / "bad.json").write_text(json.dumps(record | damage))
