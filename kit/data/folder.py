@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from kit.competition import Competition
+from kit.data.answers import AnswerRows, answer_rows, check_test_columns
 from kit.data.definition import complete, is_below, test_images
 from kit.data.photos import read_bytes
 from kit.data.plan import Plan
@@ -117,23 +118,25 @@ def check_data(data: DataFolder, plan: Plan) -> None:
 def test_photos(data: DataFolder) -> dict[str, str]:
     """The photos to predict by their ids, in order: paths below their folder.
 
-    Raises `KitError` if an id has no photo.
+    The id is that of the test table; where `answer_rows` says which row a photo belongs to, it is
+    the photo's path. Raises `KitError` if an id has no photo.
     """
     table, root = _test_table(data), data.test_images
     images = test_images(data.competition, table)
     unsafe = [image for image in images if not is_below(image)]
     if unsafe:
         raise problem(data.test_table, "names photos outside of the data folder", unsafe)
+    ids = _photo_ids(data.competition, table)
     places = {name: _files(root / name) for name in {os.path.dirname(image) for image in images}}
     lost = [
         ident
-        for ident, image in zip(table[data.competition.id], images)
+        for ident, image in zip(ids, images)
         if os.path.basename(image) not in places[os.path.dirname(image)]
     ]
     if lost:
         what = f"ids that name no file in {root}"
         raise problem(data.test_table, what, lost, "unpack the data again")
-    return dict(zip(table[data.competition.id].tolist(), images))
+    return dict(zip(ids, images))
 
 
 def _files(folder: Path) -> set[str]:
@@ -141,27 +144,41 @@ def _files(folder: Path) -> set[str]:
 
 
 def read_test(data: DataFolder) -> list[str]:
-    """The ids to predict, in order; raises `KitError` if one has no photo."""
+    """The ids of the photos to predict, in order; raises `KitError` if one has no photo."""
     return list(test_photos(data))
 
 
 def read_ids(data: DataFolder) -> list[str]:
-    """The ids of the table of photos to predict, in the order that a submission must keep."""
-    ids: list[str] = _test_table(data)[data.competition.id].tolist()
+    """The ids of the photos to predict, in order, whether the photos are there or not."""
+    return list(dict.fromkeys(_photo_ids(data.competition, _test_table(data))))
+
+
+def read_rows(data: DataFolder) -> AnswerRows:
+    """The rows that a submission must have, and which photos they are of."""
+    table = _test_table(data)
+    photos = _photo_ids(data.competition, table)
+    return answer_rows(data.test_table, data.competition, table, photos)
+
+
+def _photo_ids(competition: Competition, table: pd.DataFrame) -> list[str]:
+    """The id of the photo in each row of the test table."""
+    if competition.answer_rows:
+        return test_images(competition, table)
+    ids: list[str] = table[competition.id].tolist()
     return ids
 
 
 def _test_table(data: DataFolder) -> pd.DataFrame:
     """The table of photos to predict, with unique ids."""
     path, competition = data.test_table, data.competition
-    remedy = f"take {path.name} as the competition gave it"
     # All columns, but for the index that pandas may have written: a template may name any.
     table, column = read_csv(path), competition.id
-    answers = {"probabilities": list(competition.class_names), "class": [competition.answer_column]}
-    read_csv(path, [column, *answers.get(competition.answer, [])])
-    named = competition.test_image
+    check_test_columns(path, competition, [str(name) for name in table])
+    if competition.answer_rows:
+        return table  # a photo may have several rows
+    remedy = f"take {path.name} as the competition gave it"
     unsafe = table.loc[~table[column].map(is_plain_name), column]
-    if len(unsafe) and not named:
+    if len(unsafe) and not competition.test_image:
         what = f"column '{column}' must hold plain file names"
         raise problem(path, what, [f"'{i}'" for i in unsafe], remedy)
     check_unique(path, table, column, remedy)

@@ -70,7 +70,7 @@ def compare_files(
     comparison = compare_predictions(predictions, all_flips)
     compared = dict(comparison.files)
     for name, path in zip(predictions.names, files):
-        expected = expected_counts(path, None, predictions.competition.num_classes)
+        expected = expected_counts(path, None, predictions.competition)
         if expected is not None:
             p = distribution_p(np.array(compared[name].counts), expected)
             oof = OofCounts(expected.counts.tolist(), p)
@@ -182,8 +182,7 @@ def _scored(files: Mapping[str, ComparedFile]) -> _Scored:
 
 def _apart(pairs: Sequence[Pair], scored: _Scored) -> list[dict[str, Any]] | None:
     """The files that are strong and least alike, as `most_diverse` has them."""
-    table = [{"a": pair.a, "b": pair.b, "kappa": pair.kappa} for pair in pairs]
-    return most_diverse({"pairs": table}, scored)
+    return most_diverse({frozenset((pair.a, pair.b)): pair.kappa for pair in pairs}, scored)
 
 
 def _oof_score(path: Path) -> tuple[float, float | None] | None:
