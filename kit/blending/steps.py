@@ -13,7 +13,7 @@ from kit.blending.member_record import default_name
 from kit.blending.oof_score import OofScore
 from kit.blending.outcome import Outcome
 from kit.blending.record import Record
-from kit.blending.rule import Rule, decide
+from kit.blending.rule import Rule
 from kit.blending.saved_probs import check_save_probs
 from kit.blending.settings import EnsembleSettings, Output
 from kit.data.folder import DataFolder, read_ids, read_rows, read_test, test_photos
@@ -27,6 +27,7 @@ from kit.results import leaderboard
 from kit.results.check import check_place
 from kit.results.probs import Probs
 from kit.results.submission import Original, Predicted, pool, write_submission
+from kit.scoring.class_counts import class_counts
 from kit.system.console import warn
 from kit.system.errors import KitError
 
@@ -95,23 +96,23 @@ def classify_photos(
     photos = PhotoSet(data.test_images, tuple(ids), images=images)
     passes = Passes(member_passes(members, views), photos, views, compute)
     if not settings.fast:
-        return classify(passes, rule), settings
+        return classify(passes, rule, exact=data.competition.answers_classes), settings
     if settings.agree is not None and passes.known.all() and not compute.fresh:
         warn(
             "--agree: all passes are kept from before, so that there is nothing to save; the "
             "classes are the full run's"
         )
         settings = dataclasses.replace(settings, agree=None)
-    strengths = [job.oof.members[m].f1 if job.oof else 0.0 for m in active]
+    strengths = [0.0] * len(active)
+    if job.oof is not None:
+        sign = job.oof.scores.metric.sign
+        strengths = [sign * job.oof.members[m].score for m in active]
     return classify(passes, rule, EarlyPolicy(strengths, settings.agree)), settings
 
 
 def with_outcome(record: Record, outcome: Outcome, started: float) -> Record:
     """A record completed by the outcome of its ensemble, which has `started` at a moment."""
-    classes = outcome.classes
-    counts = (
-        np.bincount(classes, minlength=len(record.biases)) if classes.ndim == 1 else classes.sum(0)
-    )
+    counts = class_counts(outcome.classes, len(record.biases))
     return dataclasses.replace(
         record,
         photos=len(outcome.classes),
@@ -136,10 +137,7 @@ def answer(outcome: Outcome, rule: Rule, data: DataFolder) -> Predicted:
         photo = np.argsort(rows.of_photo)  # of each unit
         return Predicted(rows.units, outcome.classes[photo], calibrated[photo])
     probs, sums = (pool(table, rows, competition) for table in (calibrated, blended))
-    classes = (sums >= 0.5).astype(np.uint8)
-    if not competition.several_labels:
-        classes = decide(sums, rule.gains)
-    return Predicted(rows.units, classes, probs)
+    return Predicted(rows.units, rule.decide(sums), probs)
 
 
 def write_ensemble(

@@ -20,6 +20,13 @@ class Expected:
     photos: int = 0
 
 
+def class_counts(answers: np.ndarray, classes: int) -> np.ndarray:
+    """How many photos have each class, (C,), of classes (N,) or labels (N, C)."""
+    if answers.ndim == 2:
+        return np.count_nonzero(answers, axis=0)
+    return np.bincount(answers, minlength=classes)
+
+
 def rao_scott_correction(
     classes: np.ndarray, groups: np.ndarray, number: int
 ) -> tuple[float, float]:
