@@ -171,7 +171,8 @@ class Competition:
         other = named and all(swaps.get(b, a) == a for a, b in swaps.items())
         other = other and len(set(swaps.values())) == len(swaps)
         yield "mirror", other, "of pairs of classes, each class in one pair"
-        known = not self.tasks or {*swaps, *swaps.values()} <= set(self.class_names)
+        classes = self.class_names if self.tasks else self.classes
+        known = not classes or {*swaps, *swaps.values()} <= set(classes)
         yield "mirror", known, "of names of classes"
         labels, several = (self.kind in ("", "labels")), self.several_labels
         yield (
@@ -181,7 +182,7 @@ class Competition:
         )
         many = not several or self.answer in ("", "list", "probabilities")
         yield "answer", many, "list or probabilities, because kind is labels"
-        two = self.answer != "probability" or not self.tasks or self.num_classes == 2
+        two = self.answer != "probability" or len(classes) in (0, 2)
         yield "answer", two, "another form than probability: there are more than two classes"
         for name in ("rows", "read", "draw"):
             value = getattr(self, name)
