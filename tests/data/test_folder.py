@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers import mask_folder
-from layouts import sample, usual, usual_folder
+from pets_folder import sample, usual, usual_folder
 
 from kit.data.definition import complete
 from kit.data.folder import DataFolder, check_data, content_hash, find_data, fingerprint, read_ids

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 from helpers import draw_photo, make_data, mask_folder
-from layouts import pets, usual_folder
+from pets_folder import pets, usual_folder
 from PIL import Image
 
 from kit.data.definition import complete
