@@ -42,7 +42,8 @@ def list_recipes() -> None:
     for path in sorted(folder.glob("[!_]*.py")):
         try:
             recipe = load_recipe(path)
-            parameters, gflop = cost(architecture_of(recipe, competition))
+            architecture = architecture_of(recipe, competition)
+            parameters, gflop = cost(architecture)
         except KitError as error:
             warn(str(error))
             continue
@@ -50,7 +51,7 @@ def list_recipes() -> None:
             [
                 path,
                 recipe.model,
-                f"{recipe.size[0]} x {recipe.size[1]}",
+                " x ".join(map(str, architecture.geometry.size)),
                 f"{parameters / 1e6:.1f}",
                 f"{gflop:.2f}",
                 recipe.epochs,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from kit import __version__
 from kit.competition import Competition
-from kit.data.folder import DataFolder, read_rows
+from kit.data.folder import DataFolder, answer_rows
 from kit.metrics.metric import metric_of
 from kit.results import leaderboard as board
 from kit.results.check import check_place
@@ -47,7 +47,7 @@ def write_vote(
     Raises `KitError` where their ids are not those of the test table, or the place is taken.
     """
     check_place(out, [*data.inputs, *files], force)
-    units, competition = read_rows(data).units, data.competition
+    units, competition = answer_rows(data).units, data.competition
     where = pd.Index(predictions.ids).get_indexer(pd.Index(units))
     if len(predictions.ids) != len(units) or (where < 0).any():
         raise problem(

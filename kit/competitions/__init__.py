@@ -7,7 +7,7 @@ from types import FunctionType
 from typing import Any
 
 from kit.competition import Competition
-from kit.system.errors import problem
+from kit.system.errors import did_you_mean, problem
 from kit.system.script import ScriptFunction, run_script
 
 DEFAULT = "mask"  # the one that is taken where none is defined
@@ -28,8 +28,11 @@ def find_competition(name: str | None = None) -> Competition:
         try:
             module = importlib.import_module(f"kit.competitions.{name}")
         except ModuleNotFoundError as error:
-            remedy = f"name a file, such as competition.py, or {DEFAULT}"
-            raise problem("--competition", f"there is no {name}", remedy=remedy) from error
+            if error.name != f"kit.competitions.{name}":
+                raise  # a bug of the kit
+            near, known = did_you_mean(name, competition_names()), ", ".join(competition_names())
+            remedy = f"name a file, such as competition.py, or one of {known}"
+            raise problem("--competition", f"there is no {name}{near}", remedy=remedy) from error
     competition = getattr(module, "competition", None)
     if not isinstance(competition, Competition):
         remedy = "write: competition = Competition(name=..., tasks=..., ...)"
@@ -37,6 +40,12 @@ def find_competition(name: str | None = None) -> Competition:
     if name.endswith(".py"):
         competition = _with_functions(competition, Path(name), text)
     return competition
+
+
+def competition_names() -> list[str]:
+    """The names that `find_competition` knows: those of the modules that define a competition."""
+    files = Path(__file__).parent.glob("*.py")
+    return sorted(f.stem for f in files if "\ncompetition: Final = " in f.read_text("utf-8"))
 
 
 def _with_functions(competition: Competition, path: Path, text: str) -> Competition:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kit.competition import Competition
-from kit.data.folder import DataFolder, read_rows, test_photos
+from kit.data.folder import DataFolder, answer_rows, test_photos
 from kit.reporting.contact_sheet import contact_sheet, thumbnails
 from kit.results.predictions import Predictions
 from kit.scoring.agreement import most_apart, most_differing
@@ -92,7 +92,7 @@ def _rows(predictions: Predictions, number: int) -> list[int]:
 
 def _photos_of_units(data: DataFolder) -> dict[str, str]:
     """A photo of each unit by its name, the first one where there are several."""
-    photos, rows = list(test_photos(data).values()), read_rows(data)
+    photos, rows = list(test_photos(data).values()), answer_rows(data)
     first = dict(zip(rows.of_photo[::-1].tolist(), photos[::-1]))
     return {name: first[unit] for unit, name in enumerate(rows.units)}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
-from kit.data.answers import TASK, answer_columns, split_tasks
+from kit.data.answer_rows import TASK, answer_columns, split_tasks
 from kit.results.probs import Probs, read_foreign_probs
 from kit.scoring.metrics import decided
 from kit.system.console import warn

@@ -48,9 +48,7 @@ def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(worl
         other
     ]
     ids = read_test(world.folder)
-    photos = PhotoDataset(
-        world.folder.test_images, ids, [small().geometry(MASK.frame), other.geometry]
-    )
+    photos = PhotoDataset(world.folder.test_images, ids, [small().geometry(MASK), other.geometry])
     probs, seconds = predict(networks, loader_of(photos), make_views("hflip+bright"), CPU)
     assert (seconds > 0).all() and len(seconds) == 6
     assert count[0] == len(ids) and probs.shape == (4, 6, len(ids), 18)

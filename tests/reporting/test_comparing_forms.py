@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from answer_forms import FORMS, folder, form, predicted
+from answer_forms import FORMS, form, form_folder, predicted
 from scipy.stats import spearmanr
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
@@ -20,7 +20,7 @@ from kit.system.errors import KitError
 
 def submissions(root, name, number=3, rows=40, **changes):
     """Submissions of a form, and their folder."""
-    data = folder(root / "data", form(name, **changes), rows)
+    data = form_folder(root / "data", form(name, **changes), rows)
     files = [root / f"s{n}.csv" for n in range(number)]
     for n, path in enumerate(files):
         write_submission(path, predicted(data, n), data, {})
@@ -91,7 +91,7 @@ def test_every_form_is_scored_against_the_truth(tmp_path, name):
 
 def test_the_best_log_loss_is_the_least(tmp_path, capsys):
     """Of three files the one with the least log-loss is best, and its interval tells the strong."""
-    data = folder(tmp_path / "data", form("probabilities"), 300)
+    data = form_folder(tmp_path / "data", form("probabilities"), 300)
     truth = predicted(data, 9)
     rng, files = np.random.default_rng(0), []
     for name, skill in (("good", 3.0), ("fair", 3.0), ("poor", 0.2)):
@@ -173,7 +173,7 @@ def test_plain_means_where_ranks_would_not_sum_to_one(tmp_path):
 
 
 def test_labels_with_half_of_the_votes_are_those_of_the_earliest_file(tmp_path):
-    data = folder(tmp_path / "data", form("list"), 1)
+    data = form_folder(tmp_path / "data", form("list"), 1)
     files = [tmp_path / "a.csv", tmp_path / "b.csv"]
     for path, lists in zip(files, ([[1, 0, 1, 0]], [[0, 0, 1, 1]])):
         write_submission(path, Predicted(["0.jpg"], np.array(lists, np.uint8)), data, {})
@@ -183,7 +183,7 @@ def test_labels_with_half_of_the_votes_are_those_of_the_earliest_file(tmp_path):
 
 def test_many_classes_are_cut_in_the_table_of_counts(tmp_path, capsys):
     names = tuple(f"n{c}" for c in range(100))
-    data = folder(tmp_path / "data", form("class", classes=names), 30)
+    data = form_folder(tmp_path / "data", form("class", classes=names), 30)
     files = [tmp_path / "a.csv", tmp_path / "b.csv"]
     for path, c in zip(files, (98, 99)):
         write_submission(path, Predicted([f"{n}.jpg" for n in range(30)], np.full(30, c)), data, {})
