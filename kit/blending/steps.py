@@ -27,6 +27,7 @@ from kit.results import leaderboard
 from kit.results.check import check_place
 from kit.results.probs import Probs
 from kit.results.submission import Predicted, write_submission
+from kit.scoring.class_counts import class_counts
 from kit.system.console import warn
 
 
@@ -90,20 +91,23 @@ def classify_photos(
     photos = PhotoSet(data.test_images, tuple(ids), images=images, read=read)
     passes = Passes(member_passes(members, views), photos, views, compute)
     if not settings.fast:
-        return classify(passes, rule), settings
+        return classify(passes, rule, exact=data.competition.answers_classes), settings
     if settings.agree is not None and passes.known.all() and not compute.fresh:
         warn(
             "--agree: all passes are kept from before, so that there is nothing to save; the "
             "classes are the full run's"
         )
         settings = dataclasses.replace(settings, agree=None)
-    strengths = [job.oof.members[m].f1 if job.oof else 0.0 for m in active]
+    strengths = [0.0] * len(active)
+    if job.oof is not None:
+        sign = job.oof.scores.metric.sign
+        strengths = [sign * job.oof.members[m].score for m in active]
     return classify(passes, rule, EarlyPolicy(strengths, settings.agree)), settings
 
 
 def with_outcome(record: Record, outcome: Outcome, started: float) -> Record:
     """A record completed by the outcome of its ensemble, which has `started` at a moment."""
-    counts = np.bincount(outcome.classes, minlength=len(record.biases))
+    counts = class_counts(outcome.classes, len(record.biases))
     return dataclasses.replace(
         record,
         photos=len(outcome.classes),

@@ -12,7 +12,7 @@ from kit.blending.copies import find_copies
 from kit.blending.margins import sample_size
 from kit.blending.member_record import default_name, describe_members
 from kit.blending.record import Record
-from kit.blending.rule import uniform_rule
+from kit.blending.rule import plain_rule
 from kit.blending.saved_probs import save_probs
 from kit.blending.select import BlendSelection, select_blend
 from kit.blending.settings import EnsembleSettings, Output, check_settings
@@ -80,6 +80,9 @@ def ensemble(
         modes=inference_modes(selected.members, compute),
         temperature=rule.temperature,
         biases=tuple(rule.biases.tolist()),
+        several=rule.several,
+        cuts=tuple(rule.cuts.tolist()) if rule.cuts is not None else (),
+        clip=rule.clip,
         members=describe_members(selected.members, rule.weights, out),
         oof=selected.oof,
     )
@@ -110,8 +113,7 @@ def _select(
     Without a score it is the uniform rule of the blend that is asked for.
     """
     if not settings.score:
-        classes = data.competition.num_classes
-        return Ensemble(members, uniform_rule(settings.blend, len(members), classes))
+        return Ensemble(members, plain_rule(settings.blend, len(members), data.competition))
     if plan is None:
         raise KitError(
             "a score needs the fold plan, which has the labels: name it with --plan, or --no-score"

@@ -101,11 +101,12 @@ def most_differing(predicted: np.ndarray, classes: int, number: int) -> np.ndarr
 def error_correlations(probs: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """The correlation of members' errors, (M, M), of their probabilities (M, N, C).
 
-    It is Pearson's, of probabilities minus the truth, over photos and classes. The less two members
-    err together, the more they gain from each other.
+    It is Pearson's, of probabilities minus the truth, classes (N,) or labels (N, C). The less two
+    members err together, the more they gain from each other.
     """
+    true = truth if truth.ndim == 2 else np.eye(probs.shape[2], dtype=np.float32)[truth]
     errors = probs.reshape(len(probs), -1).astype(np.float32)
-    errors = errors - np.eye(probs.shape[2], dtype=np.float32)[truth].reshape(-1)
+    errors = errors - true.astype(np.float32).reshape(-1)
     # A member without an error correlates with none.
     with np.errstate(invalid="ignore", divide="ignore"):
         table = np.nan_to_num(np.atleast_2d(np.corrcoef(errors, dtype=np.float32)))

@@ -18,18 +18,31 @@ class Expected:
     source: str
 
 
+def class_counts(answers: np.ndarray, classes: int) -> np.ndarray:
+    """How many photos have each class, (C,), of classes (N,) or labels (N, C)."""
+    if answers.ndim == 2:
+        return np.count_nonzero(answers, axis=0)
+    return np.bincount(answers, minlength=classes)
+
+
 def rao_scott_correction(
     classes: np.ndarray, groups: np.ndarray, number: int
 ) -> tuple[float, float]:
     """The scale and the degrees of freedom of a chi-square of class counts, corrected for groups.
 
-    `classes` and `groups` are (N,), and `number` is C. Of photos of different groups the scale is 1
-    and the degrees of freedom are the classes less one; where all photos of a group have one class,
-    the scale is their number. Rao and Scott's second-order correction (The analysis of categorical
-    data from complex sample surveys, 1981), from the groups' covariance of class shares.
+    `classes` and `groups` are (N,), and `number` is C; of labels (N, C) each counts. Of photos of
+    different groups the scale is 1 and the degrees of freedom are the classes less one; where all
+    photos of a group have one class, the scale is their number. Rao and Scott's second-order
+    correction (The analysis of categorical data from complex sample surveys, 1981), from the
+    groups' covariance of class shares.
     """
-    n = len(classes)
     of = np.unique(np.asarray(groups), return_inverse=True)[1]
+    if classes.ndim == 2:
+        rows, classes = np.nonzero(classes)
+        of = np.unique(of[rows], return_inverse=True)[1]
+    n = len(classes)
+    if not n:
+        return 1.0, 1.0
     many = int(of.max()) + 1
     counts = np.bincount(of * number + classes, minlength=many * number).reshape(many, number)
     share = counts.sum(axis=0) / n

@@ -84,11 +84,11 @@ def test_the_views_are_scored_out_of_fold(copy, world, capsys):
     oof = oof_probs(members, world.plan, mask_folder(copy / "data"), "hflip", COMPUTE)
     truth = oof.photos["label"].to_numpy()
     both, plain, flipped = (
-        score(truth, p[0].argmax(axis=1), MASK).f1
+        score(truth, p[0].argmax(axis=1), MASK).score
         for p in (oof.probs, oof.views["plain"], oof.views["hflip"])
     )
     views = record["oof"]["views"]
-    assert record["oof"]["f1"] == pytest.approx(both)
+    assert record["oof"]["score"] == pytest.approx(both)
     assert (views["plain"]["alone"], views["plain"]["adds"]) == pytest.approx(
         (plain, both - flipped)
     )
