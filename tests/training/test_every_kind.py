@@ -5,14 +5,17 @@ from pathlib import Path
 
 import albumentations as A
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import small
 from kinds import GRADES, LABELS, SIDES, draw_grade, draw_labels, draw_side, drawn
 from PIL import Image
 from trainings import assert_same_run, on_cpu
 
-from kit.data.folder import read_test
+import kit.training.trainer
+from kit.data.folder import DataFolder, read_test
 from kit.data.folder import test_photos as photos_to_predict
+from kit.data.planning import PlanOptions, plan_folds
 from kit.data.targets import targets
 from kit.inference.engine import Compute
 from kit.inference.members import find_members
@@ -45,8 +48,8 @@ def of_folds(root: Path, folder, plan, tta="hflip"):
 def sides(tmp_path_factory):
     """A run of one fold of arrows to the left and right, whose flips swap them."""
     root = tmp_path_factory.mktemp("sides")
-    folder, plan = drawn(root, SIDES, draw_side)
-    train(recipe("mine"), plan, folder, [0], root / "runs", on_cpu())
+    folder, plan = drawn(root, SIDES, draw_side, photos=120)
+    train(recipe("mine", epochs=20), plan, folder, [0], root / "runs", on_cpu())
     return root, folder, plan
 
 
@@ -61,7 +64,7 @@ def test_with_its_mirror_a_network_learns_sides_and_a_mirrored_view_keeps_them(s
 
 def test_without_its_mirror_it_cannot_tell_the_sides(tmp_path):
     wrong = dataclasses.replace(SIDES, mirror={})
-    folder, plan = drawn(tmp_path, wrong, draw_side)
+    folder, plan = drawn(tmp_path, wrong, draw_side, photos=120)
     train(recipe("mine"), plan, folder, [0], tmp_path / "runs", on_cpu())
     views, truth = of_folds(tmp_path, folder, plan, "none")
     sides = truth < 2
@@ -83,8 +86,6 @@ def test_a_stopped_training_of_sides_goes_on_to_the_same_bytes(sides, monkeypatc
     root, folder, plan = sides
     short = recipe("mine", epochs=2)
     train(short, plan, folder, [0], root / "whole", on_cpu())
-    import kit.training.trainer
-
     calls, plain = [0], kit.training.trainer.Trainer.train_step
 
     def stopping(self, step):
@@ -123,7 +124,7 @@ def test_grades_are_learned(tmp_path, head):
 )
 def test_labels_are_learned(tmp_path, changes):
     folder, plan = drawn(tmp_path, LABELS, draw_labels)
-    mine = recipe("mine", **changes)
+    mine = recipe("mine", **{"epochs": 10} | changes)
     train(mine, plan, folder, [0], tmp_path / "runs", on_cpu(keep_epochs=2))
     views, truth = of_folds(tmp_path, folder, plan)
     assert truth.shape == (30, 5) and truth.dtype == np.uint8
@@ -158,11 +159,6 @@ def test_files_of_channels_are_trained_on_and_cached(tmp_path):
         GRADES, name="pairs", image=pair, test_image=both, channels=0, frame=(24, 32)
     )
     assert competition.channels == 2
-    import pandas as pd
-
-    from kit.data.folder import DataFolder
-    from kit.data.planning import PlanOptions, plan_folds
-
     data = tmp_path / "rgb" / "data"
     for part in ("train", "sample_submission"):
         table = pd.read_csv(data / f"{part}.csv", dtype=str)
