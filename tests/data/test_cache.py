@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from helpers import MASK, draw_photo, everywhere
 
@@ -14,6 +15,7 @@ from kit.data.cache import pixel_cache
 from kit.data.geometry import Geometry
 from kit.data.loader import PhotoDataset
 from kit.system.errors import KitError
+from kit.system.script import ScriptFunction
 
 GEOMETRY = Geometry((512, 384), (16, 12), MASK.frame)
 
@@ -162,12 +164,9 @@ def test_processes_that_want_the_same_cache_build_it_once(place):
 
 
 def test_channels_and_the_code_that_reads_photos_make_caches_of_their_own(place):
-    import numpy as np
-
-    from kit.system.script import ScriptFunction
-
     def reader(value):
-        text = f"import numpy as np\n\n\ndef read(path):\n    return np.full((8, 6, 5), {value}, 'u1')\n"
+        body = f"return np.full((8, 6, 5), {value}, np.uint8)"
+        text = f"import numpy as np\n\n\ndef read(path):\n    {body}\n"
         return ScriptFunction("", text, "read", "competition")
 
     grey, five = Geometry((8, 6), (4, 3), (8, 6), 1), Geometry((8, 6), (4, 3), (8, 6), 5)
