@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from layouts import sample, usual
+from pets_folder import sample, usual
 
 from kit.competition import Competition
 from kit.data.answer_form import class_columns, read_test_table, with_answer

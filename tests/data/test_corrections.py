@@ -1,7 +1,7 @@
 """Corrections of labels, `id,target,value`."""
 
 import pytest
-from layouts import pets, sample, usual_folder
+from pets_folder import pets, sample, usual_folder
 
 from kit.data.corrections import corrected
 from kit.data.definition import complete

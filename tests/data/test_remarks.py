@@ -3,7 +3,7 @@
 import shutil
 
 import pandas as pd
-from layouts import pets, usual, usual_folder
+from pets_folder import pets, usual, usual_folder
 
 from kit.data.definition import complete
 from kit.data.folder import DataFolder

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from layouts import usual
+from pets_folder import usual
 
 from kit.data.targets import as_texts, check_label_texts, labelled, several, targets
 from kit.system.errors import KitError

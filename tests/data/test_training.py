@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from layouts import pets, usual_folder
+from pets_folder import pets, usual_folder
 
 from kit.data.definition import complete
 from kit.data.training import read_training
@@ -46,7 +46,7 @@ def test_channels_are_files_of_one_image(tmp_path):
 
 def training_again(root, **changes):
     """The training photos of a folder that is there."""
-    from layouts import usual
+    from pets_folder import usual
 
     return read_training(complete(usual(**changes), root), root)
 
@@ -87,7 +87,7 @@ def test_some_rows_without_a_photo(tmp_path):
 
 
 def test_labels_of_a_function_are_checked(tmp_path):
-    from layouts import usual
+    from pets_folder import usual
 
     from kit.task import TrainingPhotos
 
