@@ -187,6 +187,22 @@ class Competition:
         for name in ("rows", "read", "draw"):
             value = getattr(self, name)
             yield name, value is None or callable(value), "a function, or None"
+        yield from self._answer_rules()
+
+    def _answer_rules(self) -> Iterator[Rule]:
+        """What forms of an answer go with a kind; both may not be known yet."""
+        form, labels = self.answer, self.several_labels
+        names = self.class_names if self.tasks else self.classes
+        free = not labels or form in ("", "list", "probabilities")
+        yield "answer", free, "list or probabilities where a photo has several labels"
+        yield "answer", form != "list" or self.kind in ("", "labels"), "a list for labels alone"
+        two = form != "probability" or len(names) in (0, 2)
+        yield "answer", two, "a probability of two classes alone: take probabilities"
+        apart = form != "list" or not any(self.separator in name for name in names)
+        yield "separator", apart, "a text that no label has in it"
+        of_tasks = "{task}" in self.answer_column + self.answer_rows
+        taken = not of_tasks or form in ("", "class", "name")
+        yield "answer", taken, "class or name where each task has a row or a column"
 
     @cached_property
     def shape(self) -> tuple[int, ...]:

@@ -43,8 +43,8 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
     single, all_folds, record = make_submissions(out, plan, data)
     comparison = show_results(out, plan, data, (single, all_folds))
     scores = [comparison.files[path.stem].scores for path in (single, all_folds)]
-    alone, together = (score.f1 if score is not None else float("nan") for score in scores)
-    score = record.oof.scores.f1 if record.oof is not None else float("nan")
+    alone, together = (score.score if score is not None else float("nan") for score in scores)
+    score = record.oof.scores.score if record.oof is not None else float("nan")
     say(
         f"\nmacro-F1 on {record.photos} photos of {eval_people} unseen people: one fold "
         f"{alone:.3f}, the ensemble {together:.3f}; out of fold it had said "

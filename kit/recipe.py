@@ -30,7 +30,7 @@ CHOICES = {
     "optimizer": ("adamw", "adam", "sgd"),
     "schedule": ("cosine", "onecycle", "step", "constant"),
     "select": ("last", "best"),
-    "monitor": ("f1", "loss"),
+    "monitor": ("score", "loss"),
 }
 # The least and the most of whole numbers. Of a batch of 2, one photo may be left over.
 WHOLE = {
@@ -99,7 +99,7 @@ class Recipe:
     none).
 
     Which weights are kept, the EMA's where there is one: `select` is `last` (of the last epoch) or
-    `best` (of the epoch with the best `monitor`, `f1` or `loss`, on the fold, which flatters the
+    `best` (of the epoch with the best `monitor`, `score` or `loss`, on the fold, which flatters the
     fold's score). Training ends early after `patience` epochs without a better `monitor` (0:
     never), which flatters it as well.
     """
@@ -137,7 +137,7 @@ class Recipe:
     clip: float = 0.0
     ema: float = 0.0
     select: str = "last"
-    monitor: str = "f1"
+    monitor: str = "score"
     patience: int = 0
     seed: int = 0
 

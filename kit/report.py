@@ -113,7 +113,7 @@ def report_runs(args: Namespace) -> Path:
     score = numbers.score
     interval = say_interval(score.interval, score.effective, of=groups)
     say(
-        f"macro-F1 {score.scores.f1:.3f} out of fold ({interval}), of "
+        f"{score.scores.metric.title} {score.scores.score:.3f} out of fold ({interval}), of "
         f"{of_groups(score.photos, score.groups, groups)}; the networks are at odds with "
         f"{len(suspects)} labels"
     )

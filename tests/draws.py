@@ -8,6 +8,9 @@ from kit.blending.early import run_passes
 from kit.blending.rule import decide, weighted
 from kit.competitions.mask import competition as MASK
 from kit.inference.oof import Oof
+from kit.metrics.metric import find_metric
+
+macro_f1 = find_metric("f1_macro").value
 
 
 def softmax(logits):

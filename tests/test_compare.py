@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from draws import grouped_predictions
+from draws import grouped_predictions, macro_f1
 from helpers import write_classes
 from trainings import chosen_otherwise
 
@@ -13,7 +13,6 @@ from kit.compare import main
 from kit.results.probs import read_probs
 from kit.results.run import Fold
 from kit.scoring.bootstrap import GroupBootstrap
-from kit.scoring.metrics import macro_f1
 
 A, B = [0, 1, 2, 3, 17], [0, 4, 2, 9, 16]
 

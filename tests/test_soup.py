@@ -53,7 +53,7 @@ def test_a_soup_has_the_mean_of_the_weights_and_its_own_oof(world, kept, tmp_pat
     for checkpoint in member.checkpoints:
         oof = read_oof(checkpoint, plan)
         truth = plan.photos.set_index("image").loc[oof.ids, "label"].to_numpy()
-        assert score(truth, oof.probs.argmax(axis=1), MASK).f1 == pytest.approx(
+        assert score(truth, oof.probs.argmax(axis=1), MASK).score == pytest.approx(
             checkpoint.info.score
         )
         assert checkpoint.info.select == "soup" and checkpoint.info.averaged

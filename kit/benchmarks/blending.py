@@ -12,10 +12,12 @@ from kit.benchmarks.synthetic import drawn_members
 from kit.benchmarks.timing import Table
 from kit.blending.early import exact_stopping_rule, run_passes
 from kit.blending.fit import fit_rule, nested
+from kit.blending.target import Target
 from kit.competition import Competition
 from kit.competitions import DEFAULT, find_competition
+from kit.data.targets import targets
+from kit.metrics.metric import metric_of
 from kit.scoring.bootstrap import GroupBootstrap
-from kit.scoring.metrics import macro_f1
 from kit.system.console import Progress
 
 # Blends and decisions.
@@ -61,19 +63,19 @@ def _time_fit(
     probs: np.ndarray, photos: pd.DataFrame, fit: tuple[str, str], competition: Competition
 ) -> tuple[list[str], np.ndarray]:
     """Fit a blend once and nested: the table's row, and the nested classes (N,)."""
-    (blend, decision), shape = fit, competition.shape
-    label, groups, fold = (photos[name].to_numpy() for name in ("label", "group", "fold"))
+    (blend, decision), fold = fit, photos["fold"].to_numpy()
+    target = Target(targets(photos, competition), photos["group"].to_numpy(), competition)
     started = time.perf_counter()
-    rule = fit_rule(probs, label, groups, blend, decision, shape)
+    rule = fit_rule(probs, target, blend, decision)
     once = time.perf_counter() - started
-    fitting = functools.partial(fit_rule, blend=blend, decision=decision, shape=shape)
-    classes, _, _ = nested(probs, label, groups, fold, fitting)
+    fitting = functools.partial(fit_rule, blend=blend, decision=decision)
+    classes, _, _ = nested(probs, target, fold, fitting)
     row = [
         f"{blend} + {decision}",
         f"{once:.1f}",
         f"{time.perf_counter() - started:.1f}",
-        f"{macro_f1(label, rule.classes(probs), competition.num_classes):.4f}",
-        f"{macro_f1(label, classes, competition.num_classes):.4f}",
+        f"{target.score(rule.classes(probs)):.4f}",
+        f"{target.score(classes):.4f}",
     ]
     return row, classes
 
@@ -83,9 +85,10 @@ def _time_draws(
 ) -> list[str]:
     """The table's row of comparing classes (N,) with others by the bootstrap over groups."""
     started = time.perf_counter()
-    groups, truth = photos["group"].to_numpy(), photos["label"].to_numpy()
-    bootstrap = GroupBootstrap(groups, truth, competition.num_classes)
-    gains = bootstrap.macro(classes) - bootstrap.macro(base)
+    groups, truth = photos["group"].to_numpy(), targets(photos, competition)
+    metric = metric_of(competition)
+    bootstrap = GroupBootstrap(groups, truth, competition.num_classes, metric)
+    gains = bootstrap.draws(classes) - bootstrap.draws(base)
     seconds = f"{time.perf_counter() - started:.1f}"
     return [f"{len(gains):,} draws of {competition.groups}, twice", "", seconds, "", ""]
 

@@ -1,4 +1,4 @@
-"""Class biases, fitted to macro-F1."""
+"""Class biases, fitted to a metric of decided classes."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -6,43 +6,45 @@ from typing import Final
 
 import numpy as np
 
-from kit.scoring.metrics import macro_f1
+from kit.blending.line_search import WORTH, Terms, column_search, line_search, terms_of
+from kit.blending.target import Target
 from kit.system.threads import cores
 
 _BAGS: Final = 10
 _LIMIT: Final = 3.0  # of a bias
-# A gain in macro-F1 too small to move a bias for: a few photos' luck.
-_WORTH: Final = 0.001
 _SWEEPS: Final = 10
+_MANY: Final = (
+    32  # classes of one task, of more of which only the photos near a class are looked at
+)
 
 
-def fit_biases(
-    logs: np.ndarray,
-    truth: np.ndarray,
-    groups: np.ndarray,
-    shape: tuple[int, ...],
-    bags: int = _BAGS,
-) -> np.ndarray:
-    """The biases (C,), mean 0, with which the argmax of `logs` (N, C) has a high macro-F1.
+def fit_biases(logs: np.ndarray, target: Target, bags: int = _BAGS) -> np.ndarray:
+    """The biases (C,), mean 0, with which the argmax of `logs` (N, C) has a high score.
 
     Each class's bias is the sum of one for its answer to each task, as the logarithms of class
-    frequencies nearly are; `shape` is the number of classes of each task. A free one for each of
-    the product's classes scores higher in-sample and lower nested: its best value hangs on a few
-    photos of a rare class. Fitted by coordinate ascent with exact line searches to halves of the
-    groups (N,), and averaged. Zeros where the plain argmax scores as high in-sample.
+    frequencies nearly are. A free one for each of the product's classes scores higher in-sample and
+    lower nested: its best value hangs on a few photos of a rare class. Fitted by coordinate ascent
+    with exact line searches to halves of the groups, and averaged. Zeros where the plain argmax
+    scores as high in-sample.
     """
-    classes, of_photo = logs.shape[1], np.unique(np.asarray(groups), return_inverse=True)[1]
+    classes, shape = logs.shape[1], target.competition.shape
+    of_photo = np.unique(np.asarray(target.groups), return_inverse=True)[1]
     count = int(of_photo.max()) + 1
+    many = len(shape) == 1 and classes > _MANY
 
     def bag(number: int) -> np.ndarray:
         drawn = np.random.default_rng([number, count]).permutation(count) < (count + 1) // 2
         rows = drawn[of_photo]
-        return _ascend(logs[rows], truth[rows], shape)
+        truth = target.truth[rows]
+        terms = terms_of(target.metric, truth, classes)
+        if many:
+            return _ascend_columns(logs[rows], truth, terms)
+        return _ascend(logs[rows], truth, shape, terms)
 
     with ThreadPoolExecutor(cores()) as pool:
         biases = np.mean(list(pool.map(bag, range(bags))), axis=0)
-    fitted = macro_f1(truth, (logs + biases).argmax(axis=1), classes)
-    better = fitted > macro_f1(truth, logs.argmax(axis=1), classes)
+    fitted = target.score((logs + biases).argmax(axis=1))
+    better = fitted > target.score(logs.argmax(axis=1))
     return biases if better else np.zeros(classes)
 
 
@@ -57,73 +59,58 @@ def task_groups(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
             yield answer == value
 
 
-def _ascend(logs: np.ndarray, truth: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Biases (C,), mean 0, by coordinate ascent on macro-F1: each task's classes in turn."""
+def _ascend(
+    logs: np.ndarray, truth: np.ndarray, shape: tuple[int, ...], terms: Terms
+) -> np.ndarray:
+    """Biases (C,), mean 0, by coordinate ascent: each task's classes in turn."""
     classes = logs.shape[1]
     values, biases = np.zeros(sum(shape) - len(shape)), np.zeros(classes)
-    reached = macro_f1(truth, logs.argmax(axis=1), classes)
+    reached = _score(logs.argmax(axis=1), truth, classes, terms)
     for _ in range(_SWEEPS):
         before = reached
         for g, group in enumerate(task_groups(shape)):
-            shift, f1 = line_search(logs + biases, truth, group)
-            if f1 > reached + _WORTH / 2 and abs(values[g] + shift) <= _LIMIT:
+            shift, score = line_search(logs + biases, truth, group, terms)
+            if score > reached + WORTH / 2 and abs(values[g] + shift) <= _LIMIT:
                 values[g] += shift
                 biases[group] += shift
-                reached = f1
+                reached = score
         if reached == before:
             break
     return biases - biases.mean()
 
 
-def line_search(logs: np.ndarray, truth: np.ndarray, group: np.ndarray) -> tuple[float, float]:
-    """The least good shift of a group of classes (C,) bool, and its macro-F1.
-
-    Good is within 0.001 of the highest macro-F1 of all shifts. As the shift grows, photos move from
-    their best class outside the group to their best within it, one by one, each at its own
-    threshold: the macro-F1 between any two thresholds follows from running counts.
-    """
-    n, classes = logs.shape
-    inside, outside = np.where(group, logs, -np.inf), np.where(group, -np.inf, logs)
-    to, off = inside.argmax(axis=1), outside.argmax(axis=1)
-    threshold = outside[np.arange(n), off] - inside[np.arange(n), to]
-    order = np.argsort(threshold, kind="stable")
-    threshold, to, off, truth = threshold[order], to[order], off[order], truth[order]
-    true_counts = np.bincount(truth, minlength=classes)
-    start, leaving = _f1_changes(off, truth, true_counts, -1)
-    _, entering = _f1_changes(to, truth, true_counts, 1)
-    f1 = np.concatenate([[start], start + np.cumsum(leaving + entering)]) / classes
-    edges = np.concatenate([[threshold[0] - 1], threshold, [threshold[-1] + 1]])
-    f1[np.diff(edges) <= 1e-9] = -1  # photos of one threshold move together
-    middles = (edges[:-1] + edges[1:]) / 2
-    good = np.flatnonzero(f1 >= f1.max() - _WORTH)
-    best = good[np.abs(middles[good]).argmin()]
-    return float(middles[best]), float(f1[best])
+def _score(said: np.ndarray, truth: np.ndarray, classes: int, terms: Terms) -> float:
+    """The score of classes (N,)."""
+    hits = np.bincount(truth[said == truth], minlength=classes)
+    true, predicted = (np.bincount(labels, minlength=classes) for labels in (truth, said))
+    return float(terms.of(hits, true, predicted).sum() / terms.divisor)
 
 
-def _f1_changes(
-    moving: np.ndarray, truth: np.ndarray, true_counts: np.ndarray, sign: int
-) -> tuple[float, np.ndarray]:
-    """The sum of all classes' F1 before any photo moves, and how each photo (N,) changes it.
+def _ascend_columns(logs: np.ndarray, truth: np.ndarray, terms: Terms) -> np.ndarray:
+    """The same for many classes of one task: a class moves the photos that are near it alone."""
+    classes = logs.shape[1]
+    scores, biases, rows = logs.copy(), np.zeros(classes), np.arange(len(logs))
+    reached = _score(logs.argmax(axis=1), truth, classes, terms)
+    for _ in range(_SWEEPS):
+        before, best = reached, _best_two(scores)
+        for c in range(1, classes):
+            other = np.where(best[0] == c, best[1], best[0])
+            threshold = scores[rows, other] - scores[:, c]
+            shift, score = column_search(threshold, other, truth, c, terms, _LIMIT)
+            if score > reached + WORTH / 2 and abs(biases[c] + shift) <= _LIMIT:
+                biases[c] += shift
+                scores[:, c] += shift
+                reached, best = score, _best_two(scores)
+        if reached == before:
+            break
+    return biases - biases.mean()
 
-    Photos leave (-1) or enter (1) their classes `moving` (N,) one by one, in order.
-    """
-    n, classes, hit = len(moving), len(true_counts), moving == truth
-    counts = np.bincount(moving, minlength=classes)
-    hits = np.bincount(moving[hit], minlength=classes)
-    grouping = np.argsort(moving, kind="stable")
-    grouped = moving[grouping]
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])[grouped]
-    moved = np.arange(n) - starts + 1  # of the class's photos, up to and with this one
-    moved_hits = np.concatenate([[0], np.cumsum(hit[grouping])])
-    moved_hits = moved_hits[1:] - moved_hits[starts]
-    after_counts, after_hits = moved, moved_hits
-    if sign < 0:
-        after_counts, after_hits = counts[grouped] - moved, hits[grouped] - moved_hits
-    true = true_counts[grouped]
-    after = 2 * after_hits / np.maximum(after_counts + true, 1)
-    before_hits, before_counts = after_hits - sign * hit[grouping], after_counts - sign
-    before = 2 * before_hits / np.maximum(before_counts + true, 1)
-    change = np.empty(n)
-    change[grouping] = after - before
-    start = float((2 * hits / np.maximum(counts + true_counts, 1)).sum()) if sign < 0 else 0.0
-    return start, change
+
+def _best_two(scores: np.ndarray) -> np.ndarray:
+    """The best class of each photo, and the next one: (2, N)."""
+    first, rows = scores.argmax(axis=1), np.arange(len(scores))
+    top = scores[rows, first]
+    scores[rows, first] = -np.inf
+    second = scores.argmax(axis=1)
+    scores[rows, first] = top
+    return np.stack([first, second])

@@ -34,12 +34,15 @@ class EarlyPolicy:
     agree: float | None = None
 
 
-def classify(passes: Passes, rule: Rule, policy: EarlyPolicy | None = None) -> Outcome:
-    """The classes of photos by the passes of members and a rule.
+def classify(
+    passes: Passes, rule: Rule, policy: EarlyPolicy | None = None, exact: bool = True
+) -> Outcome:
+    """The answers to photos by the passes of members and a rule.
 
     In full, each pass runs on each photo, but for what is known. With a policy the strongest
     members run first, and a photo only until its class is decided. Where networks run in 16 bits,
-    close calls are computed again in fp32.
+    close calls are computed again in fp32, of classes that are the argmax; unless `exact` is False,
+    as where probabilities are the answer.
     """
     if policy is not None:
         return _classify_early(passes, rule, policy)
@@ -51,11 +54,11 @@ def classify(passes: Passes, rule: Rule, policy: EarlyPolicy | None = None) -> O
     for one, spent in zip(passes.passes, passes.seconds.tolist()):
         seconds[one.view] += spent
     computed = passes.computed // photos
-    outcome = Outcome(decide(total, rule.gains), total, seconds, passes.networks, computed)
-    if not passes.rounded:
+    outcome = Outcome(rule.decide(total), total, seconds, passes.networks, computed)
+    if not (passes.rounded and exact and rule.by_argmax):
         return outcome
-    exact, ahead = passes.exact(), margins_over_next(total, rule.gains, np.zeros(photos))
-    return with_close_calls(outcome, ExactSums(exact, rule), ahead, rounding_sample(photos))
+    sums, ahead = passes.exact(), margins_over_next(total, rule.gains, np.zeros(photos))
+    return with_close_calls(outcome, ExactSums(sums, rule), ahead, rounding_sample(photos))
 
 
 def _classify_early(passes: Passes, rule: Rule, policy: EarlyPolicy) -> Outcome:

@@ -6,85 +6,135 @@ before.
 
 import dataclasses
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
 from kit.blending.biases import fit_biases
+from kit.blending.cuts import fit_cuts
 from kit.blending.greedy import greedy
 from kit.blending.rule import (
     TINY,
     Rule,
     at_temperature,
-    decide,
+    clipped,
     distinct_members,
     log_probs,
-    uniform_rule,
+    logits,
+    plain_rule,
 )
+from kit.blending.target import Target
+from kit.blending.thresholds import fit_thresholds
+from kit.metrics.metric import Metric
+from kit.metrics.sums import log_loss
+from kit.scoring.metrics import expected
+
+_MOST: Final = 1 << 20  # labels of photos that weights are fitted to, at most
+_CLIPS: Final = (0.0, *(10.0 ** -np.arange(6, 0.9, -0.25)))
 
 
-def fit_rule(
-    members: np.ndarray,
-    truth: np.ndarray,
-    groups: np.ndarray,
-    blend: str,
-    decision: str,
-    shape: tuple[int, ...],
-) -> Rule:
+def decision_of(metric: Metric, several: bool) -> str:
+    """What is fitted to decide by a metric: `biases`, `thresholds`, `cuts`, `clip`, or nothing.
+
+    The answer is of `several` labels or of one class.
+    """
+    if metric.name == "log_loss":
+        return "clip"
+    if metric.name == "quadratic_kappa":
+        return "cuts"
+    if several:
+        return "thresholds" if metric.average else ""
+    return "biases" if metric.counts is not None else ""
+
+
+def fit_rule(members: np.ndarray, target: Target, blend: str, decision: str) -> Rule:
     """A blend and its decision, fitted to the members' out-of-fold probabilities.
 
-    `truth` and `groups` are (N,), and `shape` is the number of classes of each task. The
-    temperature is the one of the least log-loss (Guo et al., 2017), whatever the decision.
+    The temperature is the one of the least log-loss (Guo et al., 2017), whatever the decision; but
+    where the score is of the order of photos, or a function of which nothing is known, the
+    probabilities stay as they are.
     """
-    rule = uniform_rule(blend, len(members), members.shape[2])
+    metric = target.metric
+    rule = plain_rule(blend, len(members), target.competition)
     if blend == "greedy":
-        rule = dataclasses.replace(rule, weights=greedy(members, truth, groups))
+        rule = dataclasses.replace(rule, weights=greedy(members, target))
     elif blend == "weights":
-        rule = dataclasses.replace(rule, weights=convex_weights(members, truth))
+        rule = dataclasses.replace(rule, weights=convex_weights(members, target.truth))
+    if metric.column is not None or metric.is_function:
+        return rule
     probs = rule.probs(members)
-    rule = dataclasses.replace(rule, temperature=fit_temperature(probs, truth))
+    rows = target.some()
+    temperature = fit_temperature(probs[rows], target.truth[rows])
+    rule = dataclasses.replace(rule, temperature=temperature)
     if decision == "bias":
+        return _fit_decision(rule, probs, target)
+    return rule
+
+
+def _fit_decision(rule: Rule, probs: np.ndarray, target: Target) -> Rule:
+    """The rule with what is fitted to decide by the metric."""
+    kind = decision_of(target.metric, target.several)
+    if kind == "biases":
         logs = log_probs(probs) / rule.temperature
-        rule = dataclasses.replace(rule, biases=fit_biases(logs, truth, groups, shape))
+        return dataclasses.replace(rule, biases=fit_biases(logs, target))
+    if kind == "thresholds":
+        odds = logits(fit_thresholds(probs, target))
+        return dataclasses.replace(rule, biases=-odds / rule.temperature)
+    if kind == "cuts":
+        cuts = fit_cuts(
+            expected(rule.calibrated(probs)), target.truth, target.groups, target.classes
+        )
+        return dataclasses.replace(rule, cuts=cuts)
+    if kind == "clip":
+        rows = target.some()
+        calibrated, truth = rule.calibrated(probs[rows]), target.truth[rows]
+        losses = [log_loss(truth, clipped(calibrated, c, rule.several)) for c in _CLIPS]
+        return dataclasses.replace(rule, clip=float(_CLIPS[int(np.argmin(losses))]))
     return rule
 
 
 def nested(
     members: np.ndarray,
-    truth: np.ndarray,
-    groups: np.ndarray,
+    target: Target,
     fold: np.ndarray,
-    fitting: Callable[[np.ndarray, np.ndarray, np.ndarray], Rule],
+    fitting: Callable[[np.ndarray, Target], Rule],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The honest outcome of a fit: each fold is decided by a rule that is fitted to the others.
 
-    `fitting` makes a rule of members, truth and groups. Returns the classes (N,) of all photos,
-    pooled, their probabilities (N, C) at the temperature, and the same with the biases, whose
-    argmax are the classes. What is selected on photos scores too well on them (Cawley and Talbot,
-    2010); what remains is that the members that saw a fold's groups in training gave the
-    probabilities that its rule was fitted to, which is the usual, slight, leak of stacking.
+    `fitting` makes a rule of members and a target. Returns the answers to all photos, pooled, their
+    probabilities (N, C) at the temperature, and the same with the biases and clipped, of which the
+    answers follow. What is selected on photos scores too well on them (Cawley and Talbot, 2010);
+    what remains is that the members that saw a fold's groups in training gave the probabilities
+    that its rule was fitted to, which is the usual, slight, leak of stacking.
     """
-    shape = len(truth), members.shape[2]
-    classes, (probs, decided) = np.empty(len(truth), np.int64), np.empty((2, *shape))
+    answers = np.empty(target.truth.shape, np.uint8 if target.several else np.int64)
+    probs = np.empty(members.shape[1:])
+    decided = probs
     for k in np.unique(fold):
         held = fold == k
-        rule = fitting(members[:, ~held], truth[~held], groups[~held])
+        rule = fitting(members[:, ~held], target.part(~held))
         blended = rule.probs(members[:, held])
-        classes[held], decided[held] = decide(blended, rule.gains), rule.calibrated(blended)
-        probs[held] = at_temperature(blended, rule.temperature)
-    return classes, probs, decided
+        answers[held] = rule.decide(blended)
+        probs[held] = at_temperature(blended, rule.temperature, rule.several)
+        if rule.biases.any() or rule.clip:
+            if decided is probs:
+                decided = probs.copy()
+            decided[held] = rule.calibrated(blended)
+        elif decided is not probs:
+            decided[held] = probs[held]
+    return answers, probs, decided
 
 
 def convex_weights(members: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """The weights (M,) of the least log-loss of the weighted mean.
 
     None is negative, and their sum is 1. The problem is convex. The sum needs no constraint: with
-    the sum of weights added to the loss, it is 1 at the optimum.
+    the sum of weights added to the loss, it is 1 at the optimum. Of several labels it is the mean
+    log-loss of all labels.
     """
     distinct = distinct_members(members)
-    sure = np.maximum(
-        members[distinct][:, np.arange(len(truth)), truth].T.astype(np.float64), TINY
-    )  # (N, M)
+    sure = np.maximum(_sure(members, truth, distinct).astype(np.float64), TINY)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         mixed = np.maximum(sure @ weights, 1e-12)
@@ -103,16 +153,33 @@ def convex_weights(members: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return weights
 
 
+def _sure(members: np.ndarray, truth: np.ndarray, of: list[int]) -> np.ndarray:
+    """The probability that some members give to what is true, (n, M).
+
+    Of several labels it is that of each label of each photo, or of as many of them, drawn.
+    """
+    if truth.ndim == 1:
+        return np.asarray(members[of][:, np.arange(len(truth)), truth].T)
+    cells = np.arange(truth.size)
+    if len(cells) > _MOST:
+        cells = np.sort(np.random.default_rng(0).integers(0, truth.size, _MOST))
+    true = truth.ravel()[cells] > 0
+    given = np.stack([members[m].reshape(-1)[cells] for m in of], axis=1)
+    return np.where(true[:, None], given, 1 - given)
+
+
 def fit_temperature(probs: np.ndarray, truth: np.ndarray) -> float:
     """The temperature of the least log-loss, between 1/8 and 8.
 
     After Guo et al., On calibration of modern neural networks, 2017.
     """
+    if truth.ndim == 2:
+        odds = logits(probs) * np.where(truth > 0, -1.0, 1.0)
+        return _least(lambda scale: float(np.logaddexp(0, odds * scale).mean()))
     logs = log_probs(probs)
     of_truth = logs[np.arange(len(truth)), truth]
 
-    def loss(log_temperature: float) -> float:
-        scale = np.exp(-log_temperature)
+    def loss(scale: float) -> float:
         top = logs.max(axis=1) * scale
         return float(
             (
@@ -120,10 +187,18 @@ def fit_temperature(probs: np.ndarray, truth: np.ndarray) -> float:
             ).mean()
         )
 
+    return _least(loss)
+
+
+def _least(loss: Callable[[float], float]) -> float:
+    """The temperature of the least loss, a function of its inverse."""
     return float(
         np.exp(
             minimize_scalar(
-                loss, bounds=(-np.log(8), np.log(8)), method="bounded", options={"xatol": 1e-3}
+                lambda log_temperature: loss(np.exp(-log_temperature)),
+                bounds=(-np.log(8), np.log(8)),
+                method="bounded",
+                options={"xatol": 1e-3},
             ).x
         )
     )

@@ -1,5 +1,6 @@
 """Greedy ensemble selection."""
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -7,11 +8,15 @@ from typing import Any, Final
 import numpy as np
 
 from kit.blending.rule import TINY, distinct_members, weighted
-from kit.scoring.metrics import macro_f1
+from kit.blending.target import CELLS, Target
+from kit.metrics.sums import Sums, log_loss
 from kit.system.threads import cores
 
 _BAGS: Final = 20
 _STEPS: Final = 20
+# Bags where the score is computed anew for each pick, and picks without a better one that end it.
+_SLOW_BAGS: Final = 10
+_PATIENCE: Final = 5
 # A probability is a whole number of units of 2^-21, times a power of two: its lowest bits are free
 # for a code of the class, so that the largest of a photo's numbers tells its class, too. Numpy
 # takes ten times as long for an argmax.
@@ -23,45 +28,94 @@ _MOST_STEPS: Final = 31
 
 
 def greedy(
-    members: np.ndarray,
-    truth: np.ndarray,
-    groups: np.ndarray,
-    bags: int = _BAGS,
-    steps: int = _STEPS,
+    members: np.ndarray, target: Target, bags: int = _BAGS, steps: int = _STEPS
 ) -> np.ndarray:
     """The weights (M,) of greedy ensemble selection with replacement, bagged.
 
-    It is by macro-F1, and ties are broken by log-loss, after Caruana et al., Ensemble selection
-    from libraries of models, 2004. `members` are (M, N, C), `truth` and `groups` (N,). Each bag
-    draws half of the members, three at least, and half of the groups; the bags' weights are
-    averaged. Copies of a member are left out, or a member would be drawn more often for having
-    some. In-sample the result is never below the best single member.
+    It is by the metric, and ties are broken by log-loss, after Caruana et al., Ensemble selection
+    from libraries of models, 2004. `members` are (M, N, C). Each bag draws half of the members,
+    three at least, and half of the groups, and of very many probabilities fewer photos; the bags'
+    weights are averaged. Copies of a member are left out, or a member would be drawn more often for
+    having some. In-sample the result is never below the best single member.
     """
-    distinct, classes = distinct_members(members), members.shape[2]
-    fixed = fixed_point(members[distinct])
-    of_photo = np.unique(np.asarray(groups), return_inverse=True)[1]
-    size, count = min(len(distinct), max(3, (len(distinct) + 1) // 2)), int(of_photo.max()) + 1
+    distinct = distinct_members(members)
+    chosen = [members[m] for m in distinct]
+    bags = bags if _is_fast(target) else min(bags, _SLOW_BAGS)
+    with ThreadPoolExecutor(cores()) as pool:
+        mixed = np.mean(list(pool.map(_bag(chosen, target, steps), range(bags))), axis=0)
+    singles = [target.plain(member) for member in chosen]
+    if target.plain(weighted(chosen, mixed)) < max(singles):
+        # Of few probabilities the climb by all photos may do it, but for rounding.
+        if _is_fast(target) and members[0].size <= CELLS:
+            mixed = climb(fixed_point(chosen), target.truth, _counted(target), steps)
+        if target.plain(weighted(chosen, mixed)) < max(singles):
+            mixed = np.eye(len(chosen))[int(np.argmax(singles))]
+    weights = np.zeros(len(members))
+    weights[distinct] = mixed
+    return weights
+
+
+def _is_fast(target: Target) -> bool:
+    """True if the metric follows from the counts of each class's photos, by their argmax."""
+    return target.metric.counts is not None and not target.several
+
+
+def _counted(target: Target) -> Sums:
+    """The metric by counts; they are of one class a photo."""
+    assert target.metric.counts is not None
+    return target.metric.counts
+
+
+def _bag(members: Sequence[np.ndarray], target: Target, steps: int) -> Callable[[int], np.ndarray]:
+    """The weights (M,) that a bag of some number gives."""
+    of_photo = np.unique(np.asarray(target.groups), return_inverse=True)[1]
+    count, size = int(of_photo.max()) + 1, min(len(members), max(3, (len(members) + 1) // 2))
+    most = max(CELLS // target.classes, 100)
+    fixed = None
+    if _is_fast(target) and members[0].size <= 2 * CELLS:
+        fixed = fixed_point(members)
 
     def bag(number: int) -> np.ndarray:
         rng = np.random.default_rng([number, count])
-        of = np.sort(rng.choice(len(distinct), size, replace=False))
+        of = np.sort(rng.choice(len(members), size, replace=False))
         rows = np.flatnonzero((rng.permutation(count) < (count + 1) // 2)[of_photo])
-        chosen = np.zeros(len(distinct))
-        chosen[of] = climb(fixed.part(of, rows), truth[rows], steps)
+        if len(rows) > most:
+            rows = np.sort(rng.permutation(rows)[:most])
+        chosen, part = np.zeros(len(members)), target.part(rows)
+        if fixed is not None:
+            chosen[of] = climb(fixed.part(of, rows), part.truth, _counted(target), steps)
+            return chosen
+        tables = [members[m][rows] for m in of]
+        if _is_fast(target):
+            chosen[of] = climb(fixed_point(tables), part.truth, _counted(target), steps)
+        else:
+            chosen[of] = climb_by(tables, part, steps)
         return chosen
 
-    def reached(weights: np.ndarray) -> float:
-        return macro_f1(truth, weighted(members[distinct], weights).argmax(axis=1), classes)
+    return bag
 
-    with ThreadPoolExecutor(cores()) as pool:
-        mixed = np.mean(list(pool.map(bag, range(bags))), axis=0)
-    singles = [macro_f1(truth, members[m].argmax(axis=1), classes) for m in distinct]
-    if reached(mixed) < max(singles):
-        mixed = climb(fixed, truth, steps)
-        if reached(mixed) < max(singles):  # by the rounding of fixed-point numbers
-            mixed = np.eye(len(distinct))[int(np.argmax(singles))]
-    weights = np.zeros(len(members))
-    weights[distinct] = mixed
+
+def climb_by(members: Sequence[np.ndarray], target: Target, steps: int) -> np.ndarray:
+    """One greedy selection by any metric: the weights (M,) of its best prefix.
+
+    It ends where five more picks have not made it better.
+    """
+    total, picks = np.zeros(members[0].shape, np.float32), np.zeros(len(members))
+    best, weights, since = (-np.inf, -np.inf), picks, 0
+    for step in range(1, steps + 1):
+        scores = np.array([target.plain((total + member) / step) for member in members])
+        tied = np.flatnonzero(scores >= scores.max() - 1e-12)
+        losses = [0.0]
+        if len(tied) > 1:
+            losses = [log_loss(target.truth, (total + members[m]) / step) for m in tied.tolist()]
+        pick = int(tied[int(np.argmin(losses))])
+        picks[pick] += 1
+        total += members[pick]
+        since += 1
+        if (float(scores[pick]), -min(losses)) > (best[0] + 1e-12, best[1]):
+            best, weights, since = (float(scores[pick]), -min(losses)), picks / step, 0
+        if since == _PATIENCE:
+            break
     return weights
 
 
@@ -80,9 +134,9 @@ class FixedPoint:
         return FixedPoint(np.take(self.values[members], rows, axis=2), self.codes)
 
 
-def fixed_point(members: np.ndarray) -> FixedPoint:
-    """Probabilities (M, N, C) in fixed point."""
-    many, photos, classes = members.shape
+def fixed_point(members: Sequence[np.ndarray]) -> FixedPoint:
+    """Probabilities (N, C) of M members in fixed point."""
+    many, (photos, classes) = len(members), members[0].shape
     codes = max(_NARROW, 1 << (classes - 1).bit_length())
     kind: Any = np.int32 if codes == _NARROW else np.int64
     values = np.empty((many, classes, photos), kind)
@@ -91,8 +145,8 @@ def fixed_point(members: np.ndarray) -> FixedPoint:
     return FixedPoint(np.multiply(values, codes, out=values), codes)
 
 
-def climb(fixed: FixedPoint, truth: np.ndarray, steps: int) -> np.ndarray:
-    """One greedy selection: the weights (M,) of its best prefix.
+def climb(fixed: FixedPoint, truth: np.ndarray, score: Sums, steps: int) -> np.ndarray:
+    """One greedy selection by a `score` of counts: the weights (M,) of its best prefix.
 
     The first pick is the best single member, so that no prefix chosen is below it.
     """
@@ -109,8 +163,8 @@ def climb(fixed: FixedPoint, truth: np.ndarray, steps: int) -> np.ndarray:
     weights = picks
     for step in range(1, min(steps, _MOST_STEPS) + 1):
         tallies = fixed_tally + _tallies(fixed, total, code_of[truth], rows)
-        f1 = _f1(tallies, np.bincount(truth, minlength=classes))
-        tied = np.flatnonzero(f1 >= f1.max() - 1e-12)
+        scores = _scores(tallies, np.bincount(truth, minlength=classes), score)
+        tied = np.flatnonzero(scores >= scores.max() - 1e-12)
         mass = picks @ sure
         losses = [
             -float(np.log(np.maximum((mass + sure[m]) / step, TINY)).mean(dtype=np.float64))
@@ -119,7 +173,7 @@ def climb(fixed: FixedPoint, truth: np.ndarray, steps: int) -> np.ndarray:
         pick = tied[int(np.argmin(losses))]
         picks[pick] += 1
         total += probs[pick]
-        reached = float(f1[pick]), -min(losses)
+        reached = float(scores[pick]), -min(losses)
         if (
             best is None
             or reached[0] > best[0] + 1e-12
@@ -142,10 +196,12 @@ def _tallies(
     return tallies
 
 
-def _f1(tallies: np.ndarray, true_counts: np.ndarray) -> np.ndarray:
-    """Macro-F1 (M,) of tallies (M, 2, C)."""
+def _scores(tallies: np.ndarray, true_counts: np.ndarray, score: Sums) -> np.ndarray:
+    """The score (M,) of tallies (M, 2, C)."""
     hits, counts = tallies[:, 1, ::-1], tallies.sum(axis=1)[:, ::-1]
-    return np.asarray((2 * hits / np.maximum(true_counts + counts, 1)).mean(axis=1))
+    true = np.broadcast_to(true_counts, hits.shape)
+    sums = np.concatenate([hits, true, counts], axis=1)
+    return score.value(sums, np.zeros(sums.shape[1]))
 
 
 def _undecided(

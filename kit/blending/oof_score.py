@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
+from kit.metrics.metric import MetricName
 from kit.scoring.bootstrap import Interval
-from kit.scoring.metrics import METRICS, Scores
+from kit.scoring.metrics import Scores
 
 RECORD_ERRORS: Final = (KeyError, TypeError, AttributeError, ValueError)
 T = TypeVar("T")
@@ -18,9 +19,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A blend and decision: macro-F1 `in_sample` and `nested`, and the latter's gain over the mean.
+    """A blend and decision: its score `in_sample` and `nested`, and its gain over the mean.
 
-    Nested is fitted without the groups that it decides.
+    Nested is fitted without the groups that it decides. A gain is positive where it is better.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class GainTest:
-    """The nested gain in macro-F1 of what was asked for, over what would be used instead."""
+    """The nested gain of what was asked for, over what would be used instead."""
 
     over: str
     gain: float
@@ -42,30 +43,30 @@ class GainTest:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """F1 of a class, and how many groups have it."""
+    """The score of a class, and how many groups have it."""
 
-    f1: float
+    score: float
     interval: Interval | None
     groups: int
 
 
 @dataclass(frozen=True)
 class TaskScore:
-    """Macro-F1 of a task."""
+    """The score of a task."""
 
-    f1: float
+    score: float
     interval: Interval | None
 
 
 @dataclass(frozen=True)
 class MemberScore:
-    """A member alone: macro-F1, log-loss, and the correlation of its errors with others'.
+    """A member alone: its score, log-loss, and the correlation of its errors with others'.
 
     `correlations` (M,) are those with each member, empty of many members, and `correlation` is
     their mean.
     """
 
-    f1: float
+    score: float
     interval: Interval | None
     log_loss: float
     correlations: tuple[float, ...]
@@ -74,7 +75,7 @@ class MemberScore:
 
 @dataclass(frozen=True)
 class ViewGain:
-    """Macro-F1 of a view alone, and what it adds to the others."""
+    """The score of a view alone, and what it adds to the others."""
 
     alone: float
     adds: float
@@ -85,17 +86,18 @@ class ViewGain:
 class OofScore:
     """The out-of-fold score of an ensemble.
 
-    `scores` are nested, with `interval`; `folds` has macro-F1 by fold. `asked` and `used` are the
+    `scores` are nested, with `interval`; `folds` has the score by fold. `asked` and `used` are the
     blend and the decision; `tested` is None where nothing is fitted, and `forced` is True if they
     are used without a gain above chance. `log_loss` is nested, at the temperature, and
-    `mean_log_loss` that of the members' mean. `draws` are bootstrap draws of macro-F1, as one text.
-    `views` is None unless views were scored.
+    `mean_log_loss` that of the members' mean. The score of a class is called `class_title`. `draws`
+    are bootstrap draws of the score, as one text. `views` is None unless views were scored.
     """
 
     photos: int
     groups: int
     effective: float
     scores: Scores
+    class_title: str
     interval: Interval | None
     in_sample: float
     folds: dict[int, float]
@@ -117,30 +119,30 @@ class OofScore:
 
     def describe(self) -> dict[str, Any]:
         """The score as JSON has it, with the fields of `scores` among its own."""
-        values: dict[str, Any] = {}
-        for name, value in plain(asdict(self)).items():
-            if name == "scores":
-                values |= self.scores.describe()
-            elif name != "views" or value is not None:
-                values[name] = value
-        return values
+        values = plain(asdict(self))
+        scores = values.pop("scores")
+        del scores["tasks"]  # they are among the tasks' own
+        if values["views"] is None:
+            del values["views"]
+        return dict(scores | values)
 
 
 def read_oof_score(content: Mapping[str, Any]) -> OofScore:
     """The score that `OofScore.describe` has recorded."""
     tasks = {name: TaskScore(**_checked(row)) for name, row in content["tasks"].items()}
     scores = Scores(
-        _number(content["f1"]),
-        {name: _number(content[name]) for name in METRICS if name in content},
-        {name: _number(content[name]) for name in tasks},
+        _number(content["score"]),
+        MetricName(**content["metric"]),
+        {str(name): _number(value) for name, value in content["metrics"].items()},
+        {name: task.score for name, task in tasks.items()},
     )
-    values = {name: value for name, value in content.items() if name not in scores.describe()}
+    values = {k: v for k, v in content.items() if k not in ("score", "metric", "metrics")}
     tested, views = content["tested"], content.get("views")
     return OofScore(
         **_checked(values)
         | {
             "scores": scores,
-            "folds": {int(k): _number(f1) for k, f1 in content["folds"].items()},
+            "folds": {int(k): _number(value) for k, value in content["folds"].items()},
             "tested": None if tested is None else GainTest(**_checked(tested)),
             "candidates": _rows(Candidate, content["candidates"]),
             "classes": _rows(ClassScore, content["classes"]),
@@ -168,7 +170,7 @@ def read_interval(value: Any) -> Interval | None:
 
 # What numbers a record has by name, wherever they are in it.
 _NUMBERS: Final = (
-    "f1",
+    "score",
     "gain",
     "in_sample",
     "nested",

@@ -1,4 +1,4 @@
-"""The classes of photos, the blend of passes that they follow from, and its close calls."""
+"""The answers to photos, the blend of passes that they follow from, and its close calls."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,7 @@ from kit.system.profiler import stage
 
 @dataclass(frozen=True)
 class Outcome:
-    """The classes (N,) of photos, and how they were computed.
+    """The classes (N,) of photos, or labels (N, C), and how they were computed.
 
     `blended` (N, C) are the sums that were decided; where a photo was decided early, its sum is of
     fewer passes. `views` are the seconds of each view. `passes` is the number of networks' passes,

@@ -21,7 +21,7 @@ from kit.system.errors import problem
 class MemberFile:
     """A file of a member: its path relative to the record's folder, and its SHA-256.
 
-    A checkpoint has a fold, the way its epoch was chosen, and its macro-F1 on the fold.
+    A checkpoint has a fold, the way its epoch was chosen, and its score on the fold.
     """
 
     path: str
@@ -102,10 +102,12 @@ class EarlyRecord:
 class Record:
     """The members and the rule of a submission, and its out-of-fold score.
 
-    `used` is the blend that was used, `plan` the hash of the fold plan, or empty. What follows
+    `used` is the blend that was used, `plan` the hash of the fold plan, or empty; `temperature` to
+    `clip` are those of its `Rule`. What follows
     `oof` is known when the photos are classified: `counts` (C,) are the photos of each class,
     `views` the seconds of each view, `passes` the networks' passes, of which `passes_computed` ran.
-    `sha256` is the submission's, and `remade_by` the command line that has made it again.
+    `sha256` is the submission's; `remade_by` is the command line that has made it again, and
+    `remade_as` says how it equals the first one.
     """
 
     kit: str
@@ -118,6 +120,9 @@ class Record:
     modes: dict[str, InferenceMode]
     temperature: float
     biases: tuple[float, ...]
+    several: bool
+    cuts: tuple[float, ...]
+    clip: float
     members: tuple[MemberRecord, ...]
     oof: OofScore | None
     photos: int = 0
@@ -130,12 +135,15 @@ class Record:
     seconds: float = 0.0
     sha256: str = ""
     remade_by: str = ""
+    remade_as: str = ""
 
     @property
     def rule(self) -> Rule:
         """The rule by which members' probabilities became classes."""
         weights = np.array([member.weight for member in self.members])
-        return Rule(self.used, weights, self.temperature, np.array(self.biases, dtype=np.float64))
+        biases, cuts = (np.array(part, dtype=np.float64) for part in (self.biases, self.cuts))
+        rule = Rule(self.used, weights, self.temperature, biases, self.several)
+        return dataclasses.replace(rule, cuts=cuts if self.cuts else None, clip=self.clip)
 
     def describe(self) -> dict[str, Any]:
         """The record as JSON has it; what does not apply is left out."""
@@ -147,7 +155,8 @@ class Record:
             "members": [member.describe() for member in self.members],
             "oof": self.oof.describe() if self.oof is not None else None,
         }
-        optional = early | {"close": close, "sha256": self.sha256, "remade_by": self.remade_by}
+        remade = {"remade_by": self.remade_by, "remade_as": self.remade_as}
+        optional = early | {"close": close, "sha256": self.sha256} | remade
         always = {name: v for name, v in values.items() if name not in ("used", "early", *optional)}
         return dict(
             plain(always | {name: v for name, v in optional.items() if v not in (None, "")})
@@ -191,6 +200,8 @@ def _read_record(content: Mapping[str, Any]) -> Record:
             "modes": {name: read_mode(mode) for name, mode in content["modes"].items()},
             "temperature": float(content["temperature"]),
             "biases": tuple(float(bias) for bias in content["biases"]),
+            "cuts": tuple(float(cut) for cut in content["cuts"]),
+            "clip": float(content["clip"]),
             "members": tuple(_read_member(member) for member in content["members"]),
             "oof": None if oof is None else read_oof_score(oof),
             "early": early,
@@ -218,6 +229,10 @@ def _check(record: Record) -> None:
         and bool(np.isclose(rule.weights.sum(), 1))
         and (rule.weights >= 0).all()
         and 0 < rule.temperature < np.inf
+        and 0 <= rule.clip < 0.5
+        and len(record.cuts) in (0, len(record.biases) - 1)
+        and np.isfinite(record.cuts).all()
+        and isinstance(rule.several, bool)
         and re.fullmatch("[0-9a-f]{64}", record.sha256)
     )
     files = [file for member in record.members for file in member.files]

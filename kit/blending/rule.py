@@ -1,23 +1,32 @@
-"""How members' probabilities become classes."""
+"""How members' probabilities become answers."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import rankdata
+
+from kit.competition import Competition
+from kit.scoring.metrics import by_expectation, expected
 
 BLENDS: Final = {
     "mean": "the arithmetic mean",
-    "greedy": "greedy selection with replacement, by macro-F1, bagged",
+    "greedy": "greedy selection with replacement, by the metric, bagged",
     "weights": "non-negative weights, by log-loss",
     "gmean": "the geometric mean",
     "vote": "a hard vote",
+    "rank": "the mean of ranks, for a metric of the order alone, such as ROC AUC",
 }
 FITTED: Final = ("greedy", "weights")
 LINEAR: Final = ("mean", *FITTED)  # of these, passes can be summed one by one
 DECISIONS: Final = {
-    "argmax": "the most probable class",
-    "bias": "the same after a factor a class, fitted to macro-F1",
+    "argmax": "the most probable class; labels above one half; for quadratic kappa the expected "
+    "class, rounded",
+    "bias": "the same with a factor a class, a threshold a label, cut points of the expected class "
+    "or a least probability, fitted to the metric",
 }
 TINY: Final = 1e-7  # the least probability whose logarithm is taken
 _SAME: Final = (
@@ -27,16 +36,22 @@ _SAME: Final = (
 
 @dataclass(frozen=True)
 class Rule:
-    """How members' probabilities become classes.
+    """How members' probabilities become answers.
 
     `weights` (M,) sum to 1. The class is the argmax of log(p) / `temperature` + `biases`, which are
-    (C,) with mean 0; the temperature alone changes no class, but how sure the blend is of it.
+    (C,) with mean 0; the temperature alone changes no class, but how sure the blend is of it. Of
+    `several` labels each is given whose logit(p) / `temperature` + bias is above 0. With `cuts`
+    (C - 1,), which rise, the class is the number of them at or below the expected class, at the
+    temperature. `clip` is the least probability that is given.
     """
 
     blend: str
     weights: np.ndarray
     temperature: float
     biases: np.ndarray
+    several: bool = False
+    cuts: np.ndarray | None = None
+    clip: float = 0.0
 
     @property
     def gains(self) -> np.ndarray:
@@ -46,39 +61,102 @@ class Rule:
         """
         return np.exp(self.temperature * self.biases)
 
+    @property
+    def thresholds(self) -> np.ndarray:
+        """The probability (C,) above which each of several labels is given."""
+        return np.asarray(expit(-self.temperature * self.biases))
+
+    @property
+    def by_argmax(self) -> bool:
+        """True if the class is the argmax of probabilities times gains."""
+        return not self.several and self.cuts is None
+
     def probs(self, members: np.ndarray) -> np.ndarray:
-        """The blended probabilities, (N, C) float64."""
+        """The blended probabilities, (N, C) float64; of `rank` they are among the N photos."""
         if self.blend == "gmean":
-            logs = sum(
-                w * np.log(np.maximum(m, TINY, dtype=np.float64))
-                for w, m in zip(self.weights, members)
-            )
-            return _normalized(np.exp(logs))
+            return self._geometric(members)
+        if self.blend == "rank":
+            return self._mean_rank(members)
         mean = weighted(members, self.weights)
         if self.blend == "vote":
             # The mean decides where votes are equal: it counts less than the least difference
             # between two votes.
             share = 0.5 * self.weights.min() / (1 + self.weights.min())
-            one_hot = np.eye(len(self.biases))
-            votes = sum(w * one_hot[m.argmax(axis=1)] for w, m in zip(self.weights, members))
+            votes = sum(w * self._vote(m) for w, m in zip(self.weights, members))
             return (1 - share) * votes + share * mean
         return mean
 
-    def calibrated(self, blended: np.ndarray) -> np.ndarray:
-        """Blended probabilities (N, C) at the temperature and with the biases.
+    def _vote(self, member: np.ndarray) -> np.ndarray:
+        """A member's vote, (N, C) of 0 and 1."""
+        if self.several:
+            return (member > 0.5).astype(np.float64)
+        return np.asarray(np.eye(len(self.biases))[member.argmax(axis=1)])
 
-        Their argmax is the class.
+    def _geometric(self, members: np.ndarray) -> np.ndarray:
+        """The geometric mean; of several labels that of the odds."""
+        if self.several:
+            odds = sum(w * logits(m) for w, m in zip(self.weights, members))
+            return np.asarray(expit(odds))
+        logs = sum(
+            w * np.log(np.maximum(m, TINY, dtype=np.float64)) for w, m in zip(self.weights, members)
+        )
+        return _normalized(np.exp(logs))
+
+    def _mean_rank(self, members: np.ndarray) -> np.ndarray:
+        """The mean of the members' ranks of each label, or of the second class: from 0 to 1."""
+        ranked = np.zeros(members[0].shape)
+        for weight, member in zip(self.weights, members):
+            ranks = rankdata(member if self.several else member[:, 1:], axis=0)
+            share = weight * (ranks - 0.5) / len(member)
+            ranked += share if self.several else np.hstack([weight - share, share])
+        return ranked
+
+    def calibrated(self, blended: np.ndarray) -> np.ndarray:
+        """Blended probabilities (N, C) at the temperature and with the biases, clipped.
+
+        Their argmax is the class, and of several labels those above one half are given, unless
+        there are cuts.
         """
-        return _softmax(log_probs(blended) / self.temperature + self.biases)
+        if self.temperature == 1 and not self.biases.any():
+            probs = blended if self.several else _normalized(blended)
+        elif self.several:
+            probs = np.asarray(expit(logits(blended) / self.temperature + self.biases))
+        else:
+            probs = _softmax(log_probs(blended) / self.temperature + self.biases)
+        return clipped(probs, self.clip, self.several)
+
+    def decide(self, blended: np.ndarray) -> np.ndarray:
+        """The answers to blended probabilities: classes (N,), or labels uint8 (N, C)."""
+        if self.several:
+            return (blended > self.thresholds).astype(np.uint8)
+        if self.cuts is not None:
+            values = expected(self.calibrated(blended))
+            return np.searchsorted(self.cuts, values, side="right").astype(np.int64)
+        return decide(blended, self.gains)
 
     def classes(self, members: np.ndarray) -> np.ndarray:
-        """The classes of the members' photos, (N,)."""
-        return decide(self.probs(members), self.gains)
+        """The answers to the members' photos."""
+        return self.decide(self.probs(members))
 
 
 def uniform_rule(blend: str, members: int, classes: int) -> Rule:
     """The rule in which all members count alike."""
     return Rule(blend, np.full(members, 1 / members), 1.0, np.zeros(classes))
+
+
+def plain_rule(blend: str, members: int, competition: Competition) -> Rule:
+    """The uniform rule by which a competition's photos are answered where nothing is fitted."""
+    classes = competition.num_classes
+    rule = uniform_rule(blend, members, classes)
+    cuts = np.arange(classes - 1) + 0.5 if by_expectation(competition) else None
+    return dataclasses.replace(rule, several=competition.several_labels, cuts=cuts)
+
+
+def clipped(probs: np.ndarray, least: float, several: bool) -> np.ndarray:
+    """Probabilities (N, C) of `least` and more; rows sum to 1, labels are 1 - `least` at most."""
+    if not least:
+        return probs
+    return np.clip(probs, least, 1 - least) if several else _normalized(np.maximum(probs, least))
 
 
 def weighted(
@@ -128,9 +206,15 @@ def log_probs(probs: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probs, TINY))
 
 
-def at_temperature(probs: np.ndarray, temperature: float) -> np.ndarray:
+def at_temperature(probs: np.ndarray, temperature: float, several: bool = False) -> np.ndarray:
     """Probabilities (N, C) at another temperature: above 1 less sure."""
-    return _softmax(log_probs(probs) / temperature)
+    rule = Rule("mean", np.ones(1), temperature, np.zeros(probs.shape[1]), several)
+    return rule.calibrated(probs)
+
+
+def logits(probs: np.ndarray) -> np.ndarray:
+    """The logarithms of the odds of labels, float64, of probabilities from 1e-7 to 1 - 1e-7."""
+    return np.asarray(logit(np.clip(probs.astype(np.float64), TINY, 1 - TINY)))
 
 
 def _softmax(logs: np.ndarray) -> np.ndarray:

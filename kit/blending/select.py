@@ -1,5 +1,6 @@
 """The blend and decision to use: fitted out of fold, scored nested, and used only if they pay."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,12 +17,15 @@ from kit.blending.oof_score import (
     TaskScore,
     ViewGain,
 )
-from kit.blending.rule import FITTED, Rule, uniform_rule
+from kit.blending.rule import FITTED, Rule, plain_rule
+from kit.blending.target import CELLS, Target
+from kit.data.targets import targets
 from kit.inference.oof import Oof, mean_of
+from kit.metrics.sums import log_loss
 from kit.scoring.agreement import error_correlations
 from kit.scoring.bootstrap import GroupBootstrap
-from kit.scoring.class_counts import rao_scott_correction
-from kit.scoring.metrics import log_loss, macro_f1, score
+from kit.scoring.class_counts import class_counts, rao_scott_correction
+from kit.scoring.metrics import decided, score
 from kit.system.console import Progress
 
 _FULL_TABLE: Final = 8  # members, of more of which single correlations are not recorded
@@ -53,12 +57,12 @@ class BlendSelection:
 class _Outcome:
     """A blend and decision, fitted to all photos, and the nested outcome of fitting them.
 
-    `classes` are (N,), `calibrated` (N, C) the probabilities at the temperature, and `decided` the
-    same with the biases.
+    `answers` are classes (N,) or labels (N, C), `calibrated` (N, C) the probabilities at the
+    temperature, and `decided` the same with the biases and clipped.
     """
 
     rule: Rule
-    classes: np.ndarray
+    answers: np.ndarray
     calibrated: np.ndarray
     decided: np.ndarray
 
@@ -68,9 +72,10 @@ class _Photos:
 
     def __init__(self, oof: Oof) -> None:
         self.competition, columns = oof.competition, oof.photos
-        self.truth, self.groups = columns["label"].to_numpy(), columns["group"].to_numpy()
+        groups, truth = columns["group"].to_numpy(), targets(columns, oof.competition)
+        self.target = Target(truth, groups, oof.competition)
         self.fold, self.classes = columns["fold"].to_numpy(), oof.competition.num_classes
-        self.bootstrap = GroupBootstrap(self.groups, self.truth, self.classes)
+        self.bootstrap = GroupBootstrap(groups, truth, self.classes, self.target.metric)
 
     @functools.cached_property
     def parts(self) -> np.ndarray:
@@ -80,23 +85,30 @@ class _Photos:
         drawn = np.random.default_rng(0).permutation(self.bootstrap.number)
         return np.asarray(drawn[self.bootstrap.at] % _PARTS)
 
-    def f1(self, predicted: np.ndarray) -> float:
-        """Macro-F1 of predicted classes (N,)."""
-        return macro_f1(self.truth, predicted, self.classes)
+    def scored(self, outcome: _Outcome) -> np.ndarray:
+        """What the metric scores of an outcome."""
+        return outcome.decided if self.target.metric.of_probs else outcome.answers
 
-    def gain(self, predicted: np.ndarray, base: np.ndarray) -> tuple[float, Any]:
-        """The gain in macro-F1 of predicted classes over others, and its interval."""
-        bootstrap = self.bootstrap
-        draws = bootstrap.macro(predicted) - bootstrap.macro(base)
-        return self.f1(predicted) - self.f1(base), bootstrap.interval(draws)
+    def answered(self, rule: Rule, members: np.ndarray) -> np.ndarray:
+        """What the metric scores of members by a rule."""
+        blended = rule.probs(members)
+        of_probs = self.target.metric.of_probs
+        return rule.calibrated(blended) if of_probs else rule.decide(blended)
+
+    def gain(self, answers: np.ndarray, base: np.ndarray) -> tuple[float, Any]:
+        """The gain of answers over others, positive where they are better, and its interval."""
+        bootstrap, sign = self.bootstrap, self.target.metric.sign
+        draws = sign * (bootstrap.draws(answers) - bootstrap.draws(base))
+        gain = self.target.goodness(answers) - self.target.goodness(base)
+        return gain, bootstrap.interval(draws)
 
 
 def select_blend(oof: Oof, blend: str, decision: str, force: bool = False) -> BlendSelection:
     """Fit the blend and decision that are asked for, and use them if their gain is above chance.
 
-    The gain is nested macro-F1 over that of the uniform mean (or geometric mean or vote, if that is
-    asked for) and plain argmax; it must have a 95 % interval above zero, by a bootstrap over
-    groups, unless `force`. Of too few groups there is no interval, and the mean is kept.
+    The gain is in the nested score, over that of the uniform mean (or geometric mean or vote, if
+    that is asked for) and plain decision; it must have a 95 % interval above zero, by a bootstrap
+    over groups, unless `force`. Of too few groups there is no interval, and the mean is kept.
     """
     photos = _Photos(oof)
     asked, plain = (blend, decision), ("mean" if blend in FITTED else blend, "argmax")
@@ -106,7 +118,8 @@ def select_blend(oof: Oof, blend: str, decision: str, force: bool = False) -> Bl
     candidates = {pair: _candidate(pair, oof.probs, photos, outcomes) for pair in pairs}
     tested = None
     if blend in FITTED or decision == "bias":
-        gain, interval = photos.gain(outcomes[asked].classes, outcomes[plain].classes)
+        pair = (photos.scored(outcomes[which]) for which in (asked, plain))
+        gain, interval = photos.gain(*pair)
         tested = GainTest(" + ".join(plain), gain, interval)
     pays = tested is not None and tested.interval is not None and tested.interval[0] > 0
     used = asked if pays or force or tested is None else plain
@@ -130,20 +143,23 @@ def _fit_all(
 ) -> dict[tuple[str, str], _Outcome]:
     """The outcome of each pair of blend and decision, each blend fitted once."""
     outcomes, blends = {}, list(dict.fromkeys(blend for blend, _ in pairs))
-    shape = photos.competition.shape
     with Progress("fitting", len(blends), "blends") as progress:
         for blend in blends:
             most = decision if (blend, decision) in pairs else "argmax"
-            fit = functools.partial(fit_rule, blend=blend, decision=most, shape=shape)
-            rule = fit(probs, photos.truth, photos.groups)
-            honest = nested(probs, photos.truth, photos.groups, photos.parts, fit)
+            fit = functools.partial(fit_rule, blend=blend, decision=most)
+            rule = fit(probs, photos.target)
+            honest = nested(probs, photos.target, photos.parts, fit)
             outcomes[blend, most] = _Outcome(rule, *honest)
-            calibrated = outcomes[blend, most].calibrated
-            # The decision comes last: without it the same fit is that of the plain argmax.
-            plain = Rule(blend, rule.weights, rule.temperature, np.zeros(photos.classes))
-            outcomes[blend, "argmax"] = _Outcome(
-                plain, calibrated.argmax(axis=1), calibrated, calibrated
-            )
+            if most != "argmax":
+                # The decision comes last: without it the same fit is that of the plain one.
+                plain = dataclasses.replace(
+                    plain_rule(blend, len(probs), photos.competition),
+                    weights=rule.weights,
+                    temperature=rule.temperature,
+                )
+                calibrated = outcomes[blend, most].calibrated
+                answers = decided(calibrated, photos.competition)
+                outcomes[blend, "argmax"] = _Outcome(plain, answers, calibrated, calibrated)
             progress.advance()
     return outcomes
 
@@ -156,12 +172,13 @@ def _candidate(
 ) -> Candidate:
     """The record of a blend and decision."""
     outcome = outcomes[pair]
-    gain, gain_interval = photos.gain(outcome.classes, outcomes[_MEAN].classes)
+    answers = photos.scored(outcome)
+    gain, gain_interval = photos.gain(answers, photos.scored(outcomes[_MEAN]))
     return Candidate(
         " + ".join(pair),
-        photos.f1(outcome.rule.classes(probs)),
-        photos.f1(outcome.classes),
-        photos.bootstrap.interval(photos.bootstrap.macro(outcome.classes)),
+        photos.target.score(photos.answered(outcome.rule, probs)),
+        photos.target.score(answers),
+        photos.bootstrap.interval(photos.bootstrap.draws(answers)),
         gain,
         gain_interval,
     )
@@ -169,26 +186,27 @@ def _candidate(
 
 def _scores(photos: _Photos, used: _Outcome, mean: _Outcome) -> dict[str, Any]:
     """The fields of `OofScore` for the outcome that is used."""
-    truth, classes, fold, bootstrap = photos.truth, used.classes, photos.fold, photos.bootstrap
-    draws = bootstrap.macro(classes)[:_KEPT_DRAWS]
-    by_class = zip(bootstrap.by_class(classes), bootstrap.of_class)
-    by_task = bootstrap.by_task(classes, photos.competition)
-    number = photos.classes
+    target, fold, bootstrap = photos.target, photos.fold, photos.bootstrap
+    truth, answers, competition = target.truth, photos.scored(used), photos.competition
+    draws = bootstrap.draws(answers)[:_KEPT_DRAWS]
+    of_probs = used.decided if target.metric.of_probs else None
+    by_class = zip(bootstrap.by_class(used.answers, of_probs), bootstrap.of_class)
+    by_task = bootstrap.by_task(used.answers, competition, of_probs)
+    folds = {int(k): fold == k for k in np.unique(fold)}
     return {
         "photos": len(truth),
         "groups": bootstrap.number,
         "effective": bootstrap.effective,
-        "scores": score(truth, classes, photos.competition),
-        "folds": {
-            int(k): macro_f1(truth[fold == k], classes[fold == k], number) for k in np.unique(fold)
-        },
-        "log_loss": log_loss(used.calibrated, truth),
-        "mean_log_loss": log_loss(mean.calibrated, truth),
-        "classes": tuple(ClassScore(f1, bounds, int(n)) for (f1, bounds), n in by_class),
-        "tasks": {task: TaskScore(f1, bounds) for task, (f1, bounds) in by_task.items()},
-        "true_counts": tuple(np.bincount(truth, minlength=number).tolist()),
-        "predicted_counts": tuple(np.bincount(classes, minlength=number).tolist()),
-        "rao_scott_correction": rao_scott_correction(classes, photos.groups, number),
+        "scores": score(truth, used.answers, competition, of_probs),
+        "class_title": target.metric.class_title,
+        "folds": {k: target.part(rows).score(answers[rows]) for k, rows in folds.items()},
+        "log_loss": log_loss(truth, used.calibrated),
+        "mean_log_loss": log_loss(truth, mean.calibrated),
+        "classes": tuple(ClassScore(value, bounds, int(n)) for (value, bounds), n in by_class),
+        "tasks": {task: TaskScore(value, bounds) for task, (value, bounds) in by_task.items()},
+        "true_counts": tuple(class_counts(truth, photos.classes).tolist()),
+        "predicted_counts": tuple(class_counts(used.answers, photos.classes).tolist()),
+        "rao_scott_correction": rao_scott_correction(used.answers, target.groups, photos.classes),
         # One text, for a list would be a line each: with them kit.compare --board tells what
         # picking the best makes of noise.
         "draws": " ".join(f"{draw:.5f}" for draw in draws),
@@ -197,29 +215,32 @@ def _scores(photos: _Photos, used: _Outcome, mean: _Outcome) -> dict[str, Any]:
 
 def _member_scores(probs: np.ndarray, photos: _Photos) -> tuple[MemberScore, ...]:
     """The record of each member's own score."""
-    members, bootstrap = len(probs), photos.bootstrap
+    members, bootstrap, target = len(probs), photos.bootstrap, photos.target
+    rule, rows = plain_rule("mean", 1, photos.competition), target.some(2 * CELLS)
+    correlated = error_correlations(probs[:, rows], target.truth[rows])
     scores = []
-    for member, row in zip(probs, error_correlations(probs, photos.truth)):
-        predicted = member.argmax(axis=1)
-        interval = bootstrap.interval(bootstrap.macro(predicted))
+    for member, row in zip(probs, correlated):
+        answers = photos.answered(rule, member[None])
+        interval = bootstrap.interval(bootstrap.draws(answers))
         correlations = tuple(row.tolist()) if members <= _FULL_TABLE else ()
         others = float((row.sum() - 1) / max(members - 1, 1))
-        loss = log_loss(member, photos.truth)
-        scores.append(MemberScore(photos.f1(predicted), interval, loss, correlations, others))
+        loss = log_loss(target.truth, member)
+        scores.append(MemberScore(target.score(answers), interval, loss, correlations, others))
     return tuple(scores)
 
 
 def _view_gains(oof: Oof, photos: _Photos, blend: str) -> dict[str, ViewGain]:
-    """The macro-F1 of each view alone, and the gain of all views over all but it.
+    """The score of each view alone, and the gain of all views over all but it.
 
     All are by one uniform blend that is fitted to none of them, so that they differ in the views
     only.
     """
-    names, rule = list(oof.views), uniform_rule(blend, len(oof.probs), photos.classes)
-    together = rule.classes(oof.probs)
+    names, rule = list(oof.views), plain_rule(blend, len(oof.probs), photos.competition)
+    together = photos.answered(rule, oof.probs)
     gains = {}
     for view in names:
         rest = mean_of([oof.views[other] for other in names if other != view])
-        adds, interval = photos.gain(together, rule.classes(rest))
-        gains[view] = ViewGain(photos.f1(rule.classes(oof.views[view])), adds, interval)
+        adds, interval = photos.gain(together, photos.answered(rule, rest))
+        alone = photos.target.score(photos.answered(rule, oof.views[view]))
+        gains[view] = ViewGain(alone, adds, interval)
     return gains

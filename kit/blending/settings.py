@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kit.blending.fit import decision_of
 from kit.blending.rule import FITTED, LINEAR
 from kit.competition import Competition
+from kit.metrics.metric import metric_of
+from kit.scoring.metrics import by_expectation
 from kit.system.errors import KitError
 
 
@@ -51,15 +54,14 @@ class Output:
 
 
 def check_settings(settings: EnsembleSettings, competition: Competition) -> None:
-    """Raise `KitError` for settings that do not go together, or not with the form of an answer."""
-    if not competition.answers_classes:
-        for option, given in (
-            ("--fast", settings.fast),
-            ("--decide bias", settings.decision != "argmax"),
-            ("--blend vote", settings.blend == "vote"),
-        ):
-            if given:
-                raise KitError(f"{option}: decides classes, and a submission has probabilities")
+    """Raise `KitError` for settings that do not go together, or not with a competition."""
+    for option, given, why in (
+        ("--fast", settings.fast, early_refusal(competition)),
+        (f"--blend {settings.blend}", True, blend_refusal(settings.blend, competition)),
+        ("--decide bias", settings.decision != "argmax", decision_refusal(competition)),
+    ):
+        if given and why:
+            raise KitError(f"{option}: {why}")
     fitted = settings.blend in FITTED or settings.decision != "argmax"
     if not settings.score and (fitted or settings.score_tta):
         raise KitError(
@@ -82,3 +84,42 @@ def check_settings(settings: EnsembleSettings, competition: Competition) -> None
             f"--agree {settings.agree:g}: take a share from 0.5 to below 1, such as .998; --fast "
             "alone changes no class"
         )
+
+
+def early_refusal(competition: Competition) -> str:
+    """Why photos cannot be decided early, in words; empty if they can."""
+    if competition.several_labels:
+        return "decides one class a photo, and a photo may have several"
+    if not competition.answers_classes:
+        return "decides classes, and a submission has probabilities"
+    if by_expectation(competition):
+        return "decides the most probable class, and the class is the expected one, cut"
+    return ""
+
+
+def blend_refusal(blend: str, competition: Competition) -> str:
+    """Why a competition's members cannot be blended so, in words; empty if they can."""
+    metric = metric_of(competition)
+    if blend == "vote" and metric.of_probs:
+        return f"decides answers, and {metric.title} scores probabilities"
+    if blend == "vote" and not (competition.answers_classes or competition.several_labels):
+        return "decides classes, and a submission has probabilities"
+    if blend == "rank" and metric.column is None and not metric.is_function:
+        return f"gives ranks, which are no probabilities, and {metric.title} needs them"
+    if blend == "rank" and not competition.several_labels and competition.num_classes > 2:
+        return "gives ranks, which do not sum to 1 over more than two classes"
+    return ""
+
+
+def decision_refusal(competition: Competition) -> str:
+    """Why nothing can be fitted to decide a competition's answers, in words; empty if it can."""
+    metric = metric_of(competition)
+    if metric.column is not None:
+        return (
+            f"{metric.title} looks at the order of probabilities alone, which no decision changes"
+        )
+    if metric.is_function:
+        return f"{metric.name} is a function of probabilities, and decides by itself"
+    if not decision_of(metric, competition.several_labels):
+        return f"nothing is fitted to {metric.title} of labels; leave it out"
+    return ""

@@ -12,12 +12,13 @@ from kit.blending.copies import find_copies
 from kit.blending.margins import sample_size
 from kit.blending.member_record import default_name, describe_members
 from kit.blending.record import Record
-from kit.blending.rule import uniform_rule
+from kit.blending.rule import plain_rule
 from kit.blending.saved_probs import save_probs
 from kit.blending.select import BlendSelection, select_blend
 from kit.blending.settings import EnsembleSettings, Output, check_settings
 from kit.blending.steps import (
     Ensemble,
+    answer,
     check_output,
     classify_photos,
     photo_ids,
@@ -31,7 +32,6 @@ from kit.inference.member import Member
 from kit.inference.members import find_members, inference_modes
 from kit.inference.oof import oof_probs
 from kit.results.probs import Probs
-from kit.results.submission import Predicted
 from kit.scoring.bootstrap import say_interval
 from kit.system.console import warn
 from kit.system.errors import KitError
@@ -80,20 +80,21 @@ def ensemble(
         modes=inference_modes(selected.members, compute),
         temperature=rule.temperature,
         biases=tuple(rule.biases.tolist()),
+        several=rule.several,
+        cuts=tuple(rule.cuts.tolist()) if rule.cuts is not None else (),
+        clip=rule.clip,
         members=describe_members(selected.members, rule.weights, out),
         oof=selected.oof,
     )
     record = with_outcome(record, outcome, started)
     with stage("write"):
-        probs = rule.calibrated(outcome.blended)
         if output.save_probs is not None:
+            probs = rule.calibrated(outcome.blended)
             table = Probs(np.array(ids, dtype=np.str_), probs)
             save_probs(
                 output.save_probs, table, selected.oof_table, plan, data.competition, output.force
             )
-        record = write_ensemble(
-            out, Predicted(ids, outcome.classes, probs), record, data, output.force
-        )
+        record = write_ensemble(out, answer(outcome, rule, data), record, data, output.force)
     return out, record
 
 
@@ -110,8 +111,7 @@ def _select(
     Without a score it is the uniform rule of the blend that is asked for.
     """
     if not settings.score:
-        classes = data.competition.num_classes
-        return Ensemble(members, uniform_rule(settings.blend, len(members), classes))
+        return Ensemble(members, plain_rule(settings.blend, len(members), data.competition))
     if plan is None:
         raise KitError(
             "a score needs the fold plan, which has the labels: name it with --plan, or --no-score"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from kit.competition import Competition
+from kit.data.answers import AnswerRows, answer_rows, check_test_columns
 from kit.data.definition import complete
 from kit.data.paths import fields_of, fill, lost_files, other_ending, photo_paths
 from kit.data.photos import read_bytes
@@ -123,18 +124,17 @@ def check_data(data: DataFolder, plan: Plan) -> None:
 def test_photos(data: DataFolder) -> dict[str, str]:
     """The photos to predict by their ids, in order: paths below their folder.
 
-    Raises `KitError` if an id has no photo.
+    The id is that of the test table; where `answer_rows` says which row a photo belongs to, it is
+    the photo's path. Raises `KitError` if an id has no photo.
     """
-    table, root, competition = _test_table(data), data.test_images, data.competition
-    images = fill(
-        "test_image", test_templates(competition, list(map(str, table))), competition.test, table
-    )
+    table, root = _test_table(data), data.test_images
+    images = _images(data.competition, table)
     lost = lost_files(root, images)
     if lost:
         what = f"ids that name no file in {root}"
         bad = [f"{lost[0]}{other_ending(root, lost[0])}", *lost[1:]]
         raise problem(data.test_table, what, bad, "mend test_image, or unpack the data again")
-    return dict(zip(table[competition.id].tolist(), images))
+    return dict(zip(_photo_ids(data.competition, table), images))
 
 
 def check_test(data: DataFolder, images: Sequence[str]) -> None:
@@ -172,27 +172,48 @@ def test_templates(competition: Competition, columns: Sequence[str]) -> str | tu
 
 
 def read_test(data: DataFolder) -> list[str]:
-    """The ids to predict, in order; raises `KitError` if one has no photo."""
+    """The ids of the photos to predict, in order; raises `KitError` if one has no photo."""
     return list(test_photos(data))
 
 
 def read_ids(data: DataFolder) -> list[str]:
-    """The ids of the table of photos to predict, in the order that a submission must keep."""
-    ids: list[str] = _test_table(data)[data.competition.id].tolist()
+    """The ids of the photos to predict, in order, whether the photos are there or not."""
+    return list(dict.fromkeys(_photo_ids(data.competition, _test_table(data))))
+
+
+def read_rows(data: DataFolder) -> AnswerRows:
+    """The rows that a submission must have, and which photos they are of."""
+    table = _test_table(data)
+    photos = _photo_ids(data.competition, table)
+    return answer_rows(data.test_table, data.competition, table, photos)
+
+
+def _images(competition: Competition, table: pd.DataFrame) -> list[str]:
+    """The photo in each row of the test table."""
+    templates = test_templates(competition, [str(name) for name in table])
+    return fill("test_image", templates, competition.test, table)
+
+
+def _photo_ids(competition: Competition, table: pd.DataFrame) -> list[str]:
+    """The id of the photo in each row of the test table."""
+    if competition.answer_rows:
+        return _images(competition, table)
+    ids: list[str] = table[competition.id].tolist()
     return ids
 
 
 def _test_table(data: DataFolder) -> pd.DataFrame:
     """The table of photos to predict, with unique ids."""
     path, competition = data.test_table, data.competition
-    remedy = f"take {path.name} as the competition gave it"
     # All columns, but for the index that pandas may have written: a template may name any.
-    column, wanted = competition.id, {competition.id: "id"}
-    if competition.answer == "class" and not competition.answer_rows:
-        wanted[competition.answer_column] = "answer_column"
-    table = read_table(path, wanted)
+    table, column = read_table(path), competition.id
+    header = [str(name) for name in table]
+    check_test_columns(path, competition, header)
+    if competition.answer_rows:
+        return table  # a photo may have several rows
+    remedy = f"take {path.name} as the competition gave it"
     unsafe = table.loc[~table[column].map(is_plain_name), column]
-    if len(unsafe) and f"{{{column}}}" == test_templates(competition, list(map(str, table))):
+    if len(unsafe) and test_templates(competition, header) == f"{{{column}}}":
         what = f"column '{column}' must hold plain file names"
         raise problem(path, what, [f"'{i}'" for i in unsafe], remedy)
     check_unique(path, table, column, remedy)

@@ -8,9 +8,19 @@ import numpy as np
 
 # The least probability whose logarithm is taken, as on Kaggle.
 LEAST: Final = 1e-15
-# The numbers of photos: their rows (n,), their columns (n,) below K, and their values (n,), or None
-# where each is 1. Numbers of one row and column are added up.
-Entries = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Numbers of photos, K each, most of them 0: `values` (n,) at `rows` and `columns` (n,).
+
+    Without `values` each is 1, and numbers of one row and column are added up. Without `rows` and
+    `columns`, `values` are all numbers, (N, K).
+    """
+
+    rows: np.ndarray | None
+    columns: np.ndarray | None
+    values: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -28,8 +38,12 @@ class Sums:
 
     def score(self, truth: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
         """The score of photos, or one a class (C,)."""
-        _, columns, values = self.of_photos(truth, answers, classes)
-        total = np.bincount(columns, weights=values, minlength=self.width(classes))
+        found = self.of_photos(truth, answers, classes)
+        if found.columns is None:
+            total = np.asarray(found.values).sum(axis=0, dtype=np.float64)
+        else:
+            width = self.width(classes)
+            total = np.bincount(found.columns, weights=found.values, minlength=width)
         return self.value(total, total)
 
 
@@ -52,11 +66,11 @@ def count_entries(truth: np.ndarray, answers: np.ndarray, classes: int) -> Entri
     if truth.ndim == 1:
         hit, rows = np.flatnonzero(truth == answers), np.arange(len(truth))
         columns = (truth[hit], classes + truth, 2 * classes + answers)
-        return np.concatenate([hit, rows, rows]), np.concatenate(columns), None
+        return Entries(np.concatenate([hit, rows, rows]), np.concatenate(columns))
     tables = (truth & answers, truth, answers)
     found = [np.divmod(np.flatnonzero(table), classes) for table in tables]
     shifted = [part * classes + column for part, (_, column) in enumerate(found)]
-    return np.concatenate([row for row, _ in found]), np.concatenate(shifted), None
+    return Entries(np.concatenate([row for row, _ in found]), np.concatenate(shifted))
 
 
 def parts(sums: np.ndarray, number: int) -> np.ndarray:
@@ -85,6 +99,12 @@ def recall(sums: np.ndarray) -> np.ndarray:
     return np.where(true == 0, np.nan, hits / np.maximum(true, 1))
 
 
+def accuracy(sums: np.ndarray) -> np.ndarray:
+    """The share of photos whose class is right."""
+    hits, true, _ = np.moveaxis(parts(sums, 3), -2, 0)
+    return np.asarray(hits.sum(axis=-1) / np.maximum(true.sum(axis=-1), 1))
+
+
 def mean_of_classes(values: np.ndarray) -> np.ndarray:
     """The mean over the last axis without NaN; 0 where all are NaN."""
     absent = np.isnan(values)
@@ -92,7 +112,7 @@ def mean_of_classes(values: np.ndarray) -> np.ndarray:
         return np.asarray(values.mean(axis=-1))
     number = (~absent).sum(axis=-1)
     total = np.where(absent, 0, values).sum(axis=-1)
-    return np.asarray(total / np.maximum(number, 1))
+    return np.asarray(total / np.maximum(number, 1), dtype=values.dtype)
 
 
 def micro_f(sums: np.ndarray, beta: float) -> np.ndarray:
@@ -102,9 +122,7 @@ def micro_f(sums: np.ndarray, beta: float) -> np.ndarray:
 
 def mean_entries(of_photos: np.ndarray) -> Entries:
     """The entries of a mean over photos (N,): the value, and 1."""
-    rows, n = np.arange(len(of_photos)), len(of_photos)
-    columns = np.repeat([0, 1], n)
-    return np.tile(rows, 2), columns, np.concatenate([of_photos, np.ones(n)])
+    return Entries(None, None, np.stack([of_photos, np.ones(len(of_photos))], axis=1))
 
 
 def quotient(sums: np.ndarray, _: np.ndarray) -> np.ndarray:
@@ -124,8 +142,7 @@ def right(truth: np.ndarray, answers: np.ndarray) -> np.ndarray:
 def f_of_photos(truth: np.ndarray, answers: np.ndarray, beta: float) -> np.ndarray:
     """The F-score of each photo's labels, (N,); 0 where it has none and is given none."""
     tables = (truth & answers, truth, answers)
-    counts = np.stack([np.count_nonzero(table, axis=1) for table in tables])
-    return f_beta(counts[:, :, None].transpose(1, 0, 2), beta)[:, 0]
+    return f_beta(np.stack([np.count_nonzero(table, axis=1) for table in tables]), beta)
 
 
 def losses(truth: np.ndarray, probs: np.ndarray) -> np.ndarray:
@@ -141,6 +158,11 @@ def losses(truth: np.ndarray, probs: np.ndarray) -> np.ndarray:
     return -np.log(np.maximum(chances, LEAST, out=chances), out=chances)
 
 
+def log_loss(truth: np.ndarray, probs: np.ndarray) -> float:
+    """The mean log-loss of probabilities (N, C); of labels over labels, too."""
+    return float(losses(truth, probs).mean())
+
+
 def loss_entries(truth: np.ndarray, probs: np.ndarray, classes: int) -> Entries:
     """The entries of the mean log-loss of all photos."""
     values = losses(truth, probs)
@@ -152,15 +174,15 @@ def class_loss_entries(truth: np.ndarray, probs: np.ndarray, classes: int) -> En
     values, n = losses(truth, probs), len(truth)
     if truth.ndim == 1:
         columns = np.concatenate([truth, classes + truth])
-        return np.tile(np.arange(n), 2), columns, np.concatenate([values, np.ones(n)])
-    rows = np.tile(np.repeat(np.arange(n), classes), 2)
-    columns = np.concatenate([np.tile(np.arange(classes), n) + part for part in (0, classes)])
-    return rows, columns, np.concatenate([values.ravel(), np.ones(n * classes)])
+        return Entries(np.tile(np.arange(n), 2), columns, np.concatenate([values, np.ones(n)]))
+    table = np.ones((n, 2 * classes), np.float32)
+    table[:, :classes] = values
+    return Entries(None, None, table)
 
 
 def confusion_entries(truth: np.ndarray, answers: np.ndarray, classes: int) -> Entries:
     """The entries of the counts of true and predicted classes, C x C."""
-    return np.arange(len(truth)), truth * classes + answers, None
+    return Entries(np.arange(len(truth)), truth * classes + answers)
 
 
 def quadratic_kappa(sums: np.ndarray, _: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from kit.inference.engine import Compute
 from kit.inference.member import unique_names
 from kit.inference.members import find_members
 from kit.inference.oof import oof_probs
+from kit.metrics.metric import metric_of
 from kit.reporting.comparison import ComparedFile, Comparison, Flip, Gain, OofCounts, Pair, Truth
 from kit.results.check import expected_counts, read_record
 from kit.results.predictions import Predictions, read_files
@@ -70,7 +71,7 @@ def compare_files(
     comparison = compare_predictions(predictions, all_flips)
     compared = dict(comparison.files)
     for name, path in zip(predictions.names, files):
-        expected = expected_counts(path, None, predictions.competition.num_classes)
+        expected = expected_counts(path, None, predictions.competition)
         if expected is not None:
             p = distribution_p(np.array(compared[name].counts), expected)
             oof = OofCounts(expected.counts.tolist(), p)
@@ -99,13 +100,13 @@ def compare_predictions(predictions: Predictions, all_flips: bool = False) -> Co
         by = "photos" if predictions.groups is None else competition.groups
         counts = np.bincount(truth, minlength=competition.num_classes).tolist()
         reference = Truth(by, bootstrap.effective, counts)
-        draws = [bootstrap.macro(predicted) for predicted in predictions.classes]
+        draws = [bootstrap.draws(predicted) for predicted in predictions.classes]
         for name, predicted, drawn in zip(names, predictions.classes, draws):
             scores = score(truth, predicted, competition)
             interval = bootstrap.interval(drawn)
             files[name] = dataclasses.replace(files[name], scores=scores, interval=interval)
         if len(names) <= _TESTED:
-            f1 = [file.scores.f1 for file in files.values() if file.scores]
+            f1 = [file.scores.score for file in files.values() if file.scores]
             gains = _gains(predictions.classes, bootstrap, draws, f1)
     pairs = [
         _pair(predictions, (i, j), gains.get((i, j)), all_flips)
@@ -125,7 +126,9 @@ def compare_predictions(predictions: Predictions, all_flips: bool = False) -> Co
 def _bootstrap(predictions: Predictions, truth: np.ndarray) -> GroupBootstrap:
     """A bootstrap over groups, or over photos where groups are not known."""
     groups = np.arange(len(truth)) if predictions.groups is None else predictions.groups
-    return GroupBootstrap(groups, truth, predictions.competition.num_classes)
+    return GroupBootstrap(
+        groups, truth, predictions.competition.num_classes, metric_of(predictions.competition)
+    )
 
 
 def _gains(
@@ -174,7 +177,7 @@ def _pair(
 def _scored(files: Mapping[str, ComparedFile]) -> _Scored:
     """Macro-F1 of files with scores, and the lower end of its interval."""
     return {
-        name: (file.scores.f1, file.interval[0] if file.interval else None)
+        name: (file.scores.score, file.interval[0] if file.interval else None)
         for name, file in files.items()
         if file.scores is not None
     }
@@ -182,14 +185,15 @@ def _scored(files: Mapping[str, ComparedFile]) -> _Scored:
 
 def _apart(pairs: Sequence[Pair], scored: _Scored) -> list[dict[str, Any]] | None:
     """The files that are strong and least alike, as `most_diverse` has them."""
-    table = [{"a": pair.a, "b": pair.b, "kappa": pair.kappa} for pair in pairs]
-    return most_diverse({"pairs": table}, scored)
+    return most_diverse({frozenset((pair.a, pair.b)): pair.kappa for pair in pairs}, scored)
 
 
 def _oof_score(path: Path) -> tuple[float, float | None] | None:
     """A submission's out-of-fold macro-F1 and its interval's lower end, by the record beside it."""
     try:
         oof = (read_record(path) or {})["oof"]
-        return float(oof["f1"]), float(oof["interval"][0]) if oof["interval"] is not None else None
+        return float(oof["score"]), float(oof["interval"][0]) if oof[
+            "interval"
+        ] is not None else None
     except (KeyError, TypeError, ValueError, IndexError):
         return None

@@ -34,7 +34,7 @@ def _show_scores(comparison: Comparison) -> None:
     rows = [
         [
             name,
-            f"{file.scores.f1:.3f}",
+            f"{file.scores.score:.3f}",
             show_interval(file.interval),
             *(f"{value:.3f}" for value in file.scores.metrics.values()),
             *(f"{file.scores.tasks[task]:.3f}" for task in tasks),

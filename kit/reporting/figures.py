@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from kit.competition import Competition
+from kit.metrics.metric import MetricName
 from kit.reporting.by_number import NumberRow
 from kit.reporting.drawing import (
     ACCENT,
@@ -28,6 +29,7 @@ from kit.reporting.drawing import (
     new_figure,
     series,
 )
+from kit.results.run import score_column
 from kit.scoring.bootstrap import LEAST_GROUPS, Interval
 from kit.scoring.metrics import CalibrationBin
 from kit.task import Task
@@ -35,11 +37,11 @@ from kit.task import Task
 
 @drawing
 def intervals(
-    name: str, values: Mapping[str, tuple[float, Interval | None]], groups: str
+    name: str, values: Mapping[str, tuple[float, Interval | None]], title: str, groups: str
 ) -> Figure:
     """Scores with their intervals, where they have one, a row each, the first one stressed.
 
-    `groups` is the competition's word for what intervals rest on.
+    `title` is the score's name, and `groups` is the competition's word for what intervals rest on.
     """
     figure, axis = new_figure(0.5 + 0.3 * len(values))
     for row, (value, bounds) in enumerate(values.values()):
@@ -62,7 +64,7 @@ def intervals(
     lacking = sum(bounds is None for _, bounds in values.values())
     name_axes(
         axis,
-        "macro-F1, "
+        f"{title}, "
         + (
             "with its 95 % interval"
             if not lacking
@@ -76,16 +78,19 @@ def intervals(
 
 @drawing
 def curves(
-    name: str, folds: Mapping[int, Sequence[Mapping[str, float]]], chosen: Mapping[int, int]
+    name: str,
+    folds: Mapping[int, Sequence[Mapping[str, float]]],
+    chosen: Mapping[int, int],
+    metric: MetricName,
 ) -> Figure:
-    """Learning curves of a run's folds: losses above, validation macro-F1 below.
+    """Learning curves of a run's folds: losses above, the validation score below.
 
     A dot marks each fold's `chosen` epoch.
     """
-    figure, (loss, f1) = new_figure(4.6, rows=2)
+    figure, (loss, below) = new_figure(4.6, rows=2)
     for n, (fold, rows) in enumerate(folds.items()):
         epochs = [row["epoch"] for row in rows]
-        scores = [row["val_f1_macro"] for row in rows]
+        scores = [row[score_column(metric)] for row in rows]
         mark = "." if len(rows) == 1 else ""
         loss.plot(
             epochs, [row["train_loss"] for row in rows], mark + ":", color=series(n), linewidth=1.3
@@ -93,38 +98,39 @@ def curves(
         loss.plot(
             epochs, [row["val_loss"] for row in rows], mark + "-", color=series(n), linewidth=1.5
         )
-        f1.plot(epochs, scores, mark + "-", color=series(n), linewidth=1.5, label=f"fold {fold}")
+        below.plot(epochs, scores, mark + "-", color=series(n), linewidth=1.5, label=f"fold {fold}")
         at = chosen.get(fold)
         if at in epochs:
-            f1.plot([at], [scores[epochs.index(at)]], "o", color=series(n), markersize=6)
+            below.plot([at], [scores[epochs.index(at)]], "o", color=series(n), markersize=6)
     loss.plot([], [], "-", color=MUTED, label="validation")
     loss.plot([], [], ":", color=MUTED, label="training")
-    f1.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axis in (loss, f1):
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axis in (loss, below):
         axis.grid(color=GRID, linewidth=0.8)
     add_legend(loss)
-    add_legend_above(f1, columns=5, spacing=0.9)
+    add_legend_above(below, columns=5, spacing=0.9)
     name_axes(loss, y="loss")
-    name_axes(f1, "epoch", "macro-F1")
+    name_axes(below, "epoch", metric.title)
     return figure
 
 
 @drawing
 def class_scores(
     name: str,
-    f1: Sequence[float],
+    title: str,
+    scores: Sequence[float],
     bounds: Sequence[Interval | None],
     groups: Sequence[int],
     competition: Competition,
 ) -> Figure:
-    """F1 of the C classes with intervals, where they have one, and how many groups each rests on.
+    """The scores of the C classes with intervals, where they have one, and how many groups.
 
     Classes of one answer to the first of several tasks have one colour.
     """
     classes = competition.num_classes
     block = classes // competition.shape[0] if competition.parts else classes
     figure, axis = new_figure(height_of(classes))
-    for c, (value, ends) in enumerate(zip(f1, bounds)):
+    for c, (value, ends) in enumerate(zip(scores, bounds)):
         axis.barh(c, value, color=series(c // block), alpha=0.55, height=0.72)
         if ends:
             axis.plot(ends, [c, c], color=INK, linewidth=1.4)
@@ -135,7 +141,7 @@ def class_scores(
     axis.grid(axis="x", color=GRID, linewidth=0.8)
     word = competition.groups
     name_axes(
-        axis, f"F1, with its 95 % interval from {LEAST_GROUPS} {word} on ({word} of the class)"
+        axis, f"{title}, with its 95 % interval from {LEAST_GROUPS} {word} on ({word} of the class)"
     )
     return figure
 

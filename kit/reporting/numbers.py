@@ -8,22 +8,27 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from kit.blending.fit import decision_of
 from kit.blending.oof_score import Candidate, OofScore
 from kit.blending.select import select_blend
+from kit.blending.settings import blend_refusal
 from kit.competition import Competition
+from kit.data.targets import targets
 from kit.inference.oof import Oof
+from kit.metrics.metric import metric_of
+from kit.metrics.sums import log_loss
 from kit.reporting.by_number import NumberRow, by_number, number_tasks
 from kit.scoring.bootstrap import GroupBootstrap, Interval
-from kit.scoring.metrics import CalibrationBin, calibration, log_loss
+from kit.scoring.metrics import CalibrationBin, calibration, decided
 
 _ERRORS: Final = 24  # photos in the gallery of the worst errors
 
 
 @dataclass(frozen=True)
 class FoldScore:
-    """Macro-F1 of a fold with its interval, and how many groups and photos it has."""
+    """The score of a fold with its interval, and how many groups and photos it has."""
 
-    f1: float
+    score: float
     interval: Interval | None
     groups: int
     photos: int
@@ -73,7 +78,7 @@ def measure(oof: Oof) -> ReportNumbers:
     """All numbers of a report, of members' out-of-fold probabilities."""
     competition, photos, probs = oof.competition, oof.photos, oof.probs.mean(axis=0)
     score = select_blend(oof, "mean", "argmax").score
-    truth, predicted = photos["label"].to_numpy(), probs.argmax(axis=1)
+    truth, predicted = targets(photos, competition), decided(probs, competition)
     labels = range(competition.num_classes)
     precision, recall, _, _ = precision_recall_fscore_support(
         truth, predicted, labels=labels, zero_division=0
@@ -83,7 +88,7 @@ def measure(oof: Oof) -> ReportNumbers:
     return ReportNumbers(
         score,
         _candidates(oof),
-        _fold_scores(photos, predicted, score.folds, competition),
+        _fold_scores(photos, probs, score.folds, competition),
         tuple(precision.tolist()),
         tuple(recall.tolist()),
         confusion_matrix(truth, predicted, labels=labels),
@@ -92,7 +97,7 @@ def measure(oof: Oof) -> ReportNumbers:
             for task, true, guess in answers
             if task in competition.parts
         },
-        log_loss(probs, truth),
+        log_loss(truth, probs),
         error,
         bins,
         {
@@ -109,25 +114,31 @@ def _candidates(oof: Oof) -> tuple[Candidate, ...]:
         if len(oof.probs) == 1
         else [("greedy", "bias"), ("weights", "argmax"), ("gmean", "argmax"), ("vote", "argmax")]
     )
+    if not decision_of(metric_of(oof.competition), oof.competition.several_labels):
+        asked = [(blend, "argmax") for blend, _ in asked]
     rows: dict[str, Candidate] = {}
     for blend, decision in asked:
+        if blend_refusal(blend, oof.competition):
+            continue
         rows |= {row.name: row for row in select_blend(oof, blend, decision).score.candidates}
     return tuple(rows.values())
 
 
 def _fold_scores(
-    photos: pd.DataFrame,
-    predicted: np.ndarray,
-    scores: Mapping[int, float],
-    competition: Competition,
+    photos: pd.DataFrame, probs: np.ndarray, scores: Mapping[int, float], competition: Competition
 ) -> dict[int, FoldScore]:
-    """The score of each fold."""
-    truth, group = photos["label"].to_numpy(), photos["group"].to_numpy()
+    """The score of each fold, of probabilities (N, C)."""
+    truth, group, metric = (
+        targets(photos, competition),
+        photos["group"].to_numpy(),
+        metric_of(competition),
+    )
+    answers = probs if metric.of_probs else decided(probs, competition)
     fold, table = photos["fold"].to_numpy(), {}
     for k in np.unique(fold).tolist():
         rows = fold == k
-        bootstrap = GroupBootstrap(group[rows], truth[rows], competition.num_classes)
-        interval = bootstrap.interval(bootstrap.macro(predicted[rows]))
+        bootstrap = GroupBootstrap(group[rows], truth[rows], competition.num_classes, metric)
+        interval = bootstrap.interval(bootstrap.draws(answers[rows]))
         table[k] = FoldScore(scores[k], interval, bootstrap.number, int(rows.sum()))
     return table
 

@@ -12,12 +12,12 @@ from kit.inference.engine import Compute
 from kit.inference.member import Member, unique_names
 from kit.inference.members import find_members
 from kit.inference.oof import oof_probs
+from kit.metrics.metric import MetricName
 from kit.reporting import figures
 from kit.reporting.by_number import near_edges, number_tasks, say_edges
 from kit.reporting.html import check_page, photo_uris, write_page
 from kit.reporting.numbers import ReportNumbers, measure, worst_errors
 from kit.results.run import Fold, read_metrics
-from kit.scoring.metrics import METRICS
 from kit.scoring.mislabel import Suspect, find_mislabelled
 
 _SUSPECTS: Final = 30  # shown; all have their line
@@ -69,7 +69,9 @@ def report(
     content = {
         "title": " + ".join(names),
         "numbers": numbers,
-        "metrics": list(METRICS),
+        "metrics": list(numbers.score.scores.metrics),
+        "metric": numbers.score.scores.metric,
+        "class_title": numbers.score.class_title,
         "names": names,
         "tta": options.tta,
         "plan": plan,
@@ -77,7 +79,7 @@ def report(
         "uris": uris,
         "worst": worst,
         **_suspects(suspects, plan, uris),
-        **_members(members, names),
+        **_members(members, names, numbers.score.scores.metric),
         "wide": competition.num_classes > _WIDE,
         "svg": _figures(numbers, names, competition),
     }
@@ -104,26 +106,27 @@ def _suspects(suspects: Sequence[Suspect], plan: Plan, uris: Mapping[str, str]) 
     return {"suspects": rows, "lines": lines, "every_suspect": len(suspects)}
 
 
-def _members(members: Sequence[Member], names: Sequence[str]) -> dict[str, Any]:
+def _members(members: Sequence[Member], names: Sequence[str], metric: MetricName) -> dict[str, Any]:
     """The page's words on members: whether some are files or flattered, and learning curves."""
     checkpoints = [checkpoint for member in members for checkpoint in member.checkpoints]
     return {
         "foreign": any(member.files for member in members),
         "flattered": any(checkpoint.info.chosen_on_fold for checkpoint in checkpoints),
         "curves": {
-            name: _curves(name, member)
+            name: _curves(name, member, metric)
             for name, member in zip(names, members)
             if member.checkpoints
         },
     }
 
 
-def _curves(name: str, member: Member) -> str:
+def _curves(name: str, member: Member, metric: MetricName) -> str:
     """The learning curves of a member's folds; empty where it has no epochs of its own."""
     folds = {c.info.fold: read_metrics(Fold(c.path.parent).metrics) for c in member.checkpoints}
     trained = {fold: rows for fold, rows in sorted(folds.items()) if rows}
     chosen = {c.info.fold: c.info.epoch for c in member.checkpoints}
-    return figures.curves(f"learning curves of {name}", trained, chosen) if trained else ""
+    title = f"learning curves of {name}"
+    return figures.curves(title, trained, chosen, metric) if trained else ""
 
 
 def _by_number(numbers: ReportNumbers, competition: Competition) -> list[dict[str, Any]]:
@@ -157,22 +160,28 @@ def _figures(
 ) -> dict[str, Any]:
     """The figures of the page but for those of numbers and learning curves."""
     groups, labels, parts = competition.groups, competition.class_names, competition.parts
-    pooled = (numbers.score.scores.f1, numbers.score.interval)
-    of_folds = {f"fold {k}": (fold.f1, fold.interval) for k, fold in numbers.folds.items()}
+    pooled = (numbers.score.scores.score, numbers.score.interval)
+    of_folds = {f"fold {k}": (fold.score, fold.interval) for k, fold in numbers.folds.items()}
     runs = {"mean": pooled} | {
-        name: (member.f1, member.interval) for name, member in zip(names, numbers.score.members)
+        name: (member.score, member.interval) for name, member in zip(names, numbers.score.members)
     }
-    members = figures.intervals("macro-F1 of each run", runs, groups) if len(names) > 1 else ""
-    f1, bounds, sizes = (
-        [getattr(row, key) for row in numbers.score.classes] for key in ("f1", "interval", "groups")
+    title, of_class = numbers.score.scores.metric.title, numbers.score.class_title
+    members = ""
+    if len(names) > 1:
+        members = figures.intervals(f"{title} of each run", runs, title, groups)
+    scores, bounds, sizes = (
+        [getattr(row, key) for row in numbers.score.classes]
+        for key in ("score", "interval", "groups")
     )
     block = competition.num_classes // competition.shape[0] if parts else 0
-    title = f"confusion of the {competition.num_classes} classes"
+    every = f"confusion of the {competition.num_classes} classes"
     return {
-        "folds": figures.intervals("macro-F1 by fold", {"all": pooled} | of_folds, groups),
+        "folds": figures.intervals(f"{title} by fold", {"all": pooled} | of_folds, title, groups),
         "members": members,
-        "classes": figures.class_scores("F1 of each class", f1, bounds, sizes, competition),
-        "confusion": figures.confusion(title, numbers.confusion, labels, block),
+        "classes": figures.class_scores(
+            f"{of_class} of each class", of_class, scores, bounds, sizes, competition
+        ),
+        "confusion": figures.confusion(every, numbers.confusion, labels, block),
         "tasks": {
             task.name: figures.confusion(
                 f"confusion of {task.name}", numbers.by_task[task.name], task.classes

@@ -39,7 +39,8 @@ def show_record(record: Record, competition: Competition) -> None:
 
 def _show_members(record: Record) -> None:
     """The table of members."""
-    scores = record.oof.members if record.oof is not None else ()
+    oof = record.oof
+    scores = oof.members if oof is not None else ()
     number = len(record.members)
     full = len(scores) > 1 and bool(scores[0].correlations)
     rows = []
@@ -47,7 +48,7 @@ def _show_members(record: Record) -> None:
         alone, correlations = ["-"] * 3, ["-"]
         if scores:
             one = scores[n]
-            alone = [f"{one.f1:.3f}", show_interval(one.interval), f"{one.log_loss:.3f}"]
+            alone = [f"{one.score:.3f}", show_interval(one.interval), f"{one.log_loss:.3f}"]
             if full:
                 correlations = [f"{r:.2f}" for r in one.correlations]
             elif number > 1:
@@ -60,11 +61,12 @@ def _show_members(record: Record) -> None:
         rows.append(
             [name, member.folds or "-", *alone, *costs, *correlations, f"{member.weight:.3f}"]
         )
+    title = oof.scores.metric.title if oof is not None else "score"
     show_table(
-        "Members (macro-F1 out of fold, 95 % interval, log-loss; cost of a photo, one view; "
+        f"Members ({title} out of fold, 95 % interval, log-loss; cost of a photo, one view; "
         "correlation of errors)",
         [
-            *("member", "folds", "macro-F1", "95 %", "log-loss", "M weights", "GFLOP"),
+            *("member", "folds", title, "95 %", "log-loss", "M weights", "GFLOP"),
             *([str(m + 1) for m in range(number)] if full else ["correlation"]),
             "weight",
         ],
@@ -89,8 +91,8 @@ def _show_candidates(oof: OofScore, competition: Competition) -> None:
         for c in oof.candidates
     ]
     show_table(
-        "Blend and decision: macro-F1 in-sample and nested (fitted without the fold's "
-        f"{competition.groups}), and over the mean",
+        f"Blend and decision: {oof.scores.metric.title} in-sample and nested (fitted without the "
+        f"fold's {competition.groups}), and over the mean",
         ["", "in-sample", "nested", "gap", "95 %", "over the mean", "95 %", ""],
         rows,
     )
@@ -99,7 +101,8 @@ def _show_candidates(oof: OofScore, competition: Competition) -> None:
 
 def _show_views(record: Record) -> None:
     """The table of views."""
-    gains = record.oof.views if record.oof is not None else None
+    oof = record.oof
+    gains = oof.views if oof is not None else None
     rows = []
     for view, seconds in record.views.items():
         row = [view, f"{seconds:.1f}" if seconds else "-"]
@@ -109,8 +112,8 @@ def _show_views(record: Record) -> None:
             row += [f"{gain.alone:.3f}", f"{gain.adds:+.4f}", interval]
         rows.append(row)
     title = "--score-tta scores each of them"
-    if gains:
-        title = "macro-F1 out of fold, alone and added to the others, by the mean"
+    if oof is not None and gains:
+        title = f"{oof.scores.metric.title} out of fold, alone and added to the others, by the mean"
     show_table(
         f"Views: seconds for the submission; {title}",
         ["view", "seconds", *(["alone", "adds", "95 %"] if gains else [])],
@@ -131,17 +134,17 @@ def _show_classes(record: Record, oof: OofScore, competition: Competition) -> No
     share, names, rows = record.photos / oof.photos, competition.class_names, []
     for c, (count, scores) in enumerate(zip(record.counts, oof.classes)):
         interval = show_interval(scores.interval)
-        row = [f"{c:2d} {names[c]}", scores.groups, f"{scores.f1:.3f}", interval]
+        row = [f"{c:2d} {names[c]}", scores.groups, f"{scores.score:.3f}", interval]
         row += [oof.true_counts[c], oof.predicted_counts[c], count, f"{count / share:.0f}"]
         rows.append(row)
     for name, task in oof.tasks.items():
         interval = show_interval(task.interval)
-        rows.append([name, "", f"{task.f1:.3f}", interval, "", "", "", ""])
+        rows.append([name, "", f"{task.score:.3f}", interval, "", "", "", ""])
     show_table(
-        f"Classes (out of fold: {competition.groups}, F1, 95 % interval, photos true and "
-        "predicted; submission: predicted, and scaled)",
+        f"Classes (out of fold: {competition.groups}, {oof.class_title}, 95 % interval, photos "
+        "true and predicted; submission: predicted, and scaled)",
         [
-            *("class", competition.groups, "F1", "95 %", "true", "predicted"),
+            *("class", competition.groups, oof.class_title, "95 %", "true", "predicted"),
             *("submission", "scaled"),
         ],
         rows,
@@ -204,7 +207,7 @@ def _say_score(record: Record, oof: OofScore, competition: Competition) -> None:
     by_fold = ""
     if len(folds) > 1:
         by_fold = (
-            f"; by fold: {' '.join(f'{f1:.3f}' for f1 in folds)} (spread "
+            f"; by fold: {' '.join(f'{score:.3f}' for score in folds)} (spread "
             f"{max(folds) - min(folds):.3f}, standard deviation {np.std(folds, ddof=1):.3f})"
         )
     in_all = "" if oof.interval else " in all"

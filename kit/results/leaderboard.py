@@ -80,7 +80,7 @@ def _add(path: Path, submission: Path, record: Mapping[str, Any]) -> None:
         record["sha256"],
         datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"),
         " ".join(member["name"] for member in record["members"]),
-        oof.get("f1"),
+        oof.get("score"),
         low,
         high,
     )

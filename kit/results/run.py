@@ -11,12 +11,13 @@ import pandas as pd
 
 from kit.competition import Competition
 from kit.data.plan import Plan
+from kit.metrics.metric import MetricName, metric_of
 from kit.system.disk import atomic_write, file_hash
 from kit.system.errors import problem
 from kit.system.table import read_csv, read_header
 
 FOLD_FOLDER: Final = re.compile(r"fold\d+")  # a fold's folder in a run
-_METRICS = ("epoch", "lr", "train_loss", "val_loss", "val_acc", "val_f1_macro")
+_METRICS = ("epoch", "lr", "train_loss", "val_loss", "val_acc")
 _TIMES = ("time_data", "time_step")
 
 
@@ -86,9 +87,21 @@ def oof_precision(key: str, best: Path, plan: Plan, fold: int) -> str | None:
     return precision if key == oof_key(best, plan, fold, precision) else None
 
 
+def score_column(metric: MetricName) -> str:
+    """The column of `metrics.csv` that has the score, such as `val_f1_macro`."""
+    return f"val_{metric.name}"
+
+
+def task_column(metric: MetricName, task: str) -> str:
+    """The column that has the score of a task, such as `val_f1_mask`."""
+    return f"val_{metric.key}_{task}"
+
+
 def metric_columns(competition: Competition) -> list[str]:
-    """The columns of `metrics.csv`, with macro-F1 of each task where there are several."""
-    return [*_METRICS, *(f"val_f1_{task.name}" for task in competition.parts), *_TIMES]
+    """The columns of `metrics.csv`, with the score of each task where there are several."""
+    metric = metric_of(competition)
+    tasks = [task_column(metric, task.name) for task in competition.parts]
+    return [*_METRICS, score_column(metric), *tasks, *_TIMES]
 
 
 def write_metrics(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -101,10 +114,8 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     """The rows of a run's `metrics.csv` as numbers; none where there is no file."""
     if not path.exists():
         return []
-    of_tasks = [name for name in read_header(path) if name.startswith("val_f1_")]
-    table = read_csv(
-        path, [*_METRICS, *_TIMES], [name for name in of_tasks if name not in _METRICS]
-    )
+    scores = [name for name in read_header(path) if name.startswith("val_")]
+    table = read_csv(path, [*_METRICS, *_TIMES], [n for n in scores if n not in _METRICS])
     try:
         return [
             {str(k): float(v) for k, v in row.items()} for row in table.to_dict(orient="records")

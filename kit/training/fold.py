@@ -3,6 +3,7 @@
 import contextlib
 
 from kit.inference.autotune import autotune
+from kit.metrics.metric import metric_of
 from kit.models.architecture import architecture_of
 from kit.models.network import count_parameters
 from kit.scoring.metrics import Scores
@@ -59,7 +60,7 @@ def train_fold(job: FoldJob) -> Scores:
         what = f"{recipe.patience} epochs without a better {recipe.monitor}"
         say(f"{files.folder}: ended early, {what}")
     writer.finish(state)
-    return History(recipe, state.rows).scores
+    return History(recipe, metric_of(job.competition), state.rows).scores
 
 
 def skip_finished(job: FoldJob, history: History) -> Scores:

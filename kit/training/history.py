@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kit.metrics.metric import MetricName
 from kit.recipe import Recipe
+from kit.results.run import score_column, task_column
 from kit.scoring.metrics import Scores
 
 Row = dict[str, Any]  # a row of metrics.csv: the value of each column
@@ -12,16 +14,22 @@ Row = dict[str, Any]  # a row of metrics.csv: the value of each column
 
 @dataclass(frozen=True)
 class History:
-    """The whole epochs of a recipe's training, as `rows` of `metrics.csv`, the first one first."""
+    """The whole epochs of a recipe's training, as `rows` of `metrics.csv`, the first one first.
+
+    They are scored by `metric`.
+    """
 
     recipe: Recipe
+    metric: MetricName
     rows: Sequence[Row]
 
     @property
     def best(self) -> Row:
         """The best epoch by the recipe's `monitor`; the first of equals."""
-        loss = self.recipe.monitor == "loss"
-        return min(self.rows, key=lambda row: row["val_loss"] if loss else -row["val_f1_macro"])
+        if self.recipe.monitor == "loss":
+            return min(self.rows, key=lambda row: row["val_loss"])
+        column, sign = score_column(self.metric), self.metric.sign
+        return min(self.rows, key=lambda row: -sign * row[column])
 
     @property
     def selected(self) -> Row:
@@ -39,24 +47,30 @@ class History:
     @property
     def scores(self) -> Scores:
         """The scores of the selected epoch."""
-        return scores_of(self.selected)
+        return scores_of(self.selected, self.metric)
 
     def describe(self) -> str:
         """The selected epoch and, where it was chosen on the fold, the last one beside it."""
         row = self.selected
-        text = f"epoch {row['epoch']:.0f} of {len(self.rows)}, {scores_of(row).line()}"
+        text = f"epoch {row['epoch']:.0f} of {len(self.rows)}, {self.scores.line()}"
         if row is not self.rows[-1]:
-            text += f"; the last epoch {self.rows[-1]['val_f1_macro']:.3f}"
+            text += f"; the last epoch {self.rows[-1][score_column(self.metric)]:.3f}"
         return text
 
 
 def scores_row(scores: Scores) -> Row:
     """The columns of `metrics.csv` that scores on the fold fill; the inverse of `scores_of`."""
-    tasks = {f"val_f1_{name}": value for name, value in scores.tasks.items()}
-    return {"val_acc": scores.metrics["accuracy"], "val_f1_macro": scores.f1, **tasks}
+    column, of_task = score_column(scores.metric), task_column(scores.metric, "")
+    tasks = {f"{of_task}{name}": value for name, value in scores.tasks.items()}
+    return {"val_acc": scores.metrics["accuracy"], column: scores.score, **tasks}
 
 
-def scores_of(row: Row) -> Scores:
+def scores_of(row: Row, metric: MetricName) -> Scores:
     """The scores of an epoch from its row."""
-    f1 = {name[7:]: value for name, value in row.items() if name.startswith("val_f1_")}
-    return Scores(f1.pop("macro"), {"accuracy": row["val_acc"]}, f1)
+    column, of_task = score_column(metric), task_column(metric, "")
+    tasks = {
+        name.removeprefix(of_task): value
+        for name, value in row.items()
+        if name.startswith(of_task) and name != column
+    }
+    return Scores(row[column], metric, {"accuracy": row["val_acc"]}, tasks)

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 
 from kit.data.loader import PhotoDataset, batches_of, make_loader
+from kit.data.targets import targets
 from kit.inference.autotune import prepare
 from kit.inference.predict import predict
 from kit.inference.views import make_views
+from kit.metrics.sums import log_loss
 from kit.models.checkpoint import load, read_checkpoint_info
 from kit.results.probs import Probs, read_probs, write_probs
 from kit.results.run import oof_key, oof_precision
-from kit.scoring.metrics import log_loss
 from kit.system.console import warn
 from kit.system.errors import KitError, problem
 from kit.training.fold_data import limited, valid_batch
@@ -78,7 +79,7 @@ def rebuild_oof(job: FoldJob, row: Row) -> None:
     )
     network = prepare(load(files.best, job.device), job.device)
     probs = predict([network], loader, make_views("none"), job.device)[0][0, 0]
-    saved, loss = row["val_loss"], log_loss(probs, valid["label"].to_numpy())
+    saved, loss = row["val_loss"], log_loss(targets(valid, job.competition), probs)
     if abs(loss - saved) > _ROUNDING:
         raise problem(
             files.best,

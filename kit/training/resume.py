@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from kit.competition import recorded_competition
+from kit.metrics.metric import metric_of
 from kit.models.checkpoint import check_versions, read_checkpoint_info
 from kit.results.run import read_metrics
 from kit.system.console import warn
@@ -117,7 +118,7 @@ def resume_status(job: FoldJob) -> ResumeStatus:
         what = "was trained for another competition than the fold plan's"
         remedy = "name its plan with --plan, or --force to train it anew"
         raise problem(files.folder, what, remedy=remedy)
-    history = History(recipe, read_metrics(files.metrics))
+    history = History(recipe, metric_of(job.competition), read_metrics(files.metrics))
     if not history.finished:
         raise problem(
             files.folder,
@@ -206,7 +207,7 @@ def restore(job: FoldJob, learner: Learner, state: dict[str, Any]) -> TrainingSt
         ) from error
     reached = TrainingState(**{f.name: state[f.name] for f in dataclasses.fields(TrainingState)})
     if reached.rows:
-        selected = History(job.recipe, reached.rows).selected
+        selected = History(job.recipe, metric_of(job.competition), reached.rows).selected
         # If an epoch has just ended, the trainer makes its files itself.
         ended = selected is reached.rows[-1] and not reached.step
         if not ended and not is_kept(job, selected):

@@ -9,6 +9,7 @@ import numpy as np
 from kit.data.folder import DataFolder
 from kit.data.loader import PhotoDataset
 from kit.data.plan import Plan
+from kit.data.targets import targets
 from kit.inference.autotune import prepare
 from kit.inference.engine import Compute
 from kit.inference.oof import fold_ids
@@ -18,7 +19,7 @@ from kit.models.checkpoint import CheckpointInfo, load, read_checkpoint_info, sa
 from kit.models.network import Network
 from kit.results.probs import Probs, write_probs
 from kit.results.run import Fold, oof_key
-from kit.scoring.metrics import Scores, score
+from kit.scoring.metrics import Scores, decided, score
 from kit.system.console import Progress, say
 from kit.system.device import choose_device
 from kit.system.disk import check_output, file_hash, near
@@ -158,10 +159,14 @@ def soup(
     network = prepare(mean.to(device), device)
     with Progress(f"fold {info.fold}", len(ids)) as progress:
         probs = predict([network], loader, make_views("none"), device, progress)[0][0, 0]
-    truth = plan.photos.set_index("image").loc[ids, "label"].to_numpy()
-    scores = score(truth, probs.argmax(axis=1), plan.competition)
+    truth = targets(plan.photos.set_index("image").loc[ids], plan.competition)
+    scores = score(truth, decided(probs, plan.competition), plan.competition, probs)
     select = "best" if _chosen_on_fold(paths, infos) else "soup"
-    save(files.best, mean, dataclasses.replace(info, select=select, averaged=True, score=scores.f1))
+    save(
+        files.best,
+        mean,
+        dataclasses.replace(info, select=select, averaged=True, score=scores.score),
+    )
     key = oof_key(files.best, plan, info.fold, network.mode.name)
     write_probs(files.oof, Probs(np.array(ids, dtype=np.str_), probs, key), force=True)
     epochs, alone = " ".join(str(i.epoch) for i in infos), " ".join(f"{i.score:.3f}" for i in infos)

@@ -11,15 +11,19 @@ import numpy as np
 import torch
 
 from kit.data.loader import end_workers
+from kit.data.targets import targets
 from kit.inference.predict import predict
 from kit.inference.views import make_views
-from kit.scoring.metrics import log_loss, score
+from kit.metrics.metric import Metric, metric_of
+from kit.metrics.sums import log_loss
+from kit.results.run import score_column
+from kit.scoring.metrics import decided, score
 from kit.system.console import Progress, duration
 from kit.system.errors import problem
 from kit.system.profiler import stage
 from kit.system.signals import Stop
 from kit.training.fold_data import FoldData, FoldLoaders
-from kit.training.history import History, scores_of, scores_row
+from kit.training.history import History, scores_row
 from kit.training.job import FoldJob
 from kit.training.learner import Learner
 from kit.training.resume import TrainingState
@@ -53,7 +57,12 @@ class Trainer:
     @property
     def history(self) -> History:
         """The epochs that have ended."""
-        return History(self.job.recipe, self.state.rows)
+        return History(self.job.recipe, self.metric, self.state.rows)
+
+    @property
+    def metric(self) -> Metric:
+        """The competition's metric."""
+        return metric_of(self.job.competition)
 
     def run(self) -> None:
         """Train to the last epoch; if a stop is asked for, save first and then stop."""
@@ -105,7 +114,9 @@ class Trainer:
         enough = self.job.device.type == "cpu" or len(self.unchecked) >= _CHECK_STEPS
         if enough or state.step == batches.steps:
             self.check()
-            best = f", best {self.history.best['val_f1_macro']:.3f}" if state.rows else ""
+            best = ""
+            if state.rows:
+                best = f", best {self.history.best[score_column(self.metric)]:.3f}"
             loss_so_far = state.loss / state.step
             note = f"epoch {len(state.rows) + 1}/{recipe.epochs}, loss {loss_so_far:.3f}{best}"
         self.progress.advance(sum(len(at) for at, _ in step), note)
@@ -150,13 +161,15 @@ class Trainer:
     def end_epoch(self, probs: np.ndarray) -> None:
         """Score the probabilities (N, C) of the fold's photos, and write the epoch's files."""
         state, recipe, steps = self.state, self.job.recipe, self.loaders.batches.steps
-        truth, epoch = self.parts.valid["label"].to_numpy(), len(state.rows) + 1
+        competition, epoch = self.job.competition, len(state.rows) + 1
+        truth = targets(self.parts.valid, competition)
+        scores = score(truth, decided(probs, competition), competition, probs)
         row = {
             "epoch": epoch,
             "lr": learning_rate(recipe, epoch - 0.5 / steps),
             "train_loss": state.loss / steps,
-            "val_loss": log_loss(probs, truth),
-            **scores_row(score(truth, probs.argmax(axis=1), self.job.competition)),
+            "val_loss": log_loss(truth, probs),
+            **scores_row(scores),
             "time_data": state.waited / steps,
             "time_step": state.seconds / steps,
         }
@@ -165,6 +178,6 @@ class Trainer:
         is_kept = self.writer.end_epoch(state, probs, self.tracker)
         self.progress.say(
             f"  epoch {epoch:2d}/{recipe.epochs}  loss {row['train_loss']:.3f}  val loss "
-            f"{row['val_loss']:.3f}  {scores_of(row).line()}  {duration(seconds)}"
+            f"{row['val_loss']:.3f}  {scores.line()}  {duration(seconds)}"
             + ("  best so far" if is_kept and recipe.select == "best" else "")
         )

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from kit.metrics.metric import metric_of
 from kit.models.checkpoint import CheckpointInfo, Origin, checkpoint_info, save
-from kit.results.run import write_metrics
+from kit.results.run import score_column, write_metrics
 from kit.system.precision import precision_name
 from kit.system.versions import versions
 from kit.training.history import History, Row
@@ -78,7 +79,11 @@ class FoldWriter:
         job = self.job
         origin = Origin(job.plan, job.fold, job.options.limit)
         return checkpoint_info(
-            job.recipe, self.learner.used, origin, row["epoch"], row["val_f1_macro"]
+            job.recipe,
+            self.learner.used,
+            origin,
+            row["epoch"],
+            row[score_column(metric_of(job.competition))],
         )
 
     def keep(self, row: Row, probs: np.ndarray) -> None:
@@ -97,9 +102,12 @@ class FoldWriter:
         for stale in self.files.epochs[:-number]:
             stale.unlink()
 
+    def _history(self, rows: Sequence[Row]) -> History:
+        return History(self.job.recipe, metric_of(self.job.competition), rows)
+
     def lacks(self, rows: Sequence[Row]) -> bool:
         """True if the last epoch is to be kept and is not, because a stop came after `last.pt`."""
-        selected = bool(rows) and History(self.job.recipe, rows).selected is rows[-1]
+        selected = bool(rows) and self._history(rows).selected is rows[-1]
         return selected and not is_kept(self.job, rows[-1])
 
     def end_epoch(self, state: TrainingState, probs: np.ndarray, tracker: Tracker) -> bool:
@@ -108,7 +116,7 @@ class FoldWriter:
         # First of all, so that whatever interrupts the writing of the others, the next start makes
         # them from it.
         self.save(state)
-        selected = History(self.job.recipe, state.rows).selected is row
+        selected = self._history(state.rows).selected is row
         if selected:
             self.keep(row, probs)
         self.keep_epoch(row)

@@ -1,12 +1,12 @@
 """Fits of blends are timed, and their scores are those of the fits."""
 
 import numpy as np
+from draws import macro_f1
 
 import kit.benchmarks.blending
 from kit.benchmarks.blending import bench_blend
 from kit.benchmarks.synthetic import drawn_members
 from kit.competitions.mask import competition as MASK
-from kit.scoring.metrics import macro_f1
 
 
 def test_every_fit_is_timed_and_scored():

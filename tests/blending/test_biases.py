@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
-from draws import simulated, softmax
-from networks import SHAPE
+from draws import macro_f1, simulated, softmax
+from helpers import MASK
 
-from kit.blending.biases import fit_biases, line_search, task_groups
+from kit.blending.biases import fit_biases, task_groups
 from kit.blending.fit import fit_rule, nested
+from kit.blending.line_search import line_search, terms_of
 from kit.blending.rule import Rule
-from kit.scoring.metrics import macro_f1
+from kit.blending.target import Target
+from kit.competition import Competition
+from kit.metrics.metric import find_metric
+
+FIVE = Competition(name="five", classes=tuple("abcde"), metric="f1_macro")
 
 
 def test_the_line_search_finds_the_best_of_all_shifts():
@@ -17,7 +22,7 @@ def test_the_line_search_finds_the_best_of_all_shifts():
         logs, truth = np.log(rng.dirichlet(np.ones(18), 120)), rng.integers(0, 18, 120)
         group = rng.random(18) < 0.3
         group[0], group[1] = True, False
-        shift, f1 = line_search(logs, truth, group)
+        shift, f1 = line_search(logs, truth, group, terms_of(find_metric("f1_macro"), truth, 18))
         assert macro_f1(truth, (logs + shift * group).argmax(axis=1), 18) == pytest.approx(f1)
         tried = [
             macro_f1(truth, (logs + s * group).argmax(axis=1), 18) for s in np.linspace(-8, 8, 400)
@@ -29,10 +34,14 @@ def test_biases_are_invariant_to_a_common_shift():
     for seed in range(5):
         members, truth, person, _ = simulated(seed, members=1)
         logs = np.log(members[0].astype(np.float64))
-        biases = fit_biases(logs, truth, person, SHAPE)
+        biases = fit_biases(logs, Target(truth, person, MASK))
         rows = np.random.default_rng(seed).normal(size=(len(logs), 1))
-        np.testing.assert_allclose(fit_biases(logs + 5, truth, person, SHAPE), biases, atol=1e-9)
-        np.testing.assert_allclose(fit_biases(logs + rows, truth, person, SHAPE), biases, atol=1e-9)
+        np.testing.assert_allclose(
+            fit_biases(logs + 5, Target(truth, person, MASK)), biases, atol=1e-9
+        )
+        np.testing.assert_allclose(
+            fit_biases(logs + rows, Target(truth, person, MASK)), biases, atol=1e-9
+        )
         assert biases.mean() == pytest.approx(0, abs=1e-12)
         shifted = Rule("mean", np.ones(1), 1.0, biases + 3)
         assert (
@@ -46,7 +55,7 @@ def test_biases_undo_a_known_one_in_the_nested_score():
     old[:, np.arange(18) % 3 == 2] -= 6  # as from a network that was trained with few of the oldest
     spoilt = softmax(old)[None]
     classes, _, _ = nested(
-        spoilt, truth, person, fold, lambda *part: fit_rule(*part, "mean", "bias", SHAPE)
+        spoilt, Target(truth, person, MASK), fold, lambda *part: fit_rule(*part, "mean", "bias")
     )
     assert macro_f1(truth, classes, 18) > macro_f1(truth, spoilt[0].argmax(axis=1), 18) + 0.05
     assert macro_f1(truth, classes, 18) > 0.85 * macro_f1(truth, members[0].argmax(axis=1), 18)
@@ -66,7 +75,7 @@ def test_of_one_task_each_class_beyond_the_first_is_a_group():
     truth, logs = rng.choice(5, 400, p=[0.4, 0.3, 0.15, 0.1, 0.05]), rng.normal(size=(400, 5))
     logs[np.arange(400), truth] += 2
     logs[:, 4] -= 3  # as from a network that was trained with few of it
-    biases = fit_biases(logs, truth, np.arange(400), (5,))
+    biases = fit_biases(logs, Target(truth, np.arange(400), FIVE))
     assert biases.shape == (5,) and biases.argmax() == 4
     assert macro_f1(truth, (logs + biases).argmax(axis=1), 5) > macro_f1(
         truth, logs.argmax(axis=1), 5

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from draws import simulated, softmax
-from networks import SHAPE
+from draws import macro_f1, simulated, softmax
+from helpers import MASK
 
 from kit.blending.fit import convex_weights, fit_rule, fit_temperature, nested
 from kit.blending.rule import at_temperature, uniform_rule, weighted
-from kit.scoring.metrics import log_loss, macro_f1
+from kit.blending.target import Target
+from kit.metrics.sums import log_loss
 
 
 def test_convex_weights_are_at_the_optimum():
@@ -15,7 +16,7 @@ def test_convex_weights_are_at_the_optimum():
         members, truth, person, _ = simulated(seed, members=5)
         weights = convex_weights(members, truth)
         assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
-        reached = log_loss(weighted(members, weights), truth)
+        reached = log_loss(truth, weighted(members, weights))
         rng = np.random.default_rng(seed)
         for other in [
             *np.eye(5),
@@ -23,7 +24,7 @@ def test_convex_weights_are_at_the_optimum():
             *rng.dirichlet(np.ones(5), 50),
             *(0.95 * weights + 0.05 * np.eye(5)),
         ]:
-            assert reached <= log_loss(weighted(members, other), truth) + 1e-7
+            assert reached <= log_loss(truth, weighted(members, other)) + 1e-7
 
 
 def test_the_temperature_undoes_a_known_one():
@@ -34,9 +35,9 @@ def test_the_temperature_undoes_a_known_one():
         assert fit_temperature(at_temperature(probs, factor), truth) * factor == pytest.approx(
             own, rel=0.02
         )
-    best = log_loss(at_temperature(probs, own), truth)
+    best = log_loss(truth, at_temperature(probs, own))
     assert all(
-        best <= log_loss(at_temperature(probs, own * f), truth) + 1e-9
+        best <= log_loss(truth, at_temperature(probs, own * f)) + 1e-9
         for f in (0.9, 0.99, 1.01, 1.1)
     )
     assert (at_temperature(probs, 3.0).argmax(axis=1) == probs.argmax(axis=1)).all()
@@ -51,10 +52,11 @@ def test_of_pure_noise_the_nested_score_is_chance_and_the_in_sample_one_is_above
         members, truth, person, fold = simulated(seed, members=15, people=60)
         rng = np.random.default_rng(seed)
         members = softmax(rng.normal(size=members.shape))
-        rule = fit_rule(members, truth, person, blend, decision, SHAPE)
+        target = Target(truth, person, MASK)
+        rule = fit_rule(members, target, blend, decision)
         inside.append(macro_f1(truth, rule.classes(members), 18))
         classes, _, _ = nested(
-            members, truth, person, fold, lambda *part: fit_rule(*part, blend, decision, SHAPE)
+            members, target, fold, lambda *part: fit_rule(*part, blend, decision)
         )
         outside.append(macro_f1(truth, classes, 18))
         # What guessing with the same class frequencies comes to: the predictions of other photos.
@@ -69,11 +71,11 @@ def test_nested_never_shows_a_rule_the_people_it_decides():
     members, truth, person, fold = simulated(0)
     seen = []
 
-    def fitting(probs, labels, people):
-        seen.append(set(people.tolist()))
+    def fitting(probs, target):
+        seen.append(set(target.groups.tolist()))
         return uniform_rule("mean", len(probs), 18)
 
-    classes, _, _ = nested(members, truth, person, fold, fitting)
+    classes, _, _ = nested(members, Target(truth, person, MASK), fold, fitting)
     assert (classes == members.mean(axis=0, dtype=np.float64).argmax(axis=1)).all()
     for k, people in enumerate(seen):
         assert not people & set(person[fold == k].tolist()) and people | set(

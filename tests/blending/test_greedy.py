@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
-from draws import simulated
+from draws import macro_f1, simulated
+from helpers import MASK
 
 from kit.blending.fit import convex_weights
 from kit.blending.greedy import climb, fixed_point, greedy
 from kit.blending.rule import distinct_members, weighted
-from kit.scoring.metrics import macro_f1
+from kit.blending.target import Target
+from kit.competition import Competition
+from kit.metrics.metric import find_metric
+
+COUNTS = find_metric("f1_macro").counts
 
 
 def test_greedy_is_never_below_its_best_single_member_in_sample():
@@ -15,7 +20,7 @@ def test_greedy_is_never_below_its_best_single_member_in_sample():
         members, truth, person, _ = simulated(
             seed, members=2 + seed % 6, people=20, noise=0.5 + seed % 3
         )
-        weights = greedy(members, truth, person, bags=5, steps=8)
+        weights = greedy(members, Target(truth, person, MASK), bags=5, steps=8)
         best = max(macro_f1(truth, m.argmax(axis=1), 18) for m in members)
         assert weights.sum() == pytest.approx(1)
         assert macro_f1(truth, weighted(members, weights).argmax(axis=1), 18) >= best - 1e-12
@@ -29,8 +34,10 @@ def test_a_copy_of_a_member_changes_no_greedy_result():
         copy = members[copied] + rng.uniform(-4e-5, 4e-5, members[0].shape).astype(
             np.float32
         )  # as from a table of four decimals
-        plain = greedy(members, truth, person, bags=5, steps=8)
-        more = greedy(np.concatenate([members, copy[None]]), truth, person, bags=5, steps=8)
+        plain = greedy(members, Target(truth, person, MASK), bags=5, steps=8)
+        more = greedy(
+            np.concatenate([members, copy[None]]), Target(truth, person, MASK), bags=5, steps=8
+        )
         assert more[-1] == 0 and (more[:-1] == plain).all()
         assert convex_weights(np.concatenate([members, copy[None]]), truth)[-1] == 0
     assert distinct_members(np.stack([members[0], members[1], members[0]])) == [0, 1]
@@ -42,7 +49,7 @@ def test_greedy_is_caruanas_where_everything_can_be_tried():
     """
     for seed in range(20):
         members, truth, _, _ = simulated(seed, members=4, people=20)
-        weights = climb(fixed_point(members), truth, 2)
+        weights = climb(fixed_point(members), truth, COUNTS, 2)
         f1 = [macro_f1(truth, m.argmax(axis=1), 18) for m in members]
         first = int(np.argmax(f1))
         pairs = [
@@ -61,7 +68,7 @@ def test_greedy_breaks_ties_of_macro_f1_by_log_loss():
     truth = np.array([0, 1, 2, 0])
     unsure, sure = np.full((4, 18), 0.03), np.full((4, 18), 0.005)
     unsure[np.arange(4), truth], sure[np.arange(4), truth] = 0.49, 0.915
-    weights = climb(fixed_point(np.stack([unsure, sure])), truth, 5)
+    weights = climb(fixed_point(np.stack([unsure, sure])), truth, COUNTS, 5)
     assert weights.tolist() == [0, 1]
 
 
@@ -69,8 +76,9 @@ def test_scores_are_reproducible_for_shuffled_rows():
     """Rows in another order: the same weights, for people and not rows are drawn."""
     members, truth, person, _ = simulated(0, people=30)
     order = np.random.default_rng(0).permutation(len(truth))
-    same = greedy(members[:, order], truth[order], person[order], bags=4, steps=6)
-    assert (same == greedy(members, truth, person, bags=4, steps=6)).all()
+    target = Target(truth, person, MASK)
+    same = greedy(members[:, order], target.part(order), bags=4, steps=6)
+    assert (same == greedy(members, Target(truth, person, MASK), bags=4, steps=6)).all()
 
 
 # ------------------------------------------------------------ many classes
@@ -112,7 +120,7 @@ def test_fixed_point_is_the_plain_selection_for_any_number_of_classes(classes):
         assert (members.argmax(axis=2) == truth).mean() > 0.1
         fixed = fixed_point(members)
         assert fixed.values.dtype == (np.int32 if classes <= 32 else np.int64)
-        assert climb(fixed, truth, 6).tolist() == plain_climb(members, truth, 6).tolist()
+        assert climb(fixed, truth, COUNTS, 6).tolist() == plain_climb(members, truth, 6).tolist()
 
 
 def test_equal_probabilities_are_of_the_lower_class_among_twenty_thousand():
@@ -120,15 +128,19 @@ def test_equal_probabilities_are_of_the_lower_class_among_twenty_thousand():
     members[:, 0], members[:, 1] = 0, 0
     members[:, 0, [16_383, 19_999]] = members[:, 1, [0, 19_999]] = 0.5
     truth[:2] = 16_383, 0
-    assert climb(fixed_point(members), truth, 3).tolist() == plain_climb(members, truth, 3).tolist()
+    assert (
+        climb(fixed_point(members), truth, COUNTS, 3).tolist()
+        == plain_climb(members, truth, 3).tolist()
+    )
     assert fixed_point(members[:1]).codes == 2**15
     groups = np.arange(40)
-    assert greedy(members, truth, groups, bags=2, steps=2).sum() == pytest.approx(1)
+    many = Competition(name="many", classes=tuple(map(str, range(20_000))), metric="f1_macro")
+    assert greedy(members, Target(truth, groups, many), bags=2, steps=2).sum() == pytest.approx(1)
 
 
 def test_the_highest_sums_stay_within_their_integers():
     for classes in (32, 33, 20_000):
         certain = np.zeros((1, 3, classes), np.float32)
         certain[0, :, classes - 1] = 1
-        weights = climb(fixed_point(certain), np.full(3, classes - 1), 31)
+        weights = climb(fixed_point(certain), np.full(3, classes - 1), COUNTS, 31)
         assert weights.tolist() == [1]

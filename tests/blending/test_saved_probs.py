@@ -42,7 +42,7 @@ def test_saved_probabilities_are_a_member_with_the_same_score_and_classes(
     ]
     assert main(line) == 0 and (copy / "again.csv").read_bytes() == first
     again = json.loads((copy / "again.json").read_text())
-    for key in ("f1", "accuracy", "folds", "predicted_counts"):
+    for key in ("score", "metrics", "folds", "predicted_counts"):
         assert again["oof"][key] == record["oof"][key]
     assert main([*line, "--force"]) == 0
     # To the last bit: what is read is what was written.

@@ -4,14 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from draws import oof_of
+from draws import macro_f1, oof_of
 from helpers import MASK
 
 from kit.blending.select import select_blend
 from kit.inference.oof import Oof
 from kit.scoring.agreement import error_correlations
 from kit.scoring.bootstrap import GroupBootstrap
-from kit.scoring.metrics import macro_f1
 
 
 @pytest.mark.parametrize("blend", ["greedy", "weights"])
@@ -23,7 +22,7 @@ def test_a_fitted_blend_is_used_where_it_pays_and_only_there(blend):
         and good.rule.weights[0] > 0.9
     )
     asked = good.record["candidates"][-1]
-    assert asked["gain_interval"][0] > 0 and good.record["f1"] == pytest.approx(asked["nested"])
+    assert asked["gain_interval"][0] > 0 and good.record["score"] == pytest.approx(asked["nested"])
     alike = oof_of(0, 2.0)
     alike = Oof({"plain": np.stack([alike.views["plain"][0]] * 2)}, alike.photos, MASK)
     bad = select_blend(alike, blend, "argmax")
@@ -46,21 +45,21 @@ def test_the_standing_by_hand():
     standing = select_blend(oof, "mean", "argmax")
     mean = oof.probs.mean(axis=0, dtype=np.float64).argmax(axis=1)
     assert (
-        standing.record["f1"]
+        standing.record["score"]
         == pytest.approx(macro_f1(truth, mean, 18))
         == pytest.approx(standing.record["in_sample"])
     )
-    assert [member.f1 for member in standing.score.members] == pytest.approx(
+    assert [member.score for member in standing.score.members] == pytest.approx(
         [macro_f1(truth, m.argmax(axis=1), 18) for m in oof.probs]
     )
     low, high = standing.record["interval"]
-    assert low < standing.record["f1"] < high and not standing.record["forced"]
+    assert low < standing.record["score"] < high and not standing.record["forced"]
     errors = oof.probs.reshape(2, -1) - np.eye(18)[truth].ravel()
     assert error_correlations(oof.probs, truth)[0, 1] == pytest.approx(
         np.corrcoef(*errors)[0, 1], abs=1e-5
     )
     assert json.loads(json.dumps(standing.record))["groups"] == 150
-    draws = GroupBootstrap(oof.photos["group"].to_numpy(), truth, 18).macro(mean)[:500]
+    draws = GroupBootstrap(oof.photos["group"].to_numpy(), truth, 18).draws(mean)[:500]
     np.testing.assert_allclose(
         [float(draw) for draw in standing.record["draws"].split()], draws, atol=6e-6
     )

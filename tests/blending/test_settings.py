@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from helpers import ensemble_arguments
+from helpers import MASK, ensemble_arguments
 
 from kit.blending.settings import EnsembleSettings, check_settings
 from kit.ensemble import main
@@ -39,11 +39,11 @@ def test_fast_and_agree_say_what_they_cannot_do(copy, fails):
 )
 def test_settings_that_do_not_go_together(settings, said):
     with pytest.raises(KitError, match=said):
-        check_settings(EnsembleSettings(**settings))
+        check_settings(EnsembleSettings(**settings), MASK)
 
 
 def test_what_is_recorded_makes_the_same_settings():
     settings = EnsembleSettings(tta="hflip", fast=True, agree=0.99)
-    check_settings(settings)
+    check_settings(settings, MASK)
     assert EnsembleSettings(**settings.describe()) == settings
     assert "allow_missing" not in settings.describe()

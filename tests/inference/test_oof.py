@@ -115,5 +115,5 @@ def test_exact_asks_for_out_of_fold_probabilities_of_fp32(copy):
     scores = []
     for option in ([], ["--exact"]):
         assert main(ensemble_arguments(copy, *option, "--force")) == 0
-        scores.append(json.loads((copy / "s.json").read_text())["oof"]["f1"])
+        scores.append(json.loads((copy / "s.json").read_text())["oof"]["score"])
     assert scores[0] != scores[1]

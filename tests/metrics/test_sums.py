@@ -23,8 +23,11 @@ def test_sums_of_parts_score_as_the_whole():
         sums = find_metric(name).sums
         total = np.zeros(sums.width(3))
         for rows in np.array_split(np.arange(40), 5):
-            _, columns, values = sums.of_photos(truth[rows], said[rows], 3)
-            total += np.bincount(columns, weights=values, minlength=len(total))
+            part = sums.of_photos(truth[rows], said[rows], 3)
+            if part.columns is None:
+                total += part.values.sum(axis=0)
+            else:
+                total += np.bincount(part.columns, weights=part.values, minlength=len(total))
         assert sums.value(total, total) == pytest.approx(find_metric(name).value(truth, said, 3))
 
 

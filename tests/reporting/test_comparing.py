@@ -4,14 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from draws import grouped_predictions
+from draws import grouped_predictions, macro_f1
 from helpers import MASK, write_classes
 
 from kit.compare import main
 from kit.reporting.comparing import compare
 from kit.scoring.agreement import most_diverse
 from kit.scoring.bootstrap import GroupBootstrap
-from kit.scoring.metrics import macro_f1
 from kit.system.disk import file_hash
 
 A, B = [0, 1, 2, 3, 17], [0, 4, 2, 9, 16]
@@ -76,13 +75,13 @@ def test_answers_with_people_give_intervals_by_people(tmp_path, capsys):
     result = compared(files, answers)
     people = GroupBootstrap(np.array([f"p{p}" for p in person]), truth, 18)
     assert result["by"] == "people" and result["files"]["a"]["interval"] == list(
-        people.interval(people.macro(a))
+        people.interval(people.draws(a))
     )
     pair = result["pairs"][0]
     assert pair["gain"] == pytest.approx(macro_f1(truth, b, 18) - macro_f1(truth, a, 18)) and pair[
         "p"
     ] == people.paired_p(a, b)
-    assert pair["gain_interval"] == list(people.interval(people.macro(b) - people.macro(a)))
+    assert pair["gain_interval"] == list(people.interval(people.draws(b) - people.draws(a)))
     assert main([*map(str, files), "--answers", str(answers)]) == 0
     assert "95 % interval by people" in capsys.readouterr().out
     plain = compared(files, write_classes(tmp_path / "plain.csv", truth))
@@ -92,9 +91,7 @@ def test_answers_with_people_give_intervals_by_people(tmp_path, capsys):
 
 def test_strong_files_that_are_least_alike(tmp_path, capsys):
     kappas = {"ab": 0.9, "ac": 0.6, "ad": 0.1, "bc": 0.5, "bd": 0.1, "cd": 0.1}
-    result = {
-        "pairs": [{"a": pair[0], "b": pair[1], "kappa": value} for pair, value in kappas.items()]
-    }
+    result = {frozenset(pair): value for pair, value in kappas.items()}
     scored = {
         "a": (0.60, 0.55),
         "b": (0.58, 0.50),
@@ -115,13 +112,13 @@ def test_strong_files_that_are_least_alike(tmp_path, capsys):
     ]
     assert compared(files)["apart"] == []
     for path, f1 in zip(files, (0.6, 0.58, 0.59)):
-        record = {"sha256": file_hash(path), "oof": {"f1": f1, "interval": [f1 - 0.1, f1 + 0.1]}}
+        record = {"sha256": file_hash(path), "oof": {"score": f1, "interval": [f1 - 0.1, f1 + 0.1]}}
         path.with_suffix(".json").write_text(json.dumps(record))
     assert main([str(path) for path in files]) == 0
     assert "strong and least alike: a, c, b (kappa " in capsys.readouterr().out.replace(
         "a, b, c", "a, c, b"
     )
-    record = {"sha256": file_hash(files[0]), "oof": {"f1": 0.6, "interval": None}}
+    record = {"sha256": file_hash(files[0]), "oof": {"score": 0.6, "interval": None}}
     files[0].with_suffix(".json").write_text(json.dumps(record))
     assert main([str(path) for path in files]) == 0
     assert (

@@ -51,7 +51,7 @@ def test_below_eight_people_the_page_says_that_there_is_no_interval(
     low, high = numbers.score.interval
     assert (
         numbers.score.effective == 9
-        and low < numbers.score.scores.f1 < high
+        and low < numbers.score.scores.score < high
         and f"<span>{low:.3f} to {high:.3f}</span>" in text
     )
     assert "Below each score its 95 % interval" in text and "<span>no interval</span>" not in text

@@ -18,7 +18,7 @@ def test_the_record_and_the_printed_score(copy, capsys):
     assert len(record["members"]) == 1 and len(record["members"][0]["files"]) == 3
     assert sum(record["counts"]) == 10 and record["command"].startswith("python -m kit.ensemble ")
     assert (
-        f"macro-F1 {record['oof']['f1']:.3f}" in out
+        f"macro-F1 {record['oof']['score']:.3f}" in out
         and "by fold: " in out
         and "views: plain, hflip" in out
     )
@@ -31,7 +31,7 @@ def test_eight_people_of_each_class_are_enough(crowd, tmp_path, capsys):
     oof, out = json.loads((tmp_path / "s.json").read_text())["oof"], capsys.readouterr().out
     low, high = oof["interval"]
     assert (
-        low < oof["f1"] < high
+        low < oof["score"] < high
         and f"95 % interval {low:.3f} {high:.3f}, from 54 people; by fold: " in out
     )
     assert "  none" not in out and oof["tested"]["interval"] is not None
@@ -71,9 +71,9 @@ def test_below_eight_people_of_a_class_there_is_no_interval_and_it_is_said(copy,
         and "cannot be told from chance (no interval: it would rest on 3 people" in said.err
     )
     (row,) = read_board(copy / "leaderboard.csv")
-    assert (row.oof, row.low, row.high) == (oof["f1"], None, None)
+    assert (row.oof, row.low, row.high) == (oof["score"], None, None)
     assert compare_main(["--board", "--log", str(copy / "leaderboard.csv")]) == 0
-    assert f"{oof['f1']:.4f}  none" in capsys.readouterr().out
+    assert f"{oof['score']:.4f}  none" in capsys.readouterr().out
     assert (
         main(
             ["--from", str(copy / "s.json"), *ensemble_arguments(copy, "--out", copy / "t.csv")[1:]]

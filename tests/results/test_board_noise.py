@@ -30,7 +30,7 @@ def test_the_board_tells_what_picking_among_submissions_makes_of_noise(copy, wor
     oof = oof_probs(members, world.plan, mask_folder(copy / "data"), "bright", COMPUTE)
     people = GroupBootstrap(oof.photos["group"].to_numpy(), oof.photos["label"].to_numpy(), 18)
     draws = np.stack(
-        [people.macro(probs[0].argmax(axis=1))[:500] for probs in (oof.views["plain"], oof.probs)]
+        [people.draws(probs[0].argmax(axis=1))[:500] for probs in (oof.views["plain"], oof.probs)]
     )
     noise = draws - draws.mean(axis=1, keepdims=True)
     found = json.loads(capsys.readouterr().out)["by_chance"]

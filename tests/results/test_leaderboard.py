@@ -30,7 +30,7 @@ def submission(folder, name="a.csv", content="x", f1=0.5):
         {
             "sha256": file_hash(path),
             "members": [{"name": "a"}, {"name": "b"}],
-            "oof": {"f1": f1, "interval": [f1 - 0.1, f1 + 0.1]},
+            "oof": {"score": f1, "interval": [f1 - 0.1, f1 + 0.1]},
         },
     )
     return path
@@ -93,7 +93,7 @@ def test_many_processes_lose_no_row(tmp_path):
         "for n in range(10):\n"
         "    path = Path(sys.argv[1]) / f'{sys.argv[2]}-{n}.csv'\n"
         "    path.write_text(sys.argv[2] + str(n))\n"
-        "    oof = {'f1': 0.5, 'interval': [0.4, 0.6]}\n"
+        "    oof = {'score': 0.5, 'interval': [0.4, 0.6]}\n"
         "    leaderboard.add(path, {'sha256': file_hash(path), 'members': [], 'oof': oof})"
     )
     words = [sys.executable, "-c", code, str(tmp_path)]

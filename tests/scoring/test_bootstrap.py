@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from draws import simulated
+from draws import macro_f1, simulated
 from helpers import MASK
 from sklearn.metrics import f1_score
 
+from kit.metrics.sums import f_beta
 from kit.scoring.bootstrap import GroupBootstrap, interval, say_interval, show_interval
-from kit.scoring.metrics import f1_of_counts, macro_f1
 
 
-def test_f1_of_counts_is_sklearns():
+def test_f_of_counts_is_sklearns():
     for seed in range(30):
         rng = np.random.default_rng(seed)
         truth, predicted = rng.integers(0, 18, 40), rng.integers(0, 12, 40)
@@ -18,9 +18,7 @@ def test_f1_of_counts_is_sklearns():
             [np.bincount(x, minlength=18) for x in (truth[truth == predicted], truth, predicted)]
         )
         expected = f1_score(truth, predicted, labels=range(18), average="macro", zero_division=0)
-        assert (
-            f1_of_counts(counts).mean() == pytest.approx(expected) == macro_f1(truth, predicted, 18)
-        )
+        assert f_beta(counts).mean() == pytest.approx(expected) == macro_f1(truth, predicted, 18)
 
 
 def test_a_draw_of_the_bootstrap_is_the_score_of_its_people():
@@ -31,9 +29,9 @@ def test_a_draw_of_the_bootstrap_is_the_score_of_its_people():
         np.concatenate(
             [np.flatnonzero(person == p) for p in range(20) for _ in range(int(times[p]))]
         )
-        for times in people._times
+        for times in people.drawn.times
     ]
-    draws, missing = people.macro(predicted), [18 - len(np.unique(truth[r])) for r in rows]
+    draws, missing = people.draws(predicted), [18 - len(np.unique(truth[r])) for r in rows]
     # Of a class that exists, but not in the draw, the draw tells nothing; the leaderboard's own
     # would count it 0.
     absent = 18 - len(np.unique(truth))
@@ -56,7 +54,7 @@ def test_the_interval_by_people_is_wider_than_one_by_photos_where_photos_correla
     )  # a person's photos all fail together
     predicted = np.where(wrong, (truth + 1) % 18, truth)
     by_people, by_photos = (
-        GroupBootstrap(names, truth, 18).macro(predicted)
+        GroupBootstrap(names, truth, 18).draws(predicted)
         for names in (person, np.arange(len(person)))
     )
     assert by_people.std() > 1.7 * by_photos.std()
@@ -84,7 +82,7 @@ def test_the_95_percent_interval_holds_the_true_score_about_so_often():
     for seed in range(n):
         truth, predicted, person = population(250, rng)
         people = GroupBootstrap(person, truth, 18, draws=500, seed=seed)
-        found = people.interval(people.macro(predicted))
+        found = people.interval(people.draws(predicted))
         none += found is None  # where one or two people happened to be of the rarest classes
         held += found is not None and found[0] <= true <= found[1]
     assert 0.92 <= held / (n - none) <= 0.98 and none < 0.03 * n
@@ -113,23 +111,23 @@ def test_below_eight_effective_people_there_is_no_interval():
         and interval(np.linspace(0, 1, 100), 8) is not None
     )
     people, predicted = people_of(8, 8, 8)
-    assert people.effective == 8 and people.interval(people.macro(predicted)) is not None
+    assert people.effective == 8 and people.interval(people.draws(predicted)) is not None
     assert all(bounds is not None for _, bounds in people.by_class(predicted)[:3])
     people, predicted = people_of(
         7, 10
     )  # their harmonic mean is 8.2, but one class has too few of its own
-    assert people.interval(people.macro(predicted)) is not None
+    assert people.interval(people.draws(predicted)) is not None
     assert [bounds is None for _, bounds in people.by_class(predicted)[:3]] == [
         True,
         False,
         True,
     ]  # nobody is of class 2
     people, predicted = people_of(100, 6, 11)  # 11.2
-    assert people.interval(people.macro(predicted)) is not None
+    assert people.interval(people.draws(predicted)) is not None
     people, predicted = people_of(6, 11)  # 7.8
     assert (
         people.effective == pytest.approx(7.76, abs=0.01)
-        and people.interval(people.macro(predicted)) is None
+        and people.interval(people.draws(predicted)) is None
     )
     assert {bounds for _, bounds in people.by_task(predicted, MASK).values()} == {None}
 

@@ -2,9 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from draws import macro_f1
 from helpers import MASK
 
-from kit.scoring.metrics import macro_f1, score
+from kit.scoring.metrics import score
 
 
 def test_macro_f1_by_hand():
@@ -14,7 +15,7 @@ def test_macro_f1_by_hand():
     assert macro_f1(truth, predicted, 3) == pytest.approx((2 / 3 + 1 / 2) / 3)
     assert macro_f1(truth, predicted, 18) == pytest.approx((2 / 3 + 1 / 2) / 18)
     assert score(np.arange(18), np.arange(18), MASK) == dataclasses.replace(
-        score(np.arange(18), np.arange(18), MASK), f1=1, tasks={"mask": 1, "gender": 1, "age": 1}
+        score(np.arange(18), np.arange(18), MASK), score=1, tasks={"mask": 1, "gender": 1, "age": 1}
     )
     wrong_age = score(np.arange(18), np.arange(18) // 3 * 3, MASK)
     assert (wrong_age.tasks["mask"], wrong_age.tasks["gender"]) == (1, 1)

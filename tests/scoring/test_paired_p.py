@@ -4,10 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from draws import grouped_predictions
+from draws import grouped_predictions, macro_f1
 
 from kit.scoring.bootstrap import GroupBootstrap
-from kit.scoring.metrics import macro_f1
 
 
 def test_the_paired_p_is_that_of_all_swaps():

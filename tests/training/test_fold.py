@@ -56,7 +56,7 @@ def test_oof_covers_every_photo_once_and_belongs_to_its_checkpoint(world, copy):
         scores = score(held["label"].to_numpy(), oof.probs.argmax(axis=1), MASK)
         last = rows[-1]
         assert info.epoch == last["epoch"] and info.score == last["val_f1_macro"] == pytest.approx(
-            scores.f1
+            scores.score
         )
         assert (last["val_f1_mask"], last["val_f1_age"]) == pytest.approx(
             (scores.tasks["mask"], scores.tasks["age"])
@@ -88,7 +88,7 @@ def test_training_learns(tmp_path):
             on_cpu(cache=False),
         )
     )
-    assert scores.f1 > 0.7 and scores.tasks["gender"] > 0.9
+    assert scores.score > 0.7 and scores.tasks["gender"] > 0.9
 
 
 def test_workers_do_not_change_a_run(data, tmp_path):
@@ -136,7 +136,7 @@ def scripted(monkeypatch, scores, losses=None):
         kit.scoring.metrics,
         "score",
         lambda truth, predicted, competition: dataclasses.replace(
-            score(truth, predicted, competition), f1=next(f1)
+            score(truth, predicted, competition), score=next(f1)
         ),
     )
     everywhere(monkeypatch, kit.scoring.metrics, "log_loss", lambda probs, truth: next(loss))
@@ -176,7 +176,7 @@ def test_which_epoch_is_kept_and_when_training_ends(
         == (recipe.select == "best" or "patience" in changes)
     )
     assert (
-        info.score == scores[kept - 1] == done.f1
+        info.score == scores[kept - 1] == done.score
         and [row["val_f1_macro"] for row in rows] == scores[:epochs]
     )
     assert (
@@ -185,7 +185,7 @@ def test_which_epoch_is_kept_and_when_training_ends(
     )
     out = capsys.readouterr().out
     assert ("ended early" in out) == (epochs < 4)
-    assert train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())[0].f1 == done.f1
+    assert train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())[0].score == done.score
     assert "finished before, skipped" in capsys.readouterr().out
 
 
@@ -214,8 +214,8 @@ def test_training_labels_and_dropped_ages_leave_validation_alone(world, tmp_path
     oof = read_probs(Fold(tmp_path / "ages" / "fold0").oof)
     held = world.plan.photos[world.plan.photos["fold"] == 0]
     assert oof.ids.tolist() == held["image"].tolist()
-    assert scores.f1 == pytest.approx(
-        score(held["label"].to_numpy(), oof.probs.argmax(axis=1), MASK).f1
+    assert scores.score == pytest.approx(
+        score(held["label"].to_numpy(), oof.probs.argmax(axis=1), MASK).score
     )
     with pytest.raises(KitError, match="photos are left to train on"):
         train(small(name="none", drop=(0, 120)), world.plan, world.folder, [0], tmp_path, on_cpu())

@@ -1,8 +1,11 @@
 import pytest
 from helpers import MASK, small
 
+from kit.metrics.metric import find_metric
 from kit.scoring.metrics import Scores
 from kit.training.history import History, scores_of, scores_row
+
+F1 = find_metric("f1_macro").named
 
 
 def rows(f1, losses=None):
@@ -15,15 +18,15 @@ def rows(f1, losses=None):
 
 def test_the_best_epoch_is_the_first_of_equals_by_the_monitor():
     table = rows([0.1, 0.3, 0.3], [3.0, 1.0, 1.0])
-    assert History(small(), table).best is table[1]
+    assert History(small(), F1, table).best is table[1]
     table = rows([0.1, 0.3, 0.2], [1.0, 2.0, 3.0])
-    assert History(small(monitor="loss"), table).best is table[0]
+    assert History(small(monitor="loss"), F1, table).best is table[0]
 
 
 def test_the_selected_epoch_is_the_last_or_the_best():
     table = rows([0.1, 0.3, 0.2])
-    assert History(small(), table).selected is table[2]
-    history = History(small(select="best"), table)
+    assert History(small(), F1, table).selected is table[2]
+    history = History(small(select="best"), F1, table)
     assert history.selected is table[1]
     assert history.scores == Scores(0.3, {"accuracy": 0.5}, {"a": 0.25})
 
@@ -40,7 +43,7 @@ def test_the_selected_epoch_is_the_last_or_the_best():
     ],
 )
 def test_training_ends_after_all_epochs_or_too_many_without_a_better_one(f1, patience, finished):
-    assert History(small(epochs=4, patience=patience), rows(f1)).finished == finished
+    assert History(small(epochs=4, patience=patience), F1, rows(f1)).finished == finished
 
 
 def test_scores_go_into_a_row_and_come_back():
@@ -56,6 +59,6 @@ def test_scores_go_into_a_row_and_come_back():
 
 
 def test_a_finished_fold_is_described_with_its_last_epoch():
-    history = History(small(select="best"), rows([0.1, 0.3, 0.2]))
+    history = History(small(select="best"), F1, rows([0.1, 0.3, 0.2]))
     assert history.describe() == "epoch 2 of 3, macro-F1 0.300 (a 0.250); the last epoch 0.200"
-    assert "last epoch" not in History(small(), rows([0.1])).describe()
+    assert "last epoch" not in History(small(), F1, rows([0.1])).describe()

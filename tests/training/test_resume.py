@@ -53,7 +53,7 @@ def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monk
             kit.scoring.metrics,
             "score",
             lambda truth, predicted, competition: dataclasses.replace(
-                score(truth, predicted, competition), f1=next(scores)
+                score(truth, predicted, competition), score=next(scores)
             ),
         )
         everywhere(patch, kit.results.run, "write_metrics", stop_after_three)
