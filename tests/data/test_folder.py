@@ -3,11 +3,13 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 from answer_forms import FORMS, folder, form
 from helpers import mask_folder
 from pets_folder import sample, usual, usual_folder
 
+from kit.competitions import find_competition
 from kit.data.definition import complete
 from kit.data.folder import (
     DataFolder,
@@ -175,3 +177,37 @@ def test_ids_of_photos_are_their_paths_where_rows_are_not_photos(tmp_path):
     data = folder(tmp_path, form("pooled"))
     assert read_ids(data)[:2] == ["a0/p0.png", "a0/p1.png"]
     assert read_ids(folder(tmp_path / "long", form("task_rows")))[:2] == ["p0.png", "p1.png"]
+
+
+OF_ONE_FILE = """import numpy as np
+
+from kit.competition import Competition
+
+
+def read(path):
+    with np.load(path.parent) as file:
+        return file[path.name]
+
+
+competition = Competition(
+    name="pets", train="labels.csv", image="all.npz/{id}", target="breed",
+    test_image="all.npz/{id}", read=read,
+)
+"""
+
+
+def test_photos_inside_of_one_file_are_planned_by_the_definition_s_reader(tmp_path):
+    photos = np.random.default_rng(0).integers(0, 255, (16, 16, 24, 3), dtype=np.uint8)
+
+    place, _ = usual_folder(tmp_path / "data")
+    names = [f"p{n:02d}" for n in range(12)] + [f"t{n:02d}" for n in range(4)]
+    np.savez(place / "all.npz", **dict(zip(names, photos)))
+    (tmp_path / "competition.py").write_text(OF_ONE_FILE)
+    competition = find_competition(str(tmp_path / "competition.py"))
+    data = DataFolder(place, complete(competition, place))
+    assert data.competition.frame == (16, 24)
+    plan, remarks = plan_folds(data, tmp_path / "f.csv", PlanOptions(folds=2))
+    assert plan.photos["image"][0] == "all.npz/p00" and remarks == []
+    before = content_hash(place, ["all.npz/p00"])
+    np.savez(place / "all.npz", **dict(zip(names, photos[::-1])))
+    assert content_hash(place, ["all.npz/p00"]) != before
