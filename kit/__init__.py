@@ -34,3 +34,6 @@ __version__ = "0.1.0"
 # took 78, and alone it is as fast. Read when torch is loaded.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+# albumentations asks the network for a newer release whenever it is imported; a run should not.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

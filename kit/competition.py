@@ -31,6 +31,7 @@ from kit.system.fields import (
     is_pattern,
     is_text,
     is_whole_tuple,
+    whole_numbers,
 )
 from kit.system.script import ScriptFunction
 from kit.task import Task, TrainingPhotos
@@ -43,9 +44,10 @@ class Competition:
     Training photos: `train` is their table, or a pattern of their paths where there is no table,
     such as `train/*/*.png`. `image` says where a row's photo lies, as a template over the columns,
     such as `imgs/{classname}/{img}`, below the folder `train_images`; several templates are the
-    channels of one photo. `target` is the column of classes, or the columns of 0 and 1, one a
-    class; or `target_pattern` is a regular expression with one group, which finds the class in the
-    path. `group` is the column of what must share a fold (`photo`: nothing does), or the word for
+    channels of one photo, each read as grey. `target` is the column of classes, or the columns of 0
+    and 1, one a class; or `target_pattern` is a regular expression with one group, which finds the
+    class in the path. `group` is the column of what must share a fold (`photo`: nothing does), or
+    the word for
     what `group_pattern` finds in the path; `groups` is the word for several. `fold` is a column of
     folds of one's own, which are checked and taken. `strata` are columns to balance besides.
 
@@ -68,8 +70,8 @@ class Competition:
     What is left empty is found in the data by `kit.folds`. `inputs` are the places that no command
     writes to, by default the data folder. `rows(data, corrections)` reads the training photos where
     tables and templates do not say it, with the label fixes of a file; `read(path)` reads a photo,
-    as uint8 (height, width, channels); `draw(out, groups, test_groups, seed, force)` draws a sample
-    in the competition's layout. `rows` and `draw` are not recorded.
+    as uint8 (height, width, `channels`), 3 where none are named; `draw(out, groups, test_groups,
+    seed, force)` draws a sample in the competition's layout. `rows` and `draw` are not recorded.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Competition:
     tasks: tuple[Task, ...] = ()
     classes: tuple[str, ...] = field(default=(), compare=False)
     frame: tuple[int, int] = (0, 0)
+    channels: int = 0
     group: str = "photo"
     groups: str = ""
     group_pattern: str = ""
@@ -109,6 +112,11 @@ class Competition:
         if self.classes and not self.tasks:
             ordered = self.kind == "order"
             object.__setattr__(self, "tasks", (Task(ONE_TASK, self.classes, ordered=ordered),))
+        if not self.channels:
+            channels = len(self.image) if isinstance(self.image, tuple) else 3
+            object.__setattr__(self, "channels", channels)
+        if self.group_pattern and not self.is_grouped:
+            object.__setattr__(self, "group", "group")
         if not self.groups:
             object.__setattr__(self, "groups", f"{self.group}s")
         if re.fullmatch("{[^{}]*}", self.id):
@@ -143,6 +151,11 @@ class Competition:
         yield from self._more_rules()
 
     def _more_rules(self) -> Iterator[Rule]:
+        yield from whole_numbers(self, {"channels": (0, 64)})
+        fitting = not isinstance(self.image, tuple) or self.channels in (0, len(self.image))
+        yield "channels", fitting, "the number of templates of image"
+        alone = self.read is None or not isinstance(self.image, tuple)
+        yield "read", alone, "None where image has a template a channel"
         for name in ("target_pattern", "group_pattern"):
             text = "a regular expression with one group, such as '([a-z]+)[0-9]*$'"
             yield name, is_pattern(getattr(self, name)), text
@@ -153,12 +166,43 @@ class Competition:
             find_metric(self.metric)
         mirror = self.mirror is None or isinstance(self.mirror, dict)
         yield "mirror", mirror, "a dict of classes, or None"
-        for pair in (self.mirror or {}).items():
-            known = not self.tasks or set(pair) <= set(self.class_names)
-            yield "mirror", known and all(map(is_text, pair)), "of names of classes"
+        swaps = self.mirror if mirror and self.mirror else {}
+        named = all(is_text(name) for pair in swaps.items() for name in pair)
+        other = named and all(swaps.get(b, a) == a for a, b in swaps.items())
+        other = other and len(set(swaps.values())) == len(swaps)
+        yield "mirror", other, "of pairs of classes, each class in one pair"
+        classes = self.class_names if self.tasks else self.classes
+        known = not classes or {*swaps, *swaps.values()} <= set(classes)
+        yield "mirror", known, "of names of classes"
+        labels, several = (self.kind in ("", "labels")), self.several_labels
+        yield (
+            "answer",
+            self.answer != "list" or labels,
+            "another form than list: kind is not labels",
+        )
+        many = not several or self.answer in ("", "list", "probabilities")
+        yield "answer", many, "list or probabilities, because kind is labels"
+        two = self.answer != "probability" or len(classes) in (0, 2)
+        yield "answer", two, "another form than probability: there are more than two classes"
         for name in ("rows", "read", "draw"):
             value = getattr(self, name)
             yield name, value is None or callable(value), "a function, or None"
+        yield from self._answer_rules()
+
+    def _answer_rules(self) -> Iterator[Rule]:
+        """What forms of an answer go with a kind; both may not be known yet."""
+        form, labels = self.answer, self.several_labels
+        names = self.class_names if self.tasks else self.classes
+        free = not labels or form in ("", "list", "probabilities")
+        yield "answer", free, "list or probabilities where a photo has several labels"
+        yield "answer", form != "list" or self.kind in ("", "labels"), "a list for labels alone"
+        two = form != "probability" or len(names) in (0, 2)
+        yield "answer", two, "a probability of two classes alone: take probabilities"
+        apart = form != "list" or not any(self.separator in name for name in names)
+        yield "separator", apart, "a text that no label has in it"
+        of_tasks = "{task}" in self.answer_column + self.answer_rows
+        taken = not of_tasks or form in ("", "class", "name")
+        yield "answer", taken, "class or name where each task has a row or a column"
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -166,9 +210,19 @@ class Competition:
         return tuple(len(task.classes) for task in self.tasks)
 
     @property
+    def is_grouped(self) -> bool:
+        """True if photos come in groups; else each photo is a group of its own."""
+        return self.group != "photo"
+
+    @property
     def answers_classes(self) -> bool:
         """True if a submission has a class for each photo, and no probabilities."""
         return self.answer in ("class", "name")
+
+    @property
+    def decided(self) -> bool:
+        """True if a submission has a class or a list of labels, and no probabilities."""
+        return self.answers_classes or self.answer == "list"
 
     @property
     def several_labels(self) -> bool:
@@ -231,6 +285,8 @@ def recorded_competition(record: Any) -> Competition:
         raise ValueError("its competition is missing, as in files of an older version of the kit")
     try:
         tasks = tuple(Task(**_tuples(task)) for task in record["tasks"])
+        if not tasks:
+            raise ValueError("it has no tasks")
         functions = {
             name: ScriptFunction(**record[name], result="competition")
             for name in _FUNCTIONS

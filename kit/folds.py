@@ -20,22 +20,32 @@ from kit.system.options import DEFAULT_PLAN, add_flags, add_options
 if TYPE_CHECKING:
     from kit.data.plan import Plan
 
+_CLASSES = 30  # rarest ones that are shown, of more than twice as many
 _SHOWN = 10  # links and corrections printed; folds.json has all
 
 
 def show_plan(plan: "Plan") -> None:
     """Print a plan: photos per class and fold, groups, and what audit and corrections did."""
+    import numpy as np
+
     from kit.data.split import class_counts
 
     competition = plan.competition
-    counts = class_counts(plan.photos, competition.num_classes)
+    counts = class_counts(plan.photos, competition)
     groups = plan.photos.drop_duplicates("group").groupby("fold").size()
+    rarest = np.argsort(counts.sum(axis=0), kind="stable")
+    shown = np.sort(rarest[:_CLASSES] if len(rarest) > 2 * _CLASSES else rarest).tolist()
+    what = (
+        "Photos per class and fold"
+        if len(shown) == len(rarest)
+        else (f"Photos per class and fold, of the {len(shown)} rarest of {len(rarest):,} classes")
+    )
     show_table(
-        f"Photos per class and fold, seed {plan.meta['seed']}",
+        f"{what}, seed {plan.meta['seed']}",
         ["class", *(f"fold {f}" for f in range(plan.k)), "all"],
         [
-            [f"{c:2d} {name}", *counts[:, c], counts[:, c].sum()]
-            for c, name in enumerate(competition.class_names)
+            [f"{c:2d} {competition.class_names[c]}", *counts[:, c], counts[:, c].sum()]
+            for c in shown
         ],
         [competition.groups, *(groups[f] for f in range(plan.k)), groups.sum()],
     )
@@ -47,13 +57,13 @@ def show_plan(plan: "Plan") -> None:
         )
     elif not links:
         say(
-            f"leak audit: {len(plan.photos):,} photos read, none the same or near-identical under "
-            f"two {competition.groups}"
+            f"leak audit: {len(plan.photos):,} photos read, none the same or near-identical"
+            + (f" under two {competition.groups}" if competition.is_grouped else "")
         )
     else:
+        what = "share a photo or a near-identical one" if competition.is_grouped else "look alike"
         say(
-            f"leak audit: {len(links)} pairs of {competition.groups} share a photo or a "
-            "near-identical one; "
+            f"leak audit: {len(links)} pairs of {competition.groups} {what}; "
             "each pair is kept in one fold"
         )
         for link in links[:_SHOWN]:
@@ -78,7 +88,7 @@ def build_parser() -> Parser:
     parser.add_argument("--folds", type=int, default=5, help="number of folds (default: 5)")
     parser.add_argument("--seed", type=int, default=42, help="seed of the split (default: 42)")
     parser.add_argument(
-        "--corrections", type=Path, metavar="FILE", help="label fixes: a CSV path,field,value"
+        "--corrections", type=Path, metavar="FILE", help="label fixes: a CSV id,target,value"
     )
     parser.add_argument("--out", type=Path, default=DEFAULT_PLAN, help=f"default: {DEFAULT_PLAN}")
     add_flags(parser, no_audit="do not read the photos for the leak audit")

@@ -6,7 +6,6 @@ A variant is `dataclasses.replace(load_recipe("recipes/base.py"), name="variant"
 import dataclasses
 import inspect
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,14 +13,12 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from kit.competition import Competition
 from kit.data.geometry import Geometry
 from kit.scoring.losses import LOSSES
 from kit.system.errors import KitError, did_you_mean, problem
 from kit.system.fields import Rule, check_rules, choices, is_whole_tuple, numbers, whole_numbers
 from kit.system.script import ScriptFunction, run_script
-
-# albumentations asks the network for a newer release whenever it is imported; a run should not.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 # The fields that are a choice among names.
 CHOICES = {
@@ -75,21 +72,23 @@ class Recipe:
     ordered task of c classes as c - 1 questions: is it above the first class, and if so, above the
     second?).
 
-    Photos: `crop` is the centre crop in the frame of the competition's photos (None: all of it),
-    `size` what it is resized to; training and inference share both. `augment()` returns an
-    albumentations transform of the uint8 RGB photo after them. `mix` is `none`, `mixup`, `cutmix`,
-    or `half` (the left half of one photo and the right half of another), applied to a batch with
-    probability `mix_prob`; `mix_alpha` is the parameter of the Beta distribution that mixup and
-    cutmix draw from.
+    Photos: `crop` is the centre crop, in pixels of the competition's frame or as shares of it, such
+    as (0.9, 0.9) (None: all of it). `size` is what it is resized to: both sides, or the longer one
+    alone, to which the other follows in the crop's aspect. Training and inference share both.
+    `augment()` returns an albumentations transform of the uint8 photo after them. `mix` is `none`,
+    `mixup`, `cutmix`, or `half` (the left half of one photo and the right half of another), applied
+    to a batch with probability `mix_prob`; `mix_alpha` is the parameter of the Beta distribution
+    that mixup and cutmix draw from.
 
     Labels, of training photos only, for a competition with an ordered task: `edges` are other first
     numbers of its classes from the second on; photos with numbers from `drop[0]` to `drop[1]` are
-    left out. `sampler` is `plain`,
-    `balanced` (every class as often) or `sqrt` (by the square root of its size).
+    left out. `sampler` is `plain`, `balanced` (every class as often) or `sqrt` (by the square root
+    of its size); of several labels a photo the rarest counts.
 
     Loss: `loss` is `ce`, `focal` (with `focal_gamma`), `f1` (1 - soft macro-F1 of the batch) or
-    `ldam`; `class_weights` is `none`, `inverse` (of the class's size) or `effective` (of its
-    effective number).
+    `ldam`; for several labels a photo `ce` and `bce` are binary cross-entropy, `focal` and `f1` are
+    of each label, and there is `asl`, the asymmetric loss. `class_weights` is `none`, `inverse` (of
+    the class's size) or `effective` (of its effective number).
 
     Steps: `optimizer` is `adamw`, `adam` or `sgd`, and `weight_decay` None its own usual one
     (`WEIGHT_DECAY`); `layer_decay` below 1 lowers the learning rate from layer to layer towards the
@@ -111,8 +110,8 @@ class Recipe:
     head: str = "classes"
     drop_rate: float = 0.0
     drop_path_rate: float = 0.0
-    crop: tuple[int, int] | None = None
-    size: tuple[int, int] = (256, 192)
+    crop: tuple[int, int] | tuple[float, float] | None = None
+    size: int | tuple[int, int] = 256
     augment: Callable[[], Any] | None = None
     mix: str = "none"
     mix_prob: float = 0.5
@@ -152,9 +151,12 @@ class Recipe:
         weights = isinstance(self.pretrained, (bool, str))
         yield "pretrained", weights, "True, False or a weights file"
         yield from choices(self, CHOICES)
-        for field, value in (("size", self.size), ("crop", self.crop or (1, 1))):
-            good = is_whole_tuple(value, 1, 4096) and len(value) == 2
-            yield field, good, "a pair (height, width) of pixels"
+        pixels, crop = "a pair (height, width) of pixels", self.crop or (1, 1)
+        size = (self.size, 1) if isinstance(self.size, int) else self.size
+        good = is_whole_tuple(size, 1, 4096) and len(size) == 2
+        yield "size", good, f"{pixels}, or the longer side alone"
+        good = is_whole_tuple(crop, 1, 10**5) or _are_shares(crop)
+        yield "crop", good and len(crop) == 2, f"{pixels}, or of shares up to 1.0"
         augment = self.augment is None or isinstance(self.augment, (FunctionType, ScriptFunction))
         yield "augment", augment, "a function, defined with def, that returns a transform"
         drop, edges = self.drop or (0, 0), self.edges or (0,)
@@ -175,13 +177,19 @@ class Recipe:
         yield "head", self.head != "ordinal" or not loss.cosine, of_classes
         yield "ema", self.ema != 1, "below 1: at 1 the average never moves"
 
-    def geometry(self, frame: tuple[int, int]) -> Geometry:
+    def geometry(self, competition: Competition) -> Geometry:
         """The crop and size in a competition's frame; `KitError` if the crop is larger."""
-        crop = self.crop or frame
+        frame, given = competition.frame, self.crop or (1.0, 1.0)
+        crop, size = given, self.size
+        if isinstance(given[0], float):
+            crop = max(1, round(given[0] * frame[0])), max(1, round(given[1] * frame[1]))
         if crop[0] > frame[0] or crop[1] > frame[1]:
             text = f"must be at most {frame} (height, width), the frame of the competition's photos"
-            raise KitError(f"recipe {self.name}: crop={crop} {text}")
-        return Geometry(crop, self.size, frame)
+            raise KitError(f"recipe {self.name}: crop={crop} {text}; take shares, or None")
+        if isinstance(size, int):
+            scale = size / max(crop)
+            size = max(1, round(crop[0] * scale)), max(1, round(crop[1] * scale))
+        return Geometry((int(crop[0]), int(crop[1])), size, frame, competition.channels)
 
     @property
     def decay(self) -> float:
@@ -244,6 +252,11 @@ def chosen_on_fold(select: str, patience: int) -> bool:
     It was chosen by its score, or by when training ended.
     """
     return select == "best" or patience > 0
+
+
+def _are_shares(pair: object) -> bool:
+    """True for a tuple of numbers above 0, up to 1."""
+    return isinstance(pair, tuple) and all(type(n) is float and 0 < n <= 1 for n in pair)
 
 
 def load_recipe(path: str | Path) -> Recipe:

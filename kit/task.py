@@ -9,6 +9,7 @@ import pandas as pd
 
 from kit.system.fields import Rule, are_texts, check_rules, is_text, is_whole_tuple
 
+STRATUM: Final = "stratum "  # before a column of `strata` in a table of training photos
 PLAN_COLUMNS: Final = ("image", "group", "label", "fold")
 
 
@@ -59,8 +60,10 @@ class TrainingPhotos:
 
     `table` has a row a photo: `image` (a path below the folder of training photos), `group`, a
     column of numbers for each task that has one, and `label` (0..C-1; of a competition of several
-    labels a photo their numbers as a text, `0 13 51`). `remarks` are lines for the user.
-    `corrections` are the label fixes that were applied, `path, field, old, new` each.
+    labels a photo their numbers as a text, `0 13 51`). It may have `fold`, folds 0..K-1 that are
+    taken as they are, and columns of texts to balance besides, whose names begin with `STRATUM`.
+    `remarks` are lines for the user. `corrections` are the label fixes that were applied, `path,
+    field, old, new` each.
     """
 
     table: pd.DataFrame

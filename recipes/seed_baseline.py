@@ -15,8 +15,8 @@ def augment():
 recipe = Recipe(
     name="seed_baseline",
     model="efficientnet_b4",
-    crop=(400, 300),
-    size=(300, 225),
+    crop=(0.78125, 0.78125),
+    size=300,
     augment=augment,
     optimizer="adam",
     lr=2e-4,

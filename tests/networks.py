@@ -62,7 +62,7 @@ def run_all_passes(
 
 def photos_of(folder: DataFolder) -> PhotoDataset:
     """The photos to predict as the small recipe's networks see them."""
-    geometry = small().geometry(MASK.frame)
+    geometry = small().geometry(MASK)
     return PhotoDataset(folder.test_images, read_test(folder), [geometry])
 
 

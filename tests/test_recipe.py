@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from helpers import MASK, make_data, small
 
+from kit.data.geometry import Geometry
 from kit.data.loader import PhotoDataset
 from kit.recipe import Recipe, load_recipe, shipped_recipe
 from kit.system.errors import KitError
-from kit.training.augmentation import check_augment
+from kit.training.checks import check_augment
 
 GOOD = (
     'from kit.recipe import Recipe\n\nrecipe = Recipe(name="good", model="test_efficientnet", '
@@ -58,7 +59,7 @@ def test_the_hash_tells_recipes_apart(tmp_path):
             GOOD.replace("False)", "False, size=(32, 24.5))"),
             r"size=\(32, 24.5\) must be a pair \(height, width\)",
         ),
-        (GOOD.replace("False)", "False, crop=(5000, 300))"), "crop=.*must be a pair"),
+        (GOOD.replace("False)", "False, crop=(0, 300))"), "crop=.*must be a pair"),
         (GOOD.replace("False)", "False, augment=lambda: None)"), "augment is no named function"),
         (GOOD.replace("Recipe(", "Recip("), "line 3: NameError"),
         ("import nothing_like_this\n" + GOOD, "line 1: ModuleNotFoundError"),
@@ -81,8 +82,45 @@ def test_a_bad_recipe_is_one_line(tmp_path, content, said):
 def test_a_crop_larger_than_the_frame_is_told_where_the_frame_is_known(tmp_path):
     recipe = load_recipe(write(tmp_path, GOOD.replace("False)", "False, crop=(600, 300))")))
     with pytest.raises(KitError, match="recipe good: crop=.*at most"):
-        recipe.geometry(MASK.frame)
-    assert recipe.geometry((600, 300)).crop == (600, 300)
+        recipe.geometry(MASK)
+    larger = dataclasses.replace(MASK, frame=(600, 300))
+    assert recipe.geometry(larger).crop == (600, 300)
+
+
+@pytest.mark.parametrize(
+    "frame, changes, crop, size",
+    [
+        ((512, 384), {"crop": (400, 300), "size": 300}, (400, 300), (300, 225)),
+        ((512, 384), {"crop": (0.78125, 0.78125), "size": 300}, (400, 300), (300, 225)),
+        ((480, 640), {"crop": (0.9, 0.9), "size": 300}, (432, 576), (225, 300)),
+        ((480, 640), {"crop": None, "size": 256}, (480, 640), (192, 256)),
+        ((96, 96), {"crop": None, "size": 300}, (96, 96), (300, 300)),
+        ((137, 236), {"crop": None, "size": (128, 128)}, (137, 236), (128, 128)),
+        ((2, 3000), {"crop": (0.1, 1.0), "size": 96}, (1, 3000), (1, 96)),
+    ],
+)
+def test_shares_and_a_longer_side_fit_any_frame(frame, changes, crop, size):
+    competition = dataclasses.replace(MASK, frame=frame)
+    geometry = Recipe(name="a", model="m", **changes).geometry(competition)
+    assert geometry == Geometry(crop, size, frame)
+
+
+@pytest.mark.parametrize(
+    "changes, field",
+    [
+        ({"size": 0}, "size"),
+        ({"size": (32, 0)}, "size"),
+        ({"size": 3.5}, "size"),
+        ({"crop": (1.5, 0.5)}, "crop"),
+        ({"crop": (0.5, 100)}, "crop"),
+        ({"crop": (0.0, 0.5)}, "crop"),
+        ({"crop": (0.5,)}, "crop"),
+        ({"crop": 0.5}, "crop"),
+    ],
+)
+def test_other_sizes_and_crops_are_refused(changes, field):
+    with pytest.raises(KitError, match=f"{field}=.* must be a pair"):
+        Recipe(name="a", model="m", **changes)
 
 
 def test_a_recipe_that_is_not_there(tmp_path):
@@ -159,7 +197,7 @@ def test_augmentation_that_a_network_cannot_take_is_told_before_training(tmp_pat
         )
     )
     with pytest.raises(KitError, match=said):
-        check_augment(recipe)
+        check_augment(recipe, MASK)
 
 
 def test_editing_a_recipe_changes_nothing_in_what_was_loaded(tmp_path):
@@ -188,7 +226,7 @@ def test_augmentation_follows_the_seed_alone_and_survives_a_spawned_process(tmp_
     recipe = small()
     images = [f"000000_male_Asian_20/mask{i}.jpg" for i in range(1, 6)]
     photos = PhotoDataset(
-        data / "train" / "images", images, [recipe.geometry(MASK.frame)], recipe.augment
+        data / "train" / "images", images, [recipe.geometry(MASK)], recipe.augment
     )
     first = [photos[0, seed][1][0] for seed in range(8)]
     photos[1, 99]

@@ -63,7 +63,7 @@ def bench_photos(
     device = choose_device(device_name)
     with tempfile.TemporaryDirectory() as folder:
         source = data or drawn_folder(Path(folder), _PHOTOS)
-        geometry = recipe.geometry(source.competition.frame)
+        geometry = recipe.geometry(source.competition)
         photos = training_photos(source, Path(folder), _PHOTOS)
         cache = pixel_cache(Path(folder) / "pixels", photos.root, photos.images, geometry)
         if cache is None:

@@ -29,6 +29,7 @@ from kit.system.errors import KitError
 from kit.system.precision import choose_precision, precision_name
 from kit.training.batches import EpochBatches
 from kit.training.learner import Learner
+from kit.training.losses import one_hot
 from kit.training.memory import explain_out_of_memory
 
 
@@ -73,12 +74,14 @@ def kit_training(
     For None there is no cache, and neither the layout nor the precision that make it fast.
     """
     recipe, competition = measured.recipe, measured.competition
-    geometry = recipe.geometry(competition.frame)
+    geometry, read = recipe.geometry(competition), competition.read
     cache = None
     if cache_folder is not None:
-        cache = pixel_cache(cache_folder, photos.root, photos.images, geometry)
-    dataset = PhotoDataset(photos.root, photos.images, [geometry], recipe.augment, cache)
+        cache = pixel_cache(cache_folder, photos.root, photos.images, geometry, read=read)
+    dataset = PhotoDataset(photos.root, photos.images, [geometry], recipe.augment, cache, read)
     labels = torch.arange(len(photos.images)) % competition.num_classes
+    if competition.several_labels:
+        labels = one_hot(labels, competition.num_classes)
     counts, plain = np.ones(competition.num_classes), cache_folder is None
     learner = Learner(recipe, competition, counts, measured.device, plain=plain)
 
@@ -104,7 +107,7 @@ def other_training(
     recipe = _quick(load_recipe(path))
     device, classes = torch.device(name), recorded_competition(competition)
     measured = Steps(recipe, classes, steps, workers, device)
-    model = timm.create_model(recipe.model, num_classes=classes.classes).to(device).train()
+    model = timm.create_model(recipe.model, num_classes=classes.num_classes).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr)
 
     def train(batch: Any) -> None:
@@ -116,7 +119,8 @@ def other_training(
         optimizer.step()
 
     def with_timm() -> tuple[float, float]:
-        loader = timm_loader(photos.links, recipe.size, recipe.batch_size, workers, device, True)
+        size = recipe.geometry(classes).size
+        loader = timm_loader(photos.links, size, recipe.batch_size, workers, device, True)
         return _timed_steps(loader, train, steps, device)
 
     plain = kit_training(measured, photos, None)
@@ -179,13 +183,14 @@ def _table(measured: Steps, times: Mapping[str, np.ndarray], memory: int) -> Tab
         [name, f"{rate[name]:.2f}", f"{100 * waiting[name]:.1f} %", ratio_text(values[:, 0], base)]
         for name, values in times.items()
     ]
-    parameters, gflop = cost(architecture_of(recipe, measured.competition))
+    architecture = architecture_of(recipe, measured.competition)
+    parameters, gflop = cost(architecture)
     precision = choose_precision(device, parameters)
     peak = matrix_peak(device, precision)
     reached = 3 * gflop * rate["kit.train"]  # a step takes three times the forward pass
     return Table(
-        f"Training {recipe.name} ({recipe.model}, {recipe.size[0]} x {recipe.size[1]}, batches of "
-        f"{recipe.batch_size}, {device}, {precision_name(precision)}), medians of {len(base)}",
+        f"Training {recipe.name} ({architecture.name}, batches of {recipe.batch_size}, {device}, "
+        f"{precision_name(precision)}), medians of {len(base)}",
         ["loop", "photos/s", "waiting for data", "times kit.train's time"],
         rows,
         f"kit.train: {reached:,.0f} GFLOP/s of the {peak:,.0f} that this machine multiplies "

@@ -13,6 +13,7 @@ from kit.competitions.mask_sample import draw_sample
 
 competition: Final = Competition(
     name="mask",
+    kind="tasks",
     tasks=(MASK, GENDER, AGE),
     frame=FRAME,
     group="person",

@@ -4,7 +4,8 @@ Photos are decoded, cropped and resized once, for all folds, recipes, workers an
 Augmentation starts from it.
 """
 
-import os
+import inspect
+import math
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +16,14 @@ import numpy as np
 import pandas as pd
 
 from kit.data.geometry import Geometry
-from kit.data.photos import crop_and_resize, decode
+from kit.data.paths import photo_paths, stat_of
+from kit.data.photos import crop_and_resize
+from kit.data.reading import Read, read_photo
 from kit.system.console import Progress, say, warn
 from kit.system.disk import atomic_write, text_hash
 from kit.system.errors import KitError, problem
 from kit.system.locks import lock_folder
+from kit.system.script import ScriptFunction
 from kit.system.threads import cores
 from kit.system.versions import PIXELS_VERSION
 
@@ -31,12 +35,13 @@ _FREE_BYTES = 2 * 2**30
 class PixelCache:
     """A file of photos after `crop_and_resize` to `size`.
 
-    It is uint8 (photos, height, width, 3) in .npy format; row r is the photo `images[r]`.
+    It is uint8 (photos, height, width, channels) in .npy format; row r is the photo `images[r]`.
+    `shape` is that of a row.
     """
 
     path: Path
     images: tuple[str, ...]
-    size: tuple[int, int]
+    shape: tuple[int, int, int]
 
     @property
     def whole(self) -> bool:
@@ -54,7 +59,7 @@ class PixelCache:
         """The rows, mapped into memory and read-only; processes that open it share its pages."""
         try:
             array: np.ndarray = np.load(self.path, mmap_mode="r")
-            if array.shape != (len(self.images), *self.size, 3) or array.dtype != np.uint8:
+            if array.shape != (len(self.images), *self.shape) or array.dtype != np.uint8:
                 raise ValueError(f"it holds {array.dtype} {array.shape}")
         except Exception as error:  # numpy has its own for each kind of damage
             raise problem(
@@ -64,25 +69,32 @@ class PixelCache:
 
 
 def pixel_cache(
-    folder: Path, root: Path, images: Sequence[str], geometry: Geometry, build: bool = True
+    folder: Path,
+    root: Path,
+    images: Sequence[str],
+    geometry: Geometry,
+    build: bool = True,
+    read: Read | None = None,
 ) -> PixelCache | None:
     """The pixel cache of photos under a geometry, in `folder`; built if it does not exist.
 
-    Its name holds a hash over each photo's name, size and times, so that a changed photo makes
-    another cache, and never a stale one. Caches of the same geometry and other photos are removed.
+    Its name holds a hash over each photo's name, size and times, and over the code of `read`, the
+    competition's function that reads a photo, so that a changed photo makes another cache, and
+    never a stale one. Caches of the same geometry and other photos are removed.
     None, with a warning, if the disk has no room; None, too, if it does not exist and `build` is
     false. Raises `KitError` for a photo that cannot be read, or that changes meanwhile.
     """
     height, width = geometry.size
-    stamp = _stamp(root, images, geometry)
-    prefix = f"{geometry.crop[0]}x{geometry.crop[1]}-{height}x{width}-"
+    stamp = _stamp(root, images, geometry, read)
+    of = f"x{geometry.channels}" * (geometry.channels != 3)
+    prefix = f"{geometry.crop[0]}x{geometry.crop[1]}-{height}x{width}{of}-"
     path = folder / f"{prefix}{stamp[:16]}.npy"
-    cache = PixelCache(path, tuple(images), geometry.size)
+    cache = PixelCache(path, tuple(images), (height, width, geometry.channels))
     if cache.whole:
         return cache
     if not build:
         return None
-    need = len(images) * height * width * 3
+    need = len(images) * math.prod(cache.shape)
     try:
         with lock_folder(folder, "another process is building the pixel cache; waiting for it"):
             if cache.whole:
@@ -98,8 +110,8 @@ def pixel_cache(
                     "photos are decoded in every epoch"
                 )
                 return None
-            _build(path, root, images, geometry)
-            if _stamp(root, images, geometry) != stamp:
+            _build(cache, root, geometry, read)
+            if _stamp(root, images, geometry, read) != stamp:
                 path.unlink()
                 raise problem(
                     root,
@@ -119,36 +131,43 @@ def pixel_cache(
     return cache
 
 
-def _stamp(root: Path, images: Sequence[str], geometry: Geometry) -> str:
-    """A hash over the frame, and over photos' names, sizes and times.
+def _stamp(root: Path, images: Sequence[str], geometry: Geometry, read: Read | None) -> str:
+    """A hash over the frame, the code of `read`, and photos' names, sizes and times.
 
     The time of change is one of them, which a copy back with old dates cannot keep.
     """
 
     def line(image: str) -> str:
-        try:
-            stat = os.stat(root / image)
-        except OSError as error:
-            raise problem(
-                root / image,
-                f"cannot be read: {error.strerror or error}",
-                remedy="unpack the data again",
-            ) from error
-        return f"{image}\t{stat.st_size}\t{stat.st_mtime_ns}\t{stat.st_ctime_ns}\n"
+        marks = []
+        for path in photo_paths(root, image):
+            try:
+                stat = stat_of(path)
+            except OSError as error:
+                raise problem(
+                    path,
+                    f"cannot be read: {error.strerror or error}",
+                    remedy="unpack the data again",
+                ) from error
+            marks.append(f"{stat.st_size}\t{stat.st_mtime_ns}\t{stat.st_ctime_ns}")
+        return "\t".join([image, *marks]) + "\n"
 
-    return text_hash(f"{PIXELS_VERSION} {geometry.frame}\n" + "".join(map(line, images)))
+    first = f"{PIXELS_VERSION} {geometry.frame}\n"
+    if read is not None:
+        first += f"{read.text if isinstance(read, ScriptFunction) else inspect.getsource(read)}\n"
+    return text_hash(first + "".join(map(line, images)))
 
 
-def _build(path: Path, root: Path, images: Sequence[str], geometry: Geometry) -> None:
+def _build(cache: PixelCache, root: Path, geometry: Geometry, read: Read | None) -> None:
     """Write the cache file; an `OSError` is one of writing."""
 
     def load(image: str) -> bytes:
-        return crop_and_resize(decode(root / image)[0], geometry).tobytes()
+        return crop_and_resize(read_photo(root, image, [geometry], read), geometry).tobytes()
 
+    images = cache.images
     unreadable = False
     try:
         with (
-            atomic_write(path, force=True) as temporary,
+            atomic_write(cache.path, force=True) as temporary,
             ThreadPoolExecutor(cores()) as pool,
             Progress("pixel cache", len(images)) as progress,
             open(temporary, "wb") as file,
@@ -156,8 +175,7 @@ def _build(path: Path, root: Path, images: Sequence[str], geometry: Geometry) ->
             # Plain writes and not a map: on a full disk, writing to mapped memory would kill the
             # process.
             np.lib.format.write_array_header_1_0(
-                file,
-                {"descr": "|u1", "fortran_order": False, "shape": (len(images), *geometry.size, 3)},
+                file, {"descr": "|u1", "fortran_order": False, "shape": (len(images), *cache.shape)}
             )
             for start in range(0, len(images), 256):  # not all at once: results wait in memory
                 try:

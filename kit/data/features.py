@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kit.data.photos import decode
+from kit.data.reading import Read, grey_photo
 
 _SIDE = 96  # pixels of a photo's short side, as it is compared
 _FEATURES = 150  # the most of a photo; masked portraits have 90
@@ -20,18 +20,16 @@ _POWERS = 1 << np.arange(CODE_BITS, dtype=np.uint64)
 MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
-def grey_photo(path: Path) -> tuple[np.ndarray, bytes]:
-    """A photo in grey, uint8 (height, width), and its file's bytes.
+def small_photo(root: Path, image: str, read: Read | None = None) -> tuple[np.ndarray, bytes]:
+    """A photo in grey, uint8 (height, width), as photos are compared, and its bytes.
 
     The short side has `_SIDE` pixels.
     """
-    photo, content = decode(path, least=128)
+    photo, content = grey_photo(root, image, read)
     scale = _SIDE / min(photo.shape[:2])
     # At most four times as long as wide, so that a strip of pixels stays small, too.
     size = [min(round(side * scale), 4 * _SIDE) for side in photo.shape[1::-1]]
-    return cv2.resize(
-        cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA
-    ), content
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA), content
 
 
 def local_features(grey: np.ndarray, most: int = _FEATURES) -> tuple[np.ndarray, np.ndarray]:

@@ -10,13 +10,16 @@ from pathlib import Path
 import pandas as pd
 
 from kit.competition import Competition
-from kit.data.definition import complete, is_below, test_images
+from kit.data.answer_rows import AnswerRows, check_test_columns, match_rows
+from kit.data.definition import complete
+from kit.data.paths import fields_of, file_of, fill, lost_files, other_ending, photo_paths, stat_of
 from kit.data.photos import read_bytes
 from kit.data.plan import Plan
+from kit.data.train_rows import has_training, table_hash
 from kit.system.console import warn
 from kit.system.disk import file_hash, text_hash
 from kit.system.errors import problem
-from kit.system.table import check_unique, is_plain_name, read_csv
+from kit.system.table import check_unique, is_plain_name, read_table
 
 
 @dataclass(frozen=True)
@@ -59,15 +62,19 @@ def find_data(given: str | None, competition: Competition, needs: str = "train")
     """
     place = Path(os.path.expanduser(given or os.environ.get("KIT_DATA") or "data"))
     table = competition.train if needs == "train" else competition.test
-    if not (place / table).is_file():
-        what = "there is no data folder" if not place.is_dir() else f"holds no {table}"
-        raise problem(
-            place,
-            what,
-            remedy="name the competition's folder with --data or KIT_DATA, or draw one with "
-            "python -m kit.sample --out data",
+    trained = has_training(place, competition)
+    if not (trained if needs == "train" else (place / table).is_file()):
+        what, remedy = (
+            f"holds no {table}",
+            "name the competition's folder with --data or KIT_DATA, ",
         )
-    if (place / competition.train).is_file():
+        if not place.is_dir():
+            what = "there is no data folder"
+            remedy += "or draw one with python -m kit.sample --out data"
+        else:
+            remedy += "or describe it in competition.py, which python -m kit.start writes"
+        raise problem(place, what, remedy=remedy)
+    if trained:
         competition = complete(competition, place)
     return DataFolder(place, competition)
 
@@ -80,7 +87,7 @@ def fingerprint(root: Path, images: Sequence[str]) -> str:
 
     def size(image: str) -> int:
         try:
-            return os.stat(root / image).st_size
+            return sum(stat_of(path).st_size for path in photo_paths(root, image))
         except OSError:
             return -1
 
@@ -100,7 +107,7 @@ def fingerprint(root: Path, images: Sequence[str]) -> str:
 def check_data(data: DataFolder, plan: Plan) -> None:
     """Raise `KitError` unless a folder still holds the photos that were planned."""
     table = data.train_table
-    if file_hash(table) != plan.meta.get(table.name):
+    if table_hash(data.root, data.competition) != plan.meta.get(table.name):
         warn(
             f"{table} has changed since the folds were planned: the plan's labels are used; "
             "to use the new ones, plan again with python -m kit.folds --force"
@@ -117,51 +124,96 @@ def check_data(data: DataFolder, plan: Plan) -> None:
 def test_photos(data: DataFolder) -> dict[str, str]:
     """The photos to predict by their ids, in order: paths below their folder.
 
-    Raises `KitError` if an id has no photo.
+    The id is that of the test table; where `answer_rows` says which row a photo belongs to, it is
+    the photo's path. Raises `KitError` if an id has no photo.
     """
-    table, root = _test_table(data), data.test_images
-    images = test_images(data.competition, table)
-    unsafe = [image for image in images if not is_below(image)]
-    if unsafe:
-        raise problem(data.test_table, "names photos outside of the data folder", unsafe)
-    places = {name: _files(root / name) for name in {os.path.dirname(image) for image in images}}
-    lost = [
-        ident
-        for ident, image in zip(table[data.competition.id], images)
-        if os.path.basename(image) not in places[os.path.dirname(image)]
-    ]
+    table, root, competition = _test_table(data), data.test_images, data.competition
+    images = _images(competition, table)
+    lost = lost_files(root, images)
     if lost:
         what = f"ids that name no file in {root}"
-        raise problem(data.test_table, what, lost, "unpack the data again")
-    return dict(zip(table[data.competition.id].tolist(), images))
+        bad = [f"{lost[0]}{other_ending(root, lost[0])}", *lost[1:]]
+        raise problem(data.test_table, what, bad, "mend test_image, or unpack the data again")
+    return dict(zip(_photo_ids(competition, table), images))
 
 
-def _files(folder: Path) -> set[str]:
-    return set(os.listdir(folder)) if folder.is_dir() else set()
+def check_test(data: DataFolder, images: Sequence[str]) -> None:
+    """Raise `KitError` for ids without a photo, or whose photos are training photos (`images`).
+
+    Only definitions by templates are checked, and only where the table of photos to predict is
+    there.
+    """
+    competition = data.competition
+    if competition.rows is not None or not data.test_table.is_file():
+        return
+    trained = {os.path.normpath(p) for i in images for p in photo_paths(data.train_images, i)}
+    both = [
+        f"{ident}, {image}"
+        for ident, image in test_photos(data).items()
+        if any(os.path.normpath(p) in trained for p in photo_paths(data.test_images, image))
+    ]
+    if both:
+        what = "photos to predict are training photos, too"
+        raise problem(data.test_table, what, both, "mend image and test_image")
+
+
+def test_templates(competition: Competition, columns: Sequence[str]) -> str | tuple[str, ...]:
+    """The templates of the photos to predict.
+
+    Where the definition has none they are those of the training photos, if the table of photos to
+    predict has their columns; else the id is the file's name.
+    """
+    if competition.test_image:
+        return competition.test_image
+    fields = fields_of(competition.image)
+    if fields and competition.test_images == "." and set(fields) <= set(columns):
+        return competition.image
+    return f"{{{competition.id}}}"
 
 
 def read_test(data: DataFolder) -> list[str]:
-    """The ids to predict, in order; raises `KitError` if one has no photo."""
+    """The ids of the photos to predict, in order; raises `KitError` if one has no photo."""
     return list(test_photos(data))
 
 
 def read_ids(data: DataFolder) -> list[str]:
-    """The ids of the table of photos to predict, in the order that a submission must keep."""
-    ids: list[str] = _test_table(data)[data.competition.id].tolist()
+    """The ids of the photos to predict, in order, whether the photos are there or not."""
+    return list(dict.fromkeys(_photo_ids(data.competition, _test_table(data))))
+
+
+def answer_rows(data: DataFolder) -> AnswerRows:
+    """The rows that a submission must have, and which photos they are of."""
+    table = _test_table(data)
+    photos = _photo_ids(data.competition, table)
+    return match_rows(data.test_table, data.competition, table, photos)
+
+
+def _images(competition: Competition, table: pd.DataFrame) -> list[str]:
+    """The photo of each row of the test table."""
+    templates = test_templates(competition, list(map(str, table)))
+    return fill("test_image", templates, competition.test, table)
+
+
+def _photo_ids(competition: Competition, table: pd.DataFrame) -> list[str]:
+    """The id of the photo of each row of the test table."""
+    if competition.answer_rows:
+        return _images(competition, table)
+    ids: list[str] = table[competition.id].tolist()
     return ids
 
 
 def _test_table(data: DataFolder) -> pd.DataFrame:
     """The table of photos to predict, with unique ids."""
     path, competition = data.test_table, data.competition
-    remedy = f"take {path.name} as the competition gave it"
     # All columns, but for the index that pandas may have written: a template may name any.
-    table, column = read_csv(path), competition.id
-    answers = {"probabilities": list(competition.class_names), "class": [competition.answer_column]}
-    read_csv(path, [column, *answers.get(competition.answer, [])])
-    named = competition.test_image
+    column = competition.id
+    table = read_table(path, {} if competition.answer_rows else {column: "id"})
+    check_test_columns(path, competition, [str(name) for name in table])
+    if competition.answer_rows:
+        return table  # a photo may have several rows
+    remedy = f"take {path.name} as the competition gave it"
     unsafe = table.loc[~table[column].map(is_plain_name), column]
-    if len(unsafe) and not named:
+    if len(unsafe) and f"{{{column}}}" == test_templates(competition, list(map(str, table))):
         what = f"column '{column}' must hold plain file names"
         raise problem(path, what, [f"'{i}'" for i in unsafe], remedy)
     check_unique(path, table, column, remedy)
@@ -172,7 +224,12 @@ def content_hash(root: Path, images: Sequence[str]) -> str:
     """A hash over the names and bytes of photos, by which their probabilities are kept."""
 
     def digest(image: str) -> str:
-        return hashlib.sha256(read_bytes(root / image)).hexdigest()
+        paths = photo_paths(root, image)
+        if not all(path.is_file() for path in paths):
+            return "".join(hashes[file_of(path)] for path in paths)
+        return hashlib.sha256(b"".join(map(read_bytes, paths))).hexdigest()
 
+    inside = {file_of(p) for i in images for p in photo_paths(root, i) if not p.is_file()}
+    hashes = {path: file_hash(path) for path in inside}
     with ThreadPoolExecutor() as pool:
         return text_hash("".join(f"{i}\t{h}\n" for i, h in zip(images, pool.map(digest, images))))

@@ -15,7 +15,7 @@ Same bytes are found by SHA-256, near-identical photos in three steps:
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,8 +25,9 @@ import numpy as np
 
 from kit.data.alignment import aligned
 from kit.data.candidates import candidates
-from kit.data.features import both_codes, feature_codes, grey_photo, local_features
+from kit.data.features import both_codes, feature_codes, local_features, small_photo
 from kit.data.photos import for_each_photo
+from kit.data.reading import Read
 from kit.system.console import Progress
 from kit.system.errors import KitError
 from kit.system.threads import cores
@@ -74,24 +75,23 @@ def audit_photos(
     groups: Sequence[str],
     test_root: Path = Path(),
     test_images: Sequence[str] = (),
+    read: Read | None = None,
 ) -> Audit:
     """Read all photos and link those that are one picture.
 
     Each pair of groups has at most one link, and so has each pair of a group and a test photo.
     `images` are N paths below `root`, `groups` the N groups they are of; `test_images` are paths
-    below `test_root`, which may show anybody. Links are sorted, and do not depend on the order of
-    the photos. Raises `KitError` with the number of damaged training photos and the first of them.
+    below `test_root`, which may show anybody; `read` is a competition's own reader. Links are
+    sorted, and do not depend on the order of the photos. Raises `KitError` with the number of
+    damaged training photos and the first of them.
     """
     order = sorted(range(len(images)), key=lambda i: (groups[i], images[i]))
     train, test = [images[i] for i in order], sorted(test_images)
-    names, paths = (
-        train + test,
-        [root / image for image in train] + [test_root / image for image in test],
-    )
+    names, roots = train + test, [root] * len(train) + [test_root] * len(test)
     names_of_groups, who = np.unique([groups[i] for i in order], return_inverse=True)
     # Each photo to predict counts as a group of its own.
     owner = np.concatenate([who, len(names_of_groups) + np.arange(len(test))])
-    digests, codes, damaged = _read_all(root, train, test_root, test)
+    digests, codes, damaged = _read_all(root, train, test_root, test, read)
     best: dict[tuple[int, int], Link] = {}
     for a, b in _same_bytes(digests, owner, len(names_of_groups)):
         best.setdefault((int(owner[a]), int(owner[b])), Link(names[a], names[b], "same bytes", 1.0))
@@ -104,8 +104,12 @@ def audit_photos(
     look_alikes = [pair for pair in candidates(every, of, len(names_of_groups)) if pair not in best]
     photos = np.split(np.arange(len(names)), np.cumsum(np.bincount(owner))[:-1])
 
+    def grey(i: int) -> np.ndarray:
+        return small_photo(roots[i], names[i], read)[0]
+
     def compare(pair: tuple[int, int]) -> tuple[float, int, int]:
-        return _best_pair(paths, codes, photos[pair[0]], photos[pair[1]])
+        first, second = photos[pair[0]], photos[pair[1]]
+        return _best_pair(grey, codes, first, second)
 
     with (
         Progress("comparing look-alikes", len(look_alikes), "pairs") as progress,
@@ -124,7 +128,11 @@ def audit_photos(
 
 
 def _read_all(
-    root: Path, images: Sequence[str], test_root: Path, test_images: Sequence[str]
+    root: Path,
+    images: Sequence[str],
+    test_root: Path,
+    test_images: Sequence[str],
+    reader: Read | None,
 ) -> tuple[list[bytes], list[np.ndarray], list[str]]:
     """The SHA-256 and the codes of each training and test photo, and the errors of damaged ones.
 
@@ -132,28 +140,19 @@ def _read_all(
     """
     cv2.setNumThreads(1)
 
-    def one(path: Path) -> tuple[bytes, np.ndarray]:
-        grey, content = grey_photo(path)
+    def one(path: Path, place: Path = root) -> tuple[bytes, np.ndarray]:
+        grey, content = small_photo(place, path.relative_to(place).as_posix(), reader)
         return hashlib.sha256(content).digest(), feature_codes(local_features(grey)[1])
 
     def of_test(path: Path) -> tuple[bytes, np.ndarray] | str:
         try:
-            return one(path)
+            return one(path, test_root)
         except KitError as error:
             return str(error).removeprefix(f"{test_root}/").partition(";")[0]
 
-    read = for_each_photo(
-        root,
-        images,
-        one,
-        "reading photos",
-        "unpack the data again, or take their rows out of the training table",
-    )
-    of_tests = (
-        for_each_photo(test_root, test_images, of_test, "reading test photos")
-        if test_images
-        else []
-    )
+    remedy = "unpack the data again, or take their rows out of the training table"
+    read = for_each_photo(root, images, one, "reading photos", remedy)
+    of_tests = for_each_photo(test_root, test_images, of_test, "reading test photos")
     read += [
         (b"", np.zeros(0, np.uint64)) if isinstance(result, str) else result for result in of_tests
     ]
@@ -179,11 +178,15 @@ def _same_bytes(
 
 
 def _best_pair(
-    paths: Sequence[Path], codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray
+    grey: Callable[[int], np.ndarray],
+    codes: Sequence[np.ndarray],
+    first: np.ndarray,
+    second: np.ndarray,
 ) -> tuple[float, int, int]:
     """The first pair of two groups' photos that is one picture, else the most alike pair.
 
-    It is (correlation, a, b). Photos that share most codes are compared first.
+    It is (correlation, a, b); `grey` gives a photo by its number. Photos that share most codes are
+    compared first.
     """
     both = {i: np.unique(both_codes(codes[i])) for i in [*first.tolist(), *second.tolist()]}
     pairs = sorted(
@@ -193,7 +196,7 @@ def _best_pair(
     )[:_PAIRS]
     best = (0.0, -1, -1)
     for _, a, b in pairs:
-        best = max(best, (aligned(grey_photo(paths[a])[0], grey_photo(paths[b])[0]), a, b))
+        best = max(best, (aligned(grey(a), grey(b)), a, b))
         if best[0] >= _CORRELATION:
             break
     return best

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from kit.data.cache import PixelCache
 from kit.data.geometry import Geometry
-from kit.data.photos import augmented, crop_and_resize, decode
+from kit.data.photos import augmented, crop_and_resize
+from kit.data.reading import Read, read_photo
 from kit.system.console import warn
 from kit.system.errors import KitError, problem
 from kit.system.threads import cores
@@ -27,11 +28,15 @@ _WAIT_SECONDS = 120
 
 
 class PhotoDataset(Dataset[tuple[int, list[np.ndarray]]]):
-    """A torch data set: item i is i and one uint8 array (height, width, 3) for each geometry.
+    """A torch data set: item i is i and one uint8 array (height, width, channels) a geometry.
 
     Each file is decoded once. With `augment`, an item may be asked for by (i, seed): the seed alone
     decides its randomness, so that neither workers nor interruptions change a run. With a `cache`
-    (of the one geometry), photos come from it and nothing is decoded.
+    (of the one geometry), photos come from it and nothing is decoded. `read` is the competition's
+    function that reads a photo, if it has one.
+
+    Where `augment` makes a transform that says whether it has `mirrored` a photo, the number of a
+    mirrored one is N + i: photos N to 2N - 1 are the mirrored ones.
     """
 
     def __init__(
@@ -41,14 +46,10 @@ class PhotoDataset(Dataset[tuple[int, list[np.ndarray]]]):
         geometries: Sequence[Geometry],
         augment: Callable[[], Any] | None = None,
         cache: PixelCache | None = None,
+        read: Read | None = None,
     ) -> None:
-        self.root, self.images, self.geometries, self.augment, self.cache = (
-            root,
-            list(images),
-            list(geometries),
-            augment,
-            cache,
-        )
+        self.root, self.images, self.geometries = root, list(images), list(geometries)
+        self.augment, self.cache, self.read = augment, cache, read
         self._rows = cache.rows(self.images) if cache is not None else None
         self._pixels: np.ndarray | None = None
         self._transform: Any = None
@@ -67,25 +68,32 @@ class PhotoDataset(Dataset[tuple[int, list[np.ndarray]]]):
                 warn(f"{error}; photos are decoded instead")
                 self.cache = None
         if self._pixels is None or self._rows is None:
-            photo, _ = decode(self.root / self.images[i])
+            photo = read_photo(self.root, self.images[i], self.geometries, self.read)
             fitted = [crop_and_resize(photo, geometry) for geometry in self.geometries]
         else:
             fitted = [self._pixels[self._rows[i]]]
-        if self.augment is not None and seed is not None:
-            if self._transform is None:
-                self._transform = self.augment()
-            self._transform.set_random_seed(seed)
-            try:
-                fitted = [augmented(self._transform, image) for image in fitted]
-            except KitError as error:
-                raise problem(self.root / self.images[i], str(error)) from error
-            except Exception as error:  # whatever a user's function raises is theirs to mend
-                raise problem(
-                    self.root / self.images[i],
-                    f"augment fails on it ({type(error).__name__}: {str(error)[:160]})",
-                    remedy="mend the recipe's augment",
-                ) from error
+        if self.augment is None or seed is None:
+            return i, fitted
+        fitted = self._augmented(i, seed, fitted)
+        if getattr(self._transform, "mirrored", False):
+            i += len(self)
         return i, fitted
+
+    def _augmented(self, i: int, seed: int, photos: list[np.ndarray]) -> list[np.ndarray]:
+        """The arrays of photo `i` after its augmentation by a seed."""
+        if self._transform is None and self.augment is not None:
+            self._transform = self.augment()
+        self._transform.set_random_seed(seed)
+        try:
+            return [augmented(self._transform, image) for image in photos]
+        except KitError as error:
+            raise problem(self.root / self.images[i], str(error)) from error
+        except Exception as error:  # whatever a user's function raises is theirs to mend
+            raise problem(
+                self.root / self.images[i],
+                f"augment fails on it ({type(error).__name__}: {str(error)[:160]})",
+                remedy="mend the recipe's augment",
+            ) from error
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {
@@ -110,7 +118,7 @@ def default_workers(device_type: str) -> int:
 def make_loader(photos: PhotoDataset, batches: Any, workers: int, device: Any) -> Any:
     """A torch loader that gives indices (N,) and photos for each list of `batches`.
 
-    The photos are a list: uint8 (N, height, width, 3) for each geometry.
+    The photos are a list: uint8 (N, height, width, channels) for each geometry.
     """
     if workers:
         atexit.unregister(end_workers)

@@ -30,30 +30,35 @@ def read_bytes(path: Path) -> bytes:
         ) from error
 
 
-def decode(path: Path, least: int | None = None) -> tuple[np.ndarray, bytes]:
+def decode(
+    path: Path, least: int | None = None, above: int = 0, grey: bool = False
+) -> tuple[np.ndarray, bytes]:
     """A photo as RGB uint8 (height, width, 3), upright, and the file's bytes.
 
-    Grey and CMYK photos are converted. What is transparent is laid on white, as a page shows it:
-    the colours beneath may be anything. PIL and not OpenCV: OpenCV returns a truncated JPEG half
-    grey with no error. With `least`, a JPEG may come at a fraction of its size, no side under
-    `least` pixels, in a third of the time.
+    With `grey` it is (height, width). Grey, CMYK and palette photos are converted; of 16 bits the
+    upper 8 are taken, and of several pages the first. What is transparent is laid on white, as a
+    page shows it: the colours beneath may be anything. PIL and not OpenCV: OpenCV returns a
+    truncated JPEG half grey with no error. With `least`, a JPEG whose longer side has more than
+    `above` pixels may come at a fraction of its size, no side under `least` pixels, in a third of
+    the time.
     """
     content = read_bytes(path)
     if not content:
         raise problem(path, "is an empty file", remedy="unpack the data again")
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as file:
-            if least is not None:
+            if least is not None and max(file.size) > above:
                 file.draft(None, (least, least))
             image = ImageOps.exif_transpose(file)
             if image.mode in ("I", "F"):
-                raise ValueError(f"pixels of mode {image.mode} have no known white")
+                what = f"has pixels of mode {image.mode}, which have no known white"
+                raise problem(path, what, remedy="give the competition a function read(path)")
             if image.mode.startswith("I;16"):  # PIL itself would clip 16 bits at 255
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             if image.has_transparency_data:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return np.asarray(image.convert("RGB")), content
+            return np.asarray(image.convert("L" if grey else "RGB")), content
     except UnidentifiedImageError as error:
         raise problem(
             path, f"is no image ({', '.join(FORMATS)})", remedy="unpack the data again"
@@ -114,20 +119,24 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def crop_and_resize(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Crop and resize an RGB uint8 photo (H, W, 3) to `geometry.size`: uint8 (height, width, 3)."""
+    """Crop and resize a photo uint8 (H, W, n) to `geometry.size`: uint8 (height, width, n)."""
     height, width = photo.shape[:2]
     h = max(1, round(geometry.crop[0] * height / geometry.frame[0]))
     w = max(1, round(geometry.crop[1] * width / geometry.frame[1]))
     top, left = (height - h) // 2, (width - w) // 2
     crop = photo[top : top + h, left : left + w]
     shrink = geometry.size[0] <= h and geometry.size[1] <= w
-    return cv2.resize(
-        crop, geometry.size[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
-    )
+    how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    if photo.shape[2] == 3:
+        return cv2.resize(crop, geometry.size[::-1], interpolation=how)
+    # OpenCV drops the axis of one channel, and takes four at most.
+    parts = [crop[..., c : c + 4] for c in range(0, photo.shape[2], 4)]
+    resized = [cv2.resize(part, geometry.size[::-1], interpolation=how) for part in parts]
+    return np.concatenate([part.reshape(*geometry.size, -1) for part in resized], axis=2)
 
 
 def augmented(transform: Any, photo: np.ndarray) -> np.ndarray:
-    """A photo (height, width, 3) uint8 after an albumentations transform.
+    """A photo (height, width, channels) uint8 after an albumentations transform.
 
     Raises `KitError` for a transform that gives another size or type.
     """

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from kit.competition import Competition, recorded_competition
+from kit.data.targets import check_label_texts
 from kit.system.disk import atomic_write, file_hash, read_json, refuse_existing, write_json
 from kit.system.errors import problem
 from kit.system.table import check_unique, read_csv, whole_numbers
@@ -67,7 +68,8 @@ def write_plan(
 def read_plan(path: Path) -> Plan:
     """Read and check a fold plan.
 
-    Images are unique, every group lies in one fold, folds are 0..K-1, labels and numbers are whole.
+    Images are unique, every group lies in one fold, folds are 0..K-1, labels and numbers are whole,
+    and several labels are a text of them.
     """
     if not path.exists():
         raise problem(path, "there is no fold plan", remedy="make one with python -m kit.folds")
@@ -91,6 +93,9 @@ def _plan_photos(source: Path, path: Path, competition: Competition) -> pd.DataF
     check_unique(path, photos, "image", AGAIN)
     limits = dict.fromkeys(competition.columns, _MOST)
     limits |= {"label": competition.num_classes - 1, "fold": 999}
+    if competition.several_labels:
+        check_label_texts(path, photos, competition.num_classes)
+        del limits["label"]
     photos = photos.assign(
         **{
             name: whole_numbers(path, photos, name, 0, most, "image")

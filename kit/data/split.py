@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
 
 from kit.competition import Competition
+from kit.data.balance import balanced_folds
+from kit.data.targets import labelled
 from kit.system.errors import KitError
+from kit.task import STRATUM
 
 
 def assign_folds(
@@ -27,6 +31,9 @@ def assign_folds(
     differ by at most one, so that per class the photos differ by at most what one group makes
     (linked groups, which move as one, can make it more; `imbalance` tells). The numbers of the
     first column are spread evenly as well, and fold sizes differ as little as the strata allow.
+    Where groups have different numbers of photos, or several classes or labels, and where `strata`
+    are to be balanced besides, the photos of each are, as evenly as whole groups allow
+    (`balance.py`).
 
     Nothing but hashes of seed and group decides ties: the result is the same on any machine, and
     in whatever order the rows come. Raises `KitError` if a stratum has fewer groups than folds.
@@ -36,17 +43,22 @@ def assign_folds(
     code, names = pd.factorize(photos["group"])
     first = np.full(len(names), -1)
     first[code[::-1]] = np.arange(len(code))[::-1]
-    stratum, strata = _strata(photos["label"].to_numpy()[first], competition)
-    numbers = photos[list(competition.columns[:1])].to_numpy()[first].sum(axis=1)
     # A hash of each name is the shuffle: no random generator whose stream a library may change, and
     # no row order.
     shuffled = np.array([_hash(f"{seed}/{name}") for name in names], dtype=np.uint64)
     tie = np.array([_hash(f"{seed}/fold/{f}") for f in range(folds)], dtype=np.uint64)
+    clusters = _clusters(names, linked, shuffled)
+    alone = not competition.several_labels and any(task.of_group for task in competition.tasks)
+    if alone:
+        stratum, strata = _strata(photos["label"].to_numpy()[first], competition)
+        _check_strata(stratum, strata, folds, clusters, competition)
+    sizes = np.bincount(code)
+    if not alone or sizes.min() < sizes.max() or _beside(photos):
+        cluster, order = _whole_clusters(clusters, shuffled)
+        return _balanced(photos, competition, cluster[code], order, tie)
+    numbers = photos[list(competition.columns[:1])].to_numpy()[first].sum(axis=1)
     fold = np.full(len(names), -1)
     have = np.zeros((folds, len(strata)), dtype=np.int64)  # groups per fold and stratum
-
-    clusters = _clusters(names, linked, shuffled)
-    _check_strata(stratum, strata, folds, clusters, competition)
     for cluster in clusters:
         count = np.bincount(stratum[cluster], minlength=len(strata))
         # The fold that has least of the cluster's strata, then the emptiest one.
@@ -62,6 +74,54 @@ def assign_folds(
         have[:, s] += (extra := _fill(have[:, s], have.sum(axis=1), len(single), tie))
         fold[single] = _deal(extra, seed, s)
     return fold[code]
+
+
+def _beside(photos: pd.DataFrame) -> list[str]:
+    """The columns that are balanced besides the classes."""
+    return [name for name in map(str, photos) if name.startswith(STRATUM)]
+
+
+def _whole_clusters(
+    clusters: Sequence[np.ndarray], shuffled: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The cluster 0.. of each group (G,), and the smallest hash of each cluster's groups."""
+    first = np.arange(len(shuffled))
+    for members in clusters:
+        first[members] = members.min()
+    _, cluster = np.unique(first, return_inverse=True)
+    order = np.full(cluster.max() + 1, np.iinfo(np.uint64).max)
+    np.minimum.at(order, cluster, shuffled)
+    return cluster, order
+
+
+def _balanced(
+    photos: pd.DataFrame,
+    competition: Competition,
+    row: np.ndarray,
+    order: np.ndarray,
+    tie: np.ndarray,
+) -> np.ndarray:
+    """The fold of each photo (N,), which is of cluster `row` (N,), by all labels of clusters."""
+    if len(order) < len(tie):
+        raise KitError(
+            f"--folds {len(tie)}: only {len(order)} {competition.groups} can be parted; "
+            f"take --folds {len(order)} or fewer"
+        )
+    at, label = labelled(photos, competition)
+    answers = [label] if competition.several_labels else list(competition.decode(label))
+    sizes = [competition.num_classes] if competition.several_labels else list(competition.shape)
+    parts = [(at, answer) for answer in answers]
+    for name in _beside(photos):
+        values, codes = np.unique(photos[name].to_numpy(dtype=str), return_inverse=True)
+        parts.append((np.arange(len(photos)), codes))
+        sizes.append(len(values))
+    parts.append((np.arange(len(photos)), np.zeros(len(photos), np.int64)))  # all photos
+    start = np.cumsum([0, *sizes])
+    rows = np.concatenate([row[at] for at, _ in parts])
+    columns = np.concatenate([codes + first for (_, codes), first in zip(parts, start)])
+    shape = (len(order), int(start[-1]) + 1)
+    counts = coo_array((np.ones(len(rows), np.int64), (rows, columns)), shape).tocsr()
+    return balanced_folds(counts, len(tie), order, tie)[row]
 
 
 def _strata(labels: np.ndarray, competition: Competition) -> tuple[np.ndarray, list[str]]:
@@ -159,18 +219,21 @@ def _deal(extra: np.ndarray, seed: int, stratum: int) -> np.ndarray:
     return np.repeat(np.arange(len(extra)), extra)[np.argsort(np.concatenate(at), kind="stable")]
 
 
-def class_counts(photos: pd.DataFrame, classes: int) -> np.ndarray:
-    """Photos per fold and class: int64 (folds, C)."""
-    fold, label = photos["fold"].to_numpy(), photos["label"].to_numpy()
+def class_counts(photos: pd.DataFrame, competition: Competition) -> np.ndarray:
+    """Photos per fold and class, or label: int64 (folds, C)."""
+    fold, classes = photos["fold"].to_numpy(), competition.num_classes
+    at, label = labelled(photos, competition)
     folds = int(fold.max()) + 1
-    flat = np.bincount(fold * classes + label, minlength=folds * classes)
+    flat = np.bincount(fold[at] * classes + label, minlength=folds * classes)
     return flat.reshape(folds, classes)
 
 
 def imbalance(photos: pd.DataFrame, competition: Competition) -> list[str]:
     """The classes whose folds differ by more photos than one group makes, as lines for the user."""
-    one = photos.groupby(["group", "label"], sort=False).size().groupby("label").max()
-    counts = class_counts(photos, competition.num_classes)
+    at, label = labelled(photos, competition)
+    table = pd.DataFrame({"group": photos["group"].to_numpy()[at], "label": label})
+    one = table.groupby(["group", "label"], sort=False).size().groupby("label").max()
+    counts = class_counts(photos, competition)
     spread = counts.max(axis=0) - counts.min(axis=0)
     return [
         f"class {c} ({competition.class_names[c]}): {counts[:, c].min()} to {counts[:, c].max()} "

@@ -62,7 +62,8 @@ def exact_mode(device: torch.device) -> InferenceMode:
 
 def photos_per_second(network: InferenceModel, device: torch.device) -> float:
     """The photos of random pixels that a network takes a second, `network.mode.photos` at once."""
-    photos = torch.rand(network.mode.photos, 3, *network.geometry.size, device=device)
+    shape = network.mode.photos, network.geometry.channels, *network.geometry.size
+    photos = torch.rand(*shape, device=device)
     photos = photos.contiguous(memory_format=torch.channels_last)
     times: list[float] = []
     # The first run sets things up, and a GPU's clock takes a while to rise.
@@ -129,7 +130,9 @@ def autotune(architecture: Architecture, device: torch.device) -> InferenceMode:
     """
     size, outputs = architecture.geometry.size, architecture.outputs
     parts = (_MEASUREMENT_VERSION, torch.__version__, device_name(device), architecture.model)
-    key = "\t".join(map(str, (*parts, *size, outputs)))
+    channels = architecture.geometry.channels
+    other = (channels,) if channels != 3 else ()
+    key = "\t".join(map(str, (*parts, *size, outputs, *other)))
     place = _kept_place(key)
     try:
         if place is not None and place.exists():

@@ -89,11 +89,12 @@ def _fusible_pairs(
 
 
 def noise_photo(network: Network, precision: torch.dtype = torch.float32) -> Tensor:
-    """One photo of soft noise (1, 3, height, width), always the same.
+    """One photo of soft noise (1, channels, height, width), always the same.
 
     Of independent pixels, far from photos, rounding would grow in deep networks.
     """
-    coarse = torch.rand(1, 3, 8, 6, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, network.geometry.channels, 8, 6, generator=generator)
     noise = functional.interpolate(
         coarse, network.geometry.size, mode="bilinear", align_corners=False
     )

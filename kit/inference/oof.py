@@ -63,7 +63,7 @@ def oof_probs(
     the same for every view. Raises `KitError` if a member has none, or if no photo is common to all
     members.
     """
-    views = make_views(tta, force_views)
+    views = make_views(tta, force_views, plan.competition)
     tables = {view: _file_tables(members) for view in views}
     for fold in range(plan.k):
         for view, owner, table in _fold_tables(members, plan, data, views, compute, fold):
@@ -145,7 +145,8 @@ def _fold_tables(
     ]
     if not checkpoints:
         return []
-    photos = PhotoSet(data.train_images, tuple(fold_ids(plan, fold)), "oof")
+    images, read = tuple(fold_ids(plan, fold)), plan.competition.read
+    photos = PhotoSet(data.train_images, images, "oof", read=read)
     known = {c.hash: read_oof(c, plan, compute.exact) for _, c in checkpoints}
     passes = Passes(
         [

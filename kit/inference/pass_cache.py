@@ -13,6 +13,7 @@ import torch
 from kit.data.cache import PixelCache, pixel_cache
 from kit.data.folder import content_hash
 from kit.data.geometry import Geometry
+from kit.data.reading import Read
 from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint
 from kit.results.probs import Probs, read_probs, write_probs
@@ -30,13 +31,15 @@ class PhotoSet:
     """Photos that passes run on: files `images` below `root`, by default named as their `ids`.
 
     `prefix` names the files beside checkpoints that keep their probabilities: `probs` of photos to
-    predict, `oof` of training photos.
+    predict, `oof` of training photos. `read` is the competition's function that reads a photo, if
+    it has one.
     """
 
     root: Path
     ids: tuple[str, ...]
     prefix: str = "probs"
     images: tuple[str, ...] = ()
+    read: Read | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -52,7 +55,10 @@ class PhotoSet:
 def pass_key(
     checkpoint: Checkpoint, photos: PhotoSet, view: str, compute: Compute, device: torch.device
 ) -> str:
-    """The key of a pass's probabilities: everything that decides on them."""
+    """The key of a pass's probabilities: everything that decides on them.
+
+    The competition, with its channels, its `read` and its mirror, is a part of the checkpoint.
+    """
     geometry = checkpoint.geometry
     return json.dumps(
         {
@@ -132,8 +138,9 @@ class PixelCaches:
             else:
                 self._folder = self._folder or tempfile.TemporaryDirectory(prefix="kit-pixels-")
                 place = Path(self._folder.name)
+            photos = self.photos
             self._caches[geometry] = pixel_cache(
-                place, self.photos.root, list(self.photos.files), geometry, build
+                place, photos.root, list(photos.files), geometry, build, photos.read
             )
         return self._caches[geometry]
 

@@ -226,7 +226,8 @@ class Passes:
         everything = np.array_equal(rows, np.arange(len(self.photos.ids)))
         geometries = list(dict.fromkeys(c.geometry for c in checkpoints))
         images = [self.photos.files[i] for i in rows]
-        photos = PhotoDataset(self.photos.root, images, geometries, cache=cache)
+        root, read = self.photos.root, self.photos.read
+        photos = PhotoDataset(root, images, geometries, cache=cache, read=read)
         modes = [self.compute.mode(c.architecture, self.device) for c in checkpoints]
         at_once = max(mode.photos for mode in modes)
         with explain_out_of_memory(self.compute, self.device):

@@ -11,6 +11,7 @@ from kit.data.loader import PhotoDataset, iterate
 from kit.inference.autotune import prepare
 from kit.inference.runtime import InferenceModel
 from kit.inference.views import View
+from kit.models.heads import probabilities
 from kit.models.network import Network
 from kit.system.console import Progress, warn
 from kit.system.device import to_device, tuned
@@ -25,13 +26,15 @@ def predict(
     device: torch.device,
     progress: Progress | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (networks, V, N, C) float32, softmax per network and view, and seconds (V,).
+    """Probabilities (networks, V, N, C) float32 per network and view, and seconds (V,).
 
-    `loader` gives every one of its photos once, without augmentation. The networks must be on
-    `device`, in evaluation mode, and each of one of the photos' geometries; those that are not
-    `InferenceModel` run by `validation_mode`. A generator of networks frees the originals. Photos
-    for which 16 bits give a value that is not finite are run again in fp32, with a warning. Raises
-    `KitError` if fp32 is not finite either, or if a network does not take a view's size.
+    They are each a softmax, or of several labels sigmoids; those of a view that mirrors are of the
+    photos before it. `loader` gives every one of its photos once, without augmentation. The
+    networks must be on `device`, in evaluation mode, and each of one of the photos' geometries;
+    those that are not `InferenceModel` run by `validation_mode`. A generator of networks frees the
+    originals. Photos for which 16 bits give a value that is not finite are run again in fp32, with
+    a warning. Raises `KitError` if fp32 is not finite either, or if a network does not take a
+    view's size.
     """
     photos: PhotoDataset = loader.dataset
     models = [prepare(network, device) for network in networks]
@@ -84,7 +87,7 @@ def _run(
                             started = watch.now()
                             seen = view(plain)
                             for n in numbers:
-                                probs[n, v, rows] = models[n](seen)
+                                probs[n, v, rows] = view.classes(models[n](seen))
                             watch.add(v, started)
                     step()
             if progress is not None:
@@ -101,7 +104,8 @@ def check_views(
     """
     with torch.inference_mode():
         for network in networks:
-            plain = torch.zeros(1, 3, *network.geometry.size, device=device)
+            channels = network.geometry.channels
+            plain = torch.zeros(1, channels, *network.geometry.size, device=device)
             for name, view in views.items():
                 seen = view(plain)
                 if seen.shape == plain.shape:
@@ -171,6 +175,7 @@ def _recompute_overflow(
         plain = to_device(torch.from_numpy(np.stack([photos[int(i)][1][g] for i in at])), device)
         with torch.inference_mode():
             for v, view in enumerate(views.values()):
-                probs[v, at] = network.source(view(plain)).float().softmax(dim=1).cpu().numpy()
+                seen = probabilities(network.source(view(plain)), network.architecture)
+                probs[v, at] = view.classes(seen).cpu().numpy()
         if not np.isfinite(probs[:, at]).all():
             return  # the network has diverged: the other photos would not be finite either

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kit.inference.fusion import fuse_conv_bn, noise_photo, same_outputs
 from kit.models.cpu_bf16 import patch_slow_means, unpatched_copy
-from kit.models.heads import combine
+from kit.models.heads import combine, probabilities
 from kit.models.network import Network
 from kit.system.device import out_of_memory
 from kit.system.precision import autocast, precision_name
@@ -82,17 +82,18 @@ def _halved(network: Network, precision: torch.dtype) -> Network | None:
 
 
 class InferenceModel(nn.Module):
-    """A network as inference runs it: photos (N, 3, height, width) in 0..1 -> probabilities (N, C).
+    """A network as inference runs it: photos (N, channels, height, width) -> probabilities (N, C).
 
-    Probabilities are float32. Batch norms are fused. In 16 bits the features are computed in 16
-    bits throughout, and the head in fp32; an architecture that does not come in those two parts, or
-    whose copy gives other logits, runs in mixed precision. `source` is then the network itself, for
-    photos that overflow in 16 bits.
+    Photos are in 0..1, probabilities float32. Batch norms are fused. In 16 bits the features are
+    computed in 16 bits throughout, and the head in fp32; an architecture that does not come in
+    those two parts, or whose copy gives other logits, runs in mixed precision. `source` is then the
+    network itself, for photos that overflow in 16 bits.
     """
 
     def __init__(self, network: Network, mode: InferenceMode) -> None:
         super().__init__()
         self.geometry, self.mode = network.geometry, mode
+        self.architecture = network.architecture
         self.classes = network.architecture.classes
         self.source = network if mode.precision != torch.float32 else None
         self.network, self.halved = fuse_conv_bn(network), False
@@ -121,4 +122,4 @@ class InferenceModel(nn.Module):
 
     def forward(self, photos: Tensor) -> Tensor:
         """The probabilities of photos."""
-        return self.logits(photos).float().softmax(dim=1)
+        return probabilities(self.logits(photos), self.architecture)

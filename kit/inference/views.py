@@ -9,9 +9,28 @@ from torch import Tensor
 from torch.nn import functional
 from ttach.base import ImageOnlyTransform
 
+from kit.competition import Competition
 from kit.system.errors import KitError, did_you_mean
 
-View = Callable[[Tensor], Tensor]
+
+@dataclass(frozen=True)
+class View:
+    """A view: `transform` takes and gives photos (N, channels, height, width) in 0..1.
+
+    `swap` (C,) are the classes that a mirror makes of each, for a view that mirrors; it is empty
+    where no class changes.
+    """
+
+    transform: Callable[[Tensor], Tensor]
+    swap: tuple[int, ...] = ()
+
+    def __call__(self, photos: Tensor) -> Tensor:
+        """The photos as this view shows them."""
+        return self.transform(photos)
+
+    def classes(self, probs: Tensor) -> Tensor:
+        """The probabilities (N, C) of the photos themselves, from those of their views."""
+        return probs[:, self.swap] if self.swap else probs
 
 
 class Crops(ImageOnlyTransform):
@@ -77,17 +96,18 @@ class Brightness(ttach.Multiply):
 class Choice:
     """A name that `--tta` takes: a description in words, and its ttach transform.
 
-    `odd` is True for one in which no photo is taken.
+    `odd` is True for one in which no photo is taken, `mirrors` for one that mirrors photos.
     """
 
     text: str
     make: Callable[[], Any]
     odd: bool = False
+    mirrors: bool = False
 
 
 # Each is a ttach transform by its parameters, of which the identity comes first.
 CHOICES: Final = {
-    "hflip": Choice("mirrored left to right", ttach.HorizontalFlip),
+    "hflip": Choice("mirrored left to right", ttach.HorizontalFlip, mirrors=True),
     "fivecrop": Choice("four corners and the centre, of 90 %", Crops),
     "scale": Choice(
         "10 % smaller, and 10 % larger",
@@ -95,20 +115,26 @@ CHOICES: Final = {
     ),
     "shift": Choice("4 % to each side", Shifts),
     "bright": Choice("10 % darker, and 10 % brighter", lambda: Brightness([1, 0.9, 1.1])),
-    "vflip": Choice("upside down", ttach.VerticalFlip, odd=True),
+    "vflip": Choice("upside down", ttach.VerticalFlip, odd=True, mirrors=True),
     "rot90": Choice("turned by right angles", lambda: ttach.Rotate90([0, 90, 180, 270]), odd=True),
 }
 
 
-def make_views(choice: str, force: bool = False) -> dict[str, View]:
+def make_views(
+    choice: str, force: bool = False, competition: Competition | None = None
+) -> dict[str, View]:
     """The views of a `--tta` choice by name, `plain` first.
 
-    A choice is `none`, a name of `CHOICES`, or a product such as `hflip+bright`. A view takes and
-    gives photos (N, 3, height, width) in 0..1. Upside down and right angles are refused, unless
-    forced.
+    A choice is `none`, a name of `CHOICES`, or a product such as `hflip+bright`. Upside down and
+    right angles are refused, unless forced, and so is what the competition's `mirror` does not
+    allow. Without a competition no class changes in a mirror.
     """
     names = [] if choice.strip() == "none" else [name.strip().lower() for name in choice.split("+")]
     _check_names(choice, names, force)
+    swap: tuple[int, ...] = ()
+    if competition is not None:
+        _check_mirrors(choice, names, competition)
+        swap = tuple(competition.mirrored.tolist()) if competition.mirror else ()
     transforms = [CHOICES[name].make() for name in names]
     composed = ttach.Compose(transforms)
     views: dict[str, View] = {}
@@ -120,7 +146,8 @@ def make_views(choice: str, force: bool = False) -> dict[str, View]:
             for name, value, t in zip(names, values, transforms)
             if value != t.identity_param
         ]
-        views[",".join(parts) or "plain"] = view.augment_image
+        name = ",".join(parts) or "plain"
+        views[name] = View(view.augment_image, swap if "hflip" in parts else ())
     if list(views).index("plain") or len(views) != len(composed):
         raise ValueError(f"views of {choice}: {list(views)}")
     return views
@@ -143,3 +170,15 @@ def _check_names(choice: str, names: Sequence[str], force: bool) -> None:
                 "network was trained on such ones: the view would only lower the score; leave "
                 f"{name} out, or --force-views"
             )
+
+
+def _check_mirrors(choice: str, names: Sequence[str], competition: Competition) -> None:
+    """Raise `KitError` for a view that mirrors where a competition's `mirror` does not allow it."""
+    allowed = CHOICES if competition.mirror == {} else ["hflip"] if competition.mirror else []
+    wrong = [name for name in names if CHOICES[name].mirrors and name not in allowed]
+    if wrong:
+        why = "swaps classes from left to right alone" if allowed else "is None"
+        raise KitError(
+            f"--tta {choice}: {wrong[0]} mirrors photos, and the mirror of the competition "
+            f"{competition.name} {why}; leave {wrong[0]} out"
+        )

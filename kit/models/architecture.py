@@ -15,7 +15,8 @@ class Architecture:
 
     `shape` is the number of classes of each task, and `ordered` tells which tasks are ordered.
     `head` is `classes`, `tasks` or `ordinal`, as `Recipe` describes them; with `cosine` the last
-    layer is a `Cosine`.
+    layer is a `Cosine`. With `several_labels` each output is a question of its own, answered by a
+    sigmoid.
     """
 
     model: str
@@ -24,6 +25,7 @@ class Architecture:
     cosine: bool
     shape: tuple[int, ...]
     ordered: tuple[bool, ...]
+    several_labels: bool = False
 
     @property
     def name(self) -> str:
@@ -50,7 +52,7 @@ def architecture_of(recipe: Recipe, competition: Competition) -> Architecture:
     """The architecture that a recipe trains for a competition."""
     return make_architecture(
         recipe.model,
-        recipe.geometry(competition.frame),
+        recipe.geometry(competition),
         recipe.head,
         LOSSES[recipe.loss].cosine,
         competition,
@@ -62,4 +64,5 @@ def make_architecture(
 ) -> Architecture:
     """An architecture for a competition."""
     ordered = tuple(task.ordered for task in competition.tasks)
-    return Architecture(model, geometry, head, cosine, competition.shape, ordered)
+    several = competition.several_labels
+    return Architecture(model, geometry, head, cosine, competition.shape, ordered, several)

@@ -27,7 +27,8 @@ from kit.system.versions import check_pixels, versions
 class CheckpointInfo:
     """The metadata of a checkpoint.
 
-    `crop`, `size` and `frame` are (height, width); `mean` and `std` are of RGB in 0..1; `plan` is
+    `crop`, `size` and `frame` are (height, width); `mean` and `std` are of each channel, in 0..1;
+    `plan` is
     the hash of `folds.csv`; `recipe` is `Recipe.describe()`; `score` is the macro-F1 of `epoch`
     (from 1) on the whole fold. `select` says how the epoch was chosen (`best`: on that same fold,
     which flatters the score), `averaged` whether the weights are an EMA's. `parameters` is the
@@ -65,8 +66,8 @@ class CheckpointInfo:
     @property
     def architecture(self) -> Architecture:
         """The architecture of the network."""
-        geometry = Geometry(self.crop, self.size, self.frame)
         competition = recorded_competition(self.competition)
+        geometry = Geometry(self.crop, self.size, self.frame, competition.channels)
         return make_architecture(self.model, geometry, self.head, self.cosine, competition)
 
     @property

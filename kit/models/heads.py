@@ -46,6 +46,13 @@ def combine(outputs: Tensor, architecture: Architecture) -> Tensor:
     return table.flatten(1)
 
 
+def probabilities(logits: Tensor, architecture: Architecture) -> Tensor:
+    """Probabilities (N, C) float32 of logits (N, C): their softmax, or of labels each sigmoid."""
+    if architecture.several_labels:
+        return logits.float().sigmoid()
+    return logits.float().softmax(dim=1)
+
+
 def conditional_logs(questions: Tensor) -> Tensor:
     """Log-probabilities (N, c) of ordered classes from c - 1 log-odds (N, c - 1).
 

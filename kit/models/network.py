@@ -19,9 +19,10 @@ from kit.system.errors import KitError, did_you_mean
 
 
 class Network(nn.Module):
-    """A classifier of photos: (N, 3, height, width) in 0..1 -> logits (N, C).
+    """A classifier of photos: (N, channels, height, width) in 0..1 -> logits (N, C).
 
     Its `architecture`, mean and std travel with it, so that inference cannot differ from training.
+    Those of other channels than RGB are the means of the weights' own three.
     """
 
     mean: Tensor
@@ -38,11 +39,18 @@ class Network(nn.Module):
         self.body = _create(architecture, **options)
         if architecture.cosine:
             self._make_cosine(architecture.model)
-        config = self.body.pretrained_cfg
-        self.statistics = statistics or (tuple(config["mean"]), tuple(config["std"]))
+        self.statistics = statistics or self._own_statistics()
         for name, values in zip(("mean", "std"), self.statistics):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1), persistent=False)
         self.parameters_count = count_parameters(self)
+
+    def _own_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The mean and std of each channel in the photos of the pretrained weights."""
+        config, channels = self.body.pretrained_cfg, self.geometry.channels
+        mean, std = tuple(config["mean"]), tuple(config["std"])
+        if channels == len(mean):
+            return mean, std
+        return (sum(mean) / len(mean),) * channels, (sum(std) / len(std),) * channels
 
     def _make_cosine(self, model: str) -> None:
         last = self.body.get_classifier()
@@ -55,7 +63,7 @@ class Network(nn.Module):
         self.body.set_submodule(name, Cosine(last.in_features, last.out_features))
 
     def forward(self, photos: Tensor) -> Tensor:
-        """The logits (N, C) of photos (N, 3, height, width) in 0..1."""
+        """The logits (N, C) of photos (N, channels, height, width) in 0..1."""
         return combine(self.body((photos - self.mean) / self.std), self.architecture)
 
 
@@ -74,7 +82,7 @@ def build(recipe: Recipe, competition: Competition) -> Network:
         drop_path_rate=recipe.drop_path_rate,
     )
     if isinstance(recipe.pretrained, str):
-        load_pretrained(network.body, recipe.pretrained)
+        load_pretrained(network.body, recipe.pretrained, network.geometry.channels)
     _try(f"recipe {recipe.name}: {recipe.model}", network)
     last = network.body.get_classifier()
     if isinstance(last, nn.Linear):
@@ -87,9 +95,10 @@ def build(recipe: Recipe, competition: Competition) -> Network:
 
 def _try(whose: str, network: Network) -> None:
     height, width = network.geometry.size
+    photo = torch.zeros(1, network.geometry.channels, height, width, device=network.mean.device)
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(1, 3, height, width, device=network.mean.device))
+            network.eval()(photo)
     except Exception as error:  # each architecture says it in its own way
         raise KitError(
             f"{whose} cannot take photos of {height} x {width} "
@@ -122,6 +131,8 @@ def _create(architecture: Architecture, pretrained: bool = False, **options: Any
     config = timm.get_pretrained_cfg(model)
     if config is not None and config.fixed_input_size:
         options["img_size"] = size
+    if architecture.geometry.channels != 3:
+        options["in_chans"] = architecture.geometry.channels
     create: Callable[..., Any] = timm.create_model
     try:
         return create(model, pretrained=pretrained, num_classes=architecture.outputs, **options)

@@ -7,16 +7,18 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from timm.models import adapt_input_conv
 from torch import Tensor
 
 from kit.system.errors import KitError, problem
 
 
-def load_pretrained(body: Any, source: str) -> None:
+def load_pretrained(body: Any, source: str, channels: int = 3) -> None:
     """Load ImageNet weights from a local file into a timm model, all but its head.
 
-    `source` is a `.safetensors` or torch file, and may use environment variables. Raises `KitError`
-    where a weight is missing, unknown or of another shape.
+    `source` is a `.safetensors` or torch file, and may use environment variables. The first layer's
+    weights are adapted to a number of `channels`, as timm does it. Raises `KitError` where a weight
+    is missing, unknown or of another shape.
     """
     path = Path(os.path.expanduser(os.path.expandvars(source)))
     unset = re.findall(r"\$\{?(\w+)", str(path))
@@ -51,6 +53,8 @@ def load_pretrained(body: Any, source: str) -> None:
     heads = body.pretrained_cfg.get("classifier") or ()
     names = [heads] if isinstance(heads, str) else heads
     head = tuple(f"{name}." for name in names) or ("\0",)
+    if channels != 3:
+        weights = _adapted(weights, body.pretrained_cfg.get("first_conv"), channels)
     expected = {n: value for n, value in body.state_dict().items() if not n.startswith(head)}
     given = {n: value for n, value in weights.items() if not n.startswith(head)}
     wrong = sorted(expected.keys() ^ given.keys()) or [
@@ -64,3 +68,12 @@ def load_pretrained(body: Any, source: str) -> None:
             "let model and pretrained name the same one",
         )
     body.load_state_dict(given, strict=False)
+
+
+def _adapted(
+    weights: dict[str, Tensor], first: str | tuple[str, ...] | None, channels: int
+) -> dict[str, Tensor]:
+    """Weights whose `first` layers take photos of other channels than RGB."""
+    names = [f"{name}.weight" for name in ([first] if isinstance(first, str) else first or ())]
+    changed = {n: adapt_input_conv(channels, weights[n]) for n in names if n in weights}
+    return weights | changed

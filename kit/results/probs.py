@@ -19,8 +19,9 @@ PROBABILITY_FILES: Final = (".npz", ".csv")
 
 @dataclass(frozen=True)
 class Probs:
-    """Class probabilities keyed by id: `ids` (N,) text, `probs` (N, C) float32, rows of sum 1.
+    """Class probabilities keyed by id: `ids` (N,) text, `probs` (N, C) float32 in 0..1.
 
+    Rows sum to 1, except those of several labels, whose probabilities are each label's own.
     `key` names everything they were computed from (checkpoint, photos, view), so that a stale file
     is never used, and `seconds` is the time that took.
     """
@@ -92,47 +93,56 @@ def _wrong_probs(table: Probs) -> str:
         return f"probs must be floats {len(ids)} x classes, and are {probs.dtype} {probs.shape}"
     if len(np.unique(ids)) != len(ids):
         return "ids are not unique"
-    if not np.isfinite(probs).all() or (probs < 0).any():
-        return "probs are not finite and positive"
-    if len(_unsummed(probs)):
-        return "rows of probs do not sum to 1"
+    if not np.isfinite(probs).all() or (probs < 0).any() or (probs > 1.001).any():
+        return "probs are not finite numbers in 0..1"
     return ""
-
-
-def _unsummed(probs: np.ndarray) -> np.ndarray:
-    return np.flatnonzero(~(np.abs(probs.sum(axis=1, dtype=np.float64) - 1) <= 1e-3))
 
 
 def read_foreign_probs(path: Path, competition: Competition) -> Probs:
     """Read another program's probabilities: an `.npz` of `ids` and `probs`, or a CSV.
 
     The CSV's first column is the competition's id, `image` or `id`; the others are named 0 to C-1,
-    or by the class names, in any order. Raises `KitError` with the count and the first id of what
-    is wrong.
+    or by the class names, in any order. Of two classes answered by one probability, that of the
+    second is enough: the answer's column, or `probs` (N,). Rows are scaled to sum to 1, except of
+    several labels. Raises `KitError` with the count and the first id of what is wrong.
     """
     last = competition.num_classes - 1
     remedy = f"it needs an id and the probabilities of the classes 0 to {last} in every row"
     if path.suffix == ".npz":
-        table = _read_npz(path, remedy)
-        ids, probs, shape = table.ids, table.probs, (len(table.ids), competition.num_classes)
-        if (
-            ids.dtype.kind != "U"
-            or ids.ndim != 1
-            or probs.dtype.kind != "f"
-            or probs.shape != shape
-        ):
-            raise problem(
-                path,
-                f"ids must be texts (N,) and probs floats (N, {competition.num_classes}), and are "
-                f"{ids.dtype} {ids.shape} and {probs.dtype} {probs.shape}",
-                remedy=remedy,
-            )
+        table = _read_foreign_npz(path, competition, remedy)
     else:
         table = _read_probs_csv(path, competition, remedy)
-    _check_foreign(path, table, remedy)
+    _check_foreign(path, table, remedy, competition)
+    if competition.several_labels:
+        return Probs(table.ids, np.minimum(table.probs, 1).astype(np.float32))
     # To float32's precision, which deciding early relies on.
     sums = table.probs.sum(axis=1, dtype=np.float64, keepdims=True)
     return Probs(table.ids, (table.probs / sums).astype(np.float32))
+
+
+def _read_foreign_npz(path: Path, competition: Competition, remedy: str) -> Probs:
+    """The ids and numbers of an `.npz` of probabilities, their values not checked yet."""
+    table, classes = _read_npz(path, remedy), competition.num_classes
+    ids, probs, floats = table.ids, table.probs, table.probs.dtype.kind == "f"
+    if (
+        floats
+        and competition.answer == "probability"
+        and probs.shape in ((len(ids),), (len(ids), 1))
+    ):
+        return Probs(ids, _of_second(probs.reshape(-1)))
+    if ids.dtype.kind != "U" or ids.ndim != 1 or not floats or probs.shape != (len(ids), classes):
+        raise problem(
+            path,
+            f"ids must be texts (N,) and probs floats (N, {classes}), and are "
+            f"{ids.dtype} {ids.shape} and {probs.dtype} {probs.shape}",
+            remedy=remedy,
+        )
+    return table
+
+
+def _of_second(second: np.ndarray) -> np.ndarray:
+    """The probabilities of two classes (N, 2) from those of the second (N,)."""
+    return np.stack([1 - second, second], axis=1).astype(np.float32)
 
 
 def _read_probs_csv(path: Path, competition: Competition, remedy: str) -> Probs:
@@ -141,13 +151,18 @@ def _read_probs_csv(path: Path, competition: Competition, remedy: str) -> Probs:
     if rows.columns[0] in ("", "Unnamed: 0"):
         warn(f"{path}: has an index column, which is left out")
         rows = rows.iloc[:, 1:]
-    ident, named = str(rows.columns[0]), [str(name) for name in rows.columns[1:]]
+    ident = competition.id if competition.id in rows else str(rows.columns[0])
+    named = [str(name) for name in rows if name != ident]
     last = competition.num_classes - 1
-    if named == [competition.answer_column]:
+    single = named == [competition.answer_column]
+    if single and competition.answer != "probability":
         raise problem(path, "is a submission, and holds no probabilities", remedy=remedy)
     if ident not in (competition.id, "image", "id"):
         mend = f"name it {competition.id}, and the others 0 to {last}"
         raise problem(path, f"its first column is '{ident}'", remedy=mend)
+    if single:
+        second = pd.to_numeric(rows[named[0]], errors="coerce").to_numpy(dtype=np.float32)
+        return Probs(rows[ident].to_numpy().astype(np.str_), _of_second(second))
     by_name = bool(set(named) & set(competition.class_names))
     names = list(competition.class_names) if by_name else [str(c) for c in range(last + 1)]
     extra = [name for name in named if name not in names]
@@ -159,14 +174,16 @@ def _read_probs_csv(path: Path, competition: Competition, remedy: str) -> Probs:
     return Probs(rows[ident].to_numpy().astype(np.str_), numbers)
 
 
-def _check_foreign(path: Path, table: Probs, remedy: str) -> None:
+def _check_foreign(path: Path, table: Probs, remedy: str, competition: Competition) -> None:
     """Raise `KitError` for repeated ids, and for rows that are no probabilities."""
     ids, probs = pd.Series(table.ids), table.probs
     outside = ~((probs >= 0) & (probs <= 1.001))
     worst = probs[np.arange(len(probs)), outside.argmax(axis=1)]
-    softmax = "give softmax probabilities, not logits or percents"
+    kind = "sigmoid" if competition.several_labels else "softmax"
+    softmax = f"give {kind} probabilities, not logits or percents"
     decimals = "give them with more decimals, or divide each row by its sum"
-    unsummed = np.isin(np.arange(len(probs)), _unsummed(probs))
+    unsummed = ~(np.abs(probs.sum(axis=1, dtype=np.float64) - 1) <= 1e-3)
+    unsummed &= not competition.several_labels
     no_numbers = ~np.isfinite(probs).all(axis=1)
     for what, bad, values, mend in (
         ("repeats ids", ids.duplicated(), None, "keep one row of each"),
@@ -192,6 +209,8 @@ def write_foreign_probs(
         return write_probs(path, table, force)
     with atomic_write(path, force) as temporary:
         names = [str(c) for c in range(table.probs.shape[1])]
+        if set(names) & set(competition.class_names):  # numbers that may be other classes' names
+            names = list(competition.class_names)
         rows = pd.DataFrame(table.probs.astype(np.float32), columns=names)
         rows.insert(0, competition.id, table.ids)
         rows.to_csv(temporary, index=False, lineterminator="\n", float_format="%.9g")

@@ -1,19 +1,23 @@
-"""CSV tables as text, with the checks that every reader needs.
+"""Tables as text (CSV, TSV, parquet), with the checks that every reader needs.
 
 Ids are text: pandas would turn `000001` into 1 and an id `NA` into NaN, so every CSV is read with
 `dtype=str, keep_default_na=False`.
 """
 
 import csv
+import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from kit.system.disk import unreadable
-from kit.system.errors import problem
+from kit.system.errors import did_you_mean, problem
+
+_TABS = (".tsv", ".tab")
+_PARQUET = (".parquet", ".pq")
 
 
 def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()) -> pd.DataFrame:
@@ -29,10 +33,52 @@ def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = 
     return table[[*columns, *(name for name in optional if name in table)]] if columns else table
 
 
+def read_table(path: Path, wanted: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A table as text, by its suffix CSV, TSV (tabs) or parquet (through pandas and pyarrow).
+
+    `wanted` are columns that it must have, each with the name of the field that asks for it.
+    Numbers of a parquet file are written as Python writes them, and what it lacks is empty.
+    """
+    table = _read_parquet(path) if path.suffix.lower() in _PARQUET else read_csv(path)
+    names = [str(name) for name in table]
+    for column, field in (wanted or {}).items():
+        if column not in names:
+            what = f"has no column '{column}'{did_you_mean(column, names)}, which {field} names"
+            raise problem(path, what, remedy=f"it has {','.join(names)[:300]}")
+        if f"{column}.1" in names:  # as pandas names the second one
+            raise problem(path, f"has column '{column}' twice", remedy="keep one of the two")
+    return table
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """A parquet file as text."""
+    if importlib.util.find_spec("pyarrow") is None:
+        remedy = "install it (pip install pyarrow), or save the table as CSV"
+        raise problem(path, "a parquet file needs pyarrow, which is not installed", remedy=remedy)
+    try:
+        table = pd.read_parquet(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:  # pyarrow's errors are some
+        remedy = "take the file again, or save the table as CSV"
+        raise problem(path, f"is no parquet file ({error})", remedy=remedy) from error
+    if table.empty:
+        raise problem(path, "has no rows", remedy="it needs at least one row")
+    flags = table.select_dtypes("bool").columns
+    table = table.astype(dict.fromkeys(flags, "int64"))
+    texts = {
+        str(name): column.astype(str).where(column.notna(), "") for name, column in table.items()
+    }
+    return pd.DataFrame(texts).astype(str).reset_index(drop=True)
+
+
 def _parse(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A CSV as text, names of columns stripped; raises `KitError` for a file that is no CSV."""
+    separator = "\t" if path.suffix.lower() in _TABS else ","
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(
+            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
     except OSError as error:
         raise unreadable(path, error) from error
     except pd.errors.EmptyDataError as error:

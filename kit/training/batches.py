@@ -9,7 +9,8 @@ from torch import Tensor
 
 from kit.recipe import Recipe
 
-Batch = tuple[Tensor, Tensor]  # photos (N, height, width, 3) uint8, labels (N,)
+# Photos (N, height, width, channels) uint8, and their classes (N,) or labels (N, C).
+Batch = tuple[Tensor, Tensor]
 
 
 class EpochBatches:
@@ -18,9 +19,10 @@ class EpochBatches:
     The seed is that of the photo's augmentation. A step takes at most `accumulate` batches of at
     most `batch_size` photos. An epoch's photos are split evenly, first over its steps and then over
     a step's batches, so that none is left out and none forms a tiny last batch, which would disturb
-    batch norm. `labels` (N,) are those that the sampler balances: `plain` takes each photo once an
-    epoch; `balanced` and `sqrt` draw as many, with replacement, every class alike or by the square
-    root of its size.
+    batch norm. `labels`, classes (N,) or labels (N, C), are those that the sampler balances:
+    `plain` takes each photo once an epoch; `balanced` and `sqrt` draw as many, with replacement,
+    every class alike or by the square root of its size. Of several labels a photo its rarest
+    counts, and photos without any are one more class.
 
     Order and seeds follow from seed, fold and `epoch` alone; `start` is the step to begin at.
     """
@@ -32,7 +34,7 @@ class EpochBatches:
         self.sizes = [
             _split(size, math.ceil(size / recipe.batch_size)) for size in _split(self.n, steps)
         ]
-        counts = np.bincount(labels)[labels]
+        counts = sizes_of_classes(labels)
         power = {"plain": 0.0, "balanced": -1.0, "sqrt": -0.5}[recipe.sampler]
         self._shares = np.cumsum(counts.astype(np.float64) ** power)
 
@@ -68,6 +70,16 @@ class EpochBatches:
             # By position: a photo that is drawn twice is augmented in two ways.
             yield [(int(order[k]), self.seed(f"augment/{k}")) for k in range(at, at + size)]
             at += size
+
+
+def sizes_of_classes(labels: np.ndarray) -> np.ndarray:
+    """The photos (N,) of each photo's class, of classes (N,) or labels (N, C): its rarest one."""
+    if labels.ndim == 1:
+        return np.bincount(labels)[labels]
+    has = labels > 0
+    rarest = np.where(has, has.sum(axis=0), len(labels)).min(axis=1)
+    empty = ~has.any(axis=1)
+    return np.where(empty, empty.sum(), rarest)
 
 
 def _split(n: int, parts: int) -> list[int]:

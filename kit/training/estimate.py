@@ -19,7 +19,7 @@ from kit.system.console import duration, say, show_table
 from kit.system.device import clock, peak_memory
 from kit.system.errors import KitError
 from kit.system.threads import cores
-from kit.training.augmentation import check_augment
+from kit.training.checks import check_recipe
 from kit.training.fold_data import FoldData, FoldLoaders, fold_loaders, open_cache, split_fold
 from kit.training.job import FoldJob, TrainOptions
 from kit.training.learner import Learner
@@ -86,7 +86,7 @@ def estimate(
     Prints seconds and memory as well; writes nothing.
     """
     check_data(data, plan)
-    check_augment(recipe)
+    check_recipe(recipe, plan.competition)
     job = FoldJob(recipe, plan, data, folds[0], runs, options)
     parts, cache = split_fold(job), open_cache(job, build=False)
     loaders = fold_loaders(job, parts, cache, workers=0)
@@ -120,7 +120,7 @@ def measure(job: FoldJob, parts: FoldData, loaders: FoldLoaders) -> Measured:
 
     Raises `KitError` for a loss that is not finite, or a batch too large for the memory.
     """
-    recipe, device, labels = job.recipe, job.device, torch.from_numpy(parts.labels)
+    recipe, device, labels = job.recipe, job.device, torch.from_numpy(parts.targets)
     decoding = _measure_decoding(job, loaders)
     started = clock(device)
     step = next(loaders.steps())
@@ -147,7 +147,7 @@ def _measure_decoding(job: FoldJob, loaders: FoldLoaders) -> Stage:
     """The seconds of the first batch's photos without cache and augmentation."""
     batch = next(iter(loaders.batches))
     seen = loaders.train.dataset
-    photos = PhotoDataset(seen.root, seen.images, seen.geometries)
+    photos = PhotoDataset(seen.root, seen.images, seen.geometries, read=seen.read)
     started = clock(job.device)
     for i, _ in batch:
         photos[i]
@@ -159,7 +159,7 @@ def _measure_validation(job: FoldJob, loaders: FoldLoaders, learner: Learner) ->
     device, seen = job.device, loaders.valid.dataset
     batch = next(iter(loaders.valid.batch_sampler))
     images = [seen.images[i] for i in batch]
-    photos = PhotoDataset(seen.root, images, seen.geometries, cache=seen.cache)
+    photos = PhotoDataset(seen.root, images, seen.geometries, cache=seen.cache, read=seen.read)
     loader = make_loader(photos, batches_of(len(batch), len(batch)), 0, device)
     network = prepare(learner.used.eval(), device)
     for _ in range(2):  # the first one sets things up

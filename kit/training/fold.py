@@ -10,7 +10,7 @@ from kit.scoring.metrics import Scores
 from kit.system.console import Progress, say, warn
 from kit.system.signals import Stop
 from kit.system.threads import share_threads
-from kit.training.augmentation import check_augment
+from kit.training.checks import check_recipe
 from kit.training.fold_data import FoldData, fold_loaders, open_cache, split_fold
 from kit.training.history import History
 from kit.training.job import FoldJob
@@ -33,7 +33,7 @@ def train_fold(job: FoldJob) -> Scores:
     if status.finished is not None:
         return skip_finished(job, status.finished)
     device, fresh = job.device, status.fresh
-    check_augment(recipe)
+    check_recipe(recipe, job.competition)
     threads = _threads(job, status)
     parts = split_fold(job)
     at_once = _validation_photos(job)  # before the learner takes memory

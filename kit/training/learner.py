@@ -23,14 +23,15 @@ from kit.system.device import to_device
 from kit.system.precision import autocast, choose_precision, precision_name
 from kit.system.profiler import stage, step
 from kit.training.batches import Batch
+from kit.training.label_losses import make_label_loss
 from kit.training.losses import make_loss, mix, one_hot
 
 
 class Learner:
     """A network in training, with its optimizer, scaler and moving average, on a device.
 
-    `counts` (C,) are the training photos a class. `plain` trains without what makes it fast, the
-    channels-last layout and the precision that pays: to measure those by.
+    `counts` (C,) are the training photos a class or label. `plain` trains without what makes it
+    fast, the channels-last layout and the precision that pays: to measure those by.
     """
 
     def __init__(
@@ -64,7 +65,11 @@ class Learner:
         self.average = (
             ModelEmaV3(self.network, decay=recipe.ema, use_warmup=True) if recipe.ema else None
         )
-        self.loss = make_loss(recipe, competition.shape, counts, COSINE_SCALE, device)
+        self.loss = (
+            make_label_loss(recipe, counts, device)
+            if competition.several_labels
+            else make_loss(recipe, competition.shape, counts, COSINE_SCALE, device)
+        )
         self.count = 0  # steps in the moving average
 
     @property

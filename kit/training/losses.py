@@ -116,6 +116,8 @@ class Loss:
         parts = zip(self.tasks(targets), goals, self.weights, self.margins)
         smoothing, gamma = self.recipe.label_smoothing, self.recipe.focal_gamma
         value = LOSSES[self.recipe.loss].value
+        if value is None:
+            raise ValueError(f"{self.recipe.loss} is a loss of several labels alone")
         return torch.stack(
             [value(logs, LossTerms(*part, smoothing, gamma)) for logs, part in zip(tasks, parts)]
         )
@@ -150,12 +152,12 @@ def make_loss(
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """Labels (N,) as distributions (N, C)."""
-    return functional.one_hot(labels, classes).float()
+    """Classes (N,) as distributions (N, C); labels (N, C) of 0 and 1 as they are."""
+    return labels.float() if labels.ndim == 2 else functional.one_hot(labels, classes).float()
 
 
 def mix(recipe: Recipe, photos: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """A batch of photos (N, 3, height, width) and targets (N, C), mixed as the recipe says.
+    """A batch of photos (N, channels, height, width) and targets (N, C), mixed as the recipe says.
 
     Each photo is mixed with its neighbour in the batch. Randomness is torch's. `mixup` (Zhang et
     al., ICLR 2018) and `cutmix` (Yun et al., ICCV 2019) are torchvision's; `half` joins the left

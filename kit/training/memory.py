@@ -23,12 +23,13 @@ def largest_fitting_batch(
 
     None if none does.
     """
-    size = recipe.batch_size // 2
+    size, geometry = recipe.batch_size // 2, recipe.geometry(competition)
+    label = (competition.num_classes,) * competition.several_labels
     while size >= 3:  # the least that a recipe takes
         try:
             batch = (
-                torch.zeros(size, *recipe.size, 3, dtype=torch.uint8),
-                torch.zeros(size, dtype=torch.int64),
+                torch.zeros(size, *geometry.size, geometry.channels, dtype=torch.uint8),
+                torch.zeros(size, *label, dtype=torch.int64),
             )
             learner = Learner(recipe, competition, np.ones(competition.num_classes), device)
             for seed in range(2):  # the optimizer's own memory comes with the first step
@@ -61,11 +62,11 @@ def explain_out_of_memory(
         )  # they hold what did not fit: activations, most of all
         if device.type == "cuda":
             torch.cuda.empty_cache()
+    height, width = recipe.geometry(competition).size
     fits = largest_fitting_batch(recipe, competition, device)
     line = (
         f"recipe {recipe.name}: the memory of {device} is too small for "
-        f"batch_size={recipe.batch_size} at "
-        f"{recipe.size[0]} x {recipe.size[1]}; "
+        f"batch_size={recipe.batch_size} at {height} x {width}; "
     )
     if fits is None:
         raise KitError(line + "no smaller one fits either: lower size, or free the device")

@@ -67,7 +67,12 @@ def rebuild_oof(job: FoldJob, row: Row) -> None:
     info = read_checkpoint_info(files.best)
     valid = limited(job.plan.photos[job.plan.photos["fold"] == job.fold], info.limit)
     loader = make_loader(
-        PhotoDataset(job.data.train_images, valid["image"].tolist(), [info.geometry]),
+        PhotoDataset(
+            job.data.train_images,
+            valid["image"].tolist(),
+            [info.geometry],
+            read=job.competition.read,
+        ),
         batches_of(len(valid), valid_batch(info.recipe["batch_size"])),
         job.workers,
         job.device,

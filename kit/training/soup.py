@@ -153,7 +153,9 @@ def soup(
     check_place(paths, out, data, force)
     mean = average([load(path) for path in paths])
     device, ids = choose_device(compute.device), fold_ids(plan, info.fold)
-    loader = compute.loader(PhotoDataset(data.train_images, ids, [info.geometry]), device)
+    read = plan.competition.read
+    photos = PhotoDataset(data.train_images, ids, [info.geometry], read=read)
+    loader = compute.loader(photos, device)
     network = prepare(mean.to(device), device)
     with Progress(f"fold {info.fold}", len(ids)) as progress:
         probs = predict([network], loader, make_views("none"), device, progress)[0][0, 0]

@@ -104,7 +104,7 @@ class Trainer:
     def train_step(self, step: list[tuple[Any, Any]]) -> None:
         """Train one step on its batches, as (indices, photos), and count it."""
         state, batches, recipe = self.state, self.loaders.batches, self.job.recipe
-        labels = torch.from_numpy(self.parts.labels)
+        labels = torch.from_numpy(self.parts.targets)
         rate = learning_rate(recipe, len(state.rows) + (state.step + 0.5) / batches.steps)
         seed = batches.seed(f"step/{state.step}")
         loss = self.learner.step([(photos, labels[at]) for at, photos in step], rate, seed)
@@ -129,7 +129,8 @@ class Trainer:
             losses = torch.stack([loss for _, _, loss in self.unchecked]).cpu()
         for (step, at, _), loss in zip(self.unchecked, losses):
             if not math.isfinite(loss):
-                images = self.parts.train["image"].to_numpy()[at].tolist()
+                train = self.parts.train["image"].to_numpy()
+                images = train[at % len(train)].tolist()  # from N on they are mirrored
                 lines = "".join(f"{image}\n" for image in images)
                 files.bad_batch.write_text(lines, encoding="utf-8")
                 raise problem(

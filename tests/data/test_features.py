@@ -6,7 +6,7 @@ from draws import texture
 from PIL import Image
 
 import kit.data.features
-from kit.data.features import CODE_BITS, both_codes, feature_codes, grey_photo, local_features
+from kit.data.features import CODE_BITS, both_codes, feature_codes, local_features, small_photo
 
 
 def test_codes_are_those_of_the_mirrored_photo():
@@ -38,6 +38,6 @@ def test_features_have_norm_1_and_a_flat_photo_has_none():
 def test_a_photo_is_compared_at_one_size_and_a_strip_stays_small(tmp_path):
     for size, shape in (((384, 512), (128, 96)), ((512, 384), (96, 128)), ((30, 3000), (384, 96))):
         Image.new("RGB", size, (10, 200, 30)).save(tmp_path / "a.png")
-        grey, content = grey_photo(tmp_path / "a.png")
+        grey, content = small_photo(tmp_path, "a.png")
         assert grey.shape == shape and content == (tmp_path / "a.png").read_bytes()
         assert np.ptp(grey) == 0 and abs(int(grey[0, 0]) - (0.299 * 10 + 0.587 * 200 + 3.42)) < 1

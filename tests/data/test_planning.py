@@ -47,9 +47,11 @@ def test_absent_classes_are_remarked(tmp_path):
 
 def test_a_competition_that_reads_nothing_is_told(data, tmp_path):
     folder = dataclasses.replace(
-        mask_folder(data), competition=dataclasses.replace(MASK, read=None)
+        mask_folder(data), competition=dataclasses.replace(MASK, rows=None)
     )
-    with pytest.raises(KitError, match="competition mask: its definition has no function `read`"):
+    with pytest.raises(
+        KitError, match="competition mask: names no classes; set target to a column"
+    ):
         plan_folds(folder, tmp_path / "f.csv", QUICK)
     assert not (tmp_path / "f.csv").exists()
 
@@ -71,10 +73,10 @@ def fail():
         (fail, r"test_planning.py line \d+: KeyError: 'colour'"),
     ],
 )
-def test_a_mistake_of_read_is_told(tmp_path: Path, given, message):
+def test_a_mistake_of_rows_is_told(tmp_path: Path, given, message):
     def read(data: Path, corrections: Path | None) -> TrainingPhotos:
         return given()
 
-    competition = Competition(name="two", tasks=(TASK,), frame=(64, 96), read=read)
+    competition = Competition(name="two", tasks=(TASK,), frame=(64, 96), rows=read)
     with pytest.raises(KitError, match=message):
-        plan_folds(DataFolder(tmp_path, competition), tmp_path / "folds.csv")
+        plan_folds(DataFolder(tmp_path / "data", competition), tmp_path / "folds.csv")

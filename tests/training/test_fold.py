@@ -274,9 +274,7 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
     train(recipe, plan, mask_folder(data), [0], tmp_path, on_cpu(limit=6))
     assert len(read_metrics(files.metrics)) == 2 and not files.last.exists()
     oof = read_probs(files.oof)
-    photos = PhotoDataset(
-        (data / "train" / "images"), oof.ids.tolist(), [recipe.geometry(MASK.frame)]
-    )
+    photos = PhotoDataset((data / "train" / "images"), oof.ids.tolist(), [recipe.geometry(MASK)])
     cpu = torch.device("cpu")
     again = predict(
         [load(files.best)], make_loader(photos, batches_of(6, 32), 0, cpu), make_views("none"), cpu

@@ -1,0 +1,116 @@
+"""Where photos lie: templates filled in from the columns of a table, and the files they name.
+
+An image of several channels is the paths of its files, joined by `|`.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import pandas as pd
+
+from kit.system.errors import did_you_mean, problem
+
+CHANNELS: Final = "|"
+_FIELD: Final = re.compile(r"{([^{}]*)}")
+Templates = str | tuple[str, ...]
+
+
+def photo_paths(root: Path, image: str) -> list[Path]:
+    """The files of an image below `root`, one a channel: of most competitions it is one file."""
+    return [root / part for part in image.split(CHANNELS)]
+
+
+def first_channel(image: str) -> str:
+    """The path of an image's first file, by which it is shown and compared."""
+    return image.partition(CHANNELS)[0]
+
+
+def is_below(image: str) -> bool:
+    """True if every file of an image stays below its folder."""
+    paths = [PurePosixPath(part) for part in image.split(CHANNELS)]
+    return "\0" not in image and not any(p.is_absolute() or ".." in p.parts for p in paths)
+
+
+def file_of(path: Path) -> Path:
+    """The file that holds a photo: its own, or the one above it that a competition's `read` opens.
+
+    Such is `train.hdf5` of the photo `train.hdf5/0815`.
+    """
+    return next((place for place in (path, *path.parents) if place.is_file()), path)
+
+
+def stat_of(path: Path) -> os.stat_result:
+    """The size and times of the file that holds a photo; raises `OSError` if there is none."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return os.stat(file_of(path))
+
+
+def fields_of(templates: Templates) -> list[str]:
+    """The columns that templates name, in their order."""
+    return _FIELD.findall(templates if isinstance(templates, str) else " ".join(templates))
+
+
+def fill(field: str, templates: Templates, place: str, table: pd.DataFrame) -> list[str]:
+    """The images of a table's rows, by the templates of a definition's field.
+
+    `place` is the table's name in errors. Raises `KitError` for a column that the table lacks, and
+    for images that lie outside of their folder.
+    """
+    templates = (templates,) if isinstance(templates, str) else templates
+    names = [str(name) for name in table]
+    for unknown in [name for name in fields_of(templates) if name not in names]:
+        what = f"names no column of {place}"
+        example = f"{{{unknown}}}{did_you_mean(unknown, names)}"
+        raise problem(field, what, [example], f"it has {','.join(names)[:300]}")
+    channels = [_filled(template, table) for template in templates]
+    bad = [path for paths in channels for path in paths if CHANNELS in path]
+    if bad:
+        raise problem(place, f"names photos with a {CHANNELS}", bad, "rename these files")
+    images = [CHANNELS.join(paths) for paths in zip(*channels)]
+    unsafe = [image for image in images if not is_below(image)]
+    if unsafe:
+        raise problem(place, "names photos outside of the data folder", unsafe, "mend these rows")
+    return images
+
+
+def _filled(template: str, table: pd.DataFrame) -> list[str]:
+    filled = pd.Series("", index=table.index)
+    for n, part in enumerate(_FIELD.split(template)):  # texts and columns, in turns
+        filled = filled + (table[part] if n % 2 else part)
+    return [str(path) for path in filled]
+
+
+def lost_files(root: Path, images: Sequence[str]) -> list[str]:
+    """The files of images that do not exist below `root`; folders are listed, no file is read."""
+    files = [part for image in images for part in image.split(CHANNELS)]
+    folders = {os.path.dirname(file) for file in files}
+    inside = {name for name in folders if file_of(root / name).is_file()}
+    listed = {name: _files(root / name) for name in folders - inside}
+    return [
+        file
+        for file in files
+        if (folder := os.path.dirname(file)) not in inside
+        and os.path.basename(file) not in listed[folder]
+    ]
+
+
+def _files(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except OSError:
+        return set()
+
+
+def other_ending(root: Path, file: str) -> str:
+    """` (did you mean X?)` for a file that is not there, where one of another ending is."""
+    place = root / file
+    near = sorted(
+        n for n in _files(place.parent) if n.rpartition(".")[0] in (place.name, place.stem)
+    )
+    return f" (did you mean {near[0]}?)" if near else ""
