@@ -220,6 +220,11 @@ class Competition:
         return self.answer in ("class", "name")
 
     @property
+    def decided(self) -> bool:
+        """True if a submission has a class or a list of labels, and no probabilities."""
+        return self.answers_classes or self.answer == "list"
+
+    @property
     def several_labels(self) -> bool:
         """True if a photo may have any number of the classes."""
         return self.kind == "labels"

@@ -192,14 +192,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     epoch = f"its {recipe.select} epoch" + ", chosen on the fold" * recipe.chosen_on_fold
     for fold, score in zip(folds, scores):
         say(f"fold {fold}: {score.line()}, {epoch}")
-    say(f"{duration(time.monotonic() - started)}; next: {next_step(args, recipe.name)}")
+    mirror = plan.competition.mirror is not None
+    say(f"{duration(time.monotonic() - started)}; next: {next_step(args, recipe.name, mirror)}")
 
 
-def next_step(args: Namespace, name: str) -> str:
-    """The next command after a training: the one that makes a submission of the run `name`."""
+def next_step(args: Namespace, name: str, mirror: bool = True) -> str:
+    """The next command after a training: the one that makes a submission of the run `name`.
+
+    It has a mirrored view if the competition's photos may be mirrored.
+    """
     if args.limit:
         return "the whole data, without --limit"
-    words = ["python", "-m", "kit.ensemble", str(args.runs / name), "--tta", "hflip"]
+    words = ["python", "-m", "kit.ensemble", str(args.runs / name), *["--tta", "hflip"] * mirror]
     words += ["--data", args.data] * (args.data is not None)
     words += ["--plan", str(args.plan)] * (args.plan != DEFAULT_PLAN)
     return shlex.join(words)

@@ -7,8 +7,8 @@ import pandas as pd
 from draws import softmax
 
 from kit.competition import Competition
-from kit.data.answers import TASK, answer_columns
-from kit.data.folder import DataFolder, read_rows
+from kit.data.answer_rows import TASK, answer_columns
+from kit.data.folder import DataFolder, answer_rows
 from kit.results.submission import Predicted
 from kit.task import Task
 
@@ -62,7 +62,7 @@ def form(name: str, **changes: object) -> Competition:
     return Competition(**{**fields, **FORMS[name], **changes})  # type: ignore[arg-type]
 
 
-def folder(root: Path, competition: Competition, rows: int = ROWS) -> DataFolder:
+def form_folder(root: Path, competition: Competition, rows: int = ROWS) -> DataFolder:
     """A data folder with the test table of a competition, without photos."""
     numbers = range(rows)
     if competition.answer_rows:
@@ -88,7 +88,7 @@ def folder(root: Path, competition: Competition, rows: int = ROWS) -> DataFolder
 
 def predicted(data: DataFolder, seed: int = 0, sure: float = 2.0) -> Predicted:
     """Random answers to what has a row."""
-    competition, units = data.competition, read_rows(data).units
+    competition, units = data.competition, answer_rows(data).units
     rng = np.random.default_rng(seed)
     logits = sure * rng.normal(size=(len(units), competition.num_classes))
     if competition.several_labels:

@@ -79,7 +79,8 @@ def other_inference(
     for state in torch.load(weights, map_location="cpu", weights_only=True):
         network = Network(architecture).eval()
         network.load_state_dict(state)
-        folds.append(torch.nn.Sequential(network.to(device), torch.nn.Softmax(dim=1)))
+        last = torch.nn.Sigmoid() if architecture.several_labels else torch.nn.Softmax(dim=1)
+        folds.append(torch.nn.Sequential(network.to(device), last))
     mirror = ttach.Compose([ttach.HorizontalFlip()])
     wrapped = [ttach.ClassificationTTAWrapper(fold, mirror) for fold in folds]
     views = list(make_views("hflip").values())

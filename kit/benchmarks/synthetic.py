@@ -12,6 +12,7 @@ import pandas as pd
 from kit.competition import Competition
 from kit.competitions import DEFAULT, find_competition
 from kit.data.folder import DataFolder
+from kit.data.targets import as_texts, labelled
 from kit.system.errors import KitError, problem
 
 PHOTOS: Final = 7  # of a drawn group
@@ -29,8 +30,9 @@ class PhotoSet:
 def drawn_photos(groups: int, competition: Competition, seed: int = 0) -> pd.DataFrame:
     """The rows of a fold plan for `groups` groups of seven drawn photos, without the photos.
 
-    A task that a group has one answer to is drawn once a group; a task of numbers by its number,
-    with a rare last class. Of other tasks most photos have the first class.
+    A task that a group has one answer to is drawn once a group; a task of ranges of a number by its
+    number, with a rare last class. Of other tasks most photos have the first class. Of several
+    labels a photo has about three.
     """
     rng = np.random.default_rng(seed)
     columns: dict[str, np.ndarray] = {}
@@ -42,16 +44,21 @@ def drawn_photos(groups: int, competition: Competition, seed: int = 0) -> pd.Dat
             answers.append(np.tile(of_photo, groups))
             continue
         drawn = rng.integers(0, classes, groups)
-        if task.column:
+        if task.edges:
             low, high = task.edges[0] // 2, task.edges[-1]
             drawn = np.where(rng.random(groups) < 0.07, high, rng.integers(low, high, groups))
             columns[task.column] = np.repeat(drawn, PHOTOS)
             drawn = task.class_of(drawn)
+        elif task.column:
+            columns[task.column] = np.repeat(drawn, PHOTOS)
         answers.append(np.repeat(drawn, PHOTOS))
     names = np.array([f"{i:06d}" for i in range(groups)], dtype=object)
     group = np.repeat(names, PHOTOS)
     image = group + "/" + np.tile([f"photo{i}.jpg" for i in range(PHOTOS)], groups)
-    label = competition.encode(answers)
+    label: object = competition.encode(answers)
+    if competition.several_labels:
+        shape = groups * PHOTOS, competition.num_classes
+        label = as_texts(rng.random(shape, np.float32) < 3 / competition.num_classes)
     return pd.DataFrame({"image": image, "group": group, **columns, "label": label})
 
 
@@ -91,16 +98,23 @@ def link_photos(root: Path, images: Sequence[str], folder: Path) -> PhotoSet:
 def drawn_members(
     groups: int, members: int, competition: Competition, seed: int = 0
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Probabilities (M, N, C) float32 of members whose errors correlate, and the rows of a plan."""
+    """Probabilities (M, N, C) float32 of members whose errors correlate, and the rows of a plan.
+
+    They are a softmax, or of several labels sigmoids.
+    """
     rng = np.random.default_rng(seed)
     photos = drawn_photos(groups, competition, seed)
     photos["fold"] = np.repeat(rng.permutation(groups) % 5, PHOTOS)
-    label, n, classes = photos["label"].to_numpy(), len(photos), competition.num_classes
+    n, classes, several = len(photos), competition.num_classes, competition.several_labels
+    rows, labels = labelled(photos, competition)
     shared = rng.normal(size=(n, classes)).astype(np.float32)
-    shared[np.arange(n), label] += np.where(rng.random(n) < 0.7, 4.0, 1.0)
+    shared[rows, labels] += np.where(rng.random(len(rows)) < 0.7, 4.0, 1.0)
     probs = np.empty((members, n, classes), np.float32)
     for target in probs:
         logits = 0.9 * shared + 0.45 * rng.standard_normal((n, classes), np.float32)
+        if several:
+            target[:] = 1 / (1 + np.exp(rng.uniform(1.5, 2.5) * (2 - logits)))
+            continue
         np.exp(rng.uniform(1.5, 2.5) * (logits - logits.max(axis=1, keepdims=True)), out=target)
         target /= target.sum(axis=1, keepdims=True)
     return probs, photos

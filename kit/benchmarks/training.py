@@ -29,6 +29,7 @@ from kit.system.errors import KitError
 from kit.system.precision import choose_precision, precision_name
 from kit.training.batches import EpochBatches
 from kit.training.learner import Learner
+from kit.training.losses import one_hot
 from kit.training.memory import explain_out_of_memory
 
 
@@ -73,12 +74,14 @@ def kit_training(
     For None there is no cache, and neither the layout nor the precision that make it fast.
     """
     recipe, competition = measured.recipe, measured.competition
-    geometry = recipe.geometry(competition)
+    geometry, read = recipe.geometry(competition), competition.read
     cache = None
     if cache_folder is not None:
-        cache = pixel_cache(cache_folder, photos.root, photos.images, geometry)
-    dataset = PhotoDataset(photos.root, photos.images, [geometry], recipe.augment, cache)
+        cache = pixel_cache(cache_folder, photos.root, photos.images, geometry, read=read)
+    dataset = PhotoDataset(photos.root, photos.images, [geometry], recipe.augment, cache, read)
     labels = torch.arange(len(photos.images)) % competition.num_classes
+    if competition.several_labels:
+        labels = one_hot(labels, competition.num_classes)
     counts, plain = np.ones(competition.num_classes), cache_folder is None
     learner = Learner(recipe, competition, counts, measured.device, plain=plain)
 

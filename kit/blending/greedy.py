@@ -70,7 +70,7 @@ def _bag(members: Sequence[np.ndarray], target: Target, steps: int) -> Callable[
     """The weights (M,) that a bag of some number gives."""
     of_photo = np.unique(np.asarray(target.groups), return_inverse=True)[1]
     count, size = int(of_photo.max()) + 1, min(len(members), max(3, (len(members) + 1) // 2))
-    most = max(CELLS // target.classes, 100)
+    most = max(CELLS // (1 if _is_fast(target) else 2) // target.classes, 100)
     fixed = None
     if _is_fast(target) and members[0].size <= 2 * CELLS:
         fixed = fixed_point(members)

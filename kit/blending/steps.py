@@ -16,7 +16,7 @@ from kit.blending.record import Record
 from kit.blending.rule import Rule
 from kit.blending.saved_probs import check_save_probs
 from kit.blending.settings import EnsembleSettings, Output
-from kit.data.folder import DataFolder, read_ids, read_rows, read_test, test_photos
+from kit.data.folder import DataFolder, answer_rows, read_ids, read_test, test_photos
 from kit.inference.engine import Compute
 from kit.inference.member import Member, member_passes
 from kit.inference.member_files import only_files
@@ -61,7 +61,7 @@ def check_output(
     settings: EnsembleSettings,
 ) -> Path:
     """The submission's path; raises `KitError` unless every output may be written."""
-    if settings.fast and read_rows(data).pooled:
+    if settings.fast and answer_rows(data).pooled:
         raise KitError(
             "--fast: decides photos one by one, and a row of the submission is of several; leave "
             "--fast and --agree out"
@@ -132,7 +132,7 @@ def answer(outcome: Outcome, rule: Rule, data: DataFolder) -> Predicted:
 
     Pooled are the blended probabilities that are decided, and those at the temperature.
     """
-    rows, competition = read_rows(data), data.competition
+    rows, competition = answer_rows(data), data.competition
     calibrated, blended = rule.calibrated(outcome.blended), outcome.blended
     if not rows.pooled:
         photo = np.argsort(rows.of_photo)  # of each unit

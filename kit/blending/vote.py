@@ -9,13 +9,14 @@ import pandas as pd
 
 from kit import __version__
 from kit.competition import Competition
-from kit.data.folder import DataFolder, read_rows
+from kit.data.folder import DataFolder, answer_rows
 from kit.metrics.metric import metric_of
 from kit.results import leaderboard as board
-from kit.results.check import check_place, count
+from kit.results.check import check_place
 from kit.results.predictions import Predictions
 from kit.results.submission import Predicted, write_submission
 from kit.scoring.agreement import rank_mean, vote
+from kit.scoring.class_counts import class_counts
 from kit.system.disk import file_hash
 from kit.system.errors import problem
 
@@ -26,7 +27,7 @@ def kind_of_vote(competition: Competition) -> str:
     Ranks are for a metric of the order of photos in each column, where rows need not sum to 1:
     files that are differently sure count alike then.
     """
-    if competition.answer not in ("probability", "probabilities"):
+    if competition.decided:
         return "hard vote"
     ranked = metric_of(competition).column is not None
     free = competition.answer == "probability" or competition.several_labels
@@ -46,7 +47,7 @@ def write_vote(
     Raises `KitError` where their ids are not those of the test table, or the place is taken.
     """
     check_place(out, [*data.inputs, *files], force)
-    units, competition = read_rows(data).units, data.competition
+    units, competition = answer_rows(data).units, data.competition
     where = pd.Index(predictions.ids).get_indexer(pd.Index(units))
     if len(predictions.ids) != len(units) or (where < 0).any():
         raise problem(
@@ -67,7 +68,7 @@ def write_vote(
             {"name": name, "sha256": file_hash(path)}
             for name, path in zip(predictions.names, files)
         ],
-        "counts": count(joined.classes, competition).tolist(),
+        "counts": class_counts(joined.classes, competition.num_classes).tolist(),
     }
     predicted = Predicted(units, joined.classes, joined.probs)
     board.add(out, write_submission(out, predicted, data, record, force))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from kit.competition import Competition
-from kit.data.answers import AnswerRows, answer_rows, check_test_columns
+from kit.data.answer_rows import AnswerRows, check_test_columns, match_rows
 from kit.data.definition import complete
 from kit.data.paths import fields_of, file_of, fill, lost_files, other_ending, photo_paths, stat_of
 from kit.data.photos import read_bytes
@@ -127,14 +127,14 @@ def test_photos(data: DataFolder) -> dict[str, str]:
     The id is that of the test table; where `answer_rows` says which row a photo belongs to, it is
     the photo's path. Raises `KitError` if an id has no photo.
     """
-    table, root = _test_table(data), data.test_images
-    images = _images(data.competition, table)
+    table, root, competition = _test_table(data), data.test_images, data.competition
+    images = _images(competition, table)
     lost = lost_files(root, images)
     if lost:
         what = f"ids that name no file in {root}"
         bad = [f"{lost[0]}{other_ending(root, lost[0])}", *lost[1:]]
         raise problem(data.test_table, what, bad, "mend test_image, or unpack the data again")
-    return dict(zip(_photo_ids(data.competition, table), images))
+    return dict(zip(_photo_ids(competition, table), images))
 
 
 def check_test(data: DataFolder, images: Sequence[str]) -> None:
@@ -181,11 +181,11 @@ def read_ids(data: DataFolder) -> list[str]:
     return list(dict.fromkeys(_photo_ids(data.competition, _test_table(data))))
 
 
-def read_rows(data: DataFolder) -> AnswerRows:
+def answer_rows(data: DataFolder) -> AnswerRows:
     """The rows that a submission must have, and which photos they are of."""
     table = _test_table(data)
     photos = _photo_ids(data.competition, table)
-    return answer_rows(data.test_table, data.competition, table, photos)
+    return match_rows(data.test_table, data.competition, table, photos)
 
 
 def _images(competition: Competition, table: pd.DataFrame) -> list[str]:
@@ -195,7 +195,7 @@ def _images(competition: Competition, table: pd.DataFrame) -> list[str]:
 
 
 def _photo_ids(competition: Competition, table: pd.DataFrame) -> list[str]:
-    """The id of the photo in each row of the test table."""
+    """The id of the photo of each row of the test table."""
     if competition.answer_rows:
         return _images(competition, table)
     ids: list[str] = table[competition.id].tolist()
@@ -206,14 +206,14 @@ def _test_table(data: DataFolder) -> pd.DataFrame:
     """The table of photos to predict, with unique ids."""
     path, competition = data.test_table, data.competition
     # All columns, but for the index that pandas may have written: a template may name any.
-    table, column = read_table(path), competition.id
-    header = [str(name) for name in table]
-    check_test_columns(path, competition, header)
+    column = competition.id
+    table = read_table(path, {} if competition.answer_rows else {column: "id"})
+    check_test_columns(path, competition, [str(name) for name in table])
     if competition.answer_rows:
         return table  # a photo may have several rows
     remedy = f"take {path.name} as the competition gave it"
     unsafe = table.loc[~table[column].map(is_plain_name), column]
-    if len(unsafe) and test_templates(competition, header) == f"{{{column}}}":
+    if len(unsafe) and f"{{{column}}}" == test_templates(competition, list(map(str, table))):
         what = f"column '{column}' must hold plain file names"
         raise problem(path, what, [f"'{i}'" for i in unsafe], remedy)
     check_unique(path, table, column, remedy)

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
-from kit.data.answers import TASK, answer_columns, split_tasks
+from kit.data.answer_rows import TASK, answer_columns, split_tasks
 from kit.results.probs import Probs, read_foreign_probs
+from kit.scoring.metrics import decided
 from kit.system.console import warn
 from kit.system.errors import did_you_mean, problem
 from kit.system.table import check_unique, read_csv, read_header, whole_numbers
@@ -34,7 +35,7 @@ class Answers:
 def read_answers(path: Path, competition: Competition, strict: bool = False) -> Answers:
     """The answers of a submission, or of a file of the truth, in the file's order.
 
-    Of probabilities the most probable class is taken, and labels from one half. Answers may say
+    Of probabilities the most probable class is taken, and labels above one half. Answers may say
     which group a photo is of, in a column of that name. Unless `strict`, a file may hold classes
     where probabilities are asked for, such as the truth; and three faults of a submission are taken
     with a warning: an index column, whole numbers written as 3.0, and probabilities where classes
@@ -46,7 +47,7 @@ def read_answers(path: Path, competition: Competition, strict: bool = False) -> 
     names = {name.strip() for name in header}
     if not strict and _has_probs(names, competition):
         if form not in ("probability", "probabilities"):
-            what = "labels of one half and more" if form == "list" else "most probable ones"
+            what = "labels above one half" if form == "list" else "most probable ones"
             warn(f"{path}: holds probabilities, and no {_decided(form)}; the {what} are compared")
         return _of_probs(read_foreign_probs(path, competition), competition)
     if form == "probabilities":
@@ -91,9 +92,7 @@ def _has_probs(names: set[str], competition: Competition) -> bool:
 def _of_probs(table: Probs, competition: Competition) -> Answers:
     """The answers of probabilities."""
     probs = table.probs
-    if competition.several_labels:
-        return Answers(pd.Index(table.ids), (probs >= 0.5).astype(np.uint8), probs)
-    return Answers(pd.Index(table.ids), probs.argmax(axis=1).astype(np.int64), probs)
+    return Answers(pd.Index(table.ids), decided(probs, competition), probs)
 
 
 def _parsed(path: Path, table: pd.DataFrame, competition: Competition, strict: bool) -> Answers:
@@ -107,7 +106,7 @@ def _parsed(path: Path, table: pd.DataFrame, competition: Competition, strict: b
     if form == "probability" and (numbered or not table[column].isin(names).all()):
         second = _numbers(path, table, competition)
         probs = np.stack([1 - second, second], axis=1).astype(np.float32)
-        return Answers(ids, (second >= 0.5).astype(np.int64), probs, groups)
+        return Answers(ids, (second > 0.5).astype(np.int64), probs, groups)
     columns, texts = answer_columns(competition)[1:], [names]
     if form in ("probability", "probabilities"):
         columns = [column]

@@ -14,7 +14,7 @@ from kit.metrics.metric import metric_of
 from kit.results import leaderboard
 from kit.results.answers import Answers, read_answers
 from kit.results.submission import SAME, read_submission
-from kit.scoring.class_counts import Expected, distribution_p, rao_scott_correction
+from kit.scoring.class_counts import Expected, class_counts, distribution_p, rao_scott_correction
 from kit.system.disk import check_output, file_hash, read_json
 from kit.system.errors import KitError, problem
 
@@ -44,7 +44,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def paired_draws(rows: Sequence[leaderboard.BoardRow], folder: Path) -> np.ndarray | None:
-    """The bootstrap draws (submissions, draws) of out-of-fold macro-F1 that records hold.
+    """The bootstrap draws (submissions, draws) of out-of-fold scores that records hold.
 
     `rows` are those of the submissions in the leaderboard log of a `folder`. None unless all draws
     are paired, that is, of the same photos of one fold plan: then each draw takes the same groups.
@@ -72,7 +72,7 @@ def expected_counts(path: Path, plan: Plan | None, competition: Competition) -> 
     They are its record's out-of-fold counts, or, without a record, the plan's labels. Probabilities
     are compared with the true counts, and only where log-loss holds them to be calibrated.
     """
-    decided, classes = is_decided(competition), competition.num_classes
+    decided, classes = competition.decided, competition.num_classes
     if not decided and metric_of(competition).name != "log_loss":
         return None
     try:
@@ -91,26 +91,14 @@ def expected_counts(path: Path, plan: Plan | None, competition: Competition) -> 
     labels, groups = targets(plan.photos, competition), plan.photos["group"].to_numpy()
     correction = rao_scott_correction(labels, groups, classes)
     photos = len(labels) * competition.several_labels
-    return Expected(count(labels, competition), correction, "the training labels", photos)
-
-
-def is_decided(competition: Competition) -> bool:
-    """True if a submission has classes or labels, and no probabilities."""
-    return competition.answers_classes or competition.answer == "list"
-
-
-def count(classes: np.ndarray, competition: Competition) -> np.ndarray:
-    """How many of the rows have each class or label, (C,)."""
-    if classes.ndim == 2:
-        return np.asarray(classes.sum(axis=0, dtype=np.int64))
-    return np.bincount(classes, minlength=competition.num_classes)
+    return Expected(class_counts(labels, classes), correction, "the training labels", photos)
 
 
 def count_answers(answers: Answers, competition: Competition) -> np.ndarray:
     """How many of the rows have each class, (C,); of probabilities their sums."""
-    if answers.probs is not None and not is_decided(competition):
+    if answers.probs is not None and not competition.decided:
         return np.asarray(answers.probs.sum(axis=0, dtype=np.float64))
-    return count(answers.classes, competition)
+    return class_counts(answers.classes, competition.num_classes)
 
 
 def check_submission(path: Path, data: DataFolder, expected: Expected | None) -> list[str]:
@@ -121,8 +109,10 @@ def check_submission(path: Path, data: DataFolder, expected: Expected | None) ->
     """
     competition = data.competition
     answers = read_submission(path, data)
-    if is_decided(competition):
-        warnings = _absent(path, count(answers.classes, competition), competition)
+    if competition.decided:
+        warnings = _absent(
+            path, class_counts(answers.classes, competition.num_classes), competition
+        )
     else:
         warnings = _constant(path, answers, competition)
     if expected is not None:
@@ -177,7 +167,7 @@ def _strange(
     if expected.photos:
         shares, usual = counts / photos, expected.counts / expected.photos
     far = np.abs(shares - usual).argmax()
-    what = "classes are" if is_decided(competition) else "probabilities are on the average"
+    what = "classes are" if competition.decided else "probabilities are on the average"
     return [
         f"{path}: its {what} distributed otherwise than {expected.source} (p = {p:.1g}), most "
         f"of all {competition.class_names[far]}: {shares[far]:.1%} instead of {usual[far]:.1%}"

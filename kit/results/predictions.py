@@ -43,7 +43,7 @@ def read_files(
     names, given = _names(files), [read_answers(path, competition) for path in files]
     ids, probs, truth, groups = given[0].ids, None, None, None
     rows = [_rows_of(path, one.ids, files[0], ids) for path, one in zip(files, given)]
-    if not competition.answers_classes and competition.answer != "list":
+    if not competition.decided:
         probs = np.stack([_probs(path, one.probs)[r] for path, one, r in zip(files, given, rows)])
     classes = np.stack([one.classes[r] for one, r in zip(given, rows)])
     if answers is not None:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
-from kit.data.answers import TASK, AnswerRows, answer_columns
-from kit.data.folder import DataFolder, read_rows
+from kit.data.answer_rows import TASK, AnswerRows, answer_columns
+from kit.data.folder import DataFolder, answer_rows
 from kit.results.answers import Answers, deviation, read_answers
 from kit.system.disk import atomic_write, file_hash, json_bytes
 from kit.system.errors import KitError, problem
@@ -136,7 +136,8 @@ def write_submission(
     says which.
     """
     competition, record_path = data.competition, path.with_suffix(".json")
-    table = _table(predicted, read_rows(data), competition)[_columns(data)]
+    rows = answer_rows(data)
+    table = _table(predicted, rows, competition)[rows.columns]
     with atomic_write(record_path, force) as beside, atomic_write(path, force) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.7g")
         read_submission(temporary, data, path)
@@ -158,7 +159,7 @@ def _compared(
         return "to the byte"
     remedy = "make it on the device and with the versions of torch and timm it was made with; "
     remedy += "nothing was written"
-    if competition.answer not in ("probability", "probabilities"):
+    if competition.decided:
         what = "is not made again: its answers differ from the record's"
         raise problem(path, what, remedy=remedy)
     if not original.path.is_file() or file_hash(original.path) != original.sha256:
@@ -176,20 +177,14 @@ def _compared(
     return f"within {SAME:g}: the largest difference is {far:.1g}"
 
 
-def _columns(data: DataFolder) -> list[str]:
-    """The columns of a submission, in the order of the test table where it has them."""
-    header = [name.strip() for name in read_header(data.test_table)]
-    return answer_columns(data.competition, header)
-
-
 def read_submission(path: Path, data: DataFolder, name: Path | None = None) -> Answers:
     """The answers of a submission; errors call it `name`.
 
     Raises `KitError` unless its columns, ids and order are those of the photos to predict.
     """
     competition, name = data.competition, name or path
-    columns = _columns(data)
-    answers, ids = read_answers(path, competition, strict=True), read_rows(data).ids
+    rows = answer_rows(data)
+    answers, ids, columns = read_answers(path, competition, strict=True), rows.ids, rows.columns
     header = read_header(path)
     if header != columns:
         shown = ",".join(columns)

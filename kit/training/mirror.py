@@ -30,18 +30,13 @@ class _Mirror(A.HorizontalFlip):  # type: ignore[misc]
 class CountedMirrors:
     """An albumentations transform of photos, and whether the last photo was mirrored.
 
-    Each `HorizontalFlip` in the Compose is made to count; seeds and pixels stay the same. A photo
-    that is mirrored twice is not mirrored.
+    Each `HorizontalFlip` in the Compose is replaced by one that counts; pixels stay the same for
+    each seed. A photo that is mirrored twice is not mirrored.
     """
 
     def __init__(self, transform: Any) -> None:
         check_mirrors(transform, {"": ""})
-        self.transform, self.mirrors = transform, list[_Mirror]()
-        self.mirrored = False
-        for part in _parts(transform):
-            if isinstance(part, A.HorizontalFlip):
-                part.__class__ = _Mirror
-                self.mirrors.append(part)  # type: ignore[arg-type]
+        self.transform, self.mirrors, self.mirrored = transform, _count(transform), False
 
     def set_random_seed(self, seed: int) -> None:
         """Seed the transform."""
@@ -86,6 +81,18 @@ def check_mirrors(transform: Any, mirror: dict[str, str] | None) -> None:
             why = "swaps classes: take HorizontalFlip" if allowed else "is None: no photo may be"
             why += " alone" if allowed else " mirrored"
             raise KitError(f"augment has {name}, and the competition's mirror {why}")
+
+
+def _count(transform: Any) -> list[_Mirror]:
+    """Replace the mirrors in a Compose by such as count; returns these."""
+    counting = []
+    for n, part in enumerate(transform.transforms):
+        if isinstance(part, BaseCompose):
+            counting += _count(part)
+        elif isinstance(part, A.HorizontalFlip):
+            transform.transforms[n] = _Mirror(p=part.p)
+            counting.append(transform.transforms[n])
+    return counting
 
 
 def _parts(transform: Any) -> Iterator[Any]:

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from helpers import MASK, draw_photo, everywhere
 
@@ -14,6 +15,7 @@ from kit.data.cache import pixel_cache
 from kit.data.geometry import Geometry
 from kit.data.loader import PhotoDataset
 from kit.system.errors import KitError
+from kit.system.script import ScriptFunction
 
 GEOMETRY = Geometry((512, 384), (16, 12), MASK.frame)
 
@@ -159,3 +161,24 @@ def test_processes_that_want_the_same_cache_build_it_once(place):
     said = [process.communicate()[0] for process in running]
     assert [process.returncode for process in running] == [0, 0, 0]
     assert sum("pixel cache of" in text for text in said) == 1
+
+
+def test_channels_and_the_code_that_reads_photos_make_caches_of_their_own(place):
+    def reader(value):
+        body = f"return np.full((8, 6, 5), {value}, np.uint8)"
+        text = f"import numpy as np\n\n\ndef read(path):\n    {body}\n"
+        return ScriptFunction("", text, "read", "competition")
+
+    grey, five = Geometry((8, 6), (4, 3), (8, 6), 1), Geometry((8, 6), (4, 3), (8, 6), 5)
+    photos, pixels = place / "photos", place / "pixels"
+    one = pixel_cache(pixels, photos, NAMES, grey)
+    rgb = pixel_cache(pixels, photos, NAMES, Geometry((8, 6), (4, 3), (8, 6)))
+    assert one.open().shape == (8, 4, 3, 1) and rgb.open().shape == (8, 4, 3, 3)
+    assert one.path.name.startswith("8x6-4x3x1-") and rgb.path.name.startswith("8x6-4x3-")
+    first = pixel_cache(pixels, photos, NAMES, five, read=reader(7))
+    assert (np.array(first.open()) == 7).all() and first.path.exists()
+    second = pixel_cache(pixels, photos, NAMES, five, read=reader(8))
+    assert (np.array(second.open()) == 8).all() and second.path != first.path
+    assert one.path.exists() and rgb.path.exists()
+    fresh = PhotoDataset(photos, NAMES, [five], read=reader(8))
+    assert (fresh[3][1][0] == second.open()[3]).all()

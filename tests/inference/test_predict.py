@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from helpers import MASK, everywhere, small
+from helpers import MASK, draw_photo, everywhere, small
+from kinds import LABELS, SIDES
 from networks import (
     CPU,
     FP32_MODE,
@@ -14,6 +15,7 @@ from networks import (
     photos_of,
     settled,
 )
+from PIL import Image
 
 import kit.data.photos
 from kit.data.folder import read_test
@@ -21,8 +23,10 @@ from kit.data.loader import PhotoDataset, make_loader
 from kit.inference.predict import predict
 from kit.inference.runtime import InferenceModel
 from kit.inference.views import make_views
+from kit.models.architecture import architecture_of
 from kit.models.checkpoint import load
 from kit.models.network import Network
+from kit.system.device import to_device
 from kit.system.errors import KitError
 
 
@@ -33,6 +37,44 @@ def test_hflip_of_a_symmetric_network_changes_nothing(world):
     )[0]
     np.testing.assert_allclose(probs[0, 0], probs[0, 1], atol=1e-6)
     assert probs.shape == (1, 2, len(ids), 18) and np.ptp(probs[0, 0], axis=0).max() > 0
+
+
+class Sided(torch.nn.Module):
+    """A network that tells which side of a photo is brighter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.architecture = architecture_of(small(size=(24, 32), crop=None), SIDES)
+        self.geometry, self.parameters_count = self.architecture.geometry, 1
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        left, right = (half.mean(dim=(1, 2, 3)) for half in photos.chunk(2, dim=3))
+        return 9 * torch.stack([left - right, right - left, torch.zeros_like(left)], dim=1)
+
+
+def test_a_mirrored_view_of_a_network_that_knows_sides_changes_nothing(tmp_path):
+    names = [f"{n}.png" for n in range(4)]
+    for n, name in enumerate(names):
+        photo = np.zeros((24, 32, 3), np.uint8)
+        photo[:, : 16 if n % 2 else 32] = 200  # the left half, or all
+        Image.fromarray(photo).save(tmp_path / name)
+    network = Sided().eval()
+    loader = loader_of(PhotoDataset(tmp_path, names, [network.geometry]))
+    probs = predict([network], loader, make_views("hflip", competition=SIDES), CPU)[0][0]
+    np.testing.assert_allclose(probs[0], probs[1], atol=1e-6)
+    assert probs[0, 1, 0] > 0.99
+    unswapped = predict([network], loader, make_views("hflip"), CPU)[0][0]
+    assert unswapped[1, 1, 1] > 0.99
+
+
+def test_labels_are_each_a_sigmoid(tmp_path):
+    draw_photo(tmp_path / "a.png", 0, (32, 24))
+    network = Network(architecture_of(small(size=(24, 32), crop=None), LABELS)).eval()
+    photos = PhotoDataset(tmp_path, ["a.png"], [network.geometry])
+    probs = predict([network], loader_of(photos), make_views("none"), CPU)[0][0, 0]
+    plain = to_device(torch.from_numpy(photos[0][1][0][None]), CPU)
+    with torch.no_grad():
+        np.testing.assert_allclose(probs, network(plain).sigmoid().numpy(), atol=1e-5)
 
 
 def test_photos_are_decoded_once_whatever_the_networks_views_and_geometries(world, monkeypatch):

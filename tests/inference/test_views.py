@@ -1,5 +1,8 @@
+import dataclasses
+
 import pytest
 import torch
+from kinds import LABELS, SIDES
 
 from kit.inference.views import make_views
 from kit.system.errors import KitError
@@ -34,3 +37,38 @@ def test_views_always_hold_the_plain_one_first():
 def test_unknown_views(choice, said):
     with pytest.raises(KitError, match=said):
         make_views(choice)
+
+
+def test_a_mirrored_view_swaps_the_classes_and_others_do_not():
+    views = make_views("hflip+bright", competition=SIDES)
+    probs = torch.rand(4, 3)
+    for name, view in views.items():
+        swapped = probs[:, [1, 0, 2]] if "hflip" in name else probs
+        assert torch.equal(view.classes(probs), swapped)
+    of_labels = make_views("hflip", competition=LABELS)["hflip"]
+    assert of_labels.classes(torch.arange(5)[None]).tolist() == [[0, 1, 2, 4, 3]]
+    same = dataclasses.replace(SIDES, mirror={})
+    for view in (*make_views("hflip").values(), *make_views("hflip", competition=same).values()):
+        assert view.classes(probs) is probs
+
+
+@pytest.mark.parametrize(
+    "choice, mirror, said",
+    [
+        ("hflip", None, "--tta hflip: hflip mirrors photos, .* sides is None; leave hflip out"),
+        ("bright+hflip", None, "hflip mirrors photos"),
+        ("vflip", None, "vflip mirrors photos, .* is None"),
+        ("vflip", {"left": "right"}, "vflip mirrors photos, .* from left to right alone"),
+    ],
+)
+def test_views_that_the_mirror_does_not_allow_are_refused_even_if_forced(choice, mirror, said):
+    with pytest.raises(KitError, match=said):
+        make_views(choice, True, dataclasses.replace(SIDES, mirror=mirror))
+
+
+def test_views_without_a_mirror_are_free():
+    for mirror in ({}, None, {"left": "right"}):
+        competition = dataclasses.replace(SIDES, mirror=mirror)
+        assert len(make_views("shift", competition=competition)) == 5
+        assert len(make_views("rot90", True, competition)) == 4
+    assert len(make_views("vflip", True, dataclasses.replace(SIDES, mirror={}))) == 2

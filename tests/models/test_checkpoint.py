@@ -12,6 +12,7 @@ from kit.models.architecture import architecture_of
 from kit.models.checkpoint import Origin, checkpoint_info, load, read_checkpoint_info, save
 from kit.models.network import Network, build
 from kit.system.errors import KitError
+from kit.system.script import ScriptFunction
 from kit.task import Task
 
 MEAN, STD = (0.1, 0.2, 0.3), (1.0, 1.0, 2.0)
@@ -63,6 +64,22 @@ def test_every_head_predicts_18_classes_and_comes_back_from_its_checkpoint(tmp_p
         )
     if "head" in changes:
         assert torch.allclose(logits.exp().sum(dim=1), torch.ones(3), atol=1e-5)
+
+
+def test_the_mirror_the_channels_and_the_reader_are_a_part_of_a_checkpoint_s_bytes(tmp_path):
+    """Kept probabilities have a checkpoint's hash in their key, and so never mix."""
+    network, content = build(small(), MASK), set()
+    text = "def read(path):\n    return {}\n"
+    readers = [ScriptFunction("", text.format(n), "read", "competition") for n in range(2)]
+    changes = [{}, {"mirror": None}, {"channels": 4}, *({"read": read} for read in readers)]
+    for n, change in enumerate(changes):
+        competition = dataclasses.replace(MASK, **change)
+        path = tmp_path / f"{n}.safetensors"
+        save(path, network, info_of(small(), network, competition=competition.describe()))
+        info = read_checkpoint_info(path)
+        assert info.geometry.channels == change.get("channels", 3)
+        content.add(path.read_bytes())
+    assert len(content) == len(changes)
 
 
 def test_bad_checkpoints_are_one_line(tmp_path):

@@ -1,11 +1,15 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from helpers import MASK, small
+from kinds import GRADES, LABELS
 
 from kit.data.geometry import Geometry
 from kit.models.architecture import architecture_of, make_architecture
-from kit.models.network import build, cost
+from kit.models.network import Network, build, cost
+from kit.recipe import load_recipe, shipped_recipe
 from kit.system.errors import KitError
 
 
@@ -53,3 +57,49 @@ def test_weights_that_cannot_be_fetched(monkeypatch):
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(KitError, match="could not be fetched.*local weights file"):
         build(small(pretrained=True), MASK)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+def test_a_network_takes_any_channels_and_normalises_them_as_the_mean_of_rgb(channels):
+    competition = dataclasses.replace(GRADES, channels=channels)
+    network = build(small(crop=None), competition).eval()
+    assert network(torch.rand(2, channels, 32, 24)).shape == (2, 4)
+    rgb = build(small(crop=None), GRADES)
+    assert network.statistics[0] == pytest.approx([np.mean(rgb.statistics[0])] * channels)
+    assert network.statistics[1] == pytest.approx([np.mean(rgb.statistics[1])] * channels)
+
+
+def test_local_weights_are_adapted_to_channels_as_timm_adapts_them(tmp_path):
+    import timm
+    from safetensors.torch import save_file
+    from timm.models import adapt_input_conv
+
+    source = timm.create_model("test_efficientnet", pretrained=False)
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    recipe = small(crop=None, pretrained=str(tmp_path / "w.safetensors"))
+    for channels in (1, 4):
+        network = build(recipe, dataclasses.replace(GRADES, channels=channels))
+        expected = adapt_input_conv(channels, source.conv_stem.weight.detach())
+        assert torch.equal(network.body.conv_stem.weight, expected)
+
+
+def test_the_first_loss_of_labels_is_that_of_even_chances():
+    network = build(small(crop=None), LABELS).eval()
+    with torch.no_grad():
+        logits = network(torch.rand(16, 3, 32, 24))
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.zeros(16, 5))
+    assert abs(float(loss) - np.log(2)) < 0.1 and network.architecture.several_labels
+
+
+@pytest.mark.parametrize("frame", [MASK.frame, (480, 640), (96, 96)])
+@pytest.mark.parametrize(
+    "path", sorted(shipped_recipe("tiny").parent.glob("*.py")), ids=lambda p: p.stem
+)
+def test_every_recipe_builds_a_network_for_photos_of_any_frame(path, frame):
+    competition = dataclasses.replace(GRADES, frame=frame)
+    with torch.device("meta"):
+        network = Network(architecture_of(load_recipe(path), competition))
+        photo = torch.zeros(1, 3, *network.geometry.size)
+    if frame == MASK.frame:
+        with torch.no_grad():
+            assert network.eval()(photo).shape == (1, 4)

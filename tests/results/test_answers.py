@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from answer_forms import FORMS, LEAVES, folder, form, predicted
+from answer_forms import FORMS, LEAVES, form, form_folder, predicted
 
 from kit.results.answers import read_answers
 from kit.results.submission import write_submission
@@ -19,7 +19,7 @@ def text(path: Path, content: str) -> Path:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_submission_is_read_alike_whether_strictly_or_not(tmp_path, capsys, name):
-    data = folder(tmp_path / "data", form(name))
+    data = form_folder(tmp_path / "data", form(name))
     write_submission(tmp_path / "s.csv", predicted(data), data, {})
     strict, free = (read_answers(tmp_path / "s.csv", data.competition, s) for s in (True, False))
     assert list(strict.ids) == list(free.ids) and np.array_equal(strict.classes, free.classes)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from answer_forms import FORMS, folder, form, predicted
+from answer_forms import FORMS, form, form_folder, predicted
 from helpers import CLASS_NAMES, MASK, NUM_CLASSES, mask_folder
 
 from kit.results.check import check_submission, expected_counts
@@ -29,7 +29,7 @@ def test_absent_classes_and_far_counts_are_warned_of(copy):
 
 @pytest.mark.parametrize("name", FORMS)
 def test_an_equal_file_of_every_form_is_told(tmp_path, name):
-    data = folder(tmp_path / "data", form(name))
+    data = form_folder(tmp_path / "data", form(name))
     for file, seed in (("a", 0), ("b", 1), ("c", 0)):
         write_submission(tmp_path / f"{file}.csv", predicted(data, seed), data, {})
     assert not [x for x in check_submission(tmp_path / "b.csv", data, None) if "same" in x]
@@ -38,7 +38,7 @@ def test_an_equal_file_of_every_form_is_told(tmp_path, name):
 
 
 def test_a_column_of_one_value_is_told(tmp_path):
-    data = folder(tmp_path / "data", form("labels"))
+    data = form_folder(tmp_path / "data", form("labels"))
     given = predicted(data)
     given.probs[:, 1] = 0.5
     write_submission(tmp_path / "s.csv", given, data, {})
@@ -53,7 +53,7 @@ def recorded(path, oof):
 
 
 def test_labels_are_compared_by_their_shares(tmp_path):
-    data = folder(tmp_path / "data", form("list"), 400)
+    data = form_folder(tmp_path / "data", form("list"), 400)
     rng = np.random.default_rng(0)
     share, path = np.array([0.5, 0.2, 0.1, 0.05]), tmp_path / "s.csv"
     ids = [f"{n}.jpg" for n in range(400)]
@@ -69,7 +69,7 @@ def test_labels_are_compared_by_their_shares(tmp_path):
 
 
 def test_probabilities_are_compared_where_they_must_be_calibrated(tmp_path):
-    data = folder(tmp_path / "data", form("probabilities"), 400)
+    data = form_folder(tmp_path / "data", form("probabilities"), 400)
     path, rng = tmp_path / "s.csv", np.random.default_rng(0)
     probs = rng.dirichlet([5, 3, 2], 400)
     ids = [f"{n}.jpg" for n in range(400)]

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from answer_forms import FORMS, folder, form, predicted
+from answer_forms import FORMS, form, form_folder, predicted
 
 from kit.results.probs import (
     Probs,
@@ -77,7 +77,7 @@ def test_no_pickle_is_read(tmp_path):
 @pytest.mark.parametrize("suffix", [".csv", ".npz"])
 @pytest.mark.parametrize("name", FORMS)
 def test_probabilities_of_every_kind_come_back(tmp_path, name, suffix):
-    data = folder(tmp_path, form(name))
+    data = form_folder(tmp_path, form(name))
     given = predicted(data)
     table = Probs(np.array(list(given.ids), dtype=np.str_), given.probs)
     write_foreign_probs(tmp_path / f"p{suffix}", table, data.competition)

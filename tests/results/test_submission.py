@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from answer_forms import FORMS, form, predicted
-from answer_forms import folder as folder_of
+from answer_forms import FORMS, form, form_folder, predicted
 from helpers import MASK, mask_folder
 
-from kit.data.folder import DataFolder, read_rows
+from kit.data.folder import DataFolder, answer_rows
 from kit.results.answers import read_answers
 from kit.results.submission import Predicted, read_submission, write_submission
 from kit.system.errors import KitError
@@ -159,7 +158,7 @@ def test_an_error_stays_one_readable_line(tmp_path):
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("seed", range(3))
 def test_every_form_comes_back_as_it_was_written(tmp_path, name, seed):
-    data = folder_of(tmp_path / "data", form(name))
+    data = form_folder(tmp_path / "data", form(name))
     given, out = predicted(data, seed), tmp_path / "s.csv"
     record = write_submission(out, given, data, {"kit": "test"})
     assert record == json.loads(out.with_suffix(".json").read_text())
@@ -184,7 +183,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_forms_by_hand(tmp_path, name):
-    data = folder_of(tmp_path, form(name), 2)
+    data = form_folder(tmp_path, form(name), 2)
     probs = np.array([[1, 1, 2], [2, 1, 1]]) / 4
     write_submission(
         tmp_path / "s.csv", Predicted(["0.jpg", "1.jpg"], probs.argmax(1), probs), data, {}
@@ -194,8 +193,8 @@ def test_forms_by_hand(tmp_path, name):
 
 def test_lists_tasks_and_one_probability_by_hand(tmp_path):
     def written(name, classes, probs=None):
-        data = folder_of(tmp_path / name, form(name), 2)
-        units = read_rows(data).units
+        data = form_folder(tmp_path / name, form(name), 2)
+        units = answer_rows(data).units
         out = tmp_path / name / "s.csv"
         write_submission(out, Predicted(units, np.array(classes), probs), data, {})
         return out.read_text()
@@ -218,7 +217,7 @@ def test_lists_tasks_and_one_probability_by_hand(tmp_path):
 
 
 def test_columns_are_in_the_order_of_the_sample(tmp_path):
-    data = folder_of(tmp_path, form("probabilities"), 2)
+    data = form_folder(tmp_path, form("probabilities"), 2)
     text(tmp_path / data.competition.test, "owl,image,dog,cat\n0,0.jpg,0,0\n0,1.jpg,0,0\n")
     given = predicted(data)
     write_submission(tmp_path / "s.csv", given, data, {})
@@ -256,7 +255,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("name, row, said", FAULTS)
 def test_a_fault_of_a_row_is_one_line(tmp_path, name, row, said):
-    data = folder_of(tmp_path, form(name), 2)
+    data = form_folder(tmp_path, form(name), 2)
     out = tmp_path / "s.csv"
     write_submission(out, predicted(data), data, {})
     lines = out.read_text().splitlines()
@@ -267,7 +266,7 @@ def test_a_fault_of_a_row_is_one_line(tmp_path, name, row, said):
 
 @pytest.mark.parametrize("name", FORMS)
 def test_faults_of_rows_and_columns_are_one_line_in_every_form(tmp_path, name):
-    data = folder_of(tmp_path, form(name))
+    data = form_folder(tmp_path, form(name))
     out = tmp_path / "s.csv"
     write_submission(out, predicted(data), data, {})
     header, *rows = out.read_text().splitlines()

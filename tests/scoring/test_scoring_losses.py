@@ -44,3 +44,16 @@ def test_recipes_name_these_losses_and_which_need_a_whole_batch_or_cosines():
     assert set(LOSSES) == set(CHOICES["loss"])
     assert [name for name, kind in LOSSES.items() if kind.whole_batch] == ["f1"]
     assert [name for name, kind in LOSSES.items() if kind.cosine] == ["ldam"]
+
+
+def test_the_losses_of_labels_by_hand():
+    truth = torch.tensor([[1.0, 0]])
+    logits = torch.tensor([[0.0, math.log(3)]])  # probabilities of 1/2 and 3/4
+    of = LossTerms(truth, truth, torch.ones(2), torch.zeros(2), 0.0, 2.0)
+    found = {n: float(kind.of_labels(logits, of)) for n, kind in LOSSES.items() if kind.of_labels}
+    assert found["ce"] == found["bce"] == pytest.approx(-math.log(0.5) - math.log(0.25))
+    assert found["focal"] == pytest.approx(-0.25 * math.log(0.5) - 0.75**2 * math.log(0.25))
+    # The second label's probability is lowered by .05, to .7.
+    assert found["asl"] == pytest.approx(-0.5 * math.log(0.5) - 0.7**4 * math.log(0.3), rel=1e-5)
+    assert found["f1"] == pytest.approx(1 - 2 * 0.5 / 1.5)  # of the label that is there
+    assert {name for name, kind in LOSSES.items() if kind.value is None} == {"bce", "asl"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import small
 
-from kit.training.batches import EpochBatches
+from kit.training.batches import EpochBatches, sizes_of_classes
 
 
 def epoch_of(batches, number=0):
@@ -120,3 +120,21 @@ def test_the_same_photos_do_not_meet_again_in_the_next_epoch():
     first = epoch(0)
     for number in range(1, 6):
         assert np.mean([max(len(a & b) for b in epoch(number)) for a in first]) < 5
+
+
+def test_of_several_labels_the_rarest_counts_and_photos_without_any_are_one_more_class():
+    labels = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 0], [0, 0, 0], [1, 0, 1]], np.uint8)
+    assert sizes_of_classes(labels).tolist() == [1, 4, 2, 2, 2, 2]
+    one_hot = np.eye(5, dtype=np.uint8)[np.arange(50) ** 2 % 5]
+    assert (sizes_of_classes(one_hot) == sizes_of_classes(one_hot.argmax(axis=1))).all()
+
+
+def test_a_balanced_sampler_of_labels_draws_the_rare_ones_more_often():
+    labels = np.zeros((400, 2), np.uint8)
+    labels[:, 0] = 1
+    labels[:20, 1] = 1
+    drawn = {}
+    for sampler in ("plain", "sqrt", "balanced"):
+        batches = EpochBatches(small(sampler=sampler), labels, 0)
+        drawn[sampler] = float(np.mean(np.array(photos_of(epoch_of(batches))) < 20))
+    assert drawn["plain"] == 0.05 < drawn["sqrt"] < 0.3 < 0.4 < drawn["balanced"] < 0.6

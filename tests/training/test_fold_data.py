@@ -2,12 +2,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import MASK, age_class, encode, small
+from kinds import GRADES, LABELS, SIDES
 from trainings import on_cpu
 
 from kit.competition import Competition
 from kit.system.errors import KitError
 from kit.task import Task
-from kit.training.fold_data import fold_loaders, limited, open_cache, split_fold, training_labels
+from kit.training.fold_data import (
+    fold_loaders,
+    in_mirror,
+    limited,
+    open_cache,
+    split_fold,
+    training_labels,
+)
 from kit.training.job import FoldJob
 
 
@@ -98,3 +106,28 @@ def test_steps_give_the_photos_of_their_batches(world, tmp_path):
     (at, photos_of_step), *_ = steps[0]
     assert photos_of_step.shape == (len(at), 32, 24, 3)
     assert sum(len(at) for at, _ in loaders.valid) == len(parts.valid)
+
+
+def test_a_mirror_swaps_classes_and_labels_twice_to_themselves():
+    classes = np.array([0, 1, 2, 1])
+    assert in_mirror(classes, SIDES).tolist() == [1, 0, 2, 0]
+    labels = np.array([[1, 0, 0, 1, 0], [0, 0, 1, 1, 1]], np.uint8)
+    assert in_mirror(labels, LABELS).tolist() == [[1, 0, 0, 0, 1], [0, 0, 1, 1, 1]]
+    for given, competition in ((classes, SIDES), (labels, LABELS), (classes, GRADES)):
+        assert (in_mirror(in_mirror(given, competition), competition) == given).all()
+
+
+def test_several_labels_come_as_a_table():
+    rows = pd.DataFrame({"image": list("abc"), "label": ["0 3", "", "1"]})
+    used, labels = training_labels(small(), rows, LABELS)
+    assert used.all() and labels.tolist() == [[1, 0, 0, 1, 0], [0] * 5, [0, 1, 0, 0, 0]]
+
+
+def test_edges_of_a_task_that_has_none_of_its_own():
+    task = Task("size", ("small", "large"), column="cm", ordered=True)
+    competition = Competition(name="fish", tasks=(task,), frame=(8, 8))
+    rows = pd.DataFrame({"image": list("abc"), "label": [0, 0, 1], "cm": [3, 8, 9]})
+    assert training_labels(small(edges=(5,)), rows, competition)[1].tolist() == [0, 1, 1]
+    assert training_labels(small(drop=(8, 8)), rows, competition)[0].tolist() == [True, False, True]
+    with pytest.raises(KitError, match="must be 1 numbers, one less than 2 classes"):
+        training_labels(small(edges=(5, 6)), rows, competition)

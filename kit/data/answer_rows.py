@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
+from kit.data.paths import fields_of
 from kit.system.errors import did_you_mean, problem
 
 TASK: Final = "{task}"  # in `answer_rows` and in `answer_column`: the name of each task
@@ -24,9 +25,11 @@ class AnswerRows:
 
     A row is of a unit, one photo or several, and, where each task has a row, of one task: `unit`
     and `task` (R,) are their numbers, the latter 0 where there is one row a unit. `units` (U,) are
-    their names, by default the ids; `of_photo` (N,) is the number of each photo's unit.
+    their names, by default the ids; `of_photo` (N,) is the number of each photo's unit. `columns`
+    are those of a submission, in the order of the test table where it has them.
     """
 
+    columns: list[str]
     ids: list[str]
     units: list[str]
     unit: np.ndarray
@@ -63,11 +66,8 @@ def check_test_columns(path: Path, competition: Competition, header: Sequence[st
     if twice:
         raise problem(path, f"has column '{twice[0]}' twice", remedy="keep one of the two")
     remedy = f"take {path.name} as the competition gave it"
-    if ident not in header and not competition.answer_rows:
-        has = f"it needs {ident}, and has {','.join(header)[:80]}"
-        raise problem(path, f"has no column '{ident}'{did_you_mean(ident, header)}", remedy=has)
-    templates = " ".join((*_texts(competition.test_image), competition.answer_rows))
-    others = set(header) - {ident, *_FIELD.findall(templates)}
+    named = fields_of(competition.test_image) + fields_of(competition.answer_rows)
+    others = set(header) - {ident, *named}
     lacking = [name for name in columns if name not in header]
     near = did_you_mean(lacking[0], sorted(others), 0.8) if lacking else ""
     if lacking and (near or len(lacking) < len(columns) or not set(header) - {ident}):
@@ -79,7 +79,7 @@ def check_test_columns(path: Path, competition: Competition, header: Sequence[st
         raise problem(path, "has columns that are no class", extra, mend)
 
 
-def answer_rows(
+def match_rows(
     path: Path, competition: Competition, table: pd.DataFrame, photos: Sequence[str]
 ) -> AnswerRows:
     """The rows of a submission by the test table, of whose N rows `photos` are the photos.
@@ -87,11 +87,11 @@ def answer_rows(
     They are ordered as its column of ids where it has the same ones, else as they appear first.
     Raises `KitError` where a photo is of two rows, and where the table has other ids.
     """
-    ident = competition.id
+    ident, columns = competition.id, answer_columns(competition, list(map(str, table)))
     if not competition.answer_rows:
         ids = table[ident].tolist()
         each = np.arange(len(ids))
-        return AnswerRows(ids, ids, each, np.zeros(len(ids), np.int64), each)
+        return AnswerRows(columns, ids, ids, each, np.zeros(len(ids), np.int64), each)
     filled = _filled(path, competition.answer_rows.replace(TASK, _MARK), table)
     unit_of = dict(zip(photos, filled))
     torn = [photo for photo, unit in zip(photos, filled) if unit_of[photo] != unit]
@@ -118,7 +118,7 @@ def answer_rows(
     number = {unit: int(rank[u]) for u, unit in enumerate(units)}
     of_photo = np.array([number[unit] for unit in unit_of.values()], dtype=np.int64)
     named = [_bare(units[u]) for u in first]
-    return AnswerRows(ids, named, rank[order[:, 0]], order[:, 1], of_photo)
+    return AnswerRows(columns, ids, named, rank[order[:, 0]], order[:, 1], of_photo)
 
 
 def split_tasks(
@@ -144,10 +144,6 @@ def split_tasks(
 
 def _n(names: Sequence[str]) -> list[tuple[int, str]]:
     return list(enumerate(names))
-
-
-def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value
 
 
 def _bare(unit: str) -> str:
