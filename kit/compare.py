@@ -2,11 +2,13 @@
 
     python -m kit.compare submissions/*.csv
 
-shows how often each pair agrees, beyond chance (kappa), with similar files side by side; in which
-classes and in which of the competition's tasks they differ; and the class counts, beside those out
-of fold. `--answers FILE` adds macro-F1; `--show 40` draws the photos that they differ on; `--vote
-FILE` writes the hard vote of them all as a submission; `--json` prints all of it for a program,
-with every flip if `--all-flips`. Runs' folders instead of files are compared out of fold.
+shows how alike each pair is, with similar files side by side. Classes: how often they agree, beyond
+chance (kappa), in which classes and in which of the competition's tasks they differ, and the class
+counts, beside those out of fold. Lists of labels: Jaccard's index. Probabilities: correlation, rank
+correlation and log-loss between them. `--answers FILE` adds the score by the competition's metric;
+`--show 40` draws the photos that they differ on; `--vote FILE` writes the hard vote of them all as
+a submission, or the mean of probabilities; `--json` prints all of it for a program, with every flip
+if `--all-flips`. Runs' folders instead of files are compared out of fold.
 
     python -m kit.compare --record effb4_5fold-hflip --public .7631
     python -m kit.compare --board
@@ -61,8 +63,8 @@ def add_output_options(parser: Parser) -> None:
         "--vote",
         type=Path,
         metavar="OUT.csv",
-        help="write their hard vote as a submission; of classes with equal votes that of the "
-        "earliest file",
+        help="write their hard vote as a submission (of classes with equal votes that of the "
+        "earliest file), or the mean of their probabilities, of ranks for ROC AUC and the like",
     )
     parser.add_argument(
         "--show",
@@ -87,7 +89,7 @@ def add_log_options(parser: Parser) -> None:
         help="enter the site's scores of a submission into the leaderboard log",
     )
     for name in ("public", "private"):
-        text = f"for --record: its {name} macro-F1"
+        text = f"for --record: its {name} score"
         parser.add_argument(f"--{name}", type=float, metavar="SCORE", help=text)
     add_flags(parser, board="show the leaderboard log, the best out-of-fold score first")
     text = f"the leaderboard log (default: {LOG})"
@@ -99,9 +101,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Compare the files that a command line names, or read and write the leaderboard log."""
     parser = build_parser()
     args = parser.parse_intermixed_args(argv)
-    scores = {
-        name: score for name in ("public", "private") if (score := getattr(args, name)) is not None
-    }
+    given = {name: getattr(args, name) for name in ("public", "private")}
+    scores = {name: score for name, score in given.items() if score is not None}
     if args.all_flips and (not args.json or args.board or args.record is not None):
         raise KitError("--all-flips: is for --json of a comparison; leave it out")
     if args.record is not None or args.board:
@@ -114,8 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     predictions, comparison = compare(args)
     lines = write_outputs(args, predictions, command_line("compare", argv))
     if args.json:
-        print(json.dumps(comparison.describe(), indent=1, ensure_ascii=False))
-        return
+        return print(json.dumps(comparison.describe(), indent=1, ensure_ascii=False))
     from kit.reporting.comparison_tables import show
 
     show(comparison)
@@ -132,23 +132,25 @@ def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
         raise KitError("kit.compare: --record and --board take no files; leave them out")
     if args.record is not None and not scores:
         raise KitError("--record: give the site's score with --public or --private")
+    from kit.metrics.metric import metric_of
     from kit.reporting.leaderboard_tables import show_board
     from kit.results.board_summary import summarise
     from kit.results.check import paired_draws
     from kit.results.leaderboard import enter_scores, read_board
 
+    metric = metric_of(competition_of(args))
     if args.record is not None:
-        row = enter_scores(args.log, args.record, scores)
+        row = enter_scores(args.log, args.record, scores, metric)
         texts = [f"{name} {score:g}" for name, score in scores.items()]
         say(f"{row.submission}: {', '.join(texts)}")
     if args.board:
         rows = read_board(args.log)
         draws = paired_draws([row for row in rows if row.public is not None], args.log.parent)
-        summary = summarise(rows, draws)
+        summary = summarise(rows, draws, metric.sign)
         if args.json:
             print(json.dumps(summary.describe(), indent=1, ensure_ascii=False))
         else:
-            show_board(summary)
+            show_board(summary, metric)
 
 
 def check_options(parser: Parser, args: Namespace) -> None:
@@ -157,10 +159,8 @@ def check_options(parser: Parser, args: Namespace) -> None:
     if not files:
         raise KitError("kit.compare: name submissions, or --board, or --record NAME")
     if len(files) == 1 and args.answers is None:
-        raise KitError(
-            f"{files[0]}: there is nothing to compare it with; name a second submission or "
-            "--answers FILE"
-        )
+        what = "there is nothing to compare it with; name a second submission or --answers FILE"
+        raise KitError(f"{files[0]}: {what}")
     if args.plan != parser.get_default("plan") and not any(path.is_dir() for path in files):
         raise KitError("--plan: is for runs, which are compared out of fold; leave it out")
     shown = args.show is not None
@@ -183,12 +183,16 @@ def check_options(parser: Parser, args: Namespace) -> None:
         )
 
 
-def competition_of(plan: Path) -> "Competition":
-    """The competition of a fold plan; without a plan, that of `find_competition`."""
+def competition_of(args: Namespace) -> "Competition":
+    """The competition of the fold plan; without a plan, the definition's, completed by its data."""
     from kit.competitions import find_competition
+    from kit.data.folder import find_data
     from kit.data.plan import read_plan
 
-    return read_plan(plan).competition if plan.exists() else find_competition()
+    if args.plan.exists():
+        return read_plan(args.plan).competition
+    competition = find_competition()
+    return competition if competition.answer else find_data(args.data, competition).competition
 
 
 def compare(args: Namespace) -> tuple["Predictions", "Comparison"]:
@@ -198,13 +202,11 @@ def compare(args: Namespace) -> tuple["Predictions", "Comparison"]:
     from kit.results.predictions import read_files
 
     if not args.files[0].is_dir():
-        predictions = read_files(args.files, args.answers, competition_of(args.plan))
+        predictions = read_files(args.files, args.answers, competition_of(args))
         return predictions, compare_files(args.files, predictions, args.all_flips)
     predictions = read_runs(args.files, read_plan(args.plan))
     if len(predictions.names) < 2:
-        raise KitError(
-            f"{args.files[0]}: the paths are one run; name another run to compare it with"
-        )
+        raise KitError(f"{args.files[0]}: the paths are one run; name another to compare it with")
     return predictions, compare_predictions(predictions, args.all_flips)
 
 
@@ -215,7 +217,7 @@ def write_outputs(args: Namespace, predictions: "Predictions", line: str) -> lis
     """
     if not args.vote and args.show is None:
         return []
-    from kit.blending.vote import write_vote
+    from kit.blending.vote import kind_of_vote, write_vote
     from kit.data.folder import find_data
     from kit.reporting.flips import FlipSheet
 
@@ -238,7 +240,8 @@ def write_outputs(args: Namespace, predictions: "Predictions", line: str) -> lis
         )
     if args.vote:
         record = args.vote.with_suffix(".json")
-        lines.append(f"wrote {args.vote}, the hard vote of {len(args.files)} files, and {record}")
+        kind = kind_of_vote(competition)
+        lines.append(f"wrote {args.vote}, the {kind} of {len(args.files)} files, and {record}")
     return lines
 
 

@@ -171,7 +171,8 @@ class Competition:
         other = named and all(swaps.get(b, a) == a for a, b in swaps.items())
         other = other and len(set(swaps.values())) == len(swaps)
         yield "mirror", other, "of pairs of classes, each class in one pair"
-        known = not self.tasks or {*swaps, *swaps.values()} <= set(self.class_names)
+        classes = self.class_names if self.tasks else self.classes
+        known = not classes or {*swaps, *swaps.values()} <= set(classes)
         yield "mirror", known, "of names of classes"
         labels, several = (self.kind in ("", "labels")), self.several_labels
         yield (
@@ -181,11 +182,27 @@ class Competition:
         )
         many = not several or self.answer in ("", "list", "probabilities")
         yield "answer", many, "list or probabilities, because kind is labels"
-        two = self.answer != "probability" or not self.tasks or self.num_classes == 2
+        two = self.answer != "probability" or len(classes) in (0, 2)
         yield "answer", two, "another form than probability: there are more than two classes"
         for name in ("rows", "read", "draw"):
             value = getattr(self, name)
             yield name, value is None or callable(value), "a function, or None"
+        yield from self._answer_rules()
+
+    def _answer_rules(self) -> Iterator[Rule]:
+        """What forms of an answer go with a kind; both may not be known yet."""
+        form, labels = self.answer, self.several_labels
+        names = self.class_names if self.tasks else self.classes
+        free = not labels or form in ("", "list", "probabilities")
+        yield "answer", free, "list or probabilities where a photo has several labels"
+        yield "answer", form != "list" or self.kind in ("", "labels"), "a list for labels alone"
+        two = form != "probability" or len(names) in (0, 2)
+        yield "answer", two, "a probability of two classes alone: take probabilities"
+        apart = form != "list" or not any(self.separator in name for name in names)
+        yield "separator", apart, "a text that no label has in it"
+        of_tasks = "{task}" in self.answer_column + self.answer_rows
+        taken = not of_tasks or form in ("", "class", "name")
+        yield "answer", taken, "class or name where each task has a row or a column"
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -201,6 +218,11 @@ class Competition:
     def answers_classes(self) -> bool:
         """True if a submission has a class for each photo, and no probabilities."""
         return self.answer in ("class", "name")
+
+    @property
+    def decided(self) -> bool:
+        """True if a submission has a class or a list of labels, and no probabilities."""
+        return self.answers_classes or self.answer == "list"
 
     @property
     def several_labels(self) -> bool:

@@ -238,12 +238,11 @@ def say_files(out: Path, save_probs: Path | None, data: "DataFolder", plan: "Pla
         oof = oof_path(save_probs)
         more = f" and {oof}" if oof.exists() else ""
         say(f"wrote {save_probs}{more}, a member for others")
-    classes = data.competition.num_classes
     say(
         f"wrote {out} (checked against {data.test_table.name}: same ids, same order, "
         f"{describe_answers(data.competition)}) and {out.with_suffix('.json')}"
     )
-    for line in check_submission(out, data, expected_counts(out, plan, classes)):
+    for line in check_submission(out, data, expected_counts(out, plan, data.competition)):
         warn(line)
 
 

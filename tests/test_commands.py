@@ -79,7 +79,7 @@ SMALL = {
     "bench folds": "--people 1000",
     "bench audit": "--people 1000",
     "bench": "--people 60 --pairs 1 --steps 1 --members 3 --photos 9",
-    "sample": "--people 6 --eval-people 1",
+    "sample": "--groups 6 --test-groups 1",
 }
 
 
@@ -407,7 +407,7 @@ def test_what_the_options_repeat_is_what_the_kit_has():
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_is_one_line_and_leaves_no_half_written_file(tmp_path, how):
-    words = ["-m", "kit.sample", "--out", str(tmp_path / "s"), "--people", "5000"]
+    words = ["-m", "kit.sample", "--out", str(tmp_path / "s"), "--groups", "5000"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with ctrl_c_for_children():
         process = subprocess.Popen([sys.executable, *words], **pipes)

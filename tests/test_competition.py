@@ -64,3 +64,44 @@ def test_a_task_s_field_of_another_kind_is_told(field, value):
 def test_a_record_of_an_older_version_is_told():
     with pytest.raises(ValueError, match="is missing, as in files of an older version"):
         recorded_competition(None)
+
+
+def test_a_mirror_swaps_classes_both_ways():
+    own = Competition(name="x", classes=("a", "b", "c"), mirror={"c": "a"})
+    assert own.mirrored.tolist() == [2, 1, 0]
+    assert dataclasses.replace(own, mirror={}).mirrored.tolist() == [0, 1, 2]
+    assert recorded_competition(own.describe()) == own
+    assert recorded_competition(dataclasses.replace(own, mirror=None).describe()).mirror is None
+
+
+def test_classes_are_one_task_and_words_have_defaults():
+    own = Competition(name="x", classes=("a", "b"), kind="order", id="{img}", group="subject")
+    assert own.tasks == (Task("class", ("a", "b"), ordered=True),) and own.id == "img"
+    assert own.groups == "subjects" and own.is_grouped and own.parts == ()
+    free = Competition(name="x", group_pattern="a(b)")
+    assert (free.group, free.groups, free.is_grouped) == ("group", "groups", True)
+    assert not Competition(name="x").is_grouped
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"mirror": {"a": "b", "c": "b"}}, "of pairs of classes, each class in one pair"),
+        ({"mirror": {"a": 3}}, "of pairs of classes"),
+        ({"mirror": ["a", "b"]}, "a dict of classes, or None"),
+        ({"mirror": {"a": "d"}}, "of names of classes"),
+        ({"kind": "label"}, r"one of .*did you mean labels"),
+        ({"answer": "probability"}, "another form than probability"),
+        ({"answer": "list"}, "another form than list"),
+        ({"kind": "labels", "answer": "class"}, "list or probabilities, because kind is labels"),
+        ({"target": ("a", "a")}, "a text, or a tuple of texts"),
+        ({"strata": "sex"}, "a tuple of different texts"),
+        ({"group_pattern": "a"}, "a regular expression with one group"),
+        ({"pool": "sum"}, "one of mean, max"),
+        ({"rows": 3}, "a function, or None"),
+        ({"separator": ""}, "a text"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_told(fields, said):
+    with pytest.raises(KitError, match=f"competition x: .* must be .*{said}"):
+        Competition(name="x", **{"classes": ("a", "b", "c"), "kind": "classes", **fields})

@@ -106,7 +106,8 @@ class Record:
     `clip` are those of its `Rule`. What follows
     `oof` is known when the photos are classified: `counts` (C,) are the photos of each class,
     `views` the seconds of each view, `passes` the networks' passes, of which `passes_computed` ran.
-    `sha256` is the submission's, and `remade_by` the command line that has made it again.
+    `sha256` is the submission's; `remade_by` is the command line that has made it again, and
+    `remade_as` says how it equals the first one.
     """
 
     kit: str
@@ -134,6 +135,7 @@ class Record:
     seconds: float = 0.0
     sha256: str = ""
     remade_by: str = ""
+    remade_as: str = ""
 
     @property
     def rule(self) -> Rule:
@@ -153,7 +155,8 @@ class Record:
             "members": [member.describe() for member in self.members],
             "oof": self.oof.describe() if self.oof is not None else None,
         }
-        optional = early | {"close": close, "sha256": self.sha256, "remade_by": self.remade_by}
+        remade = {"remade_by": self.remade_by, "remade_as": self.remade_as}
+        optional = early | {"close": close, "sha256": self.sha256} | remade
         always = {name: v for name, v in values.items() if name not in ("used", "early", *optional)}
         return dict(
             plain(always | {name: v for name, v in optional.items() if v not in (None, "")})

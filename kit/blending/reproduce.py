@@ -11,6 +11,7 @@ from kit.blending.record import MemberRecord, Record
 from kit.blending.settings import Output
 from kit.blending.steps import (
     Ensemble,
+    answer,
     check_output,
     classify_photos,
     photo_ids,
@@ -21,7 +22,7 @@ from kit.data.folder import DataFolder
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
 from kit.inference.members import read_members
-from kit.results.submission import Predicted
+from kit.results.submission import Original
 from kit.system.disk import file_hash
 from kit.system.errors import problem
 from kit.system.profiler import stage
@@ -35,7 +36,10 @@ def reproduce(
     output: Output = Output(),
     compute: Compute = Compute(),
 ) -> tuple[Path, Record]:
-    """Make the submission of a record again: the same bytes, or a `KitError` and no file.
+    """Make the submission of a record again: the same answers, or a `KitError` and no file.
+
+    Classes and lists are the same bytes. Probabilities may differ by 1e-5, to which a device rounds
+    them, if the record's submission lies beside it; the new record says how they equal it.
 
     It is `ensemble` with members and rule from the record. Members' paths are relative to the
     record's folder, and their hashes must be those of the record. Every network runs again:
@@ -69,10 +73,10 @@ def reproduce(
         remade_by=output.command,
     )
     record = with_outcome(record, outcome, started)
+    original = Original(record.sha256, source.with_suffix(".csv"))
     with stage("write"):
-        probs = record.rule.calibrated(outcome.blended)
-        predicted = Predicted(ids, outcome.classes, probs)
-        return out, write_ensemble(out, predicted, record, data, output.force)
+        predicted = answer(outcome, record.rule, data)
+        return out, write_ensemble(out, predicted, record, data, output.force, original)
 
 
 def _member_paths(source: Path, record: Record) -> list[list[Path]]:

@@ -29,6 +29,7 @@ DECISIONS: Final = {
     "or a least probability, fitted to the metric",
 }
 TINY: Final = 1e-7  # the least probability whose logarithm is taken
+_BLOCK: Final = 1 << 15  # probabilities that are summed at a time
 _SAME: Final = (
     1e-3  # the rounding error of a table of four decimals whose rows are scaled to sum to 1
 )
@@ -167,9 +168,12 @@ def weighted(
     Each row is the same whatever rows are with it.
     """
     total = np.zeros(members[0].shape)
-    for member, weight in zip(members, weights):
-        if weight:
-            total += weight * member.astype(np.float64)
+    rows = max(1, _BLOCK // max(1, total[:1].size))
+    for start in range(0, len(total), rows):  # few enough that they stay in the processor's cache
+        part = total[start : start + rows]
+        for member, weight in zip(members, weights):
+            if weight:
+                part += weight * member[start : start + rows].astype(np.float64)
     return total
 
 

@@ -58,13 +58,15 @@ class _Outcome:
     """A blend and decision, fitted to all photos, and the nested outcome of fitting them.
 
     `answers` are classes (N,) or labels (N, C), `calibrated` (N, C) the probabilities at the
-    temperature, and `decided` the same with the biases and clipped.
+    temperature, and `decided` the same with the biases and clipped; `in_sample` is the score of the
+    rule on all photos.
     """
 
     rule: Rule
     answers: np.ndarray
     calibrated: np.ndarray
     decided: np.ndarray
+    in_sample: float
 
 
 class _Photos:
@@ -91,7 +93,10 @@ class _Photos:
 
     def answered(self, rule: Rule, members: np.ndarray) -> np.ndarray:
         """What the metric scores of members by a rule."""
-        blended = rule.probs(members)
+        return self.decided(rule, rule.probs(members))
+
+    def decided(self, rule: Rule, blended: np.ndarray) -> np.ndarray:
+        """What the metric scores of blended probabilities by a rule."""
         of_probs = self.target.metric.of_probs
         return rule.calibrated(blended) if of_probs else rule.decide(blended)
 
@@ -115,7 +120,7 @@ def select_blend(oof: Oof, blend: str, decision: str, force: bool = False) -> Bl
     pairs = [_MEAN, plain, (plain[0], decision), (blend, "argmax"), asked]
     pairs = list(dict.fromkeys(pairs))
     outcomes = _fit_all(oof.probs, photos, pairs, decision)
-    candidates = {pair: _candidate(pair, oof.probs, photos, outcomes) for pair in pairs}
+    candidates = {pair: _candidate(pair, photos, outcomes) for pair in pairs}
     tested = None
     if blend in FITTED or decision == "bias":
         pair = (photos.scored(outcomes[which]) for which in (asked, plain))
@@ -148,27 +153,28 @@ def _fit_all(
             most = decision if (blend, decision) in pairs else "argmax"
             fit = functools.partial(fit_rule, blend=blend, decision=most)
             rule = fit(probs, photos.target)
-            honest = nested(probs, photos.target, photos.parts, fit)
-            outcomes[blend, most] = _Outcome(rule, *honest)
+            plain = dataclasses.replace(
+                plain_rule(blend, len(probs), photos.competition),
+                weights=rule.weights,
+                temperature=rule.temperature,
+            )
+            blended = rule.probs(probs)
+            inside = [photos.target.score(photos.decided(r, blended)) for r in (rule, plain)]
+            del blended
+            answers, calibrated, own = nested(probs, photos.target, photos.parts, fit)
+            outcomes[blend, most] = _Outcome(rule, answers, calibrated, own, inside[0])
             if most != "argmax":
                 # The decision comes last: without it the same fit is that of the plain one.
-                plain = dataclasses.replace(
-                    plain_rule(blend, len(probs), photos.competition),
-                    weights=rule.weights,
-                    temperature=rule.temperature,
-                )
-                calibrated = outcomes[blend, most].calibrated
                 answers = decided(calibrated, photos.competition)
-                outcomes[blend, "argmax"] = _Outcome(plain, answers, calibrated, calibrated)
+                outcomes[blend, "argmax"] = _Outcome(
+                    plain, answers, calibrated, calibrated, inside[1]
+                )
             progress.advance()
     return outcomes
 
 
 def _candidate(
-    pair: tuple[str, str],
-    probs: np.ndarray,
-    photos: _Photos,
-    outcomes: dict[tuple[str, str], _Outcome],
+    pair: tuple[str, str], photos: _Photos, outcomes: dict[tuple[str, str], _Outcome]
 ) -> Candidate:
     """The record of a blend and decision."""
     outcome = outcomes[pair]
@@ -176,7 +182,7 @@ def _candidate(
     gain, gain_interval = photos.gain(answers, photos.scored(outcomes[_MEAN]))
     return Candidate(
         " + ".join(pair),
-        photos.target.score(photos.answered(outcome.rule, probs)),
+        outcome.in_sample,
         photos.target.score(answers),
         photos.bootstrap.interval(photos.bootstrap.draws(answers)),
         gain,

@@ -16,7 +16,7 @@ from kit.blending.record import Record
 from kit.blending.rule import Rule
 from kit.blending.saved_probs import check_save_probs
 from kit.blending.settings import EnsembleSettings, Output
-from kit.data.folder import DataFolder, read_ids, read_test, test_photos
+from kit.data.folder import DataFolder, answer_rows, read_ids, read_test, test_photos
 from kit.inference.engine import Compute
 from kit.inference.member import Member, member_passes
 from kit.inference.member_files import only_files
@@ -26,9 +26,10 @@ from kit.inference.views import make_views
 from kit.results import leaderboard
 from kit.results.check import check_place
 from kit.results.probs import Probs
-from kit.results.submission import Predicted, write_submission
+from kit.results.submission import Original, Predicted, pool, write_submission
 from kit.scoring.class_counts import class_counts
 from kit.system.console import warn
+from kit.system.errors import KitError
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ def check_output(
     settings: EnsembleSettings,
 ) -> Path:
     """The submission's path; raises `KitError` unless every output may be written."""
+    if settings.fast and answer_rows(data).pooled:
+        raise KitError(
+            "--fast: decides photos one by one, and a row of the submission is of several; leave "
+            "--fast and --agree out"
+        )
     out = output.path or Path("submissions") / f"{default_name(members, settings)}.csv"
     places = [place for member in members for place in member.places]
     inputs = [*data.inputs, *output.inputs, *paths, *places]
@@ -121,14 +127,34 @@ def with_outcome(record: Record, outcome: Outcome, started: float) -> Record:
     )
 
 
+def answer(outcome: Outcome, rule: Rule, data: DataFolder) -> Predicted:
+    """What is predicted of the units of a submission, whose photos are pooled where it has several.
+
+    Pooled are the blended probabilities that are decided, and those at the temperature.
+    """
+    rows, competition = answer_rows(data), data.competition
+    calibrated, blended = rule.calibrated(outcome.blended), outcome.blended
+    if not rows.pooled:
+        photo = np.argsort(rows.of_photo)  # of each unit
+        return Predicted(rows.units, outcome.classes[photo], calibrated[photo])
+    probs, sums = (pool(table, rows, competition) for table in (calibrated, blended))
+    return Predicted(rows.units, rule.decide(sums), probs)
+
+
 def write_ensemble(
-    out: Path, predicted: Predicted, record: Record, data: DataFolder, force: bool
+    out: Path,
+    predicted: Predicted,
+    record: Record,
+    data: DataFolder,
+    force: bool,
+    original: Original | None = None,
 ) -> Record:
     """Write a submission, its record and its row in the leaderboard log; the complete record.
 
-    A submission that is made again must have the record's own hash.
+    A submission that is made again must be the `original`.
     """
     described = record.describe()
-    written = write_submission(out, predicted, data, described, force, record.sha256)
+    written = write_submission(out, predicted, data, described, force, original)
     leaderboard.add(out, written)
-    return dataclasses.replace(record, sha256=written["sha256"])
+    remade_as = written.get("remade_as", "")
+    return dataclasses.replace(record, sha256=written["sha256"], remade_as=remade_as)

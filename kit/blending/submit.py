@@ -18,6 +18,7 @@ from kit.blending.select import BlendSelection, select_blend
 from kit.blending.settings import EnsembleSettings, Output, check_settings
 from kit.blending.steps import (
     Ensemble,
+    answer,
     check_output,
     classify_photos,
     photo_ids,
@@ -31,7 +32,6 @@ from kit.inference.member import Member
 from kit.inference.members import find_members, inference_modes
 from kit.inference.oof import oof_probs
 from kit.results.probs import Probs
-from kit.results.submission import Predicted
 from kit.scoring.bootstrap import say_interval
 from kit.system.console import warn
 from kit.system.errors import KitError
@@ -88,15 +88,13 @@ def ensemble(
     )
     record = with_outcome(record, outcome, started)
     with stage("write"):
-        probs = rule.calibrated(outcome.blended)
         if output.save_probs is not None:
+            probs = rule.calibrated(outcome.blended)
             table = Probs(np.array(ids, dtype=np.str_), probs)
             save_probs(
                 output.save_probs, table, selected.oof_table, plan, data.competition, output.force
             )
-        record = write_ensemble(
-            out, Predicted(ids, outcome.classes, probs), record, data, output.force
-        )
+        record = write_ensemble(out, answer(outcome, rule, data), record, data, output.force)
     return out, record
 
 

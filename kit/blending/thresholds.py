@@ -1,5 +1,6 @@
 """Thresholds of several labels, fitted to an F-score."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,6 +9,7 @@ from scipy.special import expit, logit
 
 from kit.blending.target import Target
 from kit.metrics.sums import f_beta
+from kit.system.threads import cores
 
 _BAGS: Final = 5
 # A threshold is at least this, or more where so many labels of photos would be above it.
@@ -73,11 +75,14 @@ def fit_thresholds(probs: np.ndarray, target: Target, bags: int = _BAGS) -> np.n
         target.metric.beta,
     )
     of_photo = np.unique(target.groups, return_inverse=True)[1]
-    count, found = int(of_photo.max()) + 1, []
-    for bag in range(bags):
-        drawn = np.random.default_rng([bag, count]).permutation(count) < (count + 1) // 2
-        found.append(_fit(cells.part(drawn[of_photo], target.truth), average, beta))
-    thresholds = np.asarray(expit(np.mean(found, axis=0)))
+    count = int(of_photo.max()) + 1
+
+    def bag(number: int) -> np.ndarray:
+        drawn = np.random.default_rng([number, count]).permutation(count) < (count + 1) // 2
+        return _fit(cells.part(drawn[of_photo], target.truth), average, beta)
+
+    with ThreadPoolExecutor(cores()) as pool:
+        thresholds = np.asarray(expit(np.mean(list(pool.map(bag, range(bags))), axis=0)))
     given = [(probs > cut).astype(np.uint8) for cut in (0.5, thresholds)]
     scores = [target.score(labels) for labels in given]
     return thresholds if scores[1] > scores[0] else np.full(len(thresholds), 0.5)

@@ -2,12 +2,13 @@
 
 import dataclasses
 import importlib
+import inspect
 from pathlib import Path
-from types import FunctionType
+from types import ModuleType
 from typing import Any
 
 from kit.competition import Competition
-from kit.system.errors import problem
+from kit.system.errors import did_you_mean, problem
 from kit.system.script import ScriptFunction, run_script
 
 DEFAULT = "mask"  # the one that is taken where none is defined
@@ -28,22 +29,39 @@ def find_competition(name: str | None = None) -> Competition:
         try:
             module = importlib.import_module(f"kit.competitions.{name}")
         except ModuleNotFoundError as error:
-            remedy = f"name a file, such as competition.py, or {DEFAULT}"
-            raise problem("--competition", f"there is no {name}", remedy=remedy) from error
+            if error.name != f"kit.competitions.{name}":
+                raise  # a bug of the kit
+            near, known = did_you_mean(name, competition_names()), ", ".join(competition_names())
+            remedy = f"name a file, such as competition.py, or one of {known}"
+            raise problem("--competition", f"there is no {name}{near}", remedy=remedy) from error
     competition = getattr(module, "competition", None)
     if not isinstance(competition, Competition):
         remedy = "write: competition = Competition(name=..., tasks=..., ...)"
         raise problem(name, "has no variable 'competition' that is a Competition", remedy=remedy)
-    if name.endswith(".py"):
-        competition = _with_functions(competition, Path(name), text)
-    return competition
+    if not name.endswith(".py"):
+        text = inspect.getsource(module)
+    return _with_functions(competition, module, text)
 
 
-def _with_functions(competition: Competition, path: Path, text: str) -> Competition:
-    """A competition whose functions that are recorded are kept as the text of their file."""
-    functions: dict[str, Any] = {
-        name: ScriptFunction(str(path.resolve()), text, function.__name__, "competition")
-        for name in ("read", "metric")
-        if isinstance(function := getattr(competition, name), FunctionType)
-    }
+def competition_names() -> list[str]:
+    """The names that `find_competition` knows: those of the modules that define a competition."""
+    files = Path(__file__).parent.glob("*.py")
+    return sorted(f.stem for f in files if "\ncompetition: Final = " in f.read_text("utf-8"))
+
+
+def _with_functions(competition: Competition, module: ModuleType, text: str) -> Competition:
+    """A competition whose functions that are recorded are kept as the text of their file.
+
+    Raises `KitError` for one that the file does not have by its name, such as a lambda.
+    """
+    functions = dict[str, Any]()
+    for field in ("read", "metric"):
+        function = getattr(competition, field)
+        name = str(getattr(function, "__name__", ""))
+        if callable(function):
+            if getattr(module, name, None) is not function:
+                remedy = f"write: def {field}(...), and {field}={field}"
+                raise problem(str(module.__file__), f"{field} is no function by name", [], remedy)
+            path = str(Path(str(module.__file__)).resolve())
+            functions[field] = ScriptFunction(path, text, name, "competition")
     return dataclasses.replace(competition, **functions)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from kit.competition import Competition
+from kit.data.answer_rows import TASK
 from kit.data.paths import fields_of
 from kit.metrics.metric import metric_of, refusal, usual_metric
 from kit.system.errors import did_you_mean, problem
@@ -46,12 +47,14 @@ def with_answer(competition: Competition, table: pd.DataFrame | None) -> Competi
     """
     ident = competition.id or str(table.columns[0] if table is not None else "")
     others = class_columns(competition, table)
+    if _has_task_columns(competition, others):
+        competition = dataclasses.replace(competition, answer_column=TASK)
     form = competition.answer or _form(competition, table, others)
     column = competition.answer_column or (others[0] if len(others) == 1 else "")
     target = competition.target if isinstance(competition.target, str) else ""
     column = column or next(c for c in (target, "label", "class") if c not in ("", ident))
     competition = dataclasses.replace(competition, id=ident, answer=form, answer_column=column)
-    if form == "probabilities" and table is not None:
+    if form == "probabilities" and others:
         _check_columns(competition, others)
     if not competition.metric:
         usual = usual_metric(competition.kind, form)
@@ -60,6 +63,13 @@ def with_answer(competition: Competition, table: pd.DataFrame | None) -> Competi
         competition = dataclasses.replace(competition, metric=usual)
     _check_metric(competition)
     return competition
+
+
+def _has_task_columns(competition: Competition, others: Sequence[str]) -> bool:
+    """True if the table of photos to predict has a column for each of several tasks."""
+    tasks = {task.name for task in competition.parts}
+    free = not competition.answer_column and competition.answer in ("", "class", "name")
+    return bool(tasks) and free and set(others) >= tasks
 
 
 def _check_metric(competition: Competition) -> None:
@@ -81,6 +91,10 @@ def _form(competition: Competition, table: pd.DataFrame | None, others: Sequence
     names, column = competition.class_names, competition.answer_column
     if set(others) >= set(names):
         return "probabilities"
+    if column == TASK and table is not None:
+        texts = {text for task in competition.parts for text in table[task.name]}
+        whole = all(re.fullmatch("[0-9]{1,9}", text) for text in texts)
+        return "class" if whole else "name"
     if len(others) > 1 and not competition.answer_rows and column not in others:
         _refuse_columns(competition, others)
     if competition.several_labels:

@@ -10,13 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from kit.competition import Competition
+from kit.data.answer_rows import AnswerRows, check_test_columns, match_rows
 from kit.data.definition import complete
-from kit.data.paths import fields_of, fill, lost_files, other_ending, photo_paths
+from kit.data.paths import fields_of, file_of, fill, lost_files, other_ending, photo_paths, stat_of
 from kit.data.photos import read_bytes
 from kit.data.plan import Plan
 from kit.data.train_rows import has_training, table_hash
 from kit.system.console import warn
-from kit.system.disk import text_hash
+from kit.system.disk import file_hash, text_hash
 from kit.system.errors import problem
 from kit.system.table import check_unique, is_plain_name, read_table
 
@@ -63,13 +64,16 @@ def find_data(given: str | None, competition: Competition, needs: str = "train")
     table = competition.train if needs == "train" else competition.test
     trained = has_training(place, competition)
     if not (trained if needs == "train" else (place / table).is_file()):
-        what = "there is no data folder" if not place.is_dir() else f"holds no {table}"
-        raise problem(
-            place,
-            what,
-            remedy="name the competition's folder with --data or KIT_DATA, or draw one with "
-            "python -m kit.sample --out data",
+        what, remedy = (
+            f"holds no {table}",
+            "name the competition's folder with --data or KIT_DATA, ",
         )
+        if not place.is_dir():
+            what = "there is no data folder"
+            remedy += "or draw one with python -m kit.sample --out data"
+        else:
+            remedy += "or describe it in competition.py, which python -m kit.start writes"
+        raise problem(place, what, remedy=remedy)
     if trained:
         competition = complete(competition, place)
     return DataFolder(place, competition)
@@ -83,7 +87,7 @@ def fingerprint(root: Path, images: Sequence[str]) -> str:
 
     def size(image: str) -> int:
         try:
-            return sum(os.stat(path).st_size for path in photo_paths(root, image))
+            return sum(stat_of(path).st_size for path in photo_paths(root, image))
         except OSError:
             return -1
 
@@ -120,18 +124,17 @@ def check_data(data: DataFolder, plan: Plan) -> None:
 def test_photos(data: DataFolder) -> dict[str, str]:
     """The photos to predict by their ids, in order: paths below their folder.
 
-    Raises `KitError` if an id has no photo.
+    The id is that of the test table; where `answer_rows` says which row a photo belongs to, it is
+    the photo's path. Raises `KitError` if an id has no photo.
     """
     table, root, competition = _test_table(data), data.test_images, data.competition
-    images = fill(
-        "test_image", test_templates(competition, list(map(str, table))), competition.test, table
-    )
+    images = _images(competition, table)
     lost = lost_files(root, images)
     if lost:
         what = f"ids that name no file in {root}"
         bad = [f"{lost[0]}{other_ending(root, lost[0])}", *lost[1:]]
         raise problem(data.test_table, what, bad, "mend test_image, or unpack the data again")
-    return dict(zip(table[competition.id].tolist(), images))
+    return dict(zip(_photo_ids(competition, table), images))
 
 
 def check_test(data: DataFolder, images: Sequence[str]) -> None:
@@ -169,25 +172,46 @@ def test_templates(competition: Competition, columns: Sequence[str]) -> str | tu
 
 
 def read_test(data: DataFolder) -> list[str]:
-    """The ids to predict, in order; raises `KitError` if one has no photo."""
+    """The ids of the photos to predict, in order; raises `KitError` if one has no photo."""
     return list(test_photos(data))
 
 
 def read_ids(data: DataFolder) -> list[str]:
-    """The ids of the table of photos to predict, in the order that a submission must keep."""
-    ids: list[str] = _test_table(data)[data.competition.id].tolist()
+    """The ids of the photos to predict, in order, whether the photos are there or not."""
+    return list(dict.fromkeys(_photo_ids(data.competition, _test_table(data))))
+
+
+def answer_rows(data: DataFolder) -> AnswerRows:
+    """The rows that a submission must have, and which photos they are of."""
+    table = _test_table(data)
+    photos = _photo_ids(data.competition, table)
+    return match_rows(data.test_table, data.competition, table, photos)
+
+
+def _images(competition: Competition, table: pd.DataFrame) -> list[str]:
+    """The photo of each row of the test table."""
+    templates = test_templates(competition, list(map(str, table)))
+    return fill("test_image", templates, competition.test, table)
+
+
+def _photo_ids(competition: Competition, table: pd.DataFrame) -> list[str]:
+    """The id of the photo of each row of the test table."""
+    if competition.answer_rows:
+        return _images(competition, table)
+    ids: list[str] = table[competition.id].tolist()
     return ids
 
 
 def _test_table(data: DataFolder) -> pd.DataFrame:
     """The table of photos to predict, with unique ids."""
     path, competition = data.test_table, data.competition
-    remedy = f"take {path.name} as the competition gave it"
     # All columns, but for the index that pandas may have written: a template may name any.
     column = competition.id
-    answers = {"probabilities": list(competition.class_names), "class": [competition.answer_column]}
-    wanted = dict.fromkeys(answers.get(competition.answer, []), "the answer")
-    table = read_table(path, {column: "id"} | ({} if competition.answer_rows else wanted))
+    table = read_table(path, {} if competition.answer_rows else {column: "id"})
+    check_test_columns(path, competition, [str(name) for name in table])
+    if competition.answer_rows:
+        return table  # a photo may have several rows
+    remedy = f"take {path.name} as the competition gave it"
     unsafe = table.loc[~table[column].map(is_plain_name), column]
     if len(unsafe) and f"{{{column}}}" == test_templates(competition, list(map(str, table))):
         what = f"column '{column}' must hold plain file names"
@@ -200,8 +224,12 @@ def content_hash(root: Path, images: Sequence[str]) -> str:
     """A hash over the names and bytes of photos, by which their probabilities are kept."""
 
     def digest(image: str) -> str:
-        content = b"".join(read_bytes(path) for path in photo_paths(root, image))
-        return hashlib.sha256(content).hexdigest()
+        paths = photo_paths(root, image)
+        if not all(path.is_file() for path in paths):
+            return "".join(hashes[file_of(path)] for path in paths)
+        return hashlib.sha256(b"".join(map(read_bytes, paths))).hexdigest()
 
+    inside = {file_of(p) for i in images for p in photo_paths(root, i) if not p.is_file()}
+    hashes = {path: file_hash(path) for path in inside}
     with ThreadPoolExecutor() as pool:
         return text_hash("".join(f"{i}\t{h}\n" for i, h in zip(images, pool.map(digest, images))))

@@ -148,7 +148,10 @@ def _split(target: pd.Series, separator: str) -> list[list[str]]:
 
 
 def _numbers_of(rows: TrainRows, target: pd.Series, names: Sequence[str]) -> np.ndarray:
-    """The classes (N,) int64 of a column of their names."""
+    """The classes (N,) int64 of a column of their names, in upper or lower case."""
+    spelt = {name.lower(): name for name in names}
+    if not set(target) <= set(names) and len(spelt) == len(names):
+        target = target.map(lambda value: spelt.get(value.lower(), value))
     _check_known(rows, zip(target, rows.images), names)
     return target.map({name: c for c, name in enumerate(names)}).to_numpy(dtype=np.int64)
 
@@ -169,7 +172,8 @@ def _label_names(
 ) -> tuple[str, ...]:
     """The names of the classes of one task, in order.
 
-    They are those of the columns of the table of photos to predict where it has one for each class,
+    They are those of the columns of the table of photos to predict where it has one for each class
+    (of a single column of names in upper or lower case),
     with the columns of classes that no photo has; else in the target's own order.
     """
     if len(rows.targets.columns) > 1:
@@ -191,7 +195,9 @@ def _classes(rows: TrainRows, target: pd.Series, header: Sequence[str]) -> tuple
         raise problem(rows.path, what, empty, "mend these rows, or take them out")
     if len(names) < 2:
         raise problem(rows.path, "the target has one class alone", names, "name another column")
-    return tuple(header) if set(header) >= set(names) else tuple(names)
+    lowered = [name.lower() for name in header]
+    alike = len(set(lowered)) == len(header) and set(lowered) >= {n.lower() for n in names}
+    return tuple(header) if alike or set(header) >= set(names) else tuple(names)
 
 
 def _check_present(competition: Competition, rows: TrainRows, label: pd.Series) -> None:

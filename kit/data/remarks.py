@@ -1,4 +1,4 @@
-"""What a person should know of a fold plan: classes out of balance, look-alikes, suspects."""
+"""What one should know of a fold plan: classes out of balance, look-alikes, suspects."""
 
 from collections.abc import Sequence
 from typing import Any, Final

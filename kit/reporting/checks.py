@@ -46,8 +46,7 @@ def _show_check(path: Path, data: DataFolder, plan: Plan | None) -> None:
     if not path.is_file():
         what = f"there is no such file{near(path)}"
         raise problem(path, what, remedy="name a submission")
-    classes = data.competition.num_classes
-    expected = expected_counts(path, plan, classes)
+    expected = expected_counts(path, plan, data.competition)
     warnings = check_submission(path, data, expected)
     say(
         f"{path}: would pass: same ids as {data.test_table}, same order, "

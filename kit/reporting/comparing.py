@@ -11,42 +11,45 @@ import numpy as np
 from kit.competition import Competition
 from kit.data.folder import DataFolder
 from kit.data.plan import Plan
+from kit.data.targets import targets
 from kit.inference.engine import Compute
 from kit.inference.member import unique_names
 from kit.inference.members import find_members
 from kit.inference.oof import oof_probs
-from kit.metrics.metric import metric_of
-from kit.reporting.comparison import ComparedFile, Comparison, Flip, Gain, OofCounts, Pair, Truth
+from kit.metrics.metric import Metric, metric_of
+from kit.reporting.comparison import ComparedFile, Comparison, Gain, OofCounts, Pair, Truth
+from kit.reporting.likeness import Likeness, of_classes, of_lists, of_probs
 from kit.results.check import expected_counts, read_record
 from kit.results.predictions import Predictions, read_files
-from kit.scoring.agreement import cluster_order, kappa, most_diverse
+from kit.scoring.agreement import cluster_order, leaf_order, most_diverse
 from kit.scoring.bootstrap import GroupBootstrap
-from kit.scoring.class_counts import distribution_p
-from kit.scoring.metrics import score
+from kit.scoring.class_counts import class_counts, distribution_p
+from kit.scoring.metrics import decided, score
 
-_SHOWN: Final = 5  # flips of a pair, unless all are asked for
 _TESTED: Final = 10  # files of which every pair is tested
-_Scored = dict[str, tuple[float, float | None]]
+_Scored = dict[str, tuple[float, float | None]]  # more is better
 
 
 def read_runs(runs: Sequence[Path], plan: Plan) -> Predictions:
     """The out-of-fold predictions of runs, for the photos that all of them have."""
-    members = find_members(runs, plan, [], allow_missing=True)
-    oof = oof_probs(members, plan, DataFolder(Path(), plan.competition), "none", Compute())
+    members, competition = find_members(runs, plan, [], allow_missing=True), plan.competition
+    oof = oof_probs(members, plan, DataFolder(Path(), competition), "none", Compute())
     names = unique_names(members)
     chosen = [
         name
         for name, member in zip(names, members)
         if any(checkpoint.info.chosen_on_fold for checkpoint in member.checkpoints)
     ]
+    needed = metric_of(competition).of_probs or not competition.decided
     return Predictions(
-        plan.competition,
+        competition,
         names,
         oof.photos["image"].tolist(),
-        oof.probs.argmax(axis=2),
-        oof.photos["label"].to_numpy(),
+        np.stack([decided(probs, competition) for probs in oof.probs]),
+        targets(oof.photos, competition),
         oof.photos["group"].to_numpy(),
         chosen,
+        oof.probs if needed else None,
     )
 
 
@@ -68,133 +71,168 @@ def compare_files(
     A file with a record has its out-of-fold counts. Without answers `apart` is by the records'
     out-of-fold scores.
     """
-    comparison = compare_predictions(predictions, all_flips)
-    compared = dict(comparison.files)
+    comparison, competition = compare_predictions(predictions, all_flips), predictions.competition
+    compared, photos = dict(comparison.files), len(predictions.ids)
     for name, path in zip(predictions.names, files):
-        expected = expected_counts(path, None, predictions.competition.num_classes)
+        expected = expected_counts(path, None, competition) if competition.decided else None
         if expected is not None:
-            p = distribution_p(np.array(compared[name].counts), expected)
-            oof = OofCounts(expected.counts.tolist(), p)
+            counts = np.array(compared[name].counts)
+            scale = counts.sum() / max(expected.counts.sum(), 1)
+            scale = photos / expected.photos if expected.photos else float(scale)
+            p = distribution_p(counts, expected, photos)
+            oof = OofCounts(expected.counts.tolist(), p, scale)
             compared[name] = dataclasses.replace(compared[name], oof=oof)
     apart = comparison.apart
     if comparison.truth is None:
-        scores = {name: _oof_score(path) for name, path in zip(predictions.names, files)}
+        sign = metric_of(competition).sign
+        scores = {name: _oof_score(path, sign) for name, path in zip(predictions.names, files)}
         scored = {name: value for name, value in scores.items() if value is not None}
         apart = _apart(comparison.pairs, scored)
     return dataclasses.replace(comparison, files=compared, apart=apart)
 
 
 def compare_predictions(predictions: Predictions, all_flips: bool = False) -> Comparison:
-    """The comparison of predicted classes with each other, and with the truth if it is known.
+    """The comparison of predictions with each other, and with the truth if it is known.
 
     A pair has its most frequent flips, or `all_flips`, and, of ten files or fewer, the gain of one
     over the other.
     """
     competition, truth, names = predictions.competition, predictions.truth, predictions.names
-    tables = [np.bincount(c, minlength=competition.num_classes) for c in predictions.classes]
-    files = {name: ComparedFile(table.tolist()) for name, table in zip(names, tables)}
+    files = {name: _file(predictions, n) for n, name in enumerate(names)}
     gains: dict[tuple[int, int], Gain] = {}
     reference = None
     if truth is not None:
-        bootstrap = _bootstrap(predictions, truth)
+        metric = metric_of(competition)
+        bootstrap = _bootstrap(predictions, truth, metric)
         by = "photos" if predictions.groups is None else competition.groups
-        counts = np.bincount(truth, minlength=competition.num_classes).tolist()
+        counts = class_counts(truth, competition.num_classes).tolist()
         reference = Truth(by, bootstrap.effective, counts)
-        draws = [bootstrap.draws(predicted) for predicted in predictions.classes]
-        for name, predicted, drawn in zip(names, predictions.classes, draws):
-            scores = score(truth, predicted, competition)
+        given = [_scored_answers(predictions, n, metric) for n in range(len(names))]
+        draws = [bootstrap.draws(answers) for answers in given]
+        for name, said, answers, drawn in zip(names, predictions.classes, given, draws):
+            scores = score(truth, said, competition, answers if metric.of_probs else None)
             interval = bootstrap.interval(drawn)
             files[name] = dataclasses.replace(files[name], scores=scores, interval=interval)
         if len(names) <= _TESTED:
-            f1 = [file.scores.score for file in files.values() if file.scores]
-            gains = _gains(predictions.classes, bootstrap, draws, f1)
+            values = [file.scores.score for file in files.values() if file.scores]
+            gains = _gains(given, bootstrap, draws, values)
     pairs = [
-        _pair(predictions, (i, j), gains.get((i, j)), all_flips)
+        Pair(
+            names[i],
+            names[j],
+            len(predictions.ids),
+            _likeness(predictions, (i, j), all_flips),
+            gains.get((i, j)),
+        )
         for i, j in itertools.combinations(range(len(names)), 2)
     ]
     return Comparison(
         competition,
         files,
-        [names[i] for i in cluster_order(predictions.classes)],
+        [names[i] for i in _order(predictions, pairs)],
         pairs,
-        _apart(pairs, _scored(files)),
+        _apart(pairs, _scored(files, competition)),
         reference,
         predictions.chosen,
     )
 
 
-def _bootstrap(predictions: Predictions, truth: np.ndarray) -> GroupBootstrap:
+def _file(predictions: Predictions, n: int) -> ComparedFile:
+    """The counts of a file by its number, or the means of its probabilities."""
+    competition = predictions.competition
+    counts = class_counts(predictions.classes[n], competition.num_classes).tolist()
+    if competition.decided or predictions.probs is None:
+        return ComparedFile(counts)
+    means = predictions.probs[n].mean(axis=0, dtype=np.float64).tolist()
+    return ComparedFile(counts, means=means)
+
+
+def _scored_answers(predictions: Predictions, n: int, metric: Metric) -> np.ndarray:
+    """What the metric scores of a file: its decided answers, or probabilities.
+
+    Where it takes probabilities, and a submission has classes, they are 1 and 0.
+    """
+    classes, probs = predictions.classes[n], predictions.probs
+    if not metric.of_probs:
+        return classes
+    if probs is not None:
+        return np.asarray(probs[n])
+    if classes.ndim == 2:
+        return np.asarray(classes.astype(np.float32))
+    return np.eye(predictions.competition.num_classes, dtype=np.float32)[classes]
+
+
+def _bootstrap(predictions: Predictions, truth: np.ndarray, metric: Metric) -> GroupBootstrap:
     """A bootstrap over groups, or over photos where groups are not known."""
     groups = np.arange(len(truth)) if predictions.groups is None else predictions.groups
-    return GroupBootstrap(
-        groups, truth, predictions.competition.num_classes, metric_of(predictions.competition)
-    )
+    return GroupBootstrap(groups, truth, predictions.competition.num_classes, metric)
 
 
 def _gains(
-    predicted: np.ndarray,
+    given: Sequence[np.ndarray],
     bootstrap: GroupBootstrap,
     draws: Sequence[np.ndarray],
-    f1: Sequence[float],
+    scores: Sequence[float],
 ) -> dict[tuple[int, int], Gain]:
     """The gain of each pair's second file over its first, by the pair's numbers."""
+    sign = bootstrap.metric.sign
     return {
         (i, j): Gain(
-            f1[j] - f1[i],
-            bootstrap.interval(draws[j] - draws[i]),
-            bootstrap.paired_p(predicted[i], predicted[j]),
+            sign * (scores[j] - scores[i]),
+            bootstrap.interval(sign * (draws[j] - draws[i])),
+            bootstrap.paired_p(given[i], given[j]),
         )
-        for i, j in itertools.combinations(range(len(predicted)), 2)
+        for i, j in itertools.combinations(range(len(given)), 2)
     }
 
 
-def _pair(
-    predictions: Predictions, at: tuple[int, int], gain: Gain | None, all_flips: bool
-) -> Pair:
-    """The agreement of the two files of numbers `at`."""
+def _likeness(predictions: Predictions, at: tuple[int, int], all_flips: bool) -> Likeness:
+    """How alike the two files of numbers `at` are, by the form of a submission."""
     competition, (a, b) = predictions.competition, predictions.classes[list(at)]
-    n = competition.num_classes
-    table = np.bincount(a * n + b, minlength=n**2).reshape(n, n)
-    flips = np.where(np.eye(n, dtype=bool), 0, table).ravel()
-    kinds = int(np.count_nonzero(flips))
-    number = kinds if all_flips else min(kinds, _SHOWN)
-    order = np.argsort(-flips, kind="stable")[:number].tolist()
-    answers = zip(competition.parts, competition.decode(np.arange(n)))
-    return Pair(
-        predictions.names[at[0]],
-        predictions.names[at[1]],
-        len(a),
-        float(np.trace(table) / len(a)),
-        kappa(table),
-        int(flips.sum()),
-        {task.name: int(table[np.not_equal.outer(x, x)].sum()) for task, x in answers},
-        [Flip(f // n, f % n, int(flips[f])) for f in order],
-        kinds - len(order),
-        gain,
-    )
+    if not competition.decided and predictions.probs is not None:
+        of_ranks = metric_of(competition).column is not None
+        one, other = predictions.probs[list(at)]
+        return of_probs(one, other, competition.several_labels, of_ranks)
+    if competition.several_labels:
+        return of_lists(a, b, all_flips)
+    return of_classes(a, b, competition, all_flips)
 
 
-def _scored(files: Mapping[str, ComparedFile]) -> _Scored:
-    """Macro-F1 of files with scores, and the lower end of its interval."""
+def _order(predictions: Predictions, pairs: Sequence[Pair]) -> list[int]:
+    """The numbers of the files, similar ones side by side."""
+    competition, files = predictions.competition, len(predictions.names)
+    if competition.decided and not competition.several_labels:
+        return cluster_order(predictions.classes)
+    if files < 3:
+        return list(range(files))
+    return leaf_order(np.array([max(0.0, 1 - pair.likeness.similarity) for pair in pairs]))
+
+
+def _scored(files: Mapping[str, ComparedFile], competition: Competition) -> _Scored:
+    """The scores of files, and the worse end of their intervals, times -1 where less is better."""
+    sign = metric_of(competition).sign
     return {
-        name: (file.scores.score, file.interval[0] if file.interval else None)
+        name: (sign * file.scores.score, _worse_end(file.interval, sign))
         for name, file in files.items()
         if file.scores is not None
     }
 
 
+def _worse_end(interval: Sequence[float] | None, sign: int) -> float | None:
+    return min(sign * float(end) for end in interval) if interval else None
+
+
 def _apart(pairs: Sequence[Pair], scored: _Scored) -> list[dict[str, Any]] | None:
     """The files that are strong and least alike, as `most_diverse` has them."""
-    table = [{"a": pair.a, "b": pair.b, "kappa": pair.kappa} for pair in pairs]
-    return most_diverse({"pairs": table}, scored)
+    alike = {frozenset((pair.a, pair.b)): pair.likeness.similarity for pair in pairs}
+    measure = pairs[0].likeness.measure if pairs else ""
+    return most_diverse(alike, scored, measure)
 
 
-def _oof_score(path: Path) -> tuple[float, float | None] | None:
-    """A submission's out-of-fold macro-F1 and its interval's lower end, by the record beside it."""
+def _oof_score(path: Path, sign: int) -> tuple[float, float | None] | None:
+    """A submission's out-of-fold score and its worse end, by the record beside it, signed."""
     try:
         oof = (read_record(path) or {})["oof"]
-        return float(oof["score"]), float(oof["interval"][0]) if oof[
-            "interval"
-        ] is not None else None
+        return sign * float(oof["score"]), _worse_end(oof["interval"], sign)
     except (KeyError, TypeError, ValueError, IndexError):
         return None

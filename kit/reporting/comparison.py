@@ -4,59 +4,39 @@ from dataclasses import dataclass
 from typing import Any
 
 from kit.competition import Competition
+from kit.reporting.likeness import Likeness
 from kit.scoring.bootstrap import Interval
 from kit.scoring.metrics import Scores
 
 
 @dataclass(frozen=True)
-class Flip:
-    """How many photos the first file of a pair has in class `before` and the second in `after`."""
-
-    before: int
-    after: int
-    photos: int
-
-    def describe(self) -> dict[str, int]:
-        """The flip as JSON has it."""
-        return {"from": self.before, "to": self.after, "photos": self.photos}
-
-
-@dataclass(frozen=True)
 class Gain:
-    """Macro-F1 of a pair's second file over that of its first, and whether it may be chance.
+    """How much better a pair's second file scores than its first, and whether it may be chance.
 
-    `interval` is the 95 % one, None where it would rest on too few groups; `p` is that of a paired
-    permutation test.
+    `value` is positive where it is better, whichever way the metric goes. `interval` is the 95 %
+    one, None where it would rest on too few groups; `p` is that of a paired permutation test.
     """
 
-    f1: float
+    value: float
     interval: Interval | None
     p: float
 
     def describe(self) -> dict[str, Any]:
         """The gain as JSON has it."""
-        return {"gain": self.f1, "gain_interval": _plain(self.interval), "p": self.p}
+        return {"gain": self.value, "gain_interval": _plain(self.interval), "p": self.p}
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The agreement of two files, `a` and `b`, on their `photos`.
+    """How alike two files, `a` and `b`, are on their `photos`.
 
-    `agreement` is 0..1, and `kappa` Cohen's: agreement beyond that of chance, 1 at most. `differ`
-    photos have another class, and `tasks` says how many of them have another answer to each task.
-    `flips` are the most frequent ones, and `other_flips` is the number of kinds left out. `gain` is
-    None if the truth is not known, or files are many.
+    `gain` is None if the truth is not known, or files are many.
     """
 
     a: str
     b: str
     photos: int
-    agreement: float
-    kappa: float
-    differ: int
-    tasks: dict[str, int]
-    flips: list[Flip]
-    other_flips: int
+    likeness: Likeness
     gain: Gain | None = None
 
     def describe(self) -> dict[str, Any]:
@@ -65,13 +45,9 @@ class Pair:
             "a": self.a,
             "b": self.b,
             "photos": self.photos,
-            "agreement": self.agreement,
-            "kappa": self.kappa,
-            "differ": self.differ,
-            **self.tasks,
+            **self.likeness.numbers(),
             **(self.gain.describe() if self.gain else {}),
-            "flips": [flip.describe() for flip in self.flips],
-            "other_flips": self.other_flips,
+            **self.likeness.details(),
         }
 
 
@@ -79,25 +55,33 @@ class Pair:
 class OofCounts:
     """The class `counts` (C,) of a file's out-of-fold predictions, by the record beside it.
 
-    `p` is how likely counts that differ as much as the file's are by chance.
+    `p` is how likely counts that differ as much as the file's are by chance, and `scale` is the
+    number of the file's photos over that of the counted ones.
     """
 
     counts: list[int]
     p: float
+    scale: float
 
 
 @dataclass(frozen=True)
 class ComparedFile:
-    """A file's class `counts` (C,); its scores and their interval where the truth is known."""
+    """A file's class `counts` (C,); its scores and their interval where the truth is known.
+
+    Of probabilities it has their `means` (C,) instead.
+    """
 
     counts: list[int]
     scores: Scores | None = None
     interval: Interval | None = None
     oof: OofCounts | None = None
+    means: list[float] | None = None
 
     def describe(self) -> dict[str, Any]:
         """The file as JSON has it."""
         file: dict[str, Any] = {"counts": self.counts}
+        if self.means is not None:
+            file = {"means": self.means}
         if self.scores is not None:
             file |= {"scores": self.scores.describe(), "interval": _plain(self.interval)}
         if self.oof is not None:

@@ -2,12 +2,19 @@
 
 from typing import Final
 
+import numpy as np
+
+from kit.metrics.metric import metric_of
 from kit.reporting.comparison import ComparedFile, Comparison, Pair
+from kit.reporting.likeness import ClassLikeness, ListLikeness, ProbLikeness
 from kit.scoring.bootstrap import say_interval, show_interval
-from kit.scoring.metrics import METRICS
 from kit.system.console import say, show_table
 
 _PAIRS: Final = 10  # pairs told one by one; of more the matrix alone is shown
+_CLASSES: Final = 60  # classes whose counts are shown; of more those that differ most
+_HINT: Final = (
+    " (in brackets: what the out-of-fold predictions come to; p: of differing so by chance)"
+)
 
 
 def show(comparison: Comparison) -> None:
@@ -31,6 +38,8 @@ def _show_scores(comparison: Comparison) -> None:
     narrow = truth.by == "photos" and competition.groups != "photos"
     hint = f", too narrow: add a column `{competition.group}` to the answers"
     tasks = [task.name for task in competition.parts]
+    scored = next(file.scores for file in comparison.files.values() if file.scores)
+    beside = list(scored.metrics)
     rows = [
         [
             name,
@@ -44,7 +53,7 @@ def _show_scores(comparison: Comparison) -> None:
     ]
     show_table(
         f"Against the truth (95 % interval by {truth.by}{hint if narrow else ''})",
-        ["file", "macro-F1", "95 %", *METRICS, *tasks],
+        ["file", metric_of(competition).title, "95 %", *beside, *tasks],
         rows,
     )
     if not all(file.interval for file in comparison.files.values()):
@@ -57,13 +66,16 @@ def _show_gains(comparison: Comparison) -> None:
     tested = [(pair, pair.gain) for pair in comparison.pairs if pair.gain]
     if not tested:
         return
+    metric = metric_of(comparison.competition)
+    name = metric.title[0].upper() + metric.title[1:]
+    less = "" if metric.greater else ", times -1, for less is better"
     show_table(
-        "Macro-F1 of the second over the first, and p of a paired permutation test",
+        f"{name} of the second over the first{less}, and p of a paired permutation test",
         ["pair", "gain", "95 %", "p"],
         [
             [
                 f"{pair.a} | {pair.b}",
-                f"{gain.f1:+.4f}",
+                f"{gain.value:+.4f}",
                 show_interval(gain.interval, "+.4f"),
                 f"{gain.p:.3f}",
             ]
@@ -89,20 +101,24 @@ def _show_chosen(comparison: Comparison) -> None:
 
 
 def _show_matrix(comparison: Comparison) -> None:
-    """Print the agreement and kappa of every pair as a matrix, where there are several."""
+    """Print how alike every pair is as a matrix, where there are several."""
     if len(comparison.pairs) < 2:
         return
-    order = comparison.order
+    order, likeness = comparison.order, comparison.pairs[0].likeness
     of = {frozenset((pair.a, pair.b)): pair for pair in comparison.pairs}
 
     def cell(m: int, n: int) -> str:
         if m == n:
             return "-"
-        pair = of[frozenset((order[m], order[n]))]
-        return f"{100 * pair.agreement:.1f}" if m > n else f"{pair.kappa:.3f}"
+        return _two(of[frozenset((order[m], order[n]))])[m < n]
 
+    above, below = {
+        ClassLikeness: ("Agreement in percent", "kappa"),
+        ListLikeness: ("Equal lists in percent", "Jaccard's index"),
+        ProbLikeness: ("Correlation", "rank correlation"),
+    }[type(likeness)]
     show_table(
-        "Agreement in percent, and below the diagonal kappa, similar files side by side",
+        f"{above}, and below the diagonal {below}, similar files side by side",
         ["file", *(str(n + 1) for n in range(len(order)))],
         [
             [f"{n + 1} {name}", *(cell(m, n) for m in range(len(order)))]
@@ -112,10 +128,19 @@ def _show_matrix(comparison: Comparison) -> None:
     say()
 
 
+def _two(pair: Pair) -> tuple[str, str]:
+    """The two numbers of a pair in the matrix: above, and below the diagonal."""
+    likeness = pair.likeness
+    if isinstance(likeness, ProbLikeness):
+        return f"{likeness.correlation:.3f}", f"{likeness.rank_correlation:.3f}"
+    return f"{100 * likeness.agreement:.1f}", f"{likeness.similarity:.3f}"
+
+
 def _show_apart(comparison: Comparison) -> None:
     """Print the files that are strong and least alike, if they were looked for."""
     for apart in comparison.apart or []:
-        say(f"strong and least alike: {', '.join(apart['files'])} (kappa {apart['kappa']:.3f})")
+        (measure, value), names = list(apart.items())[-1], ", ".join(apart["files"])
+        say(f"strong and least alike: {names} ({measure.replace('_', ' ')} {value:.3f})")
     if comparison.apart is None:
         say(
             "strong and least alike: cannot be told, for the best score has no interval that "
@@ -129,52 +154,88 @@ def _show_pairs(comparison: Comparison) -> None:
     """Print each pair, and its flips."""
     if not comparison.pairs:
         return
-    show_table(
-        "Pairs: the share of photos with the same class, kappa, and how many differ, and in what",
-        ["pair", "agree", "kappa", "differ", *(task.name for task in comparison.competition.parts)],
-        [
-            [
-                f"{pair.a} | {pair.b}",
-                f"{pair.agreement:.2%}",
-                f"{pair.kappa:.3f}",
-                pair.differ,
-                *pair.tasks.values(),
-            ]
-            for pair in comparison.pairs
-        ],
-    )
+    tasks = [task.name for task in comparison.competition.parts]
+    title, columns = {
+        ClassLikeness: (
+            "the share of photos with the same class, kappa, and how many differ, and in what",
+            ["agree", "kappa", "differ", *tasks],
+        ),
+        ListLikeness: (
+            "Jaccard's index of the labels, the share of photos with the same ones, and how many "
+            "differ",
+            ["Jaccard", "agree", "differ"],
+        ),
+        ProbLikeness: (
+            "Pearson's and Spearman's correlation, the mean over classes, and the log-loss of one "
+            "over the other, if that is the truth",
+            ["correlation", "of ranks", "log-loss"],
+        ),
+    }[type(comparison.pairs[0].likeness)]
+    rows = [[f"{pair.a} | {pair.b}", *_numbers(pair)] for pair in comparison.pairs]
+    show_table(f"Pairs: {title}", ["pair", *columns], rows)
     say()
     for pair in comparison.pairs:
-        if pair.flips:
-            say(f"{pair.a} -> {pair.b}: {_flips(pair, comparison.competition.class_names)}")
+        flips = _flips(pair, comparison.competition.class_names)
+        if flips:
+            say(f"{pair.a} -> {pair.b}: {flips}")
+
+
+def _numbers(pair: Pair) -> list[str | int]:
+    """The numbers of a pair's row."""
+    likeness = pair.likeness
+    if isinstance(likeness, ClassLikeness):
+        agreement, kappa = f"{likeness.agreement:.2%}", f"{likeness.kappa:.3f}"
+        return [agreement, kappa, likeness.differ, *likeness.tasks.values()]
+    if isinstance(likeness, ListLikeness):
+        return [f"{likeness.jaccard:.3f}", f"{likeness.agreement:.2%}", likeness.differ]
+    return [
+        f"{likeness.correlation:.3f}",
+        f"{likeness.rank_correlation:.3f}",
+        f"{likeness.log_loss:.4f}",
+    ]
 
 
 def _flips(pair: Pair, names: tuple[str, ...]) -> str:
-    flips = [f"{flip.photos} {names[flip.before]} -> {names[flip.after]}" for flip in pair.flips]
-    others = f", {pair.other_flips} other flips" if pair.other_flips else ""
-    return ", ".join(flips) + others
+    """The most frequent flips of a pair in words; empty if there are none."""
+    likeness = pair.likeness
+    if isinstance(likeness, ProbLikeness) or not likeness.flips:
+        return ""
+    if isinstance(likeness, ListLikeness):
+        said = [f"{names[flip.label]} -{flip.first} +{flip.second}" for flip in likeness.flips]
+    else:
+        said = [f"{f.photos} {names[f.before]} -> {names[f.after]}" for f in likeness.flips]
+    others = f", {likeness.other_flips} other flips" if likeness.other_flips else ""
+    return ", ".join(said) + others
 
 
 def _show_counts(comparison: Comparison) -> None:
-    """Print the class counts, beside the out-of-fold predictions' counts for as many photos."""
-    files, truth = comparison.files, comparison.truth
+    """Print the class counts, beside the out-of-fold predictions' counts for as many photos.
+
+    Of probabilities their means are shown, and of many classes those that differ most.
+    """
+    files, truth, names = comparison.files, comparison.truth, comparison.competition.class_names
+    of_probs = any(file.means is not None for file in files.values())
     recorded = any(file.oof for file in files.values())
-    hint = " (in brackets: what the out-of-fold predictions come to; p: of differing so by chance)"
+    tables = np.array([file.means or file.counts for file in files.values()])
+    spread = tables.max(axis=0) - tables.min(axis=0) if len(tables) > 1 else tables.max(axis=0)
+    shown = np.sort(np.argsort(-spread, kind="stable")[:_CLASSES]).tolist()
     rows = [
         [
-            f"{c:2d} {name}",
+            f"{c:2d} {names[c]}",
             *([truth.counts[c]] if truth else []),
             *(_count(file, c) for file in files.values()),
         ]
-        for c, name in enumerate(comparison.competition.class_names)
+        for c in shown
     ]
     p = [
         "p",
         *([""] if truth else []),
         *(f"{file.oof.p:.2g}" if file.oof else "-" for file in files.values()),
     ]
+    title = "Mean probabilities" if of_probs else "Class counts"
+    more = f", of {len(shown)} of {len(names):,} classes" if len(shown) < len(names) else ""
     show_table(
-        f"Class counts{hint if recorded else ''}",
+        f"{title}{more}{_HINT if recorded else ''}",
         ["class", *(["true"] if truth else []), *files],
         rows,
         p if recorded else [],
@@ -182,7 +243,8 @@ def _show_counts(comparison: Comparison) -> None:
 
 
 def _count(file: ComparedFile, c: int) -> str:
+    if file.means is not None:
+        return f"{file.means[c]:.4f}"
     if file.oof is None:
         return f"{file.counts[c]}"
-    expected = file.oof.counts[c] * sum(file.counts) / sum(file.oof.counts)
-    return f"{file.counts[c]} ({expected:.0f})"
+    return f"{file.counts[c]} ({file.oof.counts[c] * file.oof.scale:.0f})"

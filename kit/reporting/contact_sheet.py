@@ -8,7 +8,10 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from kit.data.geometry import Geometry
+from kit.data.paths import photo_paths
 from kit.data.photos import decode, for_each_photo
+from kit.data.reading import Read, as_rgb, read_photo
 
 WIDTH: Final = 150
 _GAP, _LINE = 6, 13
@@ -21,17 +24,29 @@ def thumbnail_height(frame: tuple[int, int], width: int = WIDTH) -> int:
 
 
 def thumbnails(
-    root: Path, images: Sequence[str], frame: tuple[int, int], width: int = WIDTH
+    root: Path,
+    images: Sequence[str],
+    frame: tuple[int, int],
+    width: int = WIDTH,
+    read: Read | None = None,
 ) -> list[Image.Image]:
     """Photos below `root` at `width` pixels, in order.
 
     Their height is that of the competition's `frame`; one of another shape has its middle cut out.
+    Of several channels the first three are shown; `read` is the competition's own reader.
     """
     size = width, thumbnail_height(frame, width)
 
     def one(path: Path) -> Image.Image:
-        photo = Image.fromarray(decode(path, least=2 * width)[0])
-        return ImageOps.fit(photo, size, Image.Resampling.LANCZOS)
+        image = path.relative_to(root).as_posix()
+        channels = len(photo_paths(root, image))
+        if read is None and channels == 1:
+            pixels = decode(path, least=2 * width)[0]
+        else:
+            channels = 0 if read is not None else channels
+            geometry = Geometry(frame, size[::-1], frame, channels)
+            pixels = as_rgb(read_photo(root, image, [geometry], read))
+        return ImageOps.fit(Image.fromarray(pixels), size, Image.Resampling.LANCZOS)
 
     return for_each_photo(root, images, one, "photos to look at")
 

@@ -1,6 +1,7 @@
 """The figures of the data page: plain values in, one `<svg>` element out, as in `figures`."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,10 +19,19 @@ from kit.reporting.drawing import (
 )
 from kit.task import Task
 
+_BARS: Final = 60  # classes that have a bar each
+
 
 @drawing
 def photo_counts(name: str, counts: np.ndarray, labels: Sequence[str]) -> Figure:
-    """Photos a class, (C,)."""
+    """Photos a class, (C,): a bar each, or of many classes a line over the rank."""
+    if len(counts) > _BARS:
+        figure, axis = new_figure(3.0)
+        ranks = np.arange(1, len(counts) + 1)
+        axis.step(ranks, np.sort(counts)[::-1], where="mid", color=ACCENT)
+        axis.set_yscale("symlog")
+        name_axes(axis, "classes, the most frequent first", "photos")
+        return figure
     figure, axis = new_figure(height_of(len(counts)))
     axis.barh(range(len(counts)), counts, 0.72, color=ACCENT, alpha=0.75)
     for c, value in enumerate(counts.tolist()):

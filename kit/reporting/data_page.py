@@ -12,7 +12,11 @@ import pandas as pd
 from kit.competition import Competition
 from kit.data.folder import DataFolder, test_photos
 from kit.data.leaks import audit_photos
-from kit.data.photos import decode, for_each_photo, size_of
+from kit.data.paths import first_channel, photo_paths
+from kit.data.photos import decode, for_each_photo
+from kit.data.reading import Read, grey_photo, photo_size
+from kit.data.remarks import suspects
+from kit.data.targets import labelled
 from kit.data.training import read_training
 from kit.reporting import data_figures
 from kit.reporting.by_number import number_tasks
@@ -21,6 +25,7 @@ from kit.reporting.html import check_page, photo_uris, write_page
 from kit.system.console import warn
 
 _OF_CLASS: Final = 12  # photos a class
+_SHEETS: Final = 60  # classes that have a sheet
 _LINKS: Final = 24  # look-alikes that are shown
 Sizes = list[tuple[int, int, int]]
 
@@ -31,9 +36,10 @@ class DataSummary:
 
     `photos` are to train on, of so many `groups`, and `to_predict` are the others. `counts` (C,)
     are those of the training photos, and `answers` those of groups by their answers (rows, columns;
-    see `_answers`). `sizes` (width, height, photos; the most frequent first) and `brightness`
-    (mean, standard deviation) are of the `train` and the `test` photos. `links` are the audit's
-    look-alikes, and `test` its training photos among those to predict.
+    see `_answers`). `labels` are the photos with 0, 1, 2, ... labels, where there may be several.
+    `sizes` (width, height, photos; the most frequent first) and `brightness` (mean, standard
+    deviation) are of the `train` and the `test` photos. `links` are the audit's look-alikes, and
+    `test` its training photos among those to predict.
     """
 
     photos: int
@@ -41,6 +47,7 @@ class DataSummary:
     to_predict: int
     counts: list[int]
     answers: list[list[int]]
+    labels: list[int]
     links: list[dict[str, Any]]
     test: list[dict[str, Any]]
     sizes: dict[str, Sizes]
@@ -51,25 +58,23 @@ def report_data(data: DataFolder, out: Path, force: bool = False) -> DataSummary
     """Write the page of a competition's folder; its numbers."""
     competition = data.competition
     check_page(out, data.inputs, force)
-    photos = _read_photos(data)
-    root, ids, images = (
-        data.train_images,
-        list(test_photos(data).values()),
-        photos["image"].tolist(),
-    )
-    audit = audit_photos(root, images, photos["group"].tolist(), data.test_images, ids)
+    photos, root, read = _read_photos(data), data.train_images, competition.read
+    ids, images = list(test_photos(data).values()), photos["image"].tolist()
+    audit = audit_photos(root, images, photos["group"].tolist(), data.test_images, ids, read)
     looks = {
-        "train": _look(root, images, "training photos"),
-        "test": _look(data.test_images, ids, "photos to predict"),
+        "train": _look(root, images, "training photos", read),
+        "test": _look(data.test_images, ids, "photos to predict", read),
     }
     groups = photos.drop_duplicates("group")
-    rows, columns, table = _answers(groups["label"].to_numpy(), competition)
+    rows, columns, table = _answers(groups, competition)
+    at, label = labelled(photos, competition)
     summary = DataSummary(
         len(images),
         len(groups),
         len(ids),
-        np.bincount(photos["label"], minlength=competition.num_classes).tolist(),
+        np.bincount(label, minlength=competition.num_classes).tolist(),
         table.tolist(),
+        _labels_a_photo(at, len(photos)) if competition.several_labels else [],
         [link.record() for link in audit.links],
         [link.record() for link in audit.test],
         {name: _sizes(sizes) for name, (sizes, _) in looks.items()},
@@ -82,9 +87,10 @@ def report_data(data: DataFolder, out: Path, force: bool = False) -> DataSummary
         "data": summary,
         "answers": list(zip(rows, summary.answers)) if len(groups) < len(images) else [],
         "answer_names": columns,
-        "uris": photo_uris(root, linked, competition.frame),
+        "uris": photo_uris(root, linked, competition),
         "links": links,
         "sheets": _class_sheets(root, photos, competition),
+        "suspects": {(s["a"], s["b"]): s for s in suspects(audit.links, photos, competition)},
         "numbers_of": number_tasks(competition),
         "svg": _figures(summary, groups, competition, looks),
     }
@@ -100,17 +106,23 @@ def _read_photos(data: DataFolder) -> pd.DataFrame:
     return given.table.sort_values("image", ignore_index=True)
 
 
+def _labels_a_photo(at: np.ndarray, photos: int) -> list[int]:
+    """The number of photos with 0, 1, 2, ... labels, by the photo of each label."""
+    return [int(n) for n in np.bincount(np.bincount(at, minlength=photos))]
+
+
 def _answers(
-    labels: np.ndarray, competition: Competition
+    groups: pd.DataFrame, competition: Competition
 ) -> tuple[list[str], tuple[str, ...], np.ndarray]:
-    """Groups, of `labels` (G,), counted by their answers to the tasks of the group.
+    """Groups, one row each, counted by their answers to the tasks of the group.
 
     The last such task makes the columns, and those before it the rows: their names, and the counts
-    (rows, columns).
+    (rows, columns). There are none where photos have several labels.
     """
     tasks = [task for task in competition.tasks if task.of_group]
-    if not tasks:
+    if not tasks or competition.several_labels:
         return [], (), np.zeros((0, 0), np.int64)
+    labels = groups["label"].to_numpy()
     answers = [
         answer
         for task, answer in zip(competition.tasks, competition.decode(labels))
@@ -162,12 +174,19 @@ def _parts(groups: pd.DataFrame, competition: Competition, column: str) -> dict[
     return {competition.groups: numbers}
 
 
-def _look(root: Path, images: Sequence[str], what: str) -> tuple[np.ndarray, np.ndarray]:
+def _look(
+    root: Path, images: Sequence[str], what: str, read: Read | None
+) -> tuple[np.ndarray, np.ndarray]:
     """The sizes (N, 2), width and height, and the mean brightness (N,), 0..255, of photos."""
 
     def one(path: Path) -> tuple[int, int, float]:
-        light = float(decode(path, least=32)[0].mean())
-        return *size_of(path), light
+        image = path.relative_to(root).as_posix()
+        if read is None and len(photo_paths(root, image)) == 1:
+            pixels = decode(path, least=32)[0]
+        else:
+            pixels = grey_photo(root, image, read)[0]
+        height, width = photo_size(root, image, read)
+        return width, height, float(pixels.mean())
 
     table = np.array(for_each_photo(root, images, one, what))
     return table[:, :2].astype(int), table[:, 2]
@@ -181,14 +200,21 @@ def _sizes(sizes: np.ndarray) -> Sizes:
 
 
 def _class_sheets(root: Path, photos: pd.DataFrame, competition: Competition) -> dict[int, str]:
-    """A contact sheet of each class that has photos, of as many different groups as possible."""
+    """A contact sheet of each class that has photos, of as many different groups as possible.
+
+    Of many classes, the rarest have one.
+    """
     shuffled = photos.iloc[np.random.default_rng(0).permutation(len(photos))]
+    at, label = labelled(shuffled, competition)
+    counts = np.bincount(label, minlength=competition.num_classes)
+    rarest = [c for c in np.argsort(counts, kind="stable").tolist() if counts[c]][:_SHEETS]
     chosen: dict[int, pd.DataFrame] = {}
-    for c, rows in shuffled.groupby("label"):
+    for c in sorted(rarest):
+        rows = shuffled.iloc[at[label == c]]
         different = rows.drop_duplicates("group")
-        chosen[int(c)] = (rows if len(different) < _OF_CLASS else different).head(_OF_CLASS)
+        chosen[c] = (rows if len(different) < _OF_CLASS else different).head(_OF_CLASS)
     images = [image for rows in chosen.values() for image in rows["image"]]
-    small = iter(thumbnails(root, images, competition.frame, 96))
+    small = iter(thumbnails(root, images, competition.frame, 96, competition.read))
     return {
         c: data_uri(
             contact_sheet([next(small) for _ in range(len(rows))], _captions(rows, competition), 6)
@@ -200,5 +226,5 @@ def _class_sheets(root: Path, photos: pd.DataFrame, competition: Competition) ->
 def _captions(photos: pd.DataFrame, competition: Competition) -> list[tuple[str]]:
     """A line for each photo: its numbers, and its name."""
     columns = [photos[column].astype(str) for column in competition.columns]
-    stems = [Path(image).stem for image in photos["image"]]
+    stems = [Path(first_channel(image)).stem for image in photos["image"]]
     return [(" ".join(words),) for words in zip(*columns, stems)]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.data.folder import DataFolder, test_photos
+from kit.competition import Competition
+from kit.data.folder import DataFolder, answer_rows, test_photos
 from kit.reporting.contact_sheet import contact_sheet, thumbnails
 from kit.results.predictions import Predictions
-from kit.scoring.agreement import most_differing
+from kit.scoring.agreement import most_apart, most_differing
 from kit.system.disk import atomic_write, refuse_existing, refuse_input
 from kit.system.errors import problem
 
@@ -46,14 +47,12 @@ class FlipSheet:
         known. Without a photo to show nothing is written.
         """
         self.check()
-        rows = most_differing(
-            predictions.classes, predictions.competition.num_classes, self.number
-        ).tolist()
+        rows = _rows(predictions, self.number)
         if not rows:
             return 0
         ids = [predictions.ids[i] for i in rows]
         if self.images == self.data.test_images:
-            photos_of = test_photos(self.data)
+            photos_of = _photos_of_units(self.data)
             ids = [photos_of.get(name, name) for name in ids]
         self._check_ids(ids)
         photos = thumbnails(self.images, ids, predictions.competition.frame)
@@ -80,12 +79,47 @@ class FlipSheet:
             raise problem(self.images, what, lost, remedy)
 
 
+def _rows(predictions: Predictions, number: int) -> list[int]:
+    """The rows of at most `number` photos that files differ on, those most at odds first."""
+    competition, probs = predictions.competition, predictions.probs
+    if not competition.decided and probs is not None:
+        return [int(row) for row in most_apart(probs, number)]
+    if competition.several_labels:
+        return [int(row) for row in most_apart(predictions.classes, number)]
+    rows = most_differing(predictions.classes, competition.num_classes, number)
+    return [int(row) for row in rows]
+
+
+def _photos_of_units(data: DataFolder) -> dict[str, str]:
+    """A photo of each unit by its name, the first one where there are several."""
+    photos, rows = list(test_photos(data).values()), answer_rows(data)
+    first = dict(zip(rows.of_photo[::-1].tolist(), photos[::-1]))
+    return {name: first[unit] for unit, name in enumerate(rows.units)}
+
+
 def _caption(predictions: Predictions, row: int) -> list[str]:
-    """The lines under a photo: the truth, which files predict what, and its name."""
-    said, names = predictions.classes[:, row], predictions.competition.class_names
-    lines = [
-        f"{names[c]}: {','.join(str(n + 1) for n in np.flatnonzero(said == c))}"
-        for c in dict.fromkeys(said.tolist())
-    ]
-    truth = [f"true {names[predictions.truth[row]]}"] if predictions.truth is not None else []
-    return [*truth, *lines, *predictions.ids[row].split("/")]
+    """The lines under a photo: the truth, which files predict what, and its name.
+
+    Of probabilities it is those of each file: of the second of two classes, else of the most
+    probable one.
+    """
+    competition, truth = predictions.competition, predictions.truth
+    lines = [f"true {_said(truth[row], competition)}"] if truth is not None else []
+    if not competition.decided and predictions.probs is not None:
+        for n, probs in enumerate(predictions.probs[:, row]):
+            c = 1 if competition.answer == "probability" else int(probs.argmax())
+            lines.append(f"{n + 1}: {competition.class_names[c]} {probs[c]:.2f}")
+    else:
+        said = [_said(answer, competition) for answer in predictions.classes[:, row]]
+        for text in dict.fromkeys(said):
+            files = ",".join(str(n + 1) for n, other in enumerate(said) if other == text)
+            lines.append(f"{text}: {files}")
+    return [*lines, *predictions.ids[row].split("/")]
+
+
+def _said(answer: np.ndarray, competition: Competition) -> str:
+    """A class by its name, or the names of several labels."""
+    names = competition.class_names
+    if competition.several_labels:
+        return competition.separator.join(names[c] for c in np.flatnonzero(answer)) or "none"
+    return names[int(answer)]

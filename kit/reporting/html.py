@@ -24,9 +24,10 @@ def check_page(out: Path, inputs: Sequence[Path], force: bool) -> None:
         refuse_existing(out)
 
 
-def photo_uris(root: Path, images: Sequence[str], frame: tuple[int, int]) -> dict[str, str]:
+def photo_uris(root: Path, images: Sequence[str], competition: Competition) -> dict[str, str]:
     """Photos as `data:` addresses, so that the page holds them itself."""
-    return dict(zip(images, map(data_uri, thumbnails(root, images, frame))))
+    small = thumbnails(root, images, competition.frame, read=competition.read)
+    return dict(zip(images, map(data_uri, small)))
 
 
 def write_page(out: Path, competition: Competition, content: dict[str, Any], force: bool) -> None:
@@ -48,7 +49,7 @@ def write_page(out: Path, competition: Competition, content: dict[str, Any], for
         "competition": competition,
         "group": competition.group,
         "groups": competition.groups,
-        "grouped": competition.groups != "photos",
+        "grouped": competition.is_grouped,
         "least_groups": LEAST_GROUPS,
         "thumbnail": (WIDTH, thumbnail_height(competition.frame)),
         "say_interval": say_interval,

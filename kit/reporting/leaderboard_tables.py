@@ -1,15 +1,17 @@
 """The leaderboard log and its statistics, as tables on the screen."""
 
+from kit.metrics.metric import Metric
 from kit.results.board_summary import BoardSummary
 from kit.results.leaderboard import BoardRow
 from kit.scoring.bootstrap import show_interval
 from kit.system.console import say, show_table
 
 
-def show_board(summary: BoardSummary) -> None:
-    """Print the leaderboard log and its statistics."""
+def show_board(summary: BoardSummary, metric: Metric) -> None:
+    """Print the leaderboard log and its statistics; the scores are those of a metric."""
+    less = "" if metric.greater else " (less is better)"
     show_table(
-        "The leaderboard log, the best out-of-fold score first",
+        f"The leaderboard log by {metric.title}{less}, the best out-of-fold score first",
         ["submission", "made", "OOF", "95 %", "public", "private"],
         [_row(row) for row in summary.rows],
     )
@@ -28,7 +30,7 @@ def show_board(summary: BoardSummary) -> None:
     if summary.outside:
         say(f"off the line of the others: {', '.join(summary.outside)}")
     if summary.picked_from is not None:
-        _say_picked(summary)
+        _say_picked(summary, "above" if metric.greater else "below")
 
 
 def _row(row: BoardRow) -> list[str]:
@@ -40,16 +42,18 @@ def _row(row: BoardRow) -> list[str]:
     return [row.submission, row.made, oof, interval, public, private]
 
 
-def _say_picked(summary: BoardSummary) -> None:
-    """Print how far the best public score is above the mean, and how far chance alone puts it."""
+def _say_picked(summary: BoardSummary, above: str) -> None:
+    """Print how far the best public score is `above` the mean, and how far chance alone puts it."""
     if summary.by_chance is not None:
-        noise = f"if all were equally good, noise alone would put it {summary.by_chance:.4f} above"
+        noise = (
+            f"if all were equally good, noise alone would put it {summary.by_chance:.4f} {above}"
+        )
     else:
         noise = (
             "how far noise alone would put it is left out, because not all of them have a record "
             "beside the log with paired draws: of the same photos out of fold, by one plan"
         )
     say(
-        f"the best of {summary.picked_from} public scores is {summary.best_above:.4f} above "
+        f"the best of {summary.picked_from} public scores is {summary.best_above:.4f} {above} "
         f"their mean; {noise}"
     )

@@ -64,7 +64,7 @@ def report(
     images = [error.image for error in worst] + [i for s in shown for i in s.images[:_SHOWN]]
     uris = {}
     if data is not None and options.photos:
-        uris = photo_uris(data.train_images, list(dict.fromkeys(images)), competition.frame)
+        uris = photo_uris(data.train_images, list(dict.fromkeys(images)), competition)
     names = unique_names(members)
     content = {
         "title": " + ".join(names),

@@ -20,8 +20,8 @@ class BoardSummary:
     With four submissions or more that have both scores: the `correlation` of the two, with its 95 %
     `interval` (Fisher's z); with five, `outside`, the submissions whose public score is more than
     2.5 standard deviations (studentised residuals) off the line of the others. With two public
-    scores or more: `picked_from`, their number, and `best_above`, how far the best is above their
-    mean. With paired draws: `by_chance`, how far it would be above the mean if all were equally
+    scores or more: `picked_from`, their number, and `best_above`, by how much the best is better
+    than their mean. With paired draws: `by_chance`, by how much it would be if all were equally
     good.
     """
 
@@ -40,12 +40,14 @@ class BoardSummary:
         return {name: value for name, value in values.items() if value is not None}
 
 
-def summarise(rows: Sequence[BoardRow], draws: np.ndarray | None = None) -> BoardSummary:
-    """The statistics of the log's rows.
+def summarise(
+    rows: Sequence[BoardRow], draws: np.ndarray | None = None, sign: int = 1
+) -> BoardSummary:
+    """The statistics of the log's rows; `sign` is -1 where less is better.
 
     `draws` are `paired_draws` of the submissions with a public score.
     """
-    ordered = sorted(rows, key=lambda row: 1.0 if row.oof is None else -row.oof)
+    ordered = sorted(rows, key=lambda row: np.inf if row.oof is None else -sign * row.oof)
     summary = BoardSummary(tuple(ordered))
     both = [row for row in ordered if row.public is not None and row.oof is not None]
     cv, site = (np.array([getattr(row, key) for row in both], float) for key in ("oof", "public"))
@@ -58,23 +60,23 @@ def summarise(rows: Sequence[BoardRow], draws: np.ndarray | None = None) -> Boar
         off = np.abs(_residuals(cv, site)) > _OUTSIDE
         outside = tuple(row.submission for row, far in zip(both, off) if far)
         summary = dataclasses.replace(summary, outside=outside)
-    public = np.array([row.public for row in ordered if row.public is not None], float)
+    public = sign * np.array([row.public for row in ordered if row.public is not None], float)
     if len(public) < 2:
         return summary
     return dataclasses.replace(
         summary,
         picked_from=len(public),
         best_above=float(public.max() - public.mean()),
-        by_chance=None if draws is None else selection_bias(draws),
+        by_chance=None if draws is None else selection_bias(sign * draws),
     )
 
 
 def selection_bias(draws: np.ndarray) -> float:
     """How far noise alone lifts the best of submissions above their mean, if all are equally good.
 
-    `draws` (submissions, draws) are paired bootstrap draws of their scores, so that noise that all
-    of them share counts nothing: it lifts none above another. It is the noise of the out-of-fold
-    photos; a smaller public test set makes more.
+    `draws` (submissions, draws) are paired bootstrap draws of their scores, more is better, so that
+    noise that all of them share counts nothing: it lifts none above another. It is the noise of the
+    out-of-fold photos; a smaller public test set makes more.
     """
     noise = draws - draws.mean(axis=1, keepdims=True)
     return float((noise.max(axis=0) - noise.mean(axis=0)).mean())

@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from kit.competition import Competition
-from kit.data.folder import DataFolder, read_ids
+from kit.data.folder import DataFolder
 from kit.data.plan import Plan
+from kit.data.targets import targets
+from kit.metrics.metric import metric_of
 from kit.results import leaderboard
-from kit.results.submission import read_answers, read_submission
-from kit.scoring.class_counts import Expected, distribution_p, rao_scott_correction
+from kit.results.answers import Answers, read_answers
+from kit.results.submission import SAME, read_submission
+from kit.scoring.class_counts import Expected, class_counts, distribution_p, rao_scott_correction
 from kit.system.disk import check_output, file_hash, read_json
 from kit.system.errors import KitError, problem
 
@@ -42,7 +44,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def paired_draws(rows: Sequence[leaderboard.BoardRow], folder: Path) -> np.ndarray | None:
-    """The bootstrap draws (submissions, draws) of out-of-fold macro-F1 that records hold.
+    """The bootstrap draws (submissions, draws) of out-of-fold scores that records hold.
 
     `rows` are those of the submissions in the leaderboard log of a `folder`. None unless all draws
     are paired, that is, of the same photos of one fold plan: then each draw takes the same groups.
@@ -64,24 +66,39 @@ def paired_draws(rows: Sequence[leaderboard.BoardRow], folder: Path) -> np.ndarr
     return table if table.size and np.isfinite(table).all() else None
 
 
-def expected_counts(path: Path, plan: Plan | None, classes: int) -> Expected | None:
+def expected_counts(path: Path, plan: Plan | None, competition: Competition) -> Expected | None:
     """The class counts that a submission's are compared with.
 
-    They are its record's out-of-fold counts, or, without a record, the plan's labels.
+    They are its record's out-of-fold counts, or, without a record, the plan's labels. Probabilities
+    are compared with the true counts, and only where log-loss holds them to be calibrated.
     """
+    decided, classes = competition.decided, competition.num_classes
+    if not decided and metric_of(competition).name != "log_loss":
+        return None
     try:
         oof = (read_record(path) or {})["oof"]
-        (scale, freedom), counts = oof["rao_scott_correction"], np.array(oof["predicted_counts"])
+        scale, freedom = oof["rao_scott_correction"]
+        photos = int(oof["photos"]) if competition.several_labels else 0
+        counts = np.array(oof["predicted_counts" if decided else "true_counts"])
         if counts.shape != (classes,) or counts.dtype.kind not in "iu":
             raise ValueError(f"{len(counts)} classes")
         correction = float(scale), float(freedom)
-        return Expected(counts, correction, "the out-of-fold predictions")
+        source = "the out-of-fold predictions" if decided else "the training labels"
+        return Expected(counts, correction, source, photos)
     except (KeyError, TypeError, ValueError):
         if plan is None:
             return None
-    labels, groups = plan.photos["label"].to_numpy(), plan.photos["group"].to_numpy()
-    counts = np.bincount(labels, minlength=classes)
-    return Expected(counts, rao_scott_correction(labels, groups, classes), "the training labels")
+    labels, groups = targets(plan.photos, competition), plan.photos["group"].to_numpy()
+    correction = rao_scott_correction(labels, groups, classes)
+    photos = len(labels) * competition.several_labels
+    return Expected(class_counts(labels, classes), correction, "the training labels", photos)
+
+
+def count_answers(answers: Answers, competition: Competition) -> np.ndarray:
+    """How many of the rows have each class, (C,); of probabilities their sums."""
+    if answers.probs is not None and not competition.decided:
+        return np.asarray(answers.probs.sum(axis=0, dtype=np.float64))
+    return class_counts(answers.classes, competition.num_classes)
 
 
 def check_submission(path: Path, data: DataFolder, expected: Expected | None) -> list[str]:
@@ -91,13 +108,17 @@ def check_submission(path: Path, data: DataFolder, expected: Expected | None) ->
     order or classes are not those that the competition wants.
     """
     competition = data.competition
-    predicted, ids = read_submission(path, data), read_ids(data)
-    counts = np.bincount(predicted, minlength=competition.num_classes)
-    warnings = _absent(path, counts, competition) if competition.answers_classes else []
+    answers = read_submission(path, data)
+    if competition.decided:
+        warnings = _absent(
+            path, class_counts(answers.classes, competition.num_classes), competition
+        )
+    else:
+        warnings = _constant(path, answers, competition)
     if expected is not None:
-        warnings += _strange(path, counts, expected, competition)
+        warnings += _strange(path, answers, expected, competition)
     others = [p for p in sorted(path.parent.glob("*.csv")) if p.resolve() != path.resolve()]
-    equal = [other for other in others if _same(other, ids, predicted, competition)]
+    equal = [other for other in others if _same(other, answers, competition)]
     if equal:
         more = f", and {len(equal) - 1} more" * (len(equal) > 1)
         warnings.append(f"{path}: is the same submission as {equal[0]}{more}")
@@ -116,31 +137,52 @@ def _absent(path: Path, counts: np.ndarray, competition: Competition) -> list[st
         return []
     which = "the class" if len(absent) == 1 else f"any of {len(absent)} classes"
     names = f"{', '.join(absent[:3])}{', ...' * (len(absent) > 3)}"
-    return [f"{path}: no photo has {which} ({names}), whose F1 is 0 then"]
+    zero = ""
+    if metric_of(competition).averaged:
+        zero = f", whose {metric_of(competition).class_title} is 0 then"
+    return [f"{path}: no photo has {which} ({names}){zero}"]
+
+
+def _constant(path: Path, answers: Answers, competition: Competition) -> list[str]:
+    """A warning of the classes that all photos have the same probability of, if there are any."""
+    if answers.probs is None or len(answers.probs) < 2:
+        return []
+    names = [competition.class_names[c] for c in np.flatnonzero(np.ptp(answers.probs, axis=0) == 0)]
+    if not names:
+        return []
+    which = "a class" if len(names) == 1 else f"{len(names)} classes"
+    shown = f"{', '.join(names[:3])}{', ...' * (len(names) > 3)}"
+    return [f"{path}: all photos have the same probability of {which} ({shown})"]
 
 
 def _strange(
-    path: Path, counts: np.ndarray, expected: Expected, competition: Competition
+    path: Path, answers: Answers, expected: Expected, competition: Competition
 ) -> list[str]:
     """A warning of class counts that chance does not explain."""
-    p = distribution_p(counts, expected)
+    counts, photos = count_answers(answers, competition), len(answers.ids)
+    p = distribution_p(counts, expected, photos)
     if p >= _FAR:
         return []
     shares, usual = counts / counts.sum(), expected.counts / expected.counts.sum()
+    if expected.photos:
+        shares, usual = counts / photos, expected.counts / expected.photos
     far = np.abs(shares - usual).argmax()
+    what = "classes are" if competition.decided else "probabilities are on the average"
     return [
-        f"{path}: its classes are distributed otherwise than {expected.source} (p = {p:.1g}), most "
+        f"{path}: its {what} distributed otherwise than {expected.source} (p = {p:.1g}), most "
         f"of all {competition.class_names[far]}: {shares[far]:.1%} instead of {usual[far]:.1%}"
     ]
 
 
-def _same(other: Path, ids: Sequence[str], predicted: np.ndarray, competition: Competition) -> bool:
-    """True if another file is a submission of the same classes."""
-    if not competition.answers_classes:
-        return False  # other probabilities may have the same classes
+def _same(other: Path, answers: Answers, competition: Competition) -> bool:
+    """True if another file is a submission of the same answers."""
     try:
-        table = read_answers(other, competition, strict=True)
+        others = read_answers(other, competition, strict=True)
     except KitError:
         return False  # a leaderboard, or another file
-    answers = pd.Series(table[competition.answer_column].to_numpy(), index=table[competition.id])
-    return len(table) == len(ids) and bool((answers.reindex(ids).to_numpy() == predicted).all())
+    rows = others.ids.get_indexer(answers.ids)
+    if len(others.ids) != len(rows) or (rows < 0).any():
+        return False
+    if answers.probs is not None and others.probs is not None:
+        return bool((np.abs(others.probs[rows] - answers.probs) <= SAME).all())
+    return bool((others.classes[rows] == answers.classes).all())

@@ -8,8 +8,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
+from kit.metrics.metric import Metric
 from kit.system.console import warn
 from kit.system.disk import atomic_write, file_hash
 from kit.system.errors import KitError, did_you_mean, problem
@@ -25,7 +27,7 @@ class BoardRow:
     """A submission in the log: its file, its hash, when it was made, its members, its scores.
 
     `oof` is its out-of-fold score with the interval from `low` to `high`; `public` and `private`
-    are the site's. Scores are in 0..1, or None if unknown.
+    are the site's. Scores are those of the competition's metric, or None if unknown.
     """
 
     submission: str
@@ -94,16 +96,19 @@ def _add(path: Path, submission: Path, record: Mapping[str, Any]) -> None:
         write_board(path, [*(old for old in rows if old not in same), row])
 
 
-def enter_scores(path: Path, name: str, scores: Mapping[str, float]) -> BoardRow:
+def enter_scores(path: Path, name: str, scores: Mapping[str, float], metric: Metric) -> BoardRow:
     """Enter the site's scores, `public` or `private` or both, of the submission `name`; its row.
 
     Of several rows of this name, it is the row of the file as it is now, else the last one. Raises
-    `KitError` for an unknown name and for scores that are no macro-F1.
+    `KitError` for an unknown name and for scores that the metric cannot have.
     """
+    low, high = score_range(metric)
     for what, score in scores.items():
-        if not 0 <= score <= 1:
-            remedy = "enter it as the site shows it, between 0 and 1"
-            raise problem(f"--{what}", f"{score:g} is no macro-F1", remedy=remedy)
+        if not low <= score <= high or not np.isfinite(score):
+            ends = f"between {low:g} and {high:g}" if np.isfinite(high) else f"{low:g} or more"
+            ends = ends if np.isfinite(low) else "a number"
+            remedy = f"enter it as the site shows it, {ends}"
+            raise problem(f"--{what}", f"{score:g} is no {metric.title}", remedy=remedy)
     with _alone(path):
         rows = read_board(path)
         file = path.parent / f"{Path(name).name.removesuffix('.csv')}.csv"
@@ -117,6 +122,15 @@ def enter_scores(path: Path, name: str, scores: Mapping[str, float]) -> BoardRow
         rows[at] = dataclasses.replace(rows[at], **scores)  # type: ignore[arg-type]
         write_board(path, rows)
     return rows[at]
+
+
+def score_range(metric: Metric) -> tuple[float, float]:
+    """The least and the greatest value of a metric."""
+    if metric.is_function:
+        return -np.inf, np.inf
+    if metric.name == "log_loss":
+        return 0, np.inf
+    return (-1 if metric.name == "quadratic_kappa" else 0), 1
 
 
 def write_board(path: Path, rows: Sequence[BoardRow]) -> None:
@@ -134,7 +148,7 @@ def read_board(path: Path) -> list[BoardRow]:
         for name in _SCORES:
             try:
                 score = float(values[name]) if values[name] != "" else None
-                wrong = score is not None and not 0 <= score <= 1
+                wrong = score is not None and not np.isfinite(score)
             except ValueError:
                 score, wrong = None, True
             if wrong:
@@ -144,5 +158,5 @@ def read_board(path: Path) -> list[BoardRow]:
         if (rows[-1].low is None) != (rows[-1].high is None):
             bad.append(f"half an interval of {rows[-1].submission}")
     if bad:
-        raise problem(path, "holds scores that are no numbers in 0..1", bad, "mend these rows")
+        raise problem(path, "holds scores that are no numbers", bad, "mend these rows")
     return rows

@@ -1,4 +1,4 @@
-"""Predicted classes of several submissions, joined by id."""
+"""The answers of several submissions, joined by id."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,18 @@ import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
-from kit.results.submission import read_answers
+from kit.results.answers import read_answers
 from kit.system.errors import problem
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted `classes` (files, N) of the photos `ids`, by the files' `names`.
+    """The answers of files (F,) by their `names`, to the photos `ids` (N,), or to their units.
 
-    `truth` and `groups` are (N,) where they are known. `chosen` are the names of runs whose epochs
-    were chosen on the fold that they are scored on; None of files.
+    `classes` are int64 (F, N), or uint8 (F, N, C) of several labels; `probs` are float32 (F, N, C)
+    where probabilities are asked for. `truth` is (N,) or (N, C), and `groups` (N,), where they are
+    known. `chosen` are the names of runs whose epochs were chosen on the fold that they are scored
+    on; None of files.
     """
 
     competition: Competition
@@ -27,6 +29,7 @@ class Predictions:
     truth: np.ndarray | None = None
     groups: np.ndarray | None = None
     chosen: list[str] | None = None
+    probs: np.ndarray | None = None
 
 
 def read_files(
@@ -34,19 +37,29 @@ def read_files(
 ) -> Predictions:
     """Read submissions, joined by id in the first one's order, and answers.
 
-    Answers may have a column of groups. Raises `KitError` where two files have not the same ids.
+    Answers may have a column of groups. Raises `KitError` where two files have not the same ids,
+    and where one has no probabilities, and probabilities are asked for.
     """
-    names, tables = _names(files), [read_answers(path, competition) for path in files]
-    ids = pd.Index(tables[0][competition.id])
-    joined = [_joined(path, table, files[0], ids) for path, table in zip(files, tables)]
-    if answers is None:
-        return Predictions(competition, names, ids.tolist(), np.stack(joined))
-    table = read_answers(answers, competition)
-    truth = _joined(answers, table, files[0], ids)
-    rows = pd.Index(table[competition.id]).get_indexer(ids)
-    grouped = competition.group in table
-    groups = table[competition.group].to_numpy()[rows] if grouped else None
-    return Predictions(competition, names, ids.tolist(), np.stack(joined), truth, groups)
+    names, given = _names(files), [read_answers(path, competition) for path in files]
+    ids, probs, truth, groups = given[0].ids, None, None, None
+    rows = [_rows_of(path, one.ids, files[0], ids) for path, one in zip(files, given)]
+    if not competition.decided:
+        probs = np.stack([_probs(path, one.probs)[r] for path, one, r in zip(files, given, rows)])
+    classes = np.stack([one.classes[r] for one, r in zip(given, rows)])
+    if answers is not None:
+        true = read_answers(answers, competition)
+        order = _rows_of(answers, true.ids, files[0], ids)
+        truth = true.classes[order]
+        groups = None if true.groups is None else true.groups[order]
+    return Predictions(competition, names, list(ids), classes, truth, groups, probs=probs)
+
+
+def _probs(path: Path, probs: np.ndarray | None) -> np.ndarray:
+    """The probabilities of a file; raises `KitError` if it has none."""
+    if probs is None:
+        what = "holds classes, and a submission holds probabilities"
+        raise problem(path, what, remedy="name a submission, or the truth with --answers")
+    return probs
 
 
 def _names(files: Sequence[Path]) -> list[str]:
@@ -60,17 +73,12 @@ def _names(files: Sequence[Path]) -> list[str]:
     return [str(path) if stems.count(path.stem) > 1 else path.stem for path in files]
 
 
-def _joined(path: Path, table: pd.DataFrame, first: Path, ids: pd.Index) -> np.ndarray:
-    """A file's classes in the order of `ids`, the ids of the file `first`.
-
-    The ids are the first column of `table`, and the classes its second one.
-    """
-    given = pd.Index(table.iloc[:, 0])
+def _rows_of(path: Path, given: pd.Index, first: Path, ids: pd.Index) -> np.ndarray:
+    """The rows (N,) of a file, whose ids are `given`, in the order of `ids` of the file `first`."""
     rows = np.arange(len(ids)) if given.equals(ids) else given.get_indexer(ids)
     if (rows < 0).any() or len(given) != len(ids):  # ids are unique
         missing, extra = ids[rows < 0], given[~given.isin(ids)]
         what = "lacks ids of" if len(missing) else "has ids that are not in"
         names = list(missing) if len(missing) else list(extra)
         raise problem(path, f"{what} {first}", names, "compare submissions to one competition")
-    classes: np.ndarray = table.iloc[:, 1].to_numpy()[rows]
-    return classes
+    return rows

@@ -1,181 +1,123 @@
-"""Submissions: read, written, and compared with the table of photos to predict."""
+"""Submissions: written, and compared with the table of photos to predict."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
-from kit.data.folder import DataFolder, read_ids
-from kit.results.probs import read_foreign_probs
-from kit.system.console import warn
+from kit.data.answer_rows import TASK, AnswerRows, answer_columns
+from kit.data.folder import DataFolder, answer_rows
+from kit.results.answers import Answers, deviation, read_answers
 from kit.system.disk import atomic_write, file_hash, json_bytes
 from kit.system.errors import KitError, problem
-from kit.system.table import check_unique, read_csv, read_header, whole_numbers
+from kit.system.table import read_csv, read_header
+
+SAME: Final = 1e-5  # how far a device may round a probability that is computed again
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What is predicted of photos: `ids` (N,), their `classes` (N,), and `probs` (N, C) of each."""
+    """What is predicted of `ids` (N,): their `classes`, and the `probs` (N, C) of each.
+
+    `classes` are int64 (N,), or uint8 (N, C) of 0 and 1 for several labels. The ids are photos', or
+    the units of `AnswerRows`.
+    """
 
     ids: Sequence[str]
     classes: np.ndarray
     probs: np.ndarray | None = None
 
 
-def read_answers(path: Path, competition: Competition, strict: bool = False) -> pd.DataFrame:
-    """A submission or an answers file: the ids (text, unique) and classes (int64, 0..C-1).
+@dataclass(frozen=True)
+class Original:
+    """A submission that is made again: its SHA-256, and where it may lie."""
 
-    The columns are the competition's `id` and `answer_column`, in the file's order. Answers may say
-    which group a photo is of, in a column of that name. Of probabilities the most probable class is
-    taken. Unless `strict`, a file may hold classes where probabilities are asked for, such as the
-    truth; and three faults of a submission are taken with a warning: an index column, whole numbers
-    written as 3.0, and probabilities where classes are asked for.
-    """
-    columns, of_classes = [competition.id, competition.answer_column], competition.answer == "class"
-    header = read_header(path)
-    names = set(header)
-    if strict and of_classes:
-        return _classes(path, read_csv(path, columns), competition)
-    numbered = names.issuperset(map(str, range(competition.num_classes)))
-    by_name = names >= set(competition.class_names)
-    asked = competition.answer == "probabilities" and (
-        strict or competition.answer_column not in names
-    )
-    if asked or (competition.answer_column not in names and (numbered or by_name)):
-        if not asked:
-            warn(
-                f"{path}: holds probabilities, and no classes; the most probable ones are compared"
-            )
-        probs = read_foreign_probs(path, competition)
-        classes = probs.probs.argmax(axis=1).astype(np.int64)
-        return pd.DataFrame({competition.id: probs.ids, competition.answer_column: classes})
-    if strict:
-        return _named(path, read_csv(path, columns), competition)
-    answers = read_csv(path, columns, [competition.group])
-    plain = (columns, [*columns, competition.group])
-    if header and header not in plain and competition.answer != "probabilities":
-        said = _deviation(header, columns)
-        warn(f"{path}: {said}; that can be read, but is no form for a submission")
-    if not of_classes:
-        return _named(path, answers, competition)
-    return _classes(path, _without_fractions(path, answers, competition.answer_column), competition)
-
-
-def _named(path: Path, answers: pd.DataFrame, competition: Competition) -> pd.DataFrame:
-    """Answers with unique ids, and classes as int64 for names, or for the second one's probability.
-
-    Where all values are whole numbers that are no names, they are classes.
-    """
-    check_unique(path, answers, competition.id, "every photo has one row")
-    column, names = answers[competition.answer_column], competition.class_names
-    if competition.answer == "probability" and not column.isin(names).all():
-        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-        _refuse(
-            path, answers, competition, ~((numbers >= 0) & (numbers <= 1)), "probabilities 0..1"
-        )
-        return answers.assign(**{competition.answer_column: (numbers >= 0.5).astype(np.int64)})
-    if column.str.fullmatch("[0-9]{1,9}").all() and not column.isin(names).all():
-        return _classes(path, answers, competition)
-    _refuse(
-        path, answers, competition, ~column.isin(names), f"names of classes, such as {names[0]}"
-    )
-    number = {name: c for c, name in enumerate(names)}
-    return answers.assign(**{competition.answer_column: column.map(number).astype(np.int64)})
-
-
-def _refuse(
-    path: Path, answers: pd.DataFrame, competition: Competition, bad: Any, wanted: str
-) -> None:
-    """Raise `KitError` where answers are `bad` (N,)."""
-    rows = answers[np.asarray(bad)]
-    if len(rows):
-        pairs = zip(rows[competition.answer_column], rows[competition.id])
-        what = f"column '{competition.answer_column}' must hold {wanted}"
-        raise problem(path, what, [f"'{value}' at {i}" for value, i in pairs], "mend these rows")
-
-
-def _without_fractions(path: Path, answers: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The answers with `3.0` as `3`, and a warning if any were so."""
-    whole = {
-        value: value.partition(".")[0]
-        for value in answers[column].unique()
-        if re.fullmatch(r"[0-9]{1,5}\.0+", value)
-    }
-    if not whole:
-        return answers
-    floats = answers[column].isin(list(whole))
-    warn(
-        f"{path}: holds {int(floats.sum()):,} classes written as "
-        f"{answers[column][floats].iloc[0]}; "
-        "a submission must have whole numbers (astype(int))"
-    )
-    return answers.assign(**{column: answers[column].replace(whole)})
-
-
-def _deviation(header: Sequence[str], columns: Sequence[str]) -> str:
-    """The fault of a submission's header, in words."""
-    if header and header[0].startswith("\ufeff"):
-        return "begins with a byte-order mark"
-    if header and header[0] in ("", "Unnamed: 0"):
-        return "has an index column"
-    other = [name for name in header if name.strip() not in columns]
-    return (
-        f"has the column {other[0][:40]!r}"
-        if other
-        else f"has the header {','.join(header)[:80]!r}"
-    )
-
-
-def _classes(path: Path, answers: pd.DataFrame, competition: Competition) -> pd.DataFrame:
-    """Answers with unique ids, and classes as int64."""
-    check_unique(path, answers, competition.id, "every photo has one row")
-    last = competition.num_classes - 1
-    classes = whole_numbers(path, answers, competition.answer_column, 0, last, competition.id)
-    return answers.assign(**{competition.answer_column: classes})
-
-
-def answer_columns(competition: Competition) -> list[str]:
-    """The columns of a submission."""
-    if competition.answer == "probabilities":
-        return [competition.id, *competition.class_names]
-    return [competition.id, competition.answer_column]
+    sha256: str
+    path: Path
 
 
 def describe_answers(competition: Competition) -> str:
     """What a submission has for each photo, in words."""
-    last = competition.num_classes - 1
-    return {
+    last, names = competition.num_classes - 1, competition.class_names
+    texts = {
         "class": f"whole numbers 0..{last}",
         "name": "names of classes",
-        "probability": f"probabilities of {competition.class_names[-1]}",
+        "probability": f"probabilities of {names[-1]}",
         "probabilities": f"probabilities of {last + 1} classes",
-    }[competition.answer]
+        "list": f"lists of {last + 1} labels, joined by '{competition.separator}'",
+    }
+    if TASK in competition.answer_column + competition.answer_rows:
+        tasks = ", ".join(task.name for task in competition.tasks)
+        kind = "whole numbers" if competition.answer == "class" else "names"
+        return f"{kind} of the classes of {tasks}"
+    if competition.several_labels and competition.answer == "probabilities":
+        return f"probabilities of {last + 1} labels"
+    return texts[competition.answer]
 
 
-def _table(predicted: Predicted, competition: Competition) -> pd.DataFrame:
+def pool(probs: np.ndarray, rows: AnswerRows, competition: Competition) -> np.ndarray:
+    """The probabilities (U, C) float64 of units from those of photos (N, C): `mean` or `max`.
+
+    Where one probability is asked for, it is the largest of the second class; of more classes the
+    largest of each, scaled to sum to 1, unless a photo has several labels.
+    """
+    probs, of = probs.astype(np.float64), rows.of_photo
+    total = np.zeros((len(rows.units), probs.shape[1]))
+    if competition.pool == "mean":
+        np.add.at(total, of, probs)
+        return np.asarray(total / np.bincount(of, minlength=len(total))[:, None])
+    np.maximum.at(total, of, probs)
+    if competition.several_labels:
+        return total
+    if competition.answer == "probability":
+        return np.stack([1 - total[:, 1], total[:, 1]], axis=1)
+    return np.asarray(total / total.sum(axis=1, keepdims=True))
+
+
+def _table(predicted: Predicted, rows: AnswerRows, competition: Competition) -> pd.DataFrame:
     """A submission's table, in the competition's form."""
-    form, names = competition.answer, competition.class_names
+    form, names, column = competition.answer, competition.class_names, competition.answer_column
+    if TASK in competition.answer_rows:
+        return _long_table(predicted, rows, competition)
     table = pd.DataFrame({competition.id: list(predicted.ids)})
+    classes = predicted.classes
+    if form == "list":
+        lists = [competition.separator.join(np.array(names)[row > 0]) for row in classes]
+        return table.assign(**{column: lists})
+    if TASK in column:
+        for task, name, of in zip(
+            competition.tasks, answer_columns(competition)[1:], competition.decode(classes)
+        ):
+            table[name] = of if form == "class" else np.array(task.classes)[of]
+        return table
     if form in ("class", "name"):
-        classes = predicted.classes
-        given = classes if form == "class" else np.array(names)[classes]
-        return table.assign(**{competition.answer_column: given})
+        return table.assign(**{column: classes if form == "class" else np.array(names)[classes]})
     if predicted.probs is None:
         raise KitError(
             f"competition {competition.name}: a submission holds probabilities, which votes and "
             "classes do not give"
         )
-    # Rows sum to 1 to the digits that are written.
     probs = predicted.probs.astype(np.float64)
-    probs /= probs.sum(axis=1, keepdims=True)
+    if not competition.several_labels:
+        # Rows sum to 1 to the digits that are written.
+        probs /= probs.sum(axis=1, keepdims=True)
     if form == "probability":
-        return table.assign(**{competition.answer_column: probs[:, 1]})
+        return table.assign(**{column: probs[:, 1]})
     return pd.concat([table, pd.DataFrame(probs, columns=list(names))], axis=1)
+
+
+def _long_table(predicted: Predicted, rows: AnswerRows, competition: Competition) -> pd.DataFrame:
+    """A submission's table with a row a task."""
+    units = predicted.classes[pd.Index(predicted.ids).get_indexer(rows.units)]
+    answers, said = np.stack(competition.decode(units), axis=1)[rows.unit, rows.task], rows.task
+    given: Any = answers
+    if competition.answer == "name":
+        given = [competition.tasks[t].classes[c] for t, c in zip(said, answers)]
+    return pd.DataFrame({competition.id: rows.ids, competition.answer_column: given})
 
 
 def write_submission(
@@ -184,50 +126,75 @@ def write_submission(
     data: DataFolder,
     record: dict[str, Any],
     force: bool = False,
-    wanted: str = "",
+    original: Original | None = None,
 ) -> dict[str, Any]:
     """Write a submission and its record, the `.json` beside it; the record with its `sha256`.
 
-    What was written is read back and compared with the table of photos to predict before it is
-    moved into place: ids and order must be equal exactly, and the file's SHA-256 must be the one
-    `wanted`, where that is given.
+    `predicted` are the units of the test table's rows. What was written is read back and compared
+    with that table before it is moved into place: ids and order must be equal exactly. One that is
+    made again must be the `original`: to the byte, or, of probabilities, within 1e-5; the record
+    says which.
     """
     competition, record_path = data.competition, path.with_suffix(".json")
-    table = _table(predicted, competition)
+    rows = answer_rows(data)
+    table = _table(predicted, rows, competition)[rows.columns]
     with atomic_write(record_path, force) as beside, atomic_write(path, force) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.7g")
         read_submission(temporary, data, path)
         digest = file_hash(temporary)
-        if wanted and digest != wanted:
-            what = "is not made again: its classes differ from the record's"
-            remedy = (
-                "make it on the device and with the versions of torch and timm it was made with; "
-                "nothing was written"
-            )
-            raise problem(path, what, remedy=remedy)
         record = record | {"sha256": digest}
+        if original is not None:
+            record |= {"remade_as": _compared(path, temporary, digest, original, competition)}
         beside.write_bytes(json_bytes(record))
         # From here on the earlier file's record must not stand beside the new file.
         record_path.unlink(missing_ok=True)
     return record
 
 
-def read_submission(path: Path, data: DataFolder, name: Path | None = None) -> np.ndarray:
-    """The classes (N,) of a submission; errors call it `name`.
+def _compared(
+    path: Path, remade: Path, digest: str, original: Original, competition: Competition
+) -> str:
+    """How a submission equals its original, in words; raises `KitError` if it does not."""
+    if digest == original.sha256:
+        return "to the byte"
+    remedy = "make it on the device and with the versions of torch and timm it was made with; "
+    remedy += "nothing was written"
+    if competition.decided:
+        what = "is not made again: its answers differ from the record's"
+        raise problem(path, what, remedy=remedy)
+    if not original.path.is_file() or file_hash(original.path) != original.sha256:
+        what = f"is not made again to the byte, and there is no {original.path} to compare it with"
+        raise problem(path, what, remedy=f"put that submission back, or {remedy}")
+    old, new = (
+        read_csv(file).set_index(competition.id).astype(np.float64)
+        for file in (original.path, remade)
+    )
+    same = old.index.equals(new.index) and old.columns.equals(new.columns)
+    far = float(np.abs(old - new).to_numpy().max()) if same else np.inf
+    if not far <= SAME:
+        what = f"is not made again: a probability differs by {far:.2g} from {original.path}"
+        raise problem(path, what, remedy=remedy)
+    return f"within {SAME:g}: the largest difference is {far:.1g}"
+
+
+def read_submission(path: Path, data: DataFolder, name: Path | None = None) -> Answers:
+    """The answers of a submission; errors call it `name`.
 
     Raises `KitError` unless its columns, ids and order are those of the photos to predict.
     """
     competition, name = data.competition, name or path
-    columns = answer_columns(competition)
-    answers, ids = read_answers(path, competition, strict=True), read_ids(data)
+    rows = answer_rows(data)
+    answers, ids, columns = read_answers(path, competition, strict=True), rows.ids, rows.columns
     header = read_header(path)
     if header != columns:
-        remedy = f"write the columns {','.join(columns)} alone, as plain UTF-8 "
-        remedy += "(to_csv(path, index=False))"
-        said = _deviation(header, columns)
+        shown = ",".join(columns)
+        shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
+        remedy = f"write the columns {shown} alone, as plain UTF-8 (to_csv(path, index=False))"
+        said = deviation(header, columns)
         raise problem(name, f"would not pass: it {said}", remedy=remedy)
-    given = answers[competition.id].tolist()
-    if given != ids:
+    long = TASK in competition.answer_rows
+    given = read_csv(path, [competition.id])[competition.id] if long else answers.ids
+    if list(given) != ids:
         missing, extra = sorted(set(ids) - set(given)), sorted(set(given) - set(ids))
         what = "has ids not in" if extra and not missing else "has another order than"
         what = "lacks ids of" if missing else what
@@ -235,4 +202,4 @@ def read_submission(path: Path, data: DataFolder, name: Path | None = None) -> n
         raise problem(
             name, f"would not pass: it {what} {data.test_table}", missing or extra, remedy
         )
-    return answers[competition.answer_column].to_numpy()
+    return answers

@@ -1,13 +1,18 @@
 """Weights, the temperature, and the nested score."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from draws import macro_f1, simulated, softmax
 from helpers import MASK
 
-from kit.blending.fit import convex_weights, fit_rule, fit_temperature, nested
+from kit.blending.fit import convex_weights, decision_of, fit_rule, fit_temperature, nested
 from kit.blending.rule import at_temperature, uniform_rule, weighted
 from kit.blending.target import Target
+from kit.blending.thresholds import fit_thresholds
+from kit.competition import Competition
+from kit.metrics.metric import find_metric
 from kit.metrics.sums import log_loss
 
 
@@ -81,3 +86,79 @@ def test_nested_never_shows_a_rule_the_people_it_decides():
         assert not people & set(person[fold == k].tolist()) and people | set(
             person[fold == k].tolist()
         ) == set(person.tolist())
+
+
+def several(seed, members=3, n=400, labels=5):
+    """Members (M, N, C) of several labels, and their truth (N, C)."""
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((n, labels)) < 0.3).astype(np.uint8)
+    odds = rng.normal(size=(members, n, labels)) * rng.uniform(0.5, 3, (members, 1, 1))
+    return 1 / (1 + np.exp(-(odds - 1 + 2.0 * truth))), truth
+
+
+def test_convex_weights_of_labels_are_at_the_optimum():
+    for seed in range(5):
+        members, truth = several(seed)
+        weights = convex_weights(members, truth)
+        reached = log_loss(truth, weighted(members, weights))
+        rng = np.random.default_rng(seed)
+        for other in [*np.eye(3), *rng.dirichlet(np.ones(3), 40)]:
+            assert reached <= log_loss(truth, weighted(members, other)) + 1e-7
+
+
+def test_the_temperature_of_labels_undoes_a_known_one():
+    probs, truth = several(1, members=1, n=3000)
+    own = fit_temperature(probs[0], truth)
+    hot = at_temperature(probs[0], 2.0, several=True)
+    assert fit_temperature(hot, truth) * 2 == pytest.approx(own, rel=0.02)
+
+
+def asked(metric, kind="classes"):
+    answer = "list" if metric.startswith("f") else "probabilities"
+    return Competition(name="any", kind=kind, classes=tuple("abcde"), metric=metric, answer=answer)
+
+
+def test_what_is_fitted_to_decide_follows_from_the_metric():
+    for name, of_labels, expected in (
+        ("f1_macro", False, "biases"),
+        ("accuracy", False, "biases"),
+        ("balanced_accuracy", False, "biases"),
+        ("quadratic_kappa", False, "cuts"),
+        ("log_loss", False, "clip"),
+        ("log_loss", True, "clip"),
+        ("f2_samples", True, "thresholds"),
+        ("accuracy", True, ""),
+        ("roc_auc", True, ""),
+        ("roc_auc", False, ""),
+    ):
+        assert decision_of(find_metric(name), of_labels) == expected
+
+
+def test_a_rule_of_labels_has_the_thresholds_that_were_fitted():
+    members, truth = several(0)
+    target = Target(truth, np.arange(400), asked("f1_macro", "labels"))
+    rule = fit_rule(members, target, "mean", "bias")
+    assert rule.thresholds == pytest.approx(fit_thresholds(rule.probs(members), target))
+    plain = fit_rule(members, target, "mean", "argmax")
+    assert target.score(rule.classes(members)) > target.score(plain.classes(members))
+
+
+def test_what_scores_the_order_alone_leaves_probabilities_as_they_are():
+    members, truth = several(0)
+    target = Target(truth, np.arange(400), asked("roc_auc", "labels"))
+    rule = fit_rule(members, target, "mean", "bias")
+    assert rule.temperature == 1 and not rule.biases.any()
+    assert (rule.calibrated(rule.probs(members)) == rule.probs(members)).all()
+
+
+def test_a_least_probability_is_fitted_where_certain_errors_cost():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 5, 500)
+    sure = np.full((500, 5), 1e-9)
+    said = np.where(rng.random(500) < 0.05, (truth + 1) % 5, truth)
+    sure[np.arange(500), said] = 1
+    target = Target(truth, np.arange(500), asked("log_loss"))
+    rule = fit_rule(sure[None], target, "mean", "bias")
+    blended = rule.probs(sure[None])
+    without = dataclasses.replace(rule, clip=0.0).calibrated(blended)
+    assert target.score(rule.calibrated(blended)) <= target.score(without)

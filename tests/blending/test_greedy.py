@@ -5,8 +5,9 @@ import pytest
 from draws import macro_f1, simulated
 from helpers import MASK
 
+import kit.blending.greedy as greedy_module
 from kit.blending.fit import convex_weights
-from kit.blending.greedy import climb, fixed_point, greedy
+from kit.blending.greedy import climb, climb_by, fixed_point, greedy
 from kit.blending.rule import distinct_members, weighted
 from kit.blending.target import Target
 from kit.competition import Competition
@@ -144,3 +145,44 @@ def test_the_highest_sums_stay_within_their_integers():
         certain[0, :, classes - 1] = 1
         weights = climb(fixed_point(certain), np.full(3, classes - 1), COUNTS, 31)
         assert weights.tolist() == [1]
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "roc_auc", "quadratic_kappa"])
+def test_greedy_by_any_metric_is_never_below_its_best_single_member(metric):
+    for seed in range(8):
+        members, truth, person, _ = simulated(seed, members=4, people=20)
+        competition = Competition(
+            name="any", classes=tuple(map(str, range(18))), metric=metric, answer="probabilities"
+        )
+        target = Target(truth, person, competition)
+        weights = greedy(members, target, bags=4, steps=6)
+        assert weights.sum() == pytest.approx(1)
+        best = max(target.plain(member) for member in members)
+        assert target.plain(weighted(members, weights)) >= best - 1e-12
+
+
+def test_the_climb_by_any_metric_is_the_fast_one_for_a_metric_of_counts():
+    for seed in range(10):
+        members, truth = drawn(seed, 4, 200, 5)
+        classes = tuple("abcde")
+        for name in ("f1_macro", "accuracy", "balanced_accuracy", "f2_macro"):
+            competition = Competition(name="any", classes=classes, metric=name, answer="class")
+            target = Target(truth, np.arange(200), competition)
+            fast = climb(fixed_point(members), truth, find_metric(name).counts, 4)
+            slow = climb_by(list(members), target, 4)
+            assert target.plain(weighted(members, fast)) == pytest.approx(
+                target.plain(weighted(members, slow)), abs=0.02
+            )
+
+
+def test_of_very_many_probabilities_each_bag_takes_some_photos(monkeypatch):
+    members, truth, person, _ = simulated(0, members=3, people=60)
+    target = Target(truth, person, MASK)
+    seen = []
+    plain = greedy_module.climb
+    monkeypatch.setattr(
+        greedy_module, "climb", lambda *args: seen.append(len(args[1])) or plain(*args)
+    )
+    monkeypatch.setattr(greedy_module, "CELLS", 18 * 120)
+    weights = greedy(members, target, bags=3, steps=3)
+    assert seen == [100] * 3 and weights.sum() == pytest.approx(1)

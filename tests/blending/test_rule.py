@@ -1,13 +1,17 @@
 """Blends by hand, and invariants of all."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from draws import simulated
 from helpers import MASK
 
 from kit.blending.fit import fit_rule
-from kit.blending.rule import BLENDS, Rule, decide, uniform_rule, weighted
+from kit.blending.rule import BLENDS, Rule, clipped, decide, plain_rule, uniform_rule, weighted
 from kit.blending.target import Target
+from kit.competition import Competition
+from kit.scoring.metrics import decided
 
 
 def test_blends_by_hand():
@@ -52,3 +56,67 @@ def test_a_weighted_sum_is_the_same_whatever_rows_are_with_it():
     whole = weighted(members, weights)
     for rows in (slice(0, 1), slice(5, 100), np.array([7, 3])):
         assert (weighted(members[:, rows], weights) == whole[rows]).all()
+
+
+LABELS = Competition(name="labels", kind="labels", classes=("a", "b", "c"), metric="f1_micro")
+GRADES = Competition(
+    name="grades", kind="order", classes=("0", "1", "2"), metric="quadratic_kappa", answer="class"
+)
+
+
+def test_labels_are_given_above_their_thresholds():
+    members = np.array([[[0.6, 0.2, 0.9]], [[0.5, 0.3, 0.2]]])
+    rule = plain_rule("mean", 2, LABELS)
+    assert rule.several and not rule.by_argmax
+    assert rule.probs(members)[0] == pytest.approx([0.55, 0.25, 0.55])
+    assert rule.classes(members).tolist() == [[1, 0, 1]] and rule.classes(members).dtype == np.uint8
+    thresholds = np.array([0.6, 0.2, 0.5])
+    odds = np.log(thresholds / (1 - thresholds))
+    fitted = dataclasses.replace(rule, temperature=2.0, biases=-odds / 2)
+    assert fitted.thresholds == pytest.approx(thresholds)
+    assert fitted.classes(members).tolist() == [[0, 1, 1]]
+    assert (fitted.calibrated(rule.probs(members)) > 0.5).tolist() == [[False, True, True]]
+
+
+def test_blends_of_labels_by_hand():
+    members = np.array([[[0.8, 0.2, 0.9]], [[0.5, 0.2, 0.2]]])
+    odds = np.sqrt([4 * 1, 0.25 * 0.25, 9 * 0.25])
+    geometric = plain_rule("gmean", 2, LABELS).probs(members)[0]
+    assert geometric == pytest.approx(odds / (1 + odds))
+    three = np.concatenate([members, [[[0.4, 0.6, 0.4]]]])
+    # Two of three say no to each of the last two, whatever the mean.
+    assert plain_rule("vote", 3, LABELS).classes(three).tolist() == [[0, 0, 0]]
+    assert plain_rule("vote", 2, LABELS).classes(members).tolist() == [[1, 0, 1]]  # by the mean
+
+
+def test_the_mean_rank_is_the_order_of_ranks():
+    rng = np.random.default_rng(0)
+    members = rng.random((2, 50, 3))
+    ranked = plain_rule("rank", 2, LABELS).probs(members)
+    expected = np.argsort(np.argsort(members, axis=1), axis=1).mean(axis=0)
+    assert ranked == pytest.approx((expected + 0.5) / 50)
+    two = Competition(name="two", classes=("a", "b"), metric="roc_auc", answer="probability")
+    pair = np.stack([1 - members[:, :, 0], members[:, :, 0]], axis=2)
+    ranked = plain_rule("rank", 2, two).probs(pair)
+    assert ranked[:, 1] == pytest.approx((expected[:, 0] + 0.5) / 50)
+    assert ranked.sum(axis=1) == pytest.approx(1)
+
+
+def test_grades_are_the_expected_class_cut():
+    rule = plain_rule("mean", 1, GRADES)
+    assert rule.cuts.tolist() == [0.5, 1.5] and not rule.by_argmax
+    members = np.array([[[0.4, 0.2, 0.4], [0.55, 0.3, 0.15], [0.1, 0.1, 0.8]]])
+    assert rule.classes(members).tolist() == [1, 1, 2]
+    assert decided(members[0], GRADES).tolist() == [1, 1, 2]
+    moved = dataclasses.replace(rule, cuts=np.array([0.55, 1.8]))
+    assert moved.classes(members).tolist() == [1, 1, 1]
+
+
+def test_clipped_probabilities_sum_to_1_again():
+    probs = np.array([[0.0, 0.25, 0.75], [0.0, 0.0, 1.0]])
+    given = clipped(probs, 0.1, False)
+    assert given[0] == pytest.approx(np.array([0.1, 0.25, 0.75]) / 1.1)
+    assert given.sum(axis=1) == pytest.approx(1)
+    assert clipped(probs, 0.1, True)[1] == pytest.approx([0.1, 0.1, 0.9])
+    rule = dataclasses.replace(uniform_rule("mean", 1, 3), clip=0.1)
+    assert rule.calibrated(probs)[0] == pytest.approx(given[0])

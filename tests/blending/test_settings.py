@@ -6,6 +6,7 @@ import pytest
 from helpers import MASK, ensemble_arguments
 
 from kit.blending.settings import EnsembleSettings, check_settings
+from kit.competition import Competition
 from kit.ensemble import main
 from kit.system.errors import KitError
 
@@ -47,3 +48,56 @@ def test_what_is_recorded_makes_the_same_settings():
     check_settings(settings, MASK)
     assert EnsembleSettings(**settings.describe()) == settings
     assert "allow_missing" not in settings.describe()
+
+
+def asked(metric, kind="classes", classes=3, answer="class"):
+    names = tuple(map(str, range(classes)))
+    return Competition(name="any", kind=kind, classes=names, metric=metric, answer=answer)
+
+
+LABELS = asked("f1_samples", "labels", answer="list")
+LOSS = asked("log_loss", answer="probabilities")
+AUC = asked("roc_auc", "classes", 2, "probability")
+
+
+@pytest.mark.parametrize(
+    "competition, settings, said",
+    [
+        (LABELS, {"fast": True}, "--fast: decides one class a photo, and a photo may have several"),
+        (LOSS, {"fast": True}, "--fast: decides classes, and a submission has probabilities"),
+        (asked("quadratic_kappa", "order"), {"fast": True}, "--fast: .* is the expected one, cut"),
+        (LOSS, {"blend": "vote"}, "--blend vote: decides answers, and log-loss scores prob"),
+        (LOSS, {"blend": "rank"}, "--blend rank: gives ranks, .* log-loss needs them"),
+        (
+            asked("roc_auc", answer="probabilities"),
+            {"blend": "rank"},
+            "--blend rank: gives ranks, which do not sum to 1",
+        ),
+        (MASK, {"blend": "rank"}, "--blend rank: .* macro-F1 needs them"),
+        (AUC, {"decision": "bias"}, "--decide bias: ROC AUC looks at the order of probabilities"),
+        (asked(max), {"decision": "bias"}, "--decide bias: max is a function of probabilities"),
+        (
+            asked("accuracy", "labels", answer="list"),
+            {"decision": "bias"},
+            "--decide bias: nothing is fitted to accuracy of labels",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_with_a_competition(competition, settings, said):
+    with pytest.raises(KitError, match=said):
+        check_settings(EnsembleSettings(**settings), competition)
+
+
+@pytest.mark.parametrize(
+    "competition, settings",
+    [
+        (LABELS, {"blend": "vote", "decision": "bias"}),
+        (LABELS, {"blend": "gmean"}),
+        (LOSS, {"blend": "weights", "decision": "bias"}),
+        (AUC, {"blend": "rank"}),
+        (asked("quadratic_kappa", "order"), {"blend": "greedy", "decision": "bias"}),
+        (MASK, {"fast": True, "blend": "greedy", "decision": "bias"}),
+    ],
+)
+def test_settings_that_go_with_a_competition(competition, settings):
+    check_settings(EnsembleSettings(**settings), competition)

@@ -16,8 +16,8 @@ from kit.data.plan import read_plan
 from kit.ensemble import main
 from kit.inference.members import find_members
 from kit.inference.oof import oof_probs
+from kit.results.answers import read_answers
 from kit.results.probs import read_foreign_probs
-from kit.results.submission import read_answers
 from kit.scoring.metrics import score
 
 
@@ -36,7 +36,7 @@ def test_a_file_changes_the_blend_by_its_weight(copy, world):
     )
     run = np.mean([p.at(ids) for p in found.values()], axis=0, dtype=np.float64)
     expected = (0.5 * run + 0.5 * read_foreign_probs(path, MASK).at(ids)).argmax(axis=1)
-    assert read_answers(out, MASK)["ans"].tolist() == expected.tolist()
+    assert read_answers(out, MASK).classes.tolist() == expected.tolist()
     assert [m.weight for m in record.members] == [0.5, 0.5]
 
 

@@ -6,7 +6,7 @@ from helpers import MASK, make_data, mask_folder, write_classes
 
 from kit.compare import main
 from kit.data.folder import read_test
-from kit.results.submission import read_answers
+from kit.results.answers import read_answers
 from kit.system.disk import file_hash
 
 A, B = [0, 1, 2, 3, 17], [0, 4, 2, 9, 16]
@@ -26,8 +26,8 @@ def test_a_vote_is_written_as_a_checked_submission(tmp_path, fails, capsys):
     arguments = [*map(str, files), "--vote", str(out), "--data", str(data)]
     assert main(arguments) == 0 and "the hard vote of 3 files" in capsys.readouterr().out
     assert (
-        read_answers(out, MASK)["ans"].tolist() == [0, 1, 5, 3, 4]
-        and read_answers(out, MASK)["ImageID"].tolist() == ids
+        read_answers(out, MASK).classes.tolist() == [0, 1, 5, 3, 4]
+        and read_answers(out, MASK).ids.tolist() == ids
     )
     record = json.loads(out.with_suffix(".json").read_text())
     assert [m["name"] for m in record["members"]] == ["s0", "s1", "s2"] and record[

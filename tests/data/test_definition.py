@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from layouts import pets, sample, usual, usual_folder
+from pets_folder import pets, sample, usual, usual_folder
 
 from kit.competition import Competition, recorded_competition
 from kit.data.definition import complete

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from layouts import pets, sample, usual, usual_folder
+from pets_folder import pets, sample, usual, usual_folder
 
 from kit.data.definition import complete
 from kit.data.labels import labels_of

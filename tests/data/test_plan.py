@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from helpers import MASK
 
+from kit.competition import Competition
 from kit.data.plan import read_plan, write_plan
 from kit.system.errors import KitError
 
@@ -25,6 +26,19 @@ def test_a_plan_comes_back_as_it_was_written(tmp_path):
     again = read_plan(tmp_path / "folds.csv")
     pd.testing.assert_frame_equal(again.photos, plan_rows())
     assert again.hash == plan.hash and again.k == 2 and again.meta["seed"] == 1
+
+
+LABELS = Competition(name="x", kind="labels", classes=("a", "b", "c"), frame=(4, 4))
+
+
+def test_several_labels_come_back_as_texts(tmp_path):
+    photos = plan_rows().drop(columns="age").assign(label=["0 2", "", "1"])
+    write_plan(tmp_path / "folds.csv", photos, LABELS, {})
+    assert "a/2.jpg,a,,0" in (tmp_path / "folds.csv").read_text()
+    assert read_plan(tmp_path / "folds.csv").photos["label"].tolist() == ["0 2", "", "1"]
+    for label in ("3", "2 0", "0 0", "a"):
+        with pytest.raises(KitError, match="column 'label' must hold rising numbers 0..2.*a/2.jpg"):
+            write_plan(tmp_path / "f.csv", photos.assign(label=["0", label, "1"]), LABELS, {})
 
 
 @pytest.mark.parametrize(

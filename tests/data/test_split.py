@@ -5,9 +5,12 @@ import pandas as pd
 import pytest
 from helpers import MASK, age_class, encode
 
+from kit.competition import Competition
 from kit.competitions.mask_labels import SHOTS
 from kit.data.split import assign_folds, class_counts, imbalance
+from kit.data.targets import as_texts
 from kit.system.errors import KitError
+from kit.task import STRATUM, Task
 
 
 def drawn_table(people: int, seed: int = 0) -> pd.DataFrame:
@@ -119,3 +122,87 @@ def test_more_folds_than_people_in_a_class():
     alone = pd.DataFrame({"group": ["a", "b", "c"], "age": [20, 20, 60], "label": [0, 0, 2]})
     with pytest.raises(KitError, match="only 1 person is male and >=60"):
         assign_folds(alone, MASK, 2, 0)
+
+
+def one_task(**changes) -> Competition:
+    """A competition of five classes, of which a group may have several."""
+    task = Task("class", tuple("abcde"), of_group=False)
+    return Competition(name="x", kind="classes", tasks=(task,), group="subject", **changes)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_few_groups_that_hold_all_classes_are_balanced(seed):
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(5, 30, (20, 5))
+    rows = [(f"s{g}", c) for g in range(20) for c in range(5) for _ in range(sizes[g, c])]
+    photos = pd.DataFrame(rows, columns=["group", "label"])
+    photos["fold"] = assign_folds(photos, one_task(), 4, seed)
+    counts = class_counts(photos, one_task())
+    assert (
+        photos.groupby("group")["fold"].nunique().max() == 1 and imbalance(photos, one_task()) == []
+    )
+    assert (np.ptp(counts, axis=0) < 0.25 * counts.mean(axis=0)).all()
+    mixed = photos.sample(frac=1, random_state=seed)
+    assert (assign_folds(mixed, one_task(), 4, seed) == mixed["fold"]).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_several_labels_are_balanced_and_linked_groups_share_a_fold(seed):
+    competition = Competition(name="x", kind="labels", classes=tuple("abcdef"))
+    rng = np.random.default_rng(seed)
+    table = rng.random((200, 6)) < np.array([0.5, 0.3, 0.2, 0.1, 0.05, 0.03])
+    photos = pd.DataFrame({"group": [f"p{n}" for n in range(200)], "label": as_texts(table)})
+    linked = [("p0", "p1"), ("p1", "p2"), ("p7", "p9")]
+    photos["fold"] = assign_folds(photos, competition, 5, seed, linked)
+    fold = dict(zip(photos["group"], photos["fold"]))
+    assert all(fold[a] == fold[b] for a, b in linked) and imbalance(photos, competition) == []
+    assert np.ptp(class_counts(photos, competition), axis=0).max() <= 2
+    assert np.ptp(np.bincount(photos["fold"])) <= 2
+    mixed = photos.sample(frac=1, random_state=seed)
+    again = assign_folds(mixed, competition, 5, seed, linked)
+    assert (again == mixed["fold"]).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_photos_are_balanced_where_groups_differ_in_size(seed):
+    competition = Competition(name="x", kind="classes", classes=tuple("abc"), group="patient")
+    rng = np.random.default_rng(seed)
+    sizes = np.maximum(1, rng.exponential(8, 150).astype(int))
+    group = np.repeat([f"g{n}" for n in range(150)], sizes)
+    photos = pd.DataFrame({"group": group, "label": np.repeat(rng.integers(0, 3, 150), sizes)})
+    photos["fold"] = assign_folds(photos, competition, 5, seed)
+    assert photos.groupby("group")["fold"].nunique().max() == 1
+    assert np.ptp(class_counts(photos, competition), axis=0).max() <= 2
+
+
+def test_columns_to_balance_besides():
+    photos = pd.DataFrame(
+        {
+            "group": [f"p{n}" for n in range(80)],
+            "label": [n % 5 for n in range(80)],
+            f"{STRATUM}site": ["x" if n < 20 else "y" for n in range(80)],
+        }
+    )
+    photos["fold"] = assign_folds(photos, one_task(), 4, 0)
+    assert np.ptp(class_counts(photos, one_task()), axis=0).max() <= 1
+    sites = photos.groupby([f"{STRATUM}site", "fold"]).size().unstack()
+    assert np.ptp(sites.to_numpy(), axis=1).max() <= 1
+
+
+def test_several_tasks_are_balanced_one_by_one():
+    tasks = tuple(Task(name, tuple("abc"), of_group=False) for name in "xy")
+    competition = Competition(name="x", kind="tasks", tasks=tasks)
+    rng = np.random.default_rng(0)
+    photos = pd.DataFrame({"group": [f"p{n}" for n in range(90)], "label": rng.integers(0, 9, 90)})
+    photos["fold"] = assign_folds(photos, competition, 3, 0)
+    for answers in competition.decode(photos["label"].to_numpy()):
+        counts = pd.crosstab(photos["fold"], answers).to_numpy()
+        assert np.ptp(counts, axis=0).max() <= 1
+
+
+def test_fewer_groups_than_folds_of_any_class():
+    photos = pd.DataFrame({"group": ["a", "b", "c"] * 2, "label": [0, 1, 2, 3, 4, 0]})
+    with pytest.raises(KitError, match="--folds 4: only 3 subjects can be parted; take --folds 3"):
+        assign_folds(photos, one_task(), 4, 0)
+    with pytest.raises(KitError, match="only 2 subjects can be parted"):
+        assign_folds(photos, one_task(), 3, 0, [("a", "b")])

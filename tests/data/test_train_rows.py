@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import draw_photo
-from layouts import pets, usual, usual_folder
+from pets_folder import pets, usual, usual_folder
 
 from kit.data.train_rows import has_training, in_order, is_glob, own_folds, read_rows, table_hash
 from kit.system.errors import KitError

@@ -12,8 +12,8 @@ from kit.data.plan import read_plan
 from kit.ensemble import main
 from kit.inference.member_files import read_member_file
 from kit.inference.members import find_members
+from kit.results.answers import read_answers
 from kit.results.probs import read_foreign_probs
-from kit.results.submission import read_answers
 from kit.system.errors import KitError
 
 
@@ -55,7 +55,7 @@ def test_files_of_other_teams_join_by_id_in_any_order_and_form(copy):
             )
             == 0
         )
-        classes.append(read_answers(out, MASK)["ans"].tolist())
+        classes.append(read_answers(out, MASK).classes.tolist())
     assert classes[0] == classes[1] == classes[2]
 
 

@@ -30,7 +30,7 @@ from kit.inference.passes import Passes
 from kit.inference.predict import predict
 from kit.inference.views import make_views
 from kit.models.checkpoint import load
-from kit.results.submission import read_answers
+from kit.results.answers import read_answers
 from kit.system.disk import file_hash
 from kit.system.errors import KitError
 
@@ -51,8 +51,8 @@ def test_one_checkpoint_without_tta_gives_its_own_probabilities(world, tmp_path)
         checkpoints_of(fold, world), world.folder.test_images, ids, "none", COMPUTE
     )
     assert (probs[0, "plain"].at(ids) == own).all()
-    assert read_answers(tmp_path / "s.csv", MASK)["ans"].tolist() == own.argmax(axis=1).tolist()
-    assert read_answers(tmp_path / "s.csv", MASK)["ImageID"].tolist() == ids
+    assert read_answers(tmp_path / "s.csv", MASK).classes.tolist() == own.argmax(axis=1).tolist()
+    assert read_answers(tmp_path / "s.csv", MASK).ids.tolist() == ids
     assert record.members[0].files[0].sha256 == file_hash(fold / "best.safetensors")
     assert record.sha256 == file_hash(tmp_path / "s.csv")
 

@@ -91,9 +91,7 @@ def test_answers_with_people_give_intervals_by_people(tmp_path, capsys):
 
 def test_strong_files_that_are_least_alike(tmp_path, capsys):
     kappas = {"ab": 0.9, "ac": 0.6, "ad": 0.1, "bc": 0.5, "bd": 0.1, "cd": 0.1}
-    result = {
-        "pairs": [{"a": pair[0], "b": pair[1], "kappa": value} for pair, value in kappas.items()]
-    }
+    result = {frozenset(pair): value for pair, value in kappas.items()}
     scored = {
         "a": (0.60, 0.55),
         "b": (0.58, 0.50),

@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 
 from kit.competition import Competition
+from kit.metrics.metric import metric_of
 from kit.reporting.comparison import ComparedFile, Comparison, Pair, Truth
 from kit.reporting.comparison_tables import show
+from kit.reporting.likeness import ClassLikeness
 from kit.scoring.metrics import Scores
 from kit.task import Task
 
@@ -19,9 +21,13 @@ COLOURED = dataclasses.replace(
 def comparison(competition: Competition, truth: Truth | None = None) -> Comparison:
     """Two files with equal classes."""
     tasks = {task.name: 0 for task in competition.parts}
-    scores = Scores(1.0, {"accuracy": 1.0}, dict.fromkeys(tasks, 1.0)) if truth else None
+    scores = (
+        Scores(1.0, metric_of(competition).named, {"accuracy": 1.0}, dict.fromkeys(tasks, 1.0))
+        if truth
+        else None
+    )
     file = ComparedFile([2] * competition.num_classes, scores, None)
-    pair = Pair("a", "b", 4, 1.0, 1.0, 0, tasks, [], 0)
+    pair = Pair("a", "b", 4, ClassLikeness(1.0, 1.0, 0, tasks, [], 0))
     return Comparison(competition, {"a": file, "b": file}, ["a", "b"], [pair], [], truth)
 
 

@@ -13,6 +13,11 @@ def test_each_class_has_its_count():
     assert all(text in svg for text in ("circle</text>", "triangle</text>", "1,234</text>"))
 
 
+def test_many_classes_are_a_line():
+    svg = photo_counts("counts", np.arange(100), [f"c{n}" for n in range(100)])
+    assert "classes, the most frequent first</text>" in svg and "c7</text>" not in svg
+
+
 def test_numbers_are_parted_by_colour_and_the_axis_says_where_classes_part():
     alone = histogram("sheets", {"sheets": np.array([3, 12])}, TASK, "sheets")
     assert "cm; the classes part at 10</text>" in alone and "sheets</text>" in alone

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from kit.compare import main
+from kit.metrics.metric import find_metric
 from kit.results import leaderboard as board
-from kit.results.board_summary import selection_bias
-from kit.results.leaderboard import read_board, write_board
+from kit.results.board_summary import selection_bias, summarise
+from kit.results.leaderboard import BoardRow, read_board, write_board
 from kit.system.disk import file_hash
+
+F1 = find_metric("f1_macro")
 
 
 def correlated(rho, n=12, draws=500):
@@ -36,7 +39,7 @@ def recorded(folder, draws, **more):
         path = folder / f"s{n}.csv"
         path.write_text(f"s{n}")
         oof = {
-            "f1": 0.5,
+            "score": 0.5,
             "interval": [0.4, 0.6],
             "photos": 70,
             "groups": 10,
@@ -46,7 +49,7 @@ def recorded(folder, draws, **more):
         record = {"sha256": file_hash(path), "plan": "p", "members": [], "oof": oof | more}
         path.with_suffix(".json").write_text(json.dumps(record))
         board.add(path, record)
-        board.enter_scores(folder / "leaderboard.csv", path.name, {"public": 0.5 + n / 100})
+        board.enter_scores(folder / "leaderboard.csv", path.name, {"public": 0.5 + n / 100}, F1)
 
 
 def shown(folder, capsys):
@@ -111,3 +114,16 @@ def test_a_lost_or_damaged_record_is_no_crash(tmp_path, capsys):
         tmp_path / "leaderboard.csv", [rows[0], dataclasses.replace(rows[1], submission="")]
     )
     assert shown(tmp_path, capsys)[0] is None
+
+
+def test_the_best_is_the_least_where_less_is_better():
+    rows = [
+        BoardRow(f"s{n}.csv", "00", "2026-01-01", "m", loss, loss - 0.1, loss + 0.1, loss + 0.05)
+        for n, loss in enumerate((0.5, 0.3, 0.4))
+    ]
+    rows.append(BoardRow("none.csv", "00", "2026-01-01", "m"))
+    draws = np.random.default_rng(0).normal(size=(3, 500))
+    found = summarise(rows, draws, sign=-1)
+    assert [row.submission for row in found.rows] == ["s1.csv", "s2.csv", "s0.csv", "none.csv"]
+    assert found.best_above == pytest.approx(0.45 - 0.35)
+    assert found.by_chance == pytest.approx(selection_bias(-draws)) and found.by_chance > 0.5

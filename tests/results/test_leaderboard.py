@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from kit.compare import main
+from kit.metrics.metric import find_metric, of_function
 from kit.results import leaderboard as board
 from kit.results.board_summary import summarise
-from kit.results.leaderboard import BoardRow, read_board, write_board
+from kit.results.leaderboard import BoardRow, enter_scores, read_board, write_board
 from kit.system.disk import file_hash
+from kit.system.errors import KitError
 
 
 def row(name="a.csv", oof=0.5, public=None, **more):
@@ -74,9 +76,34 @@ def test_bad_entries_are_one_line_and_change_nothing(tmp_path, fails):
     assert "cannot be read" in fails(main, "--board", "--log", tmp_path / "none.csv")
     assert log.read_bytes() == before
     write_board(log, [row(public="high")])
-    assert "no numbers in 0..1 (1 found: public 'high' of a.csv)" in fails(
+    assert "are no numbers (1 found: public 'high' of a.csv)" in fails(
         main, "--board", "--log", log
     )
+
+
+@pytest.mark.parametrize(
+    "name, good, bad, ends",
+    [
+        ("f1_macro", 0.5, 1.5, "between 0 and 1"),
+        ("roc_auc", 1, -0.1, "between 0 and 1"),
+        ("quadratic_kappa", -0.2, -1.1, "between -1 and 1"),
+        ("log_loss", 2.5, -0.1, "0 or more"),
+    ],
+)
+def test_scores_are_those_that_the_metric_can_have(tmp_path, name, good, bad, ends):
+    log, metric = tmp_path / "leaderboard.csv", find_metric(name)
+    write_board(log, [row()])
+    assert enter_scores(log, "a", {"public": good}, metric).public == good
+    with pytest.raises(KitError, match=f"--public: {bad} is no {metric.title}; .*{ends}"):
+        enter_scores(log, "a", {"public": bad}, metric)
+    assert read_board(log)[0].public == good
+
+
+def test_a_function_may_have_any_score(tmp_path):
+    log = tmp_path / "leaderboard.csv"
+    write_board(log, [row()])
+    metric = of_function(lambda truth, probs: 0.0, False)
+    assert enter_scores(log, "a", {"public": -37.5}, metric).public == -37.5
 
 
 def test_a_damaged_log_costs_a_warning_not_the_submission(tmp_path, capsys):

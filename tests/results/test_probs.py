@@ -4,8 +4,15 @@ import os
 
 import numpy as np
 import pytest
+from answer_forms import FORMS, form, form_folder, predicted
 
-from kit.results.probs import Probs, read_probs, write_probs
+from kit.results.probs import (
+    Probs,
+    read_foreign_probs,
+    read_probs,
+    write_foreign_probs,
+    write_probs,
+)
 from kit.system.errors import KitError
 
 
@@ -41,9 +48,9 @@ def test_probs_are_taken_by_id():
 def test_bad_probs_are_neither_written_nor_read(tmp_path):
     good = some_probs()
     for probs, said in (
-        (good.probs * 2, "do not sum to 1"),
+        (good.probs * 200, "in 0..1"),
         (good.probs[:4], "must be floats 5 x classes"),
-        (good.probs[:, :17], "do not sum to 1"),
+        (-good.probs, "in 0..1"),
         (np.full_like(good.probs, np.nan), "finite"),
     ):
         with pytest.raises(ValueError, match=said):
@@ -65,3 +72,53 @@ def test_no_pickle_is_read(tmp_path):
     (tmp_path / "q.npz").write_bytes(b"PK broken")
     with pytest.raises(KitError, match="no probability file"):
         read_probs(tmp_path / "q.npz")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz"])
+@pytest.mark.parametrize("name", FORMS)
+def test_probabilities_of_every_kind_come_back(tmp_path, name, suffix):
+    data = form_folder(tmp_path, form(name))
+    given = predicted(data)
+    table = Probs(np.array(list(given.ids), dtype=np.str_), given.probs)
+    write_foreign_probs(tmp_path / f"p{suffix}", table, data.competition)
+    again = read_foreign_probs(tmp_path / f"p{suffix}", data.competition)
+    assert again.ids.tolist() == list(given.ids) and again.probs.dtype == np.float32
+    assert np.abs(again.probs - given.probs).max() < 1e-6
+    write_probs(tmp_path / "own.npz", table)
+    assert np.array_equal(read_probs(tmp_path / "own.npz").probs, given.probs)
+
+
+def test_classes_named_by_other_numbers_are_written_by_name(tmp_path):
+    competition = form("probabilities", classes=("2", "0", "1"))
+    table = Probs(np.array(["a"]), np.array([[0.5, 0.25, 0.25]], np.float32))
+    write_foreign_probs(tmp_path / "p.csv", table, competition)
+    assert (tmp_path / "p.csv").read_text() == "image,2,0,1\na,0.5,0.25,0.25\n"
+    assert np.array_equal(read_foreign_probs(tmp_path / "p.csv", competition).probs, table.probs)
+
+
+def test_one_probability_is_enough_of_two_classes(tmp_path):
+    competition = form("probability")
+    (tmp_path / "p.csv").write_text("image,target\na,0.25\nb,1\n")
+    wanted = [[0.75, 0.25], [0, 1]]
+    assert read_foreign_probs(tmp_path / "p.csv", competition).probs.tolist() == wanted
+    for probs in (np.array([0.25, 1.0]), np.array([[0.25], [1.0]])):
+        np.savez(tmp_path / "p.npz", ids=np.array(["a", "b"]), probs=probs)
+        assert read_foreign_probs(tmp_path / "p.npz", competition).probs.tolist() == wanted
+    (tmp_path / "q.csv").write_text("image,benign,malignant\na,0.75,0.25\nb,0,1\n")
+    assert read_foreign_probs(tmp_path / "q.csv", competition).probs.tolist() == wanted
+    (tmp_path / "p.csv").write_text("image,target\na,1.25\nb,1\n")
+    with pytest.raises(KitError, match="values outside 0..1 .1 found: a: "):
+        read_foreign_probs(tmp_path / "p.csv", competition)
+    (tmp_path / "p.csv").write_text("image,target\na,1\n")
+    with pytest.raises(KitError, match="is a submission, and holds no probabilities"):
+        read_foreign_probs(tmp_path / "p.csv", form("class"))
+
+
+def test_labels_need_not_sum_to_one(tmp_path):
+    text = "image,healthy,rust,scab,frog eye\na,0.5,0.5,0.5,1.0005\nb,0,0,0,0\n"
+    (tmp_path / "p.csv").write_text(text)
+    probs = read_foreign_probs(tmp_path / "p.csv", form("labels")).probs
+    assert probs.tolist() == [[0.5, 0.5, 0.5, 1], [0, 0, 0, 0]]
+    (tmp_path / "p.csv").write_text("image,cat,dog,owl\na,0.5,0.5,0.5\n")
+    with pytest.raises(KitError, match="do not sum to 1"):
+        read_foreign_probs(tmp_path / "p.csv", form("probabilities"))

@@ -1,13 +1,16 @@
 """Submissions and answers: what is read, understood with a warning, and refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from answer_forms import FORMS, form, form_folder, predicted
 from helpers import MASK, mask_folder
 
-from kit.data.folder import DataFolder
-from kit.results.submission import Predicted, read_answers, read_submission, write_submission
+from kit.data.folder import DataFolder, answer_rows
+from kit.results.answers import read_answers
+from kit.results.submission import Predicted, read_submission, write_submission
 from kit.system.errors import KitError
 
 
@@ -59,9 +62,9 @@ def test_what_can_be_understood_is_and_that_is_said_but_it_is_no_submission(
     path = text(tmp_path / "한글 제출.csv", content)
     read = read_answers(path, MASK)
     assert (
-        read["ImageID"].tolist() == ["a.jpg", "b.jpg"]
-        and read["ans"].tolist() == [3, 17]
-        and read["ans"].dtype == np.int64
+        read.ids.tolist() == ["a.jpg", "b.jpg"]
+        and read.classes.tolist() == [3, 17]
+        and read.classes.dtype == np.int64
     )
     active_members = capsys.readouterr().err
     assert (
@@ -71,7 +74,7 @@ def test_what_can_be_understood_is_and_that_is_said_but_it_is_no_submission(
     )
     data = folder(tmp_path, "ImageID,ans\na.jpg,0\nb.jpg,0\n")
     if "\r" in content:
-        assert read_submission(path, data).tolist() == [3, 17]
+        assert read_submission(path, data).classes.tolist() == [3, 17]
     else:
         with pytest.raises(KitError, match="would not pass|whole numbers|has no column 'ans'"):
             read_submission(path, data)
@@ -105,10 +108,9 @@ def test_korean_text_of_another_encoding_is_refused(tmp_path):
 
 def test_a_submission_is_info_csv_with_ans_filled_in(tmp_path):
     data = folder(tmp_path, "ImageID,ans\nb.jpg,0\na.jpg,0\n")
-    predicted = Predicted(["b.jpg", "a.jpg"], np.array([17, 3]))
-    write_submission(tmp_path / "s.csv", predicted, data, {})
+    write_submission(tmp_path / "s.csv", Predicted(["b.jpg", "a.jpg"], np.array([17, 3])), data, {})
     assert (tmp_path / "s.csv").read_bytes() == b"ImageID,ans\nb.jpg,17\na.jpg,3\n"
-    assert read_answers(tmp_path / "s.csv", MASK)["ans"].tolist() == [17, 3]
+    assert read_answers(tmp_path / "s.csv", MASK).classes.tolist() == [17, 3]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_an_error_stays_one_readable_line(tmp_path):
     long = text(
         tmp_path / "l.csv", f"\n  \nImageID,ans,{'y' * 200_000}\na.jpg,3,1\n"
     )  # blank lines first, and no name's length
-    assert read_answers(long, MASK)["ans"].tolist() == [3]
+    assert read_answers(long, MASK).classes.tolist() == [3]
     with pytest.raises(KitError, match="would not pass"):
         read_submission(long, folder(tmp_path, "ImageID,ans\na.jpg,0\n"))
     index = text(
@@ -148,6 +150,141 @@ def test_an_error_stays_one_readable_line(tmp_path):
         + "\n"
         + "".join(f"{n},{line}\n" for n, line in enumerate(PROBS.splitlines()[1:])),
     )
-    assert read_answers(index, MASK)["ans"].tolist() == [3, 17] and read_answers(index, MASK)[
-        "ImageID"
-    ].tolist() == ["a.jpg", "b.jpg"]
+    assert read_answers(index, MASK).classes.tolist() == [3, 17] and read_answers(
+        index, MASK
+    ).ids.tolist() == ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("seed", range(3))
+def test_every_form_comes_back_as_it_was_written(tmp_path, name, seed):
+    data = form_folder(tmp_path / "data", form(name))
+    given, out = predicted(data, seed), tmp_path / "s.csv"
+    record = write_submission(out, given, data, {"kit": "test"})
+    assert record == json.loads(out.with_suffix(".json").read_text())
+    answers = read_submission(out, data)
+    assert list(answers.ids) == list(given.ids) and np.array_equal(answers.classes, given.classes)
+    if data.competition.answer in ("probability", "probabilities"):
+        assert np.abs(answers.probs - given.probs).max() < 1e-6
+    else:
+        assert answers.probs is None
+    again = write_submission(tmp_path / "t.csv", given, data, {})
+    assert (tmp_path / "t.csv").read_bytes() == out.read_bytes()
+    assert again["sha256"] == record["sha256"]
+
+
+WRITTEN = {
+    "class": "image,target\n0.jpg,2\n1.jpg,0\n",
+    "name": "image,target\n0.jpg,owl\n1.jpg,cat\n",
+    "order": "image,target\n0.jpg,2\n1.jpg,0\n",
+    "probabilities": "image,cat,dog,owl\n0.jpg,0.25,0.25,0.5\n1.jpg,0.5,0.25,0.25\n",
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_forms_by_hand(tmp_path, name):
+    data = form_folder(tmp_path, form(name), 2)
+    probs = np.array([[1, 1, 2], [2, 1, 1]]) / 4
+    write_submission(
+        tmp_path / "s.csv", Predicted(["0.jpg", "1.jpg"], probs.argmax(1), probs), data, {}
+    )
+    assert (tmp_path / "s.csv").read_text() == WRITTEN[name]
+
+
+def test_lists_tasks_and_one_probability_by_hand(tmp_path):
+    def written(name, classes, probs=None):
+        data = form_folder(tmp_path / name, form(name), 2)
+        units = answer_rows(data).units
+        out = tmp_path / name / "s.csv"
+        write_submission(out, Predicted(units, np.array(classes), probs), data, {})
+        return out.read_text()
+
+    lists = [[0, 1, 0, 1], [0, 0, 0, 0]]
+    assert written("list", lists) == "image,target\n0.jpg,rust|frog eye\n1.jpg,\n"
+    probs = np.array([[0.75, 0.25], [0.1, 0.9]])
+    assert written("probability", [0, 1], probs) == "image,target\n0.jpg,0.25\n1.jpg,0.9\n"
+    assert written("tasks", [5, 0]) == "image,target\n0.jpg,5\n1.jpg,0\n"
+    assert written("task_columns", [5, 0]) == "image,root,vowel\n0.jpg,c,y\n1.jpg,a,x\n"
+    assert written("task_rows", [5, 2]) == (
+        "row_id,target\np0_vowel,1\np0_root,2\np1_vowel,0\np1_root,1\n"
+    )
+    # Labels' probabilities need not sum to 1, and are written as they are.
+    free = np.array([[0.5, 0.5, 0.5, 1.0], [0, 0, 0, 0]])
+    assert written("labels", lists, free).splitlines()[1:] == [
+        "0.jpg,0.5,0.5,0.5,1",
+        "1.jpg,0,0,0,0",
+    ]
+
+
+def test_columns_are_in_the_order_of_the_sample(tmp_path):
+    data = form_folder(tmp_path, form("probabilities"), 2)
+    text(tmp_path / data.competition.test, "owl,image,dog,cat\n0,0.jpg,0,0\n0,1.jpg,0,0\n")
+    given = predicted(data)
+    write_submission(tmp_path / "s.csv", given, data, {})
+    assert (tmp_path / "s.csv").read_text().startswith("owl,image,dog,cat\n")
+    assert np.array_equal(read_submission(tmp_path / "s.csv", data).classes, given.classes)
+    text(tmp_path / "t.csv", "image,cat,dog,owl\n0.jpg,1,0,0\n1.jpg,1,0,0\n")
+    with pytest.raises(KitError, match="would not pass: it has the header 'image,cat,dog,owl'"):
+        read_submission(tmp_path / "t.csv", data)
+
+
+FAULTS = [
+    ("class", "0.jpg,3", "whole numbers 0..2 .1 found: '3' at 0.jpg"),
+    ("class", "0.jpg,cat", "whole numbers 0..2"),
+    ("order", "0.jpg,4", "whole numbers 0..3"),
+    ("name", "0.jpg,cow", "must hold names of classes, such as cat .1 found: 'cow' at 0.jpg"),
+    ("name", "0.jpg,0", "must hold names of classes"),
+    ("name", "0.jpg,", "must hold names of classes"),
+    ("probability", "0.jpg,1.5", "must hold probabilities 0..1 .1 found: '1.5' at 0.jpg"),
+    ("probability", "0.jpg,-0.1", "must hold probabilities 0..1"),
+    ("probability", "0.jpg,malignant", "must hold probabilities 0..1"),
+    ("probability", "0.jpg,nan", "must hold probabilities 0..1"),
+    ("probabilities", "0.jpg,0.5,0.5,0.5", "rows that do not sum to 1 .1 found: 0.jpg: 1.5"),
+    ("probabilities", "0.jpg,2,-1,0", "values outside 0..1 .1 found: 0.jpg: 2"),
+    ("probabilities", "0.jpg,1,0,x", "no numbers"),
+    ("labels", "0.jpg,2,0,0,0", "values outside 0..1 .1 found: 0.jpg: 2.; give sigmoid"),
+    ("labels", "0.jpg,,0,0,0", "no numbers"),
+    ("list", "0.jpg,rust scab", "holds labels that are none .1 found: 'rust scab' at 0.jpg"),
+    ("list", "0.jpg,rust|rus", r"none .1 found: 'rus' at .*did you mean rust"),
+    ("list", "0.jpg,rust|", "holds labels that are none .1 found: '' at 0.jpg"),
+    ("list", "0.jpg,scab|rust|scab", "holds a label twice .1 found: 'scab' at 0.jpg"),
+    ("tasks", "0.jpg,6", "whole numbers 0..5"),
+    ("task_columns", "0.jpg,a,z", "column 'vowel' must hold names of classes, such as x"),
+]
+
+
+@pytest.mark.parametrize("name, row, said", FAULTS)
+def test_a_fault_of_a_row_is_one_line(tmp_path, name, row, said):
+    data = form_folder(tmp_path, form(name), 2)
+    out = tmp_path / "s.csv"
+    write_submission(out, predicted(data), data, {})
+    lines = out.read_text().splitlines()
+    text(out, "\n".join([lines[0], row, *lines[2:]]) + "\n")
+    with pytest.raises(KitError, match=said):
+        read_submission(out, data)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_faults_of_rows_and_columns_are_one_line_in_every_form(tmp_path, name):
+    data = form_folder(tmp_path, form(name))
+    out = tmp_path / "s.csv"
+    write_submission(out, predicted(data), data, {})
+    header, *rows = out.read_text().splitlines()
+    columns = header.split(",")
+
+    def refused(head, lines, said):
+        text(out, "\n".join([head, *lines]) + "\n")
+        with pytest.raises(KitError, match=said) as found:
+            read_submission(out, data)
+        assert "\n" not in str(found.value)
+
+    refused(header, rows[:-1], "lacks ids|lacks rows of tasks")
+    refused(header, rows[::-1], "another order")
+    refused(header, [*rows, rows[0]], "repeats")
+    stranger = [r.replace(rows[0].split(",")[0], f"q{rows[0].split(',')[0]}", 1) for r in rows[:1]]
+    refused(header, [*rows, *stranger], "ids not in|lacks rows of tasks")
+    refused(header, [f"{row},7" for row in rows], "more fields|do not sum|no numbers|fields")
+    refused(header.replace(columns[-1], "other"), rows, "no column 'other'|no column|no class")
+    refused(f",{header}", [f"{n},{row}" for n, row in enumerate(rows)], "index column")
+    refused("\ufeff" + header, rows, "byte-order mark")
+    refused(f"{header},more", [f"{row},1" for row in rows], "the column 'more'|no class")

@@ -34,3 +34,22 @@ def test_the_design_effect_and_the_p_by_simulation():
     assert 0.01 < np.mean(small) < 0.09
     counts = np.bincount(draw(300)[0] // 6 * 6, minlength=18)  # all of one gender and age
     assert distribution_p(counts, expected) < 1e-6
+
+
+def test_labels_have_each_their_test_and_groups_count():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((3000, 5)) < 0.2).astype(np.uint8)
+    alone = rao_scott_correction(labels, np.arange(3000), 5)
+    assert alone == (pytest.approx(1, abs=0.05), 1.0)
+    # Photos of one group are copies: the variance is as many times as large.
+    seven = np.repeat(labels, 7, axis=0)
+    scale, freedom = rao_scott_correction(seven, np.repeat(np.arange(3000), 7), 5)
+    assert scale == pytest.approx(7, rel=0.05) and freedom == 1
+    expected = Expected(labels.sum(0), (1.0, 1.0), "them", 3000)
+    below = []
+    for _ in range(300):
+        counts = (rng.random((300, 5)) < 0.2).sum(0)
+        below.append(distribution_p(counts, expected, 300) < 0.05)
+    assert np.mean(below) < 0.1
+    assert distribution_p(np.array([60, 60, 60, 60, 200]), expected, 300) < 1e-6
+    assert distribution_p(np.zeros(5), Expected(np.zeros(5), (1.0, 1.0), "none", 10), 10) == 1

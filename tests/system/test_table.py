@@ -1,10 +1,19 @@
 """CSV tables are read as text, and what is wrong with them is told."""
 
+import importlib.util
+
 import pandas as pd
 import pytest
 
 from kit.system.errors import KitError
-from kit.system.table import check_unique, is_plain_name, read_csv, read_header, whole_numbers
+from kit.system.table import (
+    check_unique,
+    is_plain_name,
+    read_csv,
+    read_header,
+    read_table,
+    whole_numbers,
+)
 
 
 @pytest.fixture
@@ -72,3 +81,28 @@ def test_names_that_stay_in_their_folder():
     assert is_plain_name("얼굴 1.jpg") and is_plain_name("a..b")
     for name in ("", ".", "..", ".hidden", "a/b", "..\\a", "a\0b"):
         assert not is_plain_name(name)
+
+
+def test_a_table_by_its_suffix(tmp_path):
+    (tmp_path / "a.tsv").write_text("id\tn\n001\t1,5\n")
+    assert read_table(tmp_path / "a.tsv").to_dict("list") == {"id": ["001"], "n": ["1,5"]}
+    (tmp_path / "a.csv").write_text("id,number\n001,1\n")
+    assert list(read_table(tmp_path / "a.csv", {"id": "id"})) == ["id", "number"]
+    with pytest.raises(KitError, match=r"no column 'numbr' .did you mean number\?., which target"):
+        read_table(tmp_path / "a.csv", {"id": "id", "numbr": "target"})
+
+
+def test_parquet_is_text_as_a_csv_is(tmp_path, monkeypatch):
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"x")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(KitError, match="a parquet file needs pyarrow, which is not installed"):
+        read_table(path)
+    monkeypatch.undo()
+    pytest.importorskip("pyarrow")
+    with pytest.raises(KitError, match="is no parquet file"):
+        read_table(path)
+    table = pd.DataFrame({"id": ["001", None], "n": [1, 20], "flag": [True, False], "x": [0.5, 1]})
+    table.to_parquet(path)
+    expected = {"id": ["001", ""], "n": ["1", "20"], "flag": ["1", "0"], "x": ["0.5", "1.0"]}
+    assert read_table(path).to_dict("list") == expected

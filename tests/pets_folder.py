@@ -1,6 +1,5 @@
 """Small folders in the layouts of competitions, for tests of definitions."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +74,7 @@ def usual_folder(
     """A folder of the usual definition with other fields, and that definition."""
     competition = usual(**changes)
     table = pets() if table is None else table
-    places = dataclasses.replace(
-        usual(),
-        **{
-            name: value
-            for name, value in changes.items()
-            if name in ("train", "image", "test", "test_image", "train_images", "test_images")
-        },
-    )
+    fields = ("train", "image", "test", "test_image", "train_images", "test_images")
+    places = usual(**{name: value for name, value in changes.items() if name in fields})
     write_folder(root, places, table, sample() if predict is None else predict)
     return root, competition
