@@ -55,8 +55,8 @@ def usual_data(root: Path, **options) -> DataFolder:
 
 
 def test_photos_to_predict_by_a_template_or_by_the_training_photos_one(tmp_path):
-    assert photos_to_predict(usual_data(tmp_path / "a"))["t03"] == "test/t03.jpg"
-    shared = usual_data(tmp_path / "b", image="all/{id}.jpg", test_image="all/{id}.jpg")
+    assert photos_to_predict(folder(tmp_path / "a"))["t03"] == "test/t03.jpg"
+    shared = folder(tmp_path / "b", image="all/{id}.jpg", test_image="all/{id}.jpg")
     alike = dataclasses.replace(shared, competition=usual(image="all/{id}.jpg", test_image=""))
     alike = DataFolder(shared.root, complete(alike.competition, shared.root))
     assert photos_to_predict(alike) == photos_to_predict(shared)
@@ -113,7 +113,7 @@ def test_hashes_hold_every_channel(tmp_path):
 
 
 def test_a_changed_table_is_a_warning_and_changed_photos_are_refused(tmp_path, capsys):
-    data = usual_data(tmp_path / "data")
+    data = folder(tmp_path / "data")
     plan, _ = plan_folds(data, tmp_path / "f.csv", PlanOptions(folds=2, audit=False))
     check_data(data, plan)
     assert "has changed" not in capsys.readouterr().err
