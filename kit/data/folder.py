@@ -189,8 +189,8 @@ def answer_rows(data: DataFolder) -> AnswerRows:
 
 
 def _images(competition: Competition, table: pd.DataFrame) -> list[str]:
-    """The photo in each row of the test table."""
-    templates = test_templates(competition, [str(name) for name in table])
+    """The photo of each row of the test table."""
+    templates = test_templates(competition, list(map(str, table)))
     return fill("test_image", templates, competition.test, table)
 
 

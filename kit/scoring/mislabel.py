@@ -14,6 +14,7 @@ among labels of its kind: where classes are ranges of a number, to be taken for 
 nothing strange beside the edge, and strange far from it.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -86,16 +87,55 @@ def find_mislabelled(
 ) -> list[Suspect]:
     """The probable label errors of a plan's `photos` (N rows), the clearest first.
 
-    `probs` (N, C) are their out-of-fold probabilities. A group has at most one suspect a field; a
-    swap is one where two photos together fit each other's label better than their own. What stands
-    out by one standard deviation or less is left out.
+    `probs` (N, C) are their out-of-fold probabilities. A photo has at most one suspect a task, or
+    one a label. Where a competition reads its labels itself, a group has one, by the mean of its
+    photos where it has one class; a swap is one where two photos together fit each other's label
+    better than their own. What stands out by one standard deviation or less is left out.
     """
     suspects = list[Suspect]()
-    for task, given in zip(competition.tasks, competition.decode(photos["label"].to_numpy())):
-        of_task = competition.task_probs(probs, task)
-        suspects += (_of_groups if task.of_group else _swaps)(photos, of_task, given, task)
+    if competition.several_labels:
+        suspects = _of_labels(photos, probs, competition)
+    else:
+        own = not competition.target and not competition.target_pattern  # it reads its corrections
+        alone = photos.assign(group=photos["image"])
+        answers = competition.decode(photos["label"].to_numpy())
+        for task, given in zip(competition.tasks, answers):
+            of_task = competition.task_probs(probs, task)
+            if own:
+                suspects += (_of_groups if task.of_group else _swaps)(photos, of_task, given, task)
+            else:
+                suspects += _of_groups(alone, of_task, given, task)
     strange = [suspect for suspect in suspects if suspect.z_score > _LEAST]
     return sorted(strange, key=lambda suspect: (-suspect.score, suspect.line))
+
+
+def _of_labels(photos: pd.DataFrame, probs: np.ndarray, competition: Competition) -> list[Suspect]:
+    """Photos of which one of several labels is probably wrong, each label judged by itself.
+
+    Of lists a photo has one suspect, whose value is the whole list with that label put in or out.
+    """
+    names = competition.class_names
+    truth = np.zeros((len(photos), len(names)), bool)
+    for n, text in enumerate(photos["label"]):
+        truth[n, [int(c) for c in text.split()]] = True
+    alone, suspects = photos.assign(group=photos["image"], label=0), list[Suspect]()
+    row = {image: n for n, image in enumerate(photos["image"])}
+    clearest = dict[str, Suspect]()
+    for c, name in enumerate(names):
+        task = Task(name, (f"not {name}", name))
+        pair = np.stack([1 - probs[:, c], probs[:, c]], axis=1)
+        for suspect in _of_groups(alone, pair, truth[:, c].astype(np.int64), task):
+            given = suspect.suggested == name
+            if isinstance(competition.target, tuple):
+                suspects.append(dataclasses.replace(suspect, value=str(int(given))))
+                continue
+            labels = truth[row[suspect.path]].copy()
+            labels[c] = given
+            value = competition.separator.join(np.array(names, dtype=object)[labels])
+            changed = dataclasses.replace(suspect, field=competition.target, value=value)
+            if suspect.path not in clearest or changed.score > clearest[suspect.path].score:
+                clearest[suspect.path] = changed
+    return [*suspects, *clearest.values()]
 
 
 def _of_groups(

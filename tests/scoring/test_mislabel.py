@@ -207,3 +207,38 @@ def test_the_nearest_number_of_another_class_is_suggested():
     found = find_mislabelled(photos, probs, competition)
     assert sorted(s.line for s in found) == ["00.jpg,size,20", "31.jpg,size,9", "61.jpg,size,19"]
     assert {s.given for s in found} == {"small (5)", "middle (15)", "large (25)"}
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_a_wrong_one_of_several_labels_is_found_as_a_line_that_corrects_it(lists):
+    rng, names = np.random.default_rng(0), ("rust", "scab", "spots")
+    truth = rng.random((120, 3)) < 0.4
+    probs = np.where(truth, 0.9, 0.1) + rng.uniform(-0.08, 0.08, truth.shape)
+    told = truth.copy()
+    told[7, 1] = ~told[7, 1]
+    texts = [" ".join(map(str, np.flatnonzero(row))) for row in told]
+    photos = pd.DataFrame({"image": [f"{n}.jpg" for n in range(120)], "label": texts})
+    photos["group"] = photos["image"]
+    competition = Competition(
+        name="leaves", kind="labels", classes=names, target="labels" if lists else names
+    )
+    (first, *others) = find_mislabelled(photos, probs, competition)
+    assert not [suspect for suspect in others if suspect.score > first.score / 4]
+    whole = " ".join(np.array(names)[truth[7]])
+    wanted = f"7.jpg,labels,{whole}" if lists else f"7.jpg,scab,{int(truth[7, 1])}"
+    assert first.line == wanted and "scab" in first.suggested
+    assert first.images == ("7.jpg",)
+
+
+def test_a_photo_of_a_group_of_several_classes_is_judged_by_itself():
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 3, 90)
+    probs = np.full((90, 3), 0.1)
+    probs[np.arange(90), truth] = 0.8
+    told = truth.copy()
+    told[4] = (truth[4] + 1) % 3
+    names = [f"{n}.jpg" for n in range(90)]
+    photos = pd.DataFrame({"image": names, "group": [str(n % 9) for n in range(90)], "label": told})
+    competition = Competition(name="signs", target="sign", classes=("a", "b", "c"), group="who")
+    (only,) = find_mislabelled(photos, probs, competition)
+    assert only.line == f"4.jpg,class,{'abc'[truth[4]]}"
