@@ -29,7 +29,18 @@ from kit.results import leaderboard
 from kit.training.trackers import TRACKERS
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("folds", "train", "ensemble", "soup", "compare", "report", "sample", "demo", "bench")
+COMMANDS = (
+    "start",
+    "folds",
+    "train",
+    "ensemble",
+    "soup",
+    "compare",
+    "report",
+    "sample",
+    "demo",
+    "bench",
+)
 READMES = {
     name: (ROOT / name).read_text(encoding="utf-8")
     for name in (

@@ -56,7 +56,7 @@ class DrawnScores:
     def scores(
         self, metric: Metric, truth: np.ndarray, answers: np.ndarray, classes: int
     ) -> np.ndarray:
-        """The score in each draw, (draws,); NaN in one that has none, such as of one class alone."""
+        """The score in each draw, (draws,); NaN in one without, such as of one class alone."""
         if metric.sums is not None:
             table = self._sums(metric.sums, truth, answers, classes)
             return metric.sums.value(_product(self.times, table), _total(table))
