@@ -72,7 +72,7 @@ def tempered(probs: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def nested(metric: str, truth: np.ndarray, probs: np.ndarray, fold: np.ndarray) -> float:
-    """The score out of fold: at a temperature that is fitted to the other folds, where it counts."""
+    """The score out of fold, at a temperature fitted to the other folds, where it counts."""
     if metric not in TEMPERED:
         return score(metric, truth, probs)
     result = np.empty_like(probs)

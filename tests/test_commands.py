@@ -29,7 +29,18 @@ from kit.results import leaderboard
 from kit.training.trackers import TRACKERS
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("folds", "train", "ensemble", "soup", "compare", "report", "sample", "demo", "bench")
+COMMANDS = (
+    "start",
+    "folds",
+    "train",
+    "ensemble",
+    "soup",
+    "compare",
+    "report",
+    "sample",
+    "demo",
+    "bench",
+)
 READMES = {
     name: (ROOT / name).read_text(encoding="utf-8")
     for name in (
@@ -253,7 +264,7 @@ def rows_of(text: str, heading: str) -> list[list[str]]:
 def test_the_front_page_is_short_and_names_every_command():
     assert len(README.splitlines()) < 120
     files = {path.stem for path in (ROOT / "kit").glob("*.py")} - {"__init__", "recipe"}
-    assert files - {"competition"} == set(COMMANDS)
+    assert files - {"competition", "task"} == set(COMMANDS)
     assert [row[0] for row in rows_of(README, "## Commands")] and {
         row[0].strip("`") for row in rows_of(README, "## Commands")
     } == {f"kit.{name}" for name in COMMANDS}

@@ -11,6 +11,7 @@ from kit.blending.target import Target
 from kit.system.threads import cores
 
 _BAGS: Final = 10
+_BAGS_OF_MANY: Final = 5
 _LIMIT: Final = 3.0  # of a bias
 _SWEEPS: Final = 10
 _MANY: Final = (
@@ -41,6 +42,7 @@ def fit_biases(logs: np.ndarray, target: Target, bags: int = _BAGS) -> np.ndarra
             return _ascend_columns(logs[rows], truth, terms)
         return _ascend(logs[rows], truth, shape, terms)
 
+    bags = min(bags, _BAGS_OF_MANY) if many else bags
     with ThreadPoolExecutor(cores()) as pool:
         biases = np.mean(list(pool.map(bag, range(bags))), axis=0)
     fitted = target.score((logs + biases).argmax(axis=1))

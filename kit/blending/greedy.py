@@ -14,7 +14,8 @@ from kit.system.threads import cores
 
 _BAGS: Final = 20
 _STEPS: Final = 20
-# Bags where the score is computed anew for each pick, and picks without a better one that end it.
+# Bags of very many probabilities, and where the score is computed anew for each pick; and picks
+# without a better one that end it there.
 _SLOW_BAGS: Final = 10
 _PATIENCE: Final = 5
 # A probability is a whole number of units of 2^-21, times a power of two: its lowest bits are free
@@ -40,7 +41,8 @@ def greedy(
     """
     distinct = distinct_members(members)
     chosen = [members[m] for m in distinct]
-    bags = bags if _is_fast(target) else min(bags, _SLOW_BAGS)
+    if not _is_fast(target) or members[0].size > 2 * CELLS:
+        bags = min(bags, _SLOW_BAGS)
     with ThreadPoolExecutor(cores()) as pool:
         mixed = np.mean(list(pool.map(_bag(chosen, target, steps), range(bags))), axis=0)
     singles = [target.plain(member) for member in chosen]
@@ -70,9 +72,10 @@ def _bag(members: Sequence[np.ndarray], target: Target, steps: int) -> Callable[
     """The weights (M,) that a bag of some number gives."""
     of_photo = np.unique(np.asarray(target.groups), return_inverse=True)[1]
     count, size = int(of_photo.max()) + 1, min(len(members), max(3, (len(members) + 1) // 2))
-    most = max(CELLS // (1 if _is_fast(target) else 2) // target.classes, 100)
-    fixed = None
-    if _is_fast(target) and members[0].size <= 2 * CELLS:
+    fixed, most = None, len(target.truth)
+    if members[0].size > 2 * CELLS:
+        most = max(CELLS // 2 // target.classes, 100)
+    elif _is_fast(target):
         fixed = fixed_point(members)
 
     def bag(number: int) -> np.ndarray:

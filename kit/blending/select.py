@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from kit.blending.fit import fit_rule, nested
+from kit.blending.oof_photos import Fitted, OofPhotos
 from kit.blending.oof_score import (
     Candidate,
     ClassScore,
@@ -18,18 +19,15 @@ from kit.blending.oof_score import (
     ViewGain,
 )
 from kit.blending.rule import FITTED, Rule, plain_rule
-from kit.blending.target import CELLS, Target
-from kit.data.targets import targets
+from kit.blending.target import CELLS
 from kit.inference.oof import Oof, mean_of
 from kit.metrics.sums import log_loss
 from kit.scoring.agreement import error_correlations
-from kit.scoring.bootstrap import GroupBootstrap
 from kit.scoring.class_counts import class_counts, rao_scott_correction
 from kit.scoring.metrics import decided, score
 from kit.system.console import Progress
 
 _FULL_TABLE: Final = 8  # members, of more of which single correlations are not recorded
-_PARTS: Final = 5
 _KEPT_DRAWS: Final = 500
 _MEAN: Final = ("mean", "argmax")
 
@@ -53,61 +51,6 @@ class BlendSelection:
         return self.score.describe()
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """A blend and decision, fitted to all photos, and the nested outcome of fitting them.
-
-    `answers` are classes (N,) or labels (N, C), `calibrated` (N, C) the probabilities at the
-    temperature, and `decided` the same with the biases and clipped; `in_sample` is the score of the
-    rule on all photos.
-    """
-
-    rule: Rule
-    answers: np.ndarray
-    calibrated: np.ndarray
-    decided: np.ndarray
-    in_sample: float
-
-
-class _Photos:
-    """The out-of-fold photos as arrays (N,), and the bootstrap over their groups."""
-
-    def __init__(self, oof: Oof) -> None:
-        self.competition, columns = oof.competition, oof.photos
-        groups, truth = columns["group"].to_numpy(), targets(columns, oof.competition)
-        self.target = Target(truth, groups, oof.competition)
-        self.fold, self.classes = columns["fold"].to_numpy(), oof.competition.num_classes
-        self.bootstrap = GroupBootstrap(groups, truth, self.classes, self.target.metric)
-
-    @functools.cached_property
-    def parts(self) -> np.ndarray:
-        """The parts of nested fits: the folds; a single fold is parted by its groups anew."""
-        if len(np.unique(self.fold)) > 1:
-            return self.fold
-        drawn = np.random.default_rng(0).permutation(self.bootstrap.number)
-        return np.asarray(drawn[self.bootstrap.at] % _PARTS)
-
-    def scored(self, outcome: _Outcome) -> np.ndarray:
-        """What the metric scores of an outcome."""
-        return outcome.decided if self.target.metric.of_probs else outcome.answers
-
-    def answered(self, rule: Rule, members: np.ndarray) -> np.ndarray:
-        """What the metric scores of members by a rule."""
-        return self.decided(rule, rule.probs(members))
-
-    def decided(self, rule: Rule, blended: np.ndarray) -> np.ndarray:
-        """What the metric scores of blended probabilities by a rule."""
-        of_probs = self.target.metric.of_probs
-        return rule.calibrated(blended) if of_probs else rule.decide(blended)
-
-    def gain(self, answers: np.ndarray, base: np.ndarray) -> tuple[float, Any]:
-        """The gain of answers over others, positive where they are better, and its interval."""
-        bootstrap, sign = self.bootstrap, self.target.metric.sign
-        draws = sign * (bootstrap.draws(answers) - bootstrap.draws(base))
-        gain = self.target.goodness(answers) - self.target.goodness(base)
-        return gain, bootstrap.interval(draws)
-
-
 def select_blend(oof: Oof, blend: str, decision: str, force: bool = False) -> BlendSelection:
     """Fit the blend and decision that are asked for, and use them if their gain is above chance.
 
@@ -115,7 +58,7 @@ def select_blend(oof: Oof, blend: str, decision: str, force: bool = False) -> Bl
     that is asked for) and plain decision; it must have a 95 % interval above zero, by a bootstrap
     over groups, unless `force`. Of too few groups there is no interval, and the mean is kept.
     """
-    photos = _Photos(oof)
+    photos = OofPhotos(oof)
     asked, plain = (blend, decision), ("mean" if blend in FITTED else blend, "argmax")
     pairs = [_MEAN, plain, (plain[0], decision), (blend, "argmax"), asked]
     pairs = list(dict.fromkeys(pairs))
@@ -144,8 +87,8 @@ def select_blend(oof: Oof, blend: str, decision: str, force: bool = False) -> Bl
 
 
 def _fit_all(
-    probs: np.ndarray, photos: _Photos, pairs: list[tuple[str, str]], decision: str
-) -> dict[tuple[str, str], _Outcome]:
+    probs: np.ndarray, photos: OofPhotos, pairs: list[tuple[str, str]], decision: str
+) -> dict[tuple[str, str], Fitted]:
     """The outcome of each pair of blend and decision, each blend fitted once."""
     outcomes, blends = {}, list(dict.fromkeys(blend for blend, _ in pairs))
     with Progress("fitting", len(blends), "blends") as progress:
@@ -158,15 +101,13 @@ def _fit_all(
                 weights=rule.weights,
                 temperature=rule.temperature,
             )
-            blended = rule.probs(probs)
-            inside = [photos.target.score(photos.decided(r, blended)) for r in (rule, plain)]
-            del blended
+            inside = photos.in_sample((rule, plain), rule.probs(probs))
             answers, calibrated, own = nested(probs, photos.target, photos.parts, fit)
-            outcomes[blend, most] = _Outcome(rule, answers, calibrated, own, inside[0])
+            outcomes[blend, most] = Fitted(rule, answers, calibrated, own, inside[0])
             if most != "argmax":
                 # The decision comes last: without it the same fit is that of the plain one.
                 answers = decided(calibrated, photos.competition)
-                outcomes[blend, "argmax"] = _Outcome(
+                outcomes[blend, "argmax"] = Fitted(
                     plain, answers, calibrated, calibrated, inside[1]
                 )
             progress.advance()
@@ -174,7 +115,7 @@ def _fit_all(
 
 
 def _candidate(
-    pair: tuple[str, str], photos: _Photos, outcomes: dict[tuple[str, str], _Outcome]
+    pair: tuple[str, str], photos: OofPhotos, outcomes: dict[tuple[str, str], Fitted]
 ) -> Candidate:
     """The record of a blend and decision."""
     outcome = outcomes[pair]
@@ -190,7 +131,7 @@ def _candidate(
     )
 
 
-def _scores(photos: _Photos, used: _Outcome, mean: _Outcome) -> dict[str, Any]:
+def _scores(photos: OofPhotos, used: Fitted, mean: Fitted) -> dict[str, Any]:
     """The fields of `OofScore` for the outcome that is used."""
     target, fold, bootstrap = photos.target, photos.fold, photos.bootstrap
     truth, answers, competition = target.truth, photos.scored(used), photos.competition
@@ -219,7 +160,7 @@ def _scores(photos: _Photos, used: _Outcome, mean: _Outcome) -> dict[str, Any]:
     }
 
 
-def _member_scores(probs: np.ndarray, photos: _Photos) -> tuple[MemberScore, ...]:
+def _member_scores(probs: np.ndarray, photos: OofPhotos) -> tuple[MemberScore, ...]:
     """The record of each member's own score."""
     members, bootstrap, target = len(probs), photos.bootstrap, photos.target
     rule, rows = plain_rule("mean", 1, photos.competition), target.some(2 * CELLS)
@@ -235,7 +176,7 @@ def _member_scores(probs: np.ndarray, photos: _Photos) -> tuple[MemberScore, ...
     return tuple(scores)
 
 
-def _view_gains(oof: Oof, photos: _Photos, blend: str) -> dict[str, ViewGain]:
+def _view_gains(oof: Oof, photos: OofPhotos, blend: str) -> dict[str, ViewGain]:
     """The score of each view alone, and the gain of all views over all but it.
 
     All are by one uniform blend that is fitted to none of them, so that they differ in the views

@@ -2,8 +2,9 @@
 
 import dataclasses
 import importlib
+import inspect
 from pathlib import Path
-from types import FunctionType
+from types import ModuleType
 from typing import Any
 
 from kit.competition import Competition
@@ -37,9 +38,9 @@ def find_competition(name: str | None = None) -> Competition:
     if not isinstance(competition, Competition):
         remedy = "write: competition = Competition(name=..., tasks=..., ...)"
         raise problem(name, "has no variable 'competition' that is a Competition", remedy=remedy)
-    if name.endswith(".py"):
-        competition = _with_functions(competition, Path(name), text)
-    return competition
+    if not name.endswith(".py"):
+        text = inspect.getsource(module)
+    return _with_functions(competition, module, text)
 
 
 def competition_names() -> list[str]:
@@ -48,11 +49,19 @@ def competition_names() -> list[str]:
     return sorted(f.stem for f in files if "\ncompetition: Final = " in f.read_text("utf-8"))
 
 
-def _with_functions(competition: Competition, path: Path, text: str) -> Competition:
-    """A competition whose functions that are recorded are kept as the text of their file."""
-    functions: dict[str, Any] = {
-        name: ScriptFunction(str(path.resolve()), text, function.__name__, "competition")
-        for name in ("read", "metric")
-        if isinstance(function := getattr(competition, name), FunctionType)
-    }
+def _with_functions(competition: Competition, module: ModuleType, text: str) -> Competition:
+    """A competition whose functions that are recorded are kept as the text of their file.
+
+    Raises `KitError` for one that the file does not have by its name, such as a lambda.
+    """
+    functions = dict[str, Any]()
+    for field in ("read", "metric"):
+        function = getattr(competition, field)
+        name = str(getattr(function, "__name__", ""))
+        if callable(function):
+            if getattr(module, name, None) is not function:
+                remedy = f"write: def {field}(...), and {field}={field}"
+                raise problem(str(module.__file__), f"{field} is no function by name", [], remedy)
+            path = str(Path(str(module.__file__)).resolve())
+            functions[field] = ScriptFunction(path, text, name, "competition")
     return dataclasses.replace(competition, **functions)

@@ -6,7 +6,6 @@ Augmentation starts from it.
 
 import inspect
 import math
-import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from kit.data.geometry import Geometry
-from kit.data.paths import photo_paths
+from kit.data.paths import photo_paths, stat_of
 from kit.data.photos import crop_and_resize
 from kit.data.reading import Read, read_photo
 from kit.system.console import Progress, say, warn
@@ -142,7 +141,7 @@ def _stamp(root: Path, images: Sequence[str], geometry: Geometry, read: Read | N
         marks = []
         for path in photo_paths(root, image):
             try:
-                stat = os.stat(path)
+                stat = stat_of(path)
             except OSError as error:
                 raise problem(
                     path,

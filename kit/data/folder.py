@@ -12,12 +12,12 @@ import pandas as pd
 from kit.competition import Competition
 from kit.data.answer_rows import AnswerRows, check_test_columns, match_rows
 from kit.data.definition import complete
-from kit.data.paths import fields_of, fill, lost_files, other_ending, photo_paths
+from kit.data.paths import fields_of, file_of, fill, lost_files, other_ending, photo_paths, stat_of
 from kit.data.photos import read_bytes
 from kit.data.plan import Plan
 from kit.data.train_rows import has_training, table_hash
 from kit.system.console import warn
-from kit.system.disk import text_hash
+from kit.system.disk import file_hash, text_hash
 from kit.system.errors import problem
 from kit.system.table import check_unique, is_plain_name, read_table
 
@@ -87,7 +87,7 @@ def fingerprint(root: Path, images: Sequence[str]) -> str:
 
     def size(image: str) -> int:
         try:
-            return sum(os.stat(path).st_size for path in photo_paths(root, image))
+            return sum(stat_of(path).st_size for path in photo_paths(root, image))
         except OSError:
             return -1
 
@@ -224,8 +224,12 @@ def content_hash(root: Path, images: Sequence[str]) -> str:
     """A hash over the names and bytes of photos, by which their probabilities are kept."""
 
     def digest(image: str) -> str:
-        content = b"".join(read_bytes(path) for path in photo_paths(root, image))
-        return hashlib.sha256(content).hexdigest()
+        paths = photo_paths(root, image)
+        if not all(path.is_file() for path in paths):
+            return "".join(hashes[file_of(path)] for path in paths)
+        return hashlib.sha256(b"".join(map(read_bytes, paths))).hexdigest()
 
+    inside = {file_of(p) for i in images for p in photo_paths(root, i) if not p.is_file()}
+    hashes = {path: file_hash(path) for path in inside}
     with ThreadPoolExecutor() as pool:
         return text_hash("".join(f"{i}\t{h}\n" for i, h in zip(images, pool.map(digest, images))))

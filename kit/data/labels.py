@@ -89,7 +89,9 @@ def _kind(competition: Competition, rows: TrainRows) -> str:
         exclusive = flagged and bool((_flags(rows).sum(axis=1) == 1).all())
         kind = "classes" if exclusive else "labels" if flagged else "tasks"
     elif not kind:
-        lists = not tasks and _are_lists(targets.iloc[:, 0], competition.separator)
+        known = set(competition.classes)
+        lists = known or not tasks
+        lists = lists and _are_lists(targets.iloc[:, 0], competition.separator, known)
         ordered = len(tasks) == 1 and tasks[0].ordered
         kind = "labels" if lists else "order" if ordered else "classes"
     number = len(tasks) or (len(targets.columns) if kind == "tasks" else 1)
@@ -103,17 +105,20 @@ def _kind(competition: Competition, rows: TrainRows) -> str:
     return kind
 
 
-def _are_lists(target: pd.Series, separator: str) -> bool:
+def _are_lists(target: pd.Series, separator: str, known: set[str]) -> bool:
     """True if a column clearly holds lists of labels.
 
     Some values hold the separator, and all parts are whole numbers, or each part of a list is a
-    label alone elsewhere.
+    label alone elsewhere. Where the classes are `known`, lists are what is made of them alone.
     """
     values = set(target)
-    lists = [value.split(separator) for value in values if separator in value]
-    parts = {part for value in values for part in value.split(separator) if part}
-    numbered = all(re.fullmatch("[0-9]+", part) for part in parts)
-    return bool(lists) and (numbered or {part for parts in lists for part in parts} <= values)
+    lists = [value.split(separator) for value in values - known if separator in value]
+    parts = {part for parts in lists for part in parts}
+    if known:
+        return bool(lists) and parts <= known
+    every = {part for value in values for part in value.split(separator) if part}
+    numbered = all(re.fullmatch("[0-9]+", part) for part in every)
+    return bool(lists) and (numbered or parts <= values)
 
 
 def _flags(rows: TrainRows) -> np.ndarray:

@@ -34,6 +34,22 @@ def is_below(image: str) -> bool:
     return "\0" not in image and not any(p.is_absolute() or ".." in p.parts for p in paths)
 
 
+def file_of(path: Path) -> Path:
+    """The file that holds a photo: its own, or the one above it that a competition's `read` opens.
+
+    Such is `train.hdf5` of the photo `train.hdf5/0815`.
+    """
+    return next((place for place in (path, *path.parents) if place.is_file()), path)
+
+
+def stat_of(path: Path) -> os.stat_result:
+    """The size and times of the file that holds a photo; raises `OSError` if there is none."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return os.stat(file_of(path))
+
+
 def fields_of(templates: Templates) -> list[str]:
     """The columns that templates name, in their order."""
     return _FIELD.findall(templates if isinstance(templates, str) else " ".join(templates))
@@ -72,8 +88,15 @@ def _filled(template: str, table: pd.DataFrame) -> list[str]:
 def lost_files(root: Path, images: Sequence[str]) -> list[str]:
     """The files of images that do not exist below `root`; folders are listed, no file is read."""
     files = [part for image in images for part in image.split(CHANNELS)]
-    listed = {name: _files(root / name) for name in {os.path.dirname(file) for file in files}}
-    return [file for file in files if os.path.basename(file) not in listed[os.path.dirname(file)]]
+    folders = {os.path.dirname(file) for file in files}
+    inside = {name for name in folders if file_of(root / name).is_file()}
+    listed = {name: _files(root / name) for name in folders - inside}
+    return [
+        file
+        for file in files
+        if (folder := os.path.dirname(file)) not in inside
+        and os.path.basename(file) not in listed[folder]
+    ]
 
 
 def _files(folder: Path) -> set[str]:

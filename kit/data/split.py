@@ -31,8 +31,9 @@ def assign_folds(
     differ by at most one, so that per class the photos differ by at most what one group makes
     (linked groups, which move as one, can make it more; `imbalance` tells). The numbers of the
     first column are spread evenly as well, and fold sizes differ as little as the strata allow.
-    Where a group may have several classes or labels, and where `strata` are to be balanced
-    besides, the photos of each are, as evenly as whole groups allow (`balance.py`).
+    Where groups have different numbers of photos, or several classes or labels, and where `strata`
+    are to be balanced besides, the photos of each are, as evenly as whole groups allow
+    (`balance.py`).
 
     Nothing but hashes of seed and group decides ties: the result is the same on any machine, and
     in whatever order the rows come. Raises `KitError` if a stratum has fewer groups than folds.
@@ -48,15 +49,16 @@ def assign_folds(
     tie = np.array([_hash(f"{seed}/fold/{f}") for f in range(folds)], dtype=np.uint64)
     clusters = _clusters(names, linked, shuffled)
     alone = not competition.several_labels and any(task.of_group for task in competition.tasks)
-    if not alone or _beside(photos):
+    if alone:
+        stratum, strata = _strata(photos["label"].to_numpy()[first], competition)
+        _check_strata(stratum, strata, folds, clusters, competition)
+    sizes = np.bincount(code)
+    if not alone or sizes.min() < sizes.max() or _beside(photos):
         cluster, order = _whole_clusters(clusters, shuffled)
         return _balanced(photos, competition, cluster[code], order, tie)
-    stratum, strata = _strata(photos["label"].to_numpy()[first], competition)
     numbers = photos[list(competition.columns[:1])].to_numpy()[first].sum(axis=1)
     fold = np.full(len(names), -1)
     have = np.zeros((folds, len(strata)), dtype=np.int64)  # groups per fold and stratum
-
-    _check_strata(stratum, strata, folds, clusters, competition)
     for cluster in clusters:
         count = np.bincount(stratum[cluster], minlength=len(strata))
         # The fold that has least of the cluster's strata, then the emptiest one.

@@ -5,6 +5,7 @@ Every function takes a name for those who cannot see the figure and plain values
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -33,6 +34,8 @@ from kit.results.run import score_column
 from kit.scoring.bootstrap import LEAST_GROUPS, Interval
 from kit.scoring.metrics import CalibrationBin
 from kit.task import Task
+
+MOST_CLASSES: Final = 60  # whose scores are shown
 
 
 @drawing
@@ -125,19 +128,22 @@ def class_scores(
 ) -> Figure:
     """The scores of the C classes with intervals, where they have one, and how many groups.
 
-    Classes of one answer to the first of several tasks have one colour.
+    Classes of one answer to the first of several tasks have one colour. Of more than sixty classes
+    the lowest scores are shown.
     """
-    classes = competition.num_classes
-    block = classes // competition.shape[0] if competition.parts else classes
+    every = competition.num_classes
+    block = every // competition.shape[0] if competition.parts else every
+    shown = np.sort(np.argsort(scores, kind="stable")[:MOST_CLASSES]).tolist()
+    classes = len(shown)
     figure, axis = new_figure(height_of(classes))
-    for c, (value, ends) in enumerate(zip(scores, bounds)):
-        axis.barh(c, value, color=series(c // block), alpha=0.55, height=0.72)
-        if ends:
-            axis.plot(ends, [c, c], color=INK, linewidth=1.4)
-    labels = [f"{label} ({n})" for label, n in zip(competition.class_names, groups)]
+    for row, c in enumerate(shown):
+        axis.barh(row, scores[c], color=series(c // block), alpha=0.55, height=0.72)
+        if (ends := bounds[c]) is not None:
+            axis.plot(ends, [row, row], color=INK, linewidth=1.4)
+    labels = [f"{competition.class_names[c]} ({groups[c]})" for c in shown]
     axis.set_yticks(range(classes), labels)
     axis.set_ylim(classes - 0.4, -0.6)
-    axis.set_xlim(0, 1)
+    axis.set_xlim(0, max(1.0, *axis.get_xlim()))
     axis.grid(axis="x", color=GRID, linewidth=0.8)
     word = competition.groups
     name_axes(

@@ -1,6 +1,6 @@
 """All numbers of a report."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,12 +15,13 @@ from kit.blending.settings import blend_refusal
 from kit.competition import Competition
 from kit.data.targets import targets
 from kit.inference.oof import Oof
-from kit.metrics.metric import metric_of
+from kit.metrics.metric import find_metric, metric_of
 from kit.metrics.sums import log_loss
 from kit.reporting.by_number import NumberRow, by_number, number_tasks
 from kit.scoring.bootstrap import GroupBootstrap, Interval
-from kit.scoring.metrics import CalibrationBin, calibration, decided
+from kit.scoring.metrics import CalibrationBin, calibration, decided, task_answers
 
+_CONFUSED: Final = 60  # classes, of more of which no confusion is shown
 _ERRORS: Final = 24  # photos in the gallery of the worst errors
 
 
@@ -55,7 +56,8 @@ class ReportNumbers:
     """The numbers of a report, of the members' mean and the plain argmax.
 
     `candidates` are the blends and decisions to compare, `precision` and `recall` are (C,).
-    `confusion` has the counts (C, C) by true and predicted class, and `by_task` those of each task.
+    `confusion` has the counts (C, C) by true and predicted class, None of several labels and of
+    very many classes, and `by_task` those of each task.
     `log_loss` is that of the probabilities as they are, where the score's is at a temperature.
     `error` is the calibration error, the mean over `bins`; `by_number` has rows of each task of
     numbers.
@@ -66,7 +68,7 @@ class ReportNumbers:
     folds: dict[int, FoldScore]
     precision: tuple[float, ...]
     recall: tuple[float, ...]
-    confusion: np.ndarray
+    confusion: np.ndarray | None
     by_task: dict[str, np.ndarray]
     log_loss: float
     error: float
@@ -83,7 +85,8 @@ def measure(oof: Oof) -> ReportNumbers:
     precision, recall, _, _ = precision_recall_fscore_support(
         truth, predicted, labels=labels, zero_division=0
     )
-    answers = zip(competition.tasks, competition.decode(truth), competition.decode(predicted))
+    shown = not competition.several_labels and competition.num_classes <= _CONFUSED
+    confusion = confusion_matrix(truth, predicted, labels=labels) if shown else None
     error, bins = calibration(probs, truth)
     return ReportNumbers(
         score,
@@ -91,11 +94,12 @@ def measure(oof: Oof) -> ReportNumbers:
         _fold_scores(photos, probs, score.folds, competition),
         tuple(precision.tolist()),
         tuple(recall.tolist()),
-        confusion_matrix(truth, predicted, labels=labels),
+        confusion,
         {
             task.name: confusion_matrix(true, guess, labels=range(len(task.classes)))
-            for task, true, guess in answers
-            if task in competition.parts
+            for task, true, guess in task_answers(
+                find_metric("accuracy"), competition, truth, predicted, None
+            )
         },
         log_loss(truth, probs),
         error,
@@ -146,22 +150,48 @@ def _fold_scores(
 def worst_errors(
     photos: pd.DataFrame, probs: np.ndarray, competition: Competition, number: int = _ERRORS
 ) -> list[WorstError]:
-    """The photos whose true class is the least probable, one of each group."""
-    truth, predicted = photos["label"].to_numpy(), probs.argmax(axis=1)
-    of_truth, names = probs[np.arange(len(truth)), truth], competition.class_names
+    """The photos with the worst answers, one of each group: of the least probable true class.
+
+    Of several labels it is the label whose truth is the least probable.
+    """
+    truth, predicted = targets(photos, competition), decided(probs, competition)
+    wrong, (true, said), (of_true, of_said) = _judged(truth, predicted, probs, competition)
     errors: dict[str, WorstError] = {}
-    for i in np.argsort(of_truth, kind="stable").tolist():
+    for i in np.argsort(of_true, kind="stable").tolist():
         photo = photos.iloc[i]
-        if predicted[i] != truth[i] and photo["group"] not in errors:
+        if wrong[i] and photo["group"] not in errors:
             errors[photo["group"]] = WorstError(
                 photo["image"],
                 tuple(int(photo[column]) for column in competition.columns),
                 int(photo["fold"]),
-                names[truth[i]],
-                float(of_truth[i]),
-                names[predicted[i]],
-                float(probs[i, predicted[i]]),
+                true(i),
+                float(of_true[i]),
+                said(i),
+                float(of_said[i]),
             )
         if len(errors) == number:
             break
     return list(errors.values())
+
+
+_Named = Callable[[int], str]
+
+
+def _judged(
+    truth: np.ndarray, predicted: np.ndarray, probs: np.ndarray, competition: Competition
+) -> tuple[np.ndarray, tuple[_Named, _Named], tuple[np.ndarray, np.ndarray]]:
+    """Which photos (N,) are wrong, what is true and predicted in words, and their probabilities."""
+    names, rows = competition.class_names, np.arange(len(truth))
+    if not competition.several_labels:
+        words = (lambda i: names[truth[i]], lambda i: names[predicted[i]])
+        return predicted != truth, words, (probs[rows, truth], probs[rows, predicted])
+    chance = np.where(truth > 0, probs, 1 - probs)
+    worst = chance.argmin(axis=1)
+
+    def called(i: int, there: bool) -> str:
+        return names[worst[i]] if there else f"no {names[worst[i]]}"
+
+    true = truth[rows, worst] > 0
+    of_true = chance[rows, worst]
+    words = (lambda i: called(i, true[i]), lambda i: called(i, not true[i]))
+    return (predicted != truth).any(axis=1), words, (of_true, 1 - of_true)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from kit.competition import Competition
 from kit.data.folder import DataFolder, check_data, read_ids
 from kit.data.plan import Plan
+from kit.data.targets import targets
 from kit.inference.engine import Compute
 from kit.inference.member import Member, unique_names
 from kit.inference.members import find_members
@@ -18,7 +19,8 @@ from kit.reporting.by_number import near_edges, number_tasks, say_edges
 from kit.reporting.html import check_page, photo_uris, write_page
 from kit.reporting.numbers import ReportNumbers, measure, worst_errors
 from kit.results.run import Fold, read_metrics
-from kit.scoring.mislabel import Suspect, find_mislabelled
+from kit.scoring.mislabel import corrects_photos, find_mislabelled
+from kit.scoring.suspect import Suspect
 
 _SUSPECTS: Final = 30  # shown; all have their line
 _SHOWN: Final = 3  # photos of a suspect
@@ -57,7 +59,7 @@ def report(
     members = find_members(runs, plan, ids, allow_missing=True)
     oof = oof_probs(members, plan, folder, options.tta, options.compute)
     probs = oof.probs.mean(axis=0)
-    suspects = find_mislabelled(oof.photos, probs, competition)
+    suspects = find_mislabelled(oof.photos, targets(oof.photos, competition), probs, competition)
     numbers = measure(oof)
     worst = worst_errors(oof.photos, probs, competition)
     shown = suspects[:_SUSPECTS]
@@ -81,6 +83,8 @@ def report(
         **_suspects(suspects, plan, uris),
         **_members(members, names, numbers.score.scores.metric),
         "wide": competition.num_classes > _WIDE,
+        "most": figures.MOST_CLASSES,
+        "header": "id,target,value" if corrects_photos(competition) else "path,field,value",
         "svg": _figures(numbers, names, competition),
     }
     write_page(out, competition, content, options.force)
@@ -174,14 +178,16 @@ def _figures(
         for key in ("score", "interval", "groups")
     )
     block = competition.num_classes // competition.shape[0] if parts else 0
-    every = f"confusion of the {competition.num_classes} classes"
+    every, confusion = f"confusion of the {competition.num_classes} classes", ""
+    if numbers.confusion is not None:
+        confusion = figures.confusion(every, numbers.confusion, labels, block)
     return {
         "folds": figures.intervals(f"{title} by fold", {"all": pooled} | of_folds, title, groups),
         "members": members,
         "classes": figures.class_scores(
             f"{of_class} of each class", of_class, scores, bounds, sizes, competition
         ),
-        "confusion": figures.confusion(every, numbers.confusion, labels, block),
+        "confusion": confusion,
         "tasks": {
             task.name: figures.confusion(
                 f"confusion of {task.name}", numbers.by_task[task.name], task.classes

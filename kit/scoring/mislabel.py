@@ -15,7 +15,6 @@ nothing strange beside the edge, and strange far from it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -23,46 +22,17 @@ import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
+from kit.scoring.label_suspects import label_suspects, with_lines
+from kit.scoring.suspect import LEAST, STEADY, Suspect
 from kit.task import Task
 
 # Among so many groups nearest in number, or more, a number stands out or does not.
 _NEIGHBOURS: Final = 20
-# Standard deviations: what stands out less is as its kind often is,
-_LEAST: Final = 1.0
-# and what stands out by more is no clearer for it: kinds differ in how steady they are.
-_MOST: Final = 4.0
-_STEADY: Final = 0.05  # the least deviation that a kind is taken to have
 
 
-@dataclass(frozen=True)
-class Suspect:
-    """A label that is probably wrong: its correction, the two classes, and the photos to look at.
-
-    `path`, `field` and `value` are a line of the corrections file: a group, a task's name and the
-    suggested class (or number), or `swap` and the stems of two photos, `a:b`. `given_prob` and
-    `suggested_prob` are the mean probabilities (0..1) of what is `given` and `suggested`; `z_score`
-    is how many standard deviations their difference lies above the mean of labels of that kind.
-    """
-
-    path: str
-    field: str
-    value: str
-    given: str
-    suggested: str
-    given_prob: float
-    suggested_prob: float
-    z_score: float
-    images: tuple[str, ...]
-
-    @property
-    def score(self) -> float:
-        """The difference of the two probabilities times `z_score`, which counts 4 at most."""
-        return (self.suggested_prob - self.given_prob) * min(self.z_score, _MOST)
-
-    @property
-    def line(self) -> str:
-        """The line for the corrections file."""
-        return f"{self.path},{self.field},{self.value}"
+def corrects_photos(competition: Competition) -> bool:
+    """True if corrections are of photos, by a definition's tables, and False if of groups."""
+    return bool(competition.target or competition.target_pattern)
 
 
 def confident_classes(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -82,19 +52,29 @@ def confident_classes(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def find_mislabelled(
-    photos: pd.DataFrame, probs: np.ndarray, competition: Competition
+    photos: pd.DataFrame, truth: np.ndarray, probs: np.ndarray, competition: Competition
 ) -> list[Suspect]:
     """The probable label errors of a plan's `photos` (N rows), the clearest first.
 
-    `probs` (N, C) are their out-of-fold probabilities. A group has at most one suspect a field; a
-    swap is one where two photos together fit each other's label better than their own. What stands
-    out by one standard deviation or less is left out.
+    `truth` are their classes (N,) or labels (N, C), and `probs` (N, C) their out-of-fold
+    probabilities. A group has at most one suspect a field; a
+    swap is one where two photos together fit each other's label better than their own. Where a
+    definition's tables have the targets, each photo is judged alone, for corrections are of photos.
+    What stands out by one standard deviation or less is left out.
     """
+    if competition.several_labels:
+        return label_suspects(photos["image"].tolist(), probs, truth, competition)
     suspects = list[Suspect]()
-    for task, given in zip(competition.tasks, competition.decode(photos["label"].to_numpy())):
+    of_photos = corrects_photos(competition)
+    for task, given in zip(competition.tasks, competition.decode(truth)):
         of_task = competition.task_probs(probs, task)
-        suspects += (_of_groups if task.of_group else _swaps)(photos, of_task, given, task)
-    strange = [suspect for suspect in suspects if suspect.z_score > _LEAST]
+        if of_photos:
+            alone = photos.assign(group=photos["image"])
+            found = _of_groups(alone, of_task, given, task)
+            suspects += [with_lines(suspect, task, competition) for suspect in found]
+        else:
+            suspects += (_of_groups if task.of_group else _swaps)(photos, of_task, given, task)
+    strange = [suspect for suspect in suspects if suspect.z_score > LEAST]
     return sorted(strange, key=lambda suspect: (-suspect.score, suspect.line))
 
 
@@ -198,7 +178,7 @@ def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray, task: Tas
 
 
 def _z_score(margin: float, alike: Sequence[float] | np.ndarray) -> float:
-    return float((margin - np.mean(alike)) / max(np.std(alike), _STEADY)) if len(alike) else 0.0
+    return float((margin - np.mean(alike)) / max(np.std(alike), STEADY)) if len(alike) else 0.0
 
 
 def _stem(image: str) -> str:

@@ -13,7 +13,7 @@ from kit.starting.tables import Table
 
 # Names of a column of groups, the most telling first.
 _NAMES: Final = (
-    "patient|subject|person|driver|student|user|owner|animal|individual|family",
+    "patient|subject|persons?|driver|student|user|owner|animal|individual|family",
     "lesion|case|specimen|slide|antibody|tree|household",
     "location|(^|_)site|(^|_)loc($|_)|camera|(^|_)field|farm|scene|place",
     "(^|_)seq|study|series|session|video|clip|group|batch|experiment|plate",

@@ -45,6 +45,8 @@ def read_table(path: Path, wanted: Mapping[str, str] | None = None) -> pd.DataFr
         if column not in names:
             what = f"has no column '{column}'{did_you_mean(column, names)}, which {field} names"
             raise problem(path, what, remedy=f"it has {','.join(names)[:300]}")
+        if f"{column}.1" in names:  # as pandas names the second one
+            raise problem(path, f"has column '{column}' twice", remedy="keep one of the two")
     return table
 
 

@@ -56,6 +56,10 @@ def test_functions_travel_as_text_and_run_from_the_record(tmp_path):
             'competition = Competition(name="x", group="")',
             "competition.py: competition x: group=''",
         ),
+        (
+            'competition = Competition(name="x", metric=lambda t, p: 0.0)',
+            "competition.py: metric is no function by name; write: def metric",
+        ),
         ("x = 1", "has no variable 'competition' that is a Competition"),
         (
             'competition = Competition(name="x", mirror={"a": "b", "b": "c"})',

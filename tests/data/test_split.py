@@ -163,6 +163,18 @@ def test_several_labels_are_balanced_and_linked_groups_share_a_fold(seed):
     assert (again == mixed["fold"]).all()
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_photos_are_balanced_where_groups_differ_in_size(seed):
+    competition = Competition(name="x", kind="classes", classes=tuple("abc"), group="patient")
+    rng = np.random.default_rng(seed)
+    sizes = np.maximum(1, rng.exponential(8, 150).astype(int))
+    group = np.repeat([f"g{n}" for n in range(150)], sizes)
+    photos = pd.DataFrame({"group": group, "label": np.repeat(rng.integers(0, 3, 150), sizes)})
+    photos["fold"] = assign_folds(photos, competition, 5, seed)
+    assert photos.groupby("group")["fold"].nunique().max() == 1
+    assert np.ptp(class_counts(photos, competition), axis=0).max() <= 2
+
+
 def test_columns_to_balance_besides():
     photos = pd.DataFrame(
         {

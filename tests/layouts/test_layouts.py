@@ -163,5 +163,5 @@ def test_a_layout_goes_through_every_command(name, tmp_path, monkeypatch, capsys
     given = answers_of("submissions/all.csv", recorded["answer"], names, tasks)
     assert scores[oof["metric"]["key"]] == pytest.approx(score(metric, held, given), abs=1e-5)
     assert kit.compare.main(files) == 0 and kit.report.main(["runs/tiny"]) == 0
-    assert kit.report.main([]) == 0
+    assert known or kit.report.main([]) == 0  # of the data alone, by competition.py
     assert oof["metric"]["title"] in Path("report.html").read_text(encoding="utf-8")

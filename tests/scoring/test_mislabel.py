@@ -94,7 +94,7 @@ def test_planted_errors_are_found_and_their_lines_undo_them(tmp_path, seed):
     relabel(photos, f"p{flipped:03d}", "gender", 1 - gender[7 * flipped])
     relabel(photos, f"p{aged:03d}", "age", 60)
     relabel(photos, f"p{swapped:03d}", "swap", ("incorrect_mask", "normal"))
-    found = find_mislabelled(photos, probs, MASK)
+    found = find_mislabelled(photos, photos["label"].to_numpy(), probs, MASK)
     assert {(s.path, s.field) for s in found[:3]} == {
         (f"p{flipped:03d}", "gender"),
         (f"p{aged:03d}", "age"),
@@ -122,7 +122,7 @@ def test_planted_errors_are_found_and_their_lines_undo_them(tmp_path, seed):
 def test_nothing_is_found_where_the_network_agrees():
     for seed in range(5):
         photos, probs = make_photos(40, seed)
-        assert find_mislabelled(photos, probs, MASK) == []
+        assert find_mislabelled(photos, photos["label"].to_numpy(), probs, MASK) == []
 
 
 def test_an_age_beside_a_boundary_is_nothing_strange():
@@ -141,7 +141,7 @@ def test_an_age_beside_a_boundary_is_nothing_strange():
         (years == 29) & (person % 3 > 0) | (person == 3), old, seen
     )  # most of 29, and one of 20
     probs[np.arange(len(photos)), seen] = 0.83
-    found = find_mislabelled(photos, probs, MASK)
+    found = find_mislabelled(photos, photos["label"].to_numpy(), probs, MASK)
     assert (
         [s.line for s in found] == ["p003,age,30"]
         and found[0].given == "<30 (20)"
@@ -162,13 +162,14 @@ def test_the_order_of_people_and_their_names_say_nothing(seed):
         0.5 * probs
         + 0.5 * rng.dirichlet(np.full(NUM_CLASSES, 0.2), 80)[np.arange(len(photos)) // 7]
     )
-    found = find_mislabelled(photos, probs, MASK)
+    found = find_mislabelled(photos, photos["label"].to_numpy(), probs, MASK)
     names = dict(zip(photos["group"].unique(), [f"q{i:03d}" for i in rng.permutation(80)]))
     renamed = photos.assign(
         group=photos["group"].map(names), image=[f"{names[i[:4]]}{i[4:]}" for i in photos["image"]]
     )
     order = rng.permutation(len(photos))
-    again = find_mislabelled(renamed.iloc[order].reset_index(drop=True), probs[order], MASK)
+    shuffled = renamed.iloc[order].reset_index(drop=True)
+    again = find_mislabelled(shuffled, shuffled["label"].to_numpy(), probs[order], MASK)
     old = {names[s.path] + s.line[4:]: s.score for s in found}
     assert len(found) > 10 and {s.line: s.score for s in again} == pytest.approx(old)
 
@@ -184,7 +185,7 @@ def test_without_groups_a_photo_is_judged_by_itself():
     probs += rng.uniform(0, 0.02, probs.shape)
     labels[7] = 2  # a circle
     photos = pd.DataFrame({"image": names, "group": names, "label": labels})
-    (found,) = find_mislabelled(photos, probs, competition)
+    (found,) = find_mislabelled(photos, photos["label"].to_numpy(), probs, competition)
     assert (found.line, found.given, found.suggested) == (
         "07.jpg,shape,circle",
         "triangle",
@@ -204,6 +205,6 @@ def test_the_nearest_number_of_another_class_is_suggested():
     probs[np.arange(90), seen] = 0.9
     names = [f"{n:02d}.jpg" for n in range(90)]
     photos = pd.DataFrame({"image": names, "group": names, "cm": numbers, "label": labels})
-    found = find_mislabelled(photos, probs, competition)
+    found = find_mislabelled(photos, photos["label"].to_numpy(), probs, competition)
     assert sorted(s.line for s in found) == ["00.jpg,size,20", "31.jpg,size,9", "61.jpg,size,19"]
     assert {s.given for s in found} == {"small (5)", "middle (15)", "large (25)"}

@@ -5,7 +5,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kit.data.paths import fields_of, fill, is_below, lost_files, other_ending, photo_paths
+from kit.data.paths import (
+    fields_of,
+    file_of,
+    fill,
+    is_below,
+    lost_files,
+    other_ending,
+    photo_paths,
+    stat_of,
+)
 from kit.system.errors import KitError
 
 TABLE = pd.DataFrame({"id": ["a", "b"], "kind": ["x", "y"]})
@@ -48,3 +57,12 @@ def test_files_that_are_not_there(tmp_path):
     assert other_ending(tmp_path, "a/1.png") == " (did you mean 1.jpg?)"
     assert other_ending(tmp_path, "a/1") == " (did you mean 1.jpg?)"
     assert other_ending(tmp_path, "a/9.png") == "" == other_ending(tmp_path, "c/1.png")
+
+
+def test_photos_inside_of_a_file(tmp_path):
+    (tmp_path / "all.hdf5").write_bytes(b"123")
+    assert lost_files(tmp_path, ["all.hdf5/a", "all.hdf5/b/c", "none.hdf5/a"]) == ["none.hdf5/a"]
+    assert file_of(tmp_path / "all.hdf5" / "a" / "b") == tmp_path / "all.hdf5"
+    assert stat_of(tmp_path / "all.hdf5" / "a").st_size == 3
+    with pytest.raises(OSError):
+        stat_of(tmp_path / "none.hdf5" / "a")
