@@ -4,7 +4,8 @@ Stages are commands, `python -m kit.NAME`; each reads files and writes files, ch
 
     data/  the competition's photos and labels
       |
-      |  folds                            sample   draws data, for trials
+      |  start -> competition.py          sample   draws data, for trials
+      |  folds
       v
     runs/folds.csv  the fold plan         demo     runs all of this on drawn data
       |
@@ -20,9 +21,10 @@ Stages are commands, `python -m kit.NAME`; each reads files and writes files, ch
       v
     you
 
-The commands `folds`, `train`, `soup`, `ensemble`, `compare`, `report`, `sample`, `demo` and `bench`
-are files in this folder, and so is `recipe`, which you write. Its folders are what commands
-are made of. `kit/README.md` has the folders and their order, the words, the rules, a line a file.
+The commands `start`, `folds`, `train`, `soup`, `ensemble`, `compare`, `report`, `sample`, `demo`
+and `bench` are files in this folder, and so is `recipe`, which you write. Its folders are what
+commands are made of. `kit/README.md` has the folders and their order, the words, the rules, a line
+a file.
 """
 
 import os

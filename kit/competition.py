@@ -174,16 +174,6 @@ class Competition:
         classes = self.class_names if self.tasks else self.classes
         known = not classes or {*swaps, *swaps.values()} <= set(classes)
         yield "mirror", known, "of names of classes"
-        labels, several = (self.kind in ("", "labels")), self.several_labels
-        yield (
-            "answer",
-            self.answer != "list" or labels,
-            "another form than list: kind is not labels",
-        )
-        many = not several or self.answer in ("", "list", "probabilities")
-        yield "answer", many, "list or probabilities, because kind is labels"
-        two = self.answer != "probability" or len(classes) in (0, 2)
-        yield "answer", two, "another form than probability: there are more than two classes"
         for name in ("rows", "read", "draw"):
             value = getattr(self, name)
             yield name, value is None or callable(value), "a function, or None"
@@ -191,13 +181,13 @@ class Competition:
 
     def _answer_rules(self) -> Iterator[Rule]:
         """What forms of an answer go with a kind; both may not be known yet."""
-        form, labels = self.answer, self.several_labels
-        names = self.class_names if self.tasks else self.classes
-        free = not labels or form in ("", "list", "probabilities")
-        yield "answer", free, "list or probabilities where a photo has several labels"
-        yield "answer", form != "list" or self.kind in ("", "labels"), "a list for labels alone"
+        form, names = self.answer, self.class_names if self.tasks else self.classes
+        labels = self.kind in ("", "labels")
+        yield "answer", form != "list" or labels, "another form than list: kind is not labels"
+        many = not self.several_labels or form in ("", "list", "probabilities")
+        yield "answer", many, "list or probabilities, because kind is labels"
         two = form != "probability" or len(names) in (0, 2)
-        yield "answer", two, "a probability of two classes alone: take probabilities"
+        yield "answer", two, "another form than probability: there are more than two classes"
         apart = form != "list" or not any(self.separator in name for name in names)
         yield "separator", apart, "a text that no label has in it"
         of_tasks = "{task}" in self.answer_column + self.answer_rows

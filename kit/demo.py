@@ -98,7 +98,7 @@ def draw(out: Path, people: int, eval_people: int) -> "DataFolder":
 
     say_step(
         "1. Draw a sample in the competition's layout",
-        f"sample --out {out} --people {people} --eval-people {eval_people}",
+        f"sample --out {out} --groups {people} --test-groups {eval_people}",
     )
     competition = find_competition(DEFAULT)
     if competition.draw is None:

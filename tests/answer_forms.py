@@ -8,7 +8,9 @@ from draws import softmax
 
 from kit.competition import Competition
 from kit.data.answer_rows import TASK, answer_columns
-from kit.data.folder import DataFolder, answer_rows
+from kit.data.folder import DataFolder, answer_rows, read_ids
+from kit.data.plan import Plan
+from kit.data.targets import as_texts, targets
 from kit.results.submission import Predicted
 from kit.task import Task
 
@@ -96,3 +98,34 @@ def predicted(data: DataFolder, seed: int = 0, sure: float = 2.0) -> Predicted:
         return Predicted(units, (probs >= 0.5).astype(np.uint8), probs)
     probs = softmax(logits)
     return Predicted(units, probs.argmax(axis=1), probs)
+
+
+def plan_of(competition: Competition, photos: int = 60, seed: int = 5) -> Plan:
+    """A fold plan of random labels: two folds, three photos a group."""
+    rng, rows = np.random.default_rng(seed), np.arange(photos)
+    label = rng.integers(0, competition.num_classes, photos)
+    labels: object = label
+    if competition.several_labels:
+        labels = as_texts((rng.random((photos, competition.num_classes)) < 0.4).astype(np.uint8))
+    table = pd.DataFrame(
+        {
+            "image": [f"train{n}.png" for n in rows],
+            "group": [f"g{n // 3}" for n in rows],
+            "label": labels,
+            "fold": rows // 3 % 2,
+        }
+    )
+    return Plan(table, "hash", {}, competition)
+
+
+def team_file(path: Path, data: DataFolder, plan: Plan, seed: int) -> Path:
+    """A team's probabilities of the photos to predict and of training photos, in one `.npz`."""
+    competition, rng = data.competition, np.random.default_rng(seed)
+    ids = [*read_ids(data), *plan.photos["image"]]
+    logits = rng.normal(size=(len(ids), competition.num_classes))
+    truth = targets(plan.photos, competition)
+    hot = truth if truth.ndim == 2 else np.eye(competition.num_classes)[truth]
+    logits[-len(truth) :] += 2 * hot
+    probs = 1 / (1 + np.exp(-logits)) if competition.several_labels else softmax(logits)
+    np.savez(path, ids=np.array(ids), probs=probs.astype(np.float32))
+    return path

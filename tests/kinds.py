@@ -88,7 +88,7 @@ def drawn(
     for part, number in (("train", photos), ("sample_submission", tests)):
         rows = []
         for n in range(number):
-            name = f"{n:03d}.png"
+            name = f"{part[0]}{n:03d}.png"
             (data / part).mkdir(parents=True, exist_ok=True)
             label = rng.random(len(names)) < 0.4 if several else n % len(names)
             Image.fromarray(draw(rng, label)).save(data / part / name)

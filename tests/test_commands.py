@@ -29,7 +29,18 @@ from kit.results import leaderboard
 from kit.training.trackers import TRACKERS
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("folds", "train", "ensemble", "soup", "compare", "report", "sample", "demo", "bench")
+COMMANDS = (
+    "start",
+    "folds",
+    "train",
+    "ensemble",
+    "soup",
+    "compare",
+    "report",
+    "sample",
+    "demo",
+    "bench",
+)
 READMES = {
     name: (ROOT / name).read_text(encoding="utf-8")
     for name in (
@@ -79,7 +90,7 @@ SMALL = {
     "bench folds": "--people 1000",
     "bench audit": "--people 1000",
     "bench": "--people 60 --pairs 1 --steps 1 --members 3 --photos 9",
-    "sample": "--people 6 --eval-people 1",
+    "sample": "--groups 6 --test-groups 1",
 }
 
 
@@ -253,7 +264,7 @@ def rows_of(text: str, heading: str) -> list[list[str]]:
 def test_the_front_page_is_short_and_names_every_command():
     assert len(README.splitlines()) < 120
     files = {path.stem for path in (ROOT / "kit").glob("*.py")} - {"__init__", "recipe"}
-    assert files - {"competition"} == set(COMMANDS)
+    assert files - {"competition", "task"} == set(COMMANDS)
     assert [row[0] for row in rows_of(README, "## Commands")] and {
         row[0].strip("`") for row in rows_of(README, "## Commands")
     } == {f"kit.{name}" for name in COMMANDS}
@@ -407,7 +418,7 @@ def test_what_the_options_repeat_is_what_the_kit_has():
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_is_one_line_and_leaves_no_half_written_file(tmp_path, how):
-    words = ["-m", "kit.sample", "--out", str(tmp_path / "s"), "--people", "5000"]
+    words = ["-m", "kit.sample", "--out", str(tmp_path / "s"), "--groups", "5000"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with ctrl_c_for_children():
         process = subprocess.Popen([sys.executable, *words], **pipes)

@@ -105,3 +105,21 @@ def test_classes_are_one_task_and_words_have_defaults():
 def test_fields_that_do_not_go_together_are_told(fields, said):
     with pytest.raises(KitError, match=f"competition x: .* must be .*{said}"):
         Competition(name="x", **{"classes": ("a", "b", "c"), "kind": "classes", **fields})
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        ({"kind": "labels", "answer": "class"}, "list or probabilities, because kind is labels"),
+        ({"kind": "labels", "answer": "probability"}, "list or probabilities, because"),
+        ({"kind": "classes", "answer": "list"}, "kind is not labels"),
+        ({"kind": "classes", "answer": "probability"}, "there are more than two classes"),
+        ({"kind": "labels", "answer": "list", "classes": ("a b", "c")}, "a text that no label has"),
+        ({"answer": "probabilities", "answer_column": "{task}"}, "class or name where each task"),
+        ({"answer": "probabilities", "answer_rows": "{id}_{task}"}, "class or name where each"),
+    ],
+)
+def test_the_form_of_an_answer_goes_with_the_kind(fields, said):
+    given = {"name": "pets", "classes": ("a", "b", "c"), "frame": (8, 8)} | fields
+    with pytest.raises(KitError, match=said):
+        Competition(**given)

@@ -1,5 +1,9 @@
 """The command kit.folds and its bad input."""
 
+import re
+
+from pets_folder import pets, usual_folder
+
 from kit.competitions.mask_data import read_people
 from kit.folds import main
 
@@ -56,3 +60,40 @@ def test_korean_paths(data, tmp_path):
 
 def test_a_misspelt_option_is_named(fails):
     assert "did you mean --folds?" in fails(main, "--fold", "5")
+
+
+DEFINITION = """from kit.competition import Competition
+
+competition = Competition(
+    name="pets", train="labels.csv", image="train/{id}.jpg", target="breed", group="owner",
+    test_image="test/{id}.jpg",
+)
+"""
+
+
+def test_a_definition_is_planned_and_its_mistakes_are_one_line(tmp_path, fails, capsys):
+    root, _ = usual_folder(tmp_path / "data")
+    file, out = tmp_path / "competition.py", tmp_path / "folds.csv"
+    options = ["--competition", file, "--data", root, "--folds", 2, "--out", out]
+    for right, wrong, said in (
+        ("target=", "traget=", "line 3: .*did you mean target"),
+        ('"owner"', '"ownr"', "has no column 'ownr' .did you mean owner"),
+        ("train/{id}", "{id}", "no row names a photo that is there .12 found"),
+        ("test/{id}", "tests/{id}", "ids that name no file .* .4 found, the first: tests/t00.jpg"),
+    ):
+        file.write_text(DEFINITION.replace(right, wrong))
+        assert re.search(said, fails(main, *options))
+    file.write_text(DEFINITION)
+    assert main(list(map(str, options))) == 0
+    out = capsys.readouterr().out
+    assert "0 beagle" in out and re.search("owners +3 +3 +6", out)
+
+
+def test_of_many_classes_the_rarest_are_shown(tmp_path, capsys):
+    table = pets(140).assign(breed=[f"b{n // 2:02d}" for n in range(140)])
+    root, _ = usual_folder(tmp_path / "data", table=table)
+    (tmp_path / "competition.py").write_text(DEFINITION.replace(' group="owner",', ""))
+    options = ["--competition", str(tmp_path / "competition.py"), "--data", str(root), "--folds"]
+    assert main([*options, "2", "--out", str(tmp_path / "f.csv"), "--no-audit"]) == 0
+    shown = capsys.readouterr().out
+    assert "of the 30 rarest of 70 classes" in shown and shown.count("b0") == 10

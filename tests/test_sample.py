@@ -10,11 +10,12 @@ from kit.sample import main
 @pytest.mark.parametrize(
     "options, told",
     [
-        (["--people", "5"], "--people: is 5, must be at least 6"),
-        (["--eval-people", "0"], "--eval-people: is 0"),
+        (["--groups", "5"], "--groups: is 5, must be at least 6"),
+        (["--test-groups", "0"], "--test-groups: is 0"),
         (["--seed", "-1"], "--seed: is -1"),
-        (["--people", "many"], "many"),
-        (["--poeple", "9"], "did you mean --people"),
+        (["--groups", "many"], "many"),
+        (["--competition", "statefarn"], "statefarn"),
+        (["--gruops", "9"], "did you mean --groups"),
     ],
 )
 def test_bad_arguments_are_one_line(
@@ -28,10 +29,21 @@ def test_bad_arguments_are_one_line(
 def test_the_command_tells_what_comes_next(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--out", str(tmp_path / "my data"), "--people", "6", "--eval-people", "1"]) == 0
+    assert main(["--out", str(tmp_path / "my data"), "--groups", "6", "--test-groups", "1"]) == 0
     said = capsys.readouterr().out
     assert (
         "6 people" in said
-        and "42 photos" in said
+        and "49 photos" in said
         and f"kit.folds --data '{tmp_path / 'my data'}'" in said
     )
+
+
+@pytest.mark.parametrize("name", ["statefarm", "ham10000"])
+def test_a_competition_of_a_name_is_drawn(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "data"
+    words = ["--out", str(out), "--competition", name, "--groups", "6", "--test-groups", "2"]
+    assert main(words) == 0 and (out / "answers.csv").is_file()
+    said = capsys.readouterr().out
+    assert f"kit.folds --data {out} --competition {name}" in said and "look" not in said

@@ -25,8 +25,8 @@ FLOORS = [
     {"models", "results"},
     {"inference"},
     {"training", "blending"},
-    {"reporting", "benchmarks"},
-    {"folds", "train", "soup", "ensemble", "compare", "report", "sample", "bench"},
+    {"reporting", "benchmarks", "starting"},
+    {"start", "folds", "train", "soup", "ensemble", "compare", "report", "sample", "bench"},
     {"demo"},
 ]
 COMMANDS = FLOORS[-2] | FLOORS[-1]

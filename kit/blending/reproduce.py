@@ -56,7 +56,7 @@ def reproduce(
     files = [path for of_member in paths for path in of_member]
     ids = photo_ids(files, data)
     members = [
-        read_members(member.name, of_member, plan, ids)
+        read_members(member.name, of_member, plan, ids, data.competition)
         for member, of_member in zip(record.members, paths)
     ]
     output = dataclasses.replace(output, path=output.path or source.with_suffix(".csv"))

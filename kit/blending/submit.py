@@ -56,7 +56,7 @@ def ensemble(
     ids = photo_ids(paths, data)
     if settings.agree is not None:
         sample_size(len(ids), settings.agree)
-    members = find_members(paths, plan, ids, settings.allow_missing)
+    members = find_members(paths, plan, ids, settings.allow_missing, data.competition)
     # Before anything long: what is asked for is most likely what will be written.
     asked = check_output(output, members, paths, data, settings)
     selected = _select(members, plan, data, ids, settings, compute)

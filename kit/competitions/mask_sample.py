@@ -1,22 +1,16 @@
 """A drawn data set in the mask competition's layout, with its traps."""
 
-import contextlib
-import json
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kit import __version__
 from kit.competitions.mask_faces import EVAL, TRAIN, draw_person, plan_people
 from kit.competitions.mask_labels import AGE, GENDER, SHOTS
 from kit.competitions.mask_pen import DARK, WHITE
+from kit.competitions.sample_folder import check_sizes, new_sample, write_text
 from kit.system.console import Progress
-from kit.system.errors import problem
 
 # A photo on the contact sheet.
 _SMALL: Final = (96, 128)
@@ -33,76 +27,19 @@ def draw_sample(
     The same arguments give the same bytes. `force` replaces a folder that this function has made,
     and no other. Raises `KitError` for arguments out of range, or when `out` exists.
     """
-    for option, value, least, why in (
-        ("--people", people, 6, "one for each gender and age class"),
-        ("--eval-people", eval_people, 1, ""),
-        ("--seed", seed, 0, ""),
-    ):
-        if value < least:
-            raise problem(
-                option, f"is {value}, must be at least {least}" + (f", {why}" if why else "")
-            )
-    # Resolved, so that `.` and links have a parent and a name for the renames.
-    out = Path(out).resolve()
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        if not force:
-            raise problem(
-                out, "exists already", remedy="choose another --out, or --force to draw it anew"
-            )
-        if not _is_sample(out):
-            raise problem(
-                out,
-                "is no drawn sample (it has no sample.json of this command), so --force leaves it "
-                "alone",
-                remedy="choose another --out",
-            )
-    with whole_numbers(out) as folder:
+    check_sizes(
+        {
+            "--groups": (people, 6, "one for each gender and age class"),
+            "--test-groups": (eval_people, 1, ""),
+            "--seed": (seed, 0, ""),
+        }
+    )
+    record = {"seed": seed, "people": people, "eval_people": eval_people}
+    with new_sample(out, record, force) as folder:
         with Progress("drawing", (people + eval_people) * len(SHOTS)) as progress:
             _draw_train(folder, people, seed, progress)
             _draw_eval(folder, eval_people, seed, progress)
-        record = {
-            "made_by": "kit.sample",
-            "kit": __version__,
-            "seed": seed,
-            "people": people,
-            "eval_people": eval_people,
-        }
-        _write(folder / "sample.json", json.dumps(record, indent=2) + "\n")
-    return out
-
-
-def _is_sample(folder: Path) -> bool:
-    try:
-        record = json.loads((folder / "sample.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and record.get("made_by") == "kit.sample"
-
-
-@contextlib.contextmanager
-def whole_numbers(out: Path) -> Iterator[Path]:
-    """A sibling folder to fill, renamed to `out` at the end and removed when filling it fails."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
-    new.mkdir()
-    try:
-        yield new
-        if out.exists():
-            out.rename(old)
-        try:
-            new.rename(out)
-        except OSError:
-            if old.exists():
-                old.rename(out)
-            raise
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-    if old.exists():
-        shutil.rmtree(old)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+    return Path(out).resolve()
 
 
 def _save(image: Image.Image, path: Path) -> None:
@@ -135,7 +72,7 @@ def _draw_train(folder: Path, people: int, seed: int, progress: Progress) -> Non
         )
         rows.append(f"{person.id},{GENDER.classes[person.gender]},Asian,{person.age},{person.path}")
     (images / ".DS_Store").write_bytes(_DS_STORE)
-    _write(folder / "train" / "train.csv", "\n".join(["id,gender,race,age,path", *rows]) + "\n")
+    write_text(folder / "train" / "train.csv", "\n".join(["id,gender,race,age,path", *rows]) + "\n")
     _draw_contact_sheet(folder / "contact_sheet.png", shown)
 
 
@@ -153,11 +90,11 @@ def _draw_eval(folder: Path, people: int, seed: int, progress: Progress) -> None
             progress.advance()
     # Neither the photos' order nor the names' may say who is on them; this rng is of no person.
     answers = [answers[i] for i in np.random.default_rng([seed, EVAL]).permutation(len(answers))]
-    _write(
+    write_text(
         folder / "eval" / "info.csv",
         "\n".join(["ImageID,ans", *(f"{name},0" for name, _, _ in answers)]) + "\n",
     )
-    _write(
+    write_text(
         folder / "answers.csv",
         "\n".join(["ImageID,ans,person", *(",".join(map(str, row)) for row in answers)]) + "\n",
     )

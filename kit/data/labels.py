@@ -89,7 +89,9 @@ def _kind(competition: Competition, rows: TrainRows) -> str:
         exclusive = flagged and bool((_flags(rows).sum(axis=1) == 1).all())
         kind = "classes" if exclusive else "labels" if flagged else "tasks"
     elif not kind:
-        lists = not tasks and _are_lists(targets.iloc[:, 0], competition.separator)
+        known = set(competition.classes)
+        lists = known or not tasks
+        lists = lists and _are_lists(targets.iloc[:, 0], competition.separator, known)
         ordered = len(tasks) == 1 and tasks[0].ordered
         kind = "labels" if lists else "order" if ordered else "classes"
     number = len(tasks) or (len(targets.columns) if kind == "tasks" else 1)
@@ -103,17 +105,20 @@ def _kind(competition: Competition, rows: TrainRows) -> str:
     return kind
 
 
-def _are_lists(target: pd.Series, separator: str) -> bool:
+def _are_lists(target: pd.Series, separator: str, known: set[str]) -> bool:
     """True if a column clearly holds lists of labels.
 
     Some values hold the separator, and all parts are whole numbers, or each part of a list is a
-    label alone elsewhere.
+    label alone elsewhere. Where the classes are `known`, lists are what is made of them alone.
     """
     values = set(target)
-    lists = [value.split(separator) for value in values if separator in value]
-    parts = {part for value in values for part in value.split(separator) if part}
-    numbered = all(re.fullmatch("[0-9]+", part) for part in parts)
-    return bool(lists) and (numbered or {part for parts in lists for part in parts} <= values)
+    lists = [value.split(separator) for value in values - known if separator in value]
+    parts = {part for parts in lists for part in parts}
+    if known:
+        return bool(lists) and parts <= known
+    every = {part for value in values for part in value.split(separator) if part}
+    numbered = all(re.fullmatch("[0-9]+", part) for part in every)
+    return bool(lists) and (numbered or parts <= values)
 
 
 def _flags(rows: TrainRows) -> np.ndarray:
@@ -148,7 +153,10 @@ def _split(target: pd.Series, separator: str) -> list[list[str]]:
 
 
 def _numbers_of(rows: TrainRows, target: pd.Series, names: Sequence[str]) -> np.ndarray:
-    """The classes (N,) int64 of a column of their names."""
+    """The classes (N,) int64 of a column of their names, in upper or lower case."""
+    spelt = {name.lower(): name for name in names}
+    if not set(target) <= set(names) and len(spelt) == len(names):
+        target = target.map(lambda value: spelt.get(value.lower(), value))
     _check_known(rows, zip(target, rows.images), names)
     return target.map({name: c for c, name in enumerate(names)}).to_numpy(dtype=np.int64)
 
@@ -169,7 +177,8 @@ def _label_names(
 ) -> tuple[str, ...]:
     """The names of the classes of one task, in order.
 
-    They are those of the columns of the table of photos to predict where it has one for each class,
+    They are those of the columns of the table of photos to predict where it has one for each class
+    (of a single column of names in upper or lower case),
     with the columns of classes that no photo has; else in the target's own order.
     """
     if len(rows.targets.columns) > 1:
@@ -191,7 +200,9 @@ def _classes(rows: TrainRows, target: pd.Series, header: Sequence[str]) -> tuple
         raise problem(rows.path, what, empty, "mend these rows, or take them out")
     if len(names) < 2:
         raise problem(rows.path, "the target has one class alone", names, "name another column")
-    return tuple(header) if set(header) >= set(names) else tuple(names)
+    lowered = [name.lower() for name in header]
+    alike = len(set(lowered)) == len(header) and set(lowered) >= {n.lower() for n in names}
+    return tuple(header) if alike or set(header) >= set(names) else tuple(names)
 
 
 def _check_present(competition: Competition, rows: TrainRows, label: pd.Series) -> None:

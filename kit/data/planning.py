@@ -12,7 +12,7 @@ from kit.competition import Competition
 from kit.data.folder import DataFolder, check_test, fingerprint, test_photos
 from kit.data.leaks import Audit, audit_photos
 from kit.data.plan import Plan, plan_json, write_plan
-from kit.data.remarks import balance_remarks, link_remarks, suspects
+from kit.data.remarks import balance_remarks, plan_remarks, suspects
 from kit.data.split import assign_folds
 from kit.data.train_rows import table_hash
 from kit.data.training import read_training
@@ -70,7 +70,7 @@ def plan_folds(
         | ({"suspects": doubtful} if doubtful else {}),
     }
     plan = write_plan(out, photos, competition, meta, options.force)
-    remarks += link_remarks(leaks.links, doubtful, plan)
+    remarks += plan_remarks(leaks.links, doubtful, plan)
     return plan, [*given.remarks, *remarks, *balance_remarks(photos, competition)]
 
 

@@ -1,5 +1,6 @@
 """A photo of a competition as an array, whatever its files are."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -77,6 +78,7 @@ def _stacked(paths: Sequence[Path], channels: Sequence[np.ndarray]) -> np.ndarra
     return np.stack(channels, axis=2)
 
 
+@functools.cache
 def _pixels(geometry: Geometry) -> int:
     """The least pixels of a photo's side for which a geometry shrinks it by two or more."""
     sides = zip(geometry.size, geometry.frame, geometry.crop)

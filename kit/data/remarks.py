@@ -38,11 +38,14 @@ def _words(label: Any, competition: Competition) -> str:
     return competition.separator.join(competition.class_names[c] for c in numbers)
 
 
-def link_remarks(
+def plan_remarks(
     links: Sequence[Link], doubtful: Sequence[dict[str, Any]], plan: Plan
 ) -> list[str]:
-    """Remarks on look-alikes: suspects, and pairs that one's own folds part."""
-    remarks = []
+    """Remarks on one's own folds, on suspects, and on look-alikes that one's own folds part."""
+    remarks, own = list[str](), plan.competition.fold
+    if own:
+        what = f"the {plan.k} folds are those of column '{own}'"
+        remarks.append(f"{what}: --folds and --seed change nothing")
     if doubtful:
         first = doubtful[0]
         remarks.append(
@@ -54,7 +57,7 @@ def link_remarks(
     parted = [link for link in links if fold[link.a] != fold[link.b]]
     if parted:
         remarks.append(
-            f"the folds of column '{plan.competition.fold}' part {len(parted):,} pairs of "
+            f"the folds of column '{own}' part {len(parted):,} pairs of "
             f"look-alikes, the first: {parted[0].a} and {parted[0].b}; out-of-fold scores are too "
             "good by them"
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kit.competition import Competition
 from kit.competitions import find_competition
 from kit.data.plan import Plan
 from kit.inference.member import Member
@@ -24,19 +25,24 @@ def oof_path(path: Path) -> Path:
 
 
 def read_member_file(
-    path: Path, plan: Plan | None, ids: Sequence[str], beside: Path | None = None
+    path: Path,
+    plan: Plan | None,
+    ids: Sequence[str],
+    beside: Path | None = None,
+    competition: Competition | None = None,
 ) -> Member:
     """A member of another team's probabilities: of the photos to predict, and out of fold.
 
     The out-of-fold ones are in the same file or in the file `beside`. Without a plan, which tells
-    training photos, only the photos to predict, `ids`, are taken. Raises `KitError` if ids are
+    training photos, only the photos to predict, `ids`, are taken, and the competition is the one
+    given, by default that of `find_competition`. Raises `KitError` if ids are
     missing, or are neither to be predicted nor training photos.
     """
     if not path.exists():
         what = f"there is no such file{near(path)}"
         raise problem(path, what, remedy="name a run's folder, or a file of probabilities")
     files = (path, beside) if beside and plan is not None else (path,)
-    competition = plan.competition if plan is not None else find_competition()
+    competition = plan.competition if plan is not None else competition or find_competition()
     tables = [read_foreign_probs(file, competition) for file in files]
     train = set(plan.photos["image"]) if plan is not None else set()
     if plan is not None:

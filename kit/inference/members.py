@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kit.competition import recorded_competition
+from kit.competition import Competition, recorded_competition
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint, Member
@@ -31,13 +31,18 @@ def inference_modes(members: Sequence[Member], compute: Compute) -> dict[str, In
 
 
 def find_members(
-    paths: Sequence[Path], plan: Plan | None, ids: Sequence[str], allow_missing: bool = False
+    paths: Sequence[Path],
+    plan: Plan | None,
+    ids: Sequence[str],
+    allow_missing: bool = False,
+    competition: Competition | None = None,
 ) -> list[Member]:
     """The members that paths name, in order.
 
     A path is a run's folder, a single fold's, a checkpoint, or a file of probabilities. Single
     folds of one run are one member. `ids` are the photos to predict; a file must have exactly
-    these. Without a plan, paths must be files, and their out-of-fold probabilities are not read.
+    these. Without a plan, paths must be files, of a `competition`, and their out-of-fold
+    probabilities are not read.
     Raises `KitError` for a folder without a checkpoint, a checkpoint of another plan or
     competition, one named twice, and, unless allowed, a run without a checkpoint for each fold.
     """
@@ -51,7 +56,7 @@ def find_members(
             if any(oof_path(other).resolve() == path.resolve() for other in paths):
                 continue  # a glob has taken it with the file that it belongs to
             beside = oof_path(path) if oof_path(path).exists() else None
-            files[path.resolve()] = read_member_file(path, plan, ids, beside)
+            files[path.resolve()] = read_member_file(path, plan, ids, beside, competition)
             order.append(path.resolve())
             continue
         for key, checkpoint in _find_checkpoints(path, _needed(path, plan), allow_missing):
@@ -75,10 +80,18 @@ def find_members(
     return members
 
 
-def read_members(name: str, files: Sequence[Path], plan: Plan | None, ids: Sequence[str]) -> Member:
+def read_members(
+    name: str,
+    files: Sequence[Path],
+    plan: Plan | None,
+    ids: Sequence[str],
+    competition: Competition,
+) -> Member:
     """The member that a record names by its files: checkpoints, or probabilities."""
     if files[0].suffix in PROBABILITY_FILES:
-        return dataclasses.replace(read_member_file(files[0], plan, ids, *files[1:2]), name=name)
+        beside = files[1] if len(files) > 1 else None
+        member = read_member_file(files[0], plan, ids, beside, competition)
+        return dataclasses.replace(member, name=name)
     member = Member(name, tuple(_read_checkpoint(path, _needed(path, plan)) for path in files))
     _warn_versions(member)
     return member

@@ -1,6 +1,5 @@
 """The photos that submissions differ on, on a contact sheet."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 
 from kit.competition import Competition
 from kit.data.folder import DataFolder, answer_rows, test_photos
+from kit.data.paths import is_below, lost_files
 from kit.reporting.contact_sheet import contact_sheet, thumbnails
 from kit.results.predictions import Predictions
 from kit.scoring.agreement import most_apart, most_differing
@@ -55,7 +55,8 @@ class FlipSheet:
             photos_of = _photos_of_units(self.data)
             ids = [photos_of.get(name, name) for name in ids]
         self._check_ids(ids)
-        photos = thumbnails(self.images, ids, predictions.competition.frame)
+        competition = predictions.competition
+        photos = thumbnails(self.images, ids, competition.frame, read=competition.read)
         sheet = contact_sheet(photos, [_caption(predictions, i) for i in rows], 8)
         with atomic_write(self.out, self.force) as temporary:
             kind = "PNG" if self.out.suffix.lower() == ".png" else "JPEG"
@@ -63,14 +64,14 @@ class FlipSheet:
         return len(rows)
 
     def _check_ids(self, ids: Sequence[str]) -> None:
-        unsafe = [name for name in ids if os.path.isabs(name) or ".." in Path(name).parts]
+        unsafe = [name for name in ids if not is_below(name)]
         if unsafe:
             what, remedy = (
                 "has ids that are no names of photos",
                 "compare submissions to one competition",
             )
             raise problem(self.files[0], what, unsafe, remedy)
-        lost = [name for name in ids if not (self.images / name).is_file()]
+        lost = lost_files(self.images, ids)
         if lost:
             what, remedy = (
                 "lacks photos that are to be shown",

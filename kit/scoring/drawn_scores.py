@@ -56,13 +56,14 @@ class DrawnScores:
     def scores(
         self, metric: Metric, truth: np.ndarray, answers: np.ndarray, classes: int
     ) -> np.ndarray:
-        """The score in each draw, (draws,)."""
+        """The score in each draw, (draws,); NaN in one without, such as of one class alone."""
         if metric.sums is not None:
             table = self._sums(metric.sums, truth, answers, classes)
             return metric.sums.value(_product(self.times, table), _total(table))
         if metric.column is not None:
             drawn = self._columns(metric, truth, answers, classes)
-            return np.asarray(np.nanmean(drawn, axis=1))
+            scored = (~np.isnan(drawn)).sum(axis=1)  # none where a draw has one side alone
+            return np.asarray(np.nansum(drawn, axis=1) / np.where(scored, scored, np.nan))
         values = []
         for times in self.times[:_BY_ROWS]:
             rows = np.repeat(np.arange(len(self.at)), times[self.at].astype(np.int64))

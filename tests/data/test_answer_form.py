@@ -87,6 +87,13 @@ def test_what_fits_no_answer_is_told(table, changes, said):
         asked(AB, table, **changes)
 
 
+def test_labels_that_hold_the_separator_cannot_be_joined():
+    names = ("frog eye", "rust")
+    with pytest.raises(KitError, match="separator=' ' must be a text that no label has in it"):
+        asked(names, column("rust"), kind="labels")
+    assert asked(names, column("rust"), kind="labels", separator=",")[0] == "list"
+
+
 def test_the_table_may_be_absent_where_all_is_said(tmp_path):
     assert read_test_table(usual(id="id", answer="class"), tmp_path) is None
     with pytest.raises(KitError, match="sample_submission.csv: there is no such table; set test"):

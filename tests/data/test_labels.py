@@ -121,6 +121,10 @@ def test_names_with_a_space_are_no_lists_and_a_definition_decides(tmp_path):
     competition, labels = found(tmp_path / "b", of([*values, ""]), kind="labels")
     assert competition.class_names == ("golden", "labrador", "pug", "retriever")
     assert labels["label"].tolist() == ["0 3", "1 3", "2", "2", ""]
+    known = found(tmp_path / "d", of(["b a", "c", "c"]), classes=("c", "b", "a"))
+    assert known[0].kind == "labels" and known[1]["label"].tolist() == ["1 2", "0", "0"]
+    spaced = ("golden retriever", "pug", "labrador retriever")
+    assert found(tmp_path / "e", of(values), classes=spaced)[0].kind == "classes"
     competition, _ = found(tmp_path / "c", of(["a|b", "a", "b|c"]), kind="labels", separator="|")
     assert competition.class_names == ("a", "b", "c")
 

@@ -46,8 +46,9 @@ def test_own_folds_may_part_look_alikes(tmp_path):
     plan, remarks = planned(tmp_path, {"p03": "p00"}, table=table, fold="part")
     assert plan.photos["fold"].tolist() == [0, 1] * 6 and plan.meta["folds"] == 2
     assert remarks[0].startswith(
-        "the folds of column 'part' part 1 pairs of look-alikes, the first:"
+        "the 2 folds are those of column 'part': --folds and --seed change"
     )
+    assert remarks[1].startswith("the folds of column 'part' part 1 pairs of look-alikes")
 
 
 def photos_of(labels: list[int], folds: list[int], groups: list[str] | None = None):

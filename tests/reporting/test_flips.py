@@ -1,10 +1,19 @@
 """The contact sheet of photos that submissions differ on."""
 
+import dataclasses
 import shutil
 
+import numpy as np
+import pytest
+from answer_forms import FORMS, form, form_folder, predicted
+from helpers import draw_photo
+
 from kit.compare import main
-from kit.data.folder import read_test
+from kit.data.folder import read_ids, read_test
 from kit.data.photos import size_of
+from kit.reporting.flips import FlipSheet
+from kit.results.predictions import read_files
+from kit.results.submission import write_submission
 
 
 def test_a_contact_sheet_of_the_flips(tmp_path, world, capsys, fails):
@@ -120,3 +129,26 @@ def test_a_contact_sheet_of_the_flips(tmp_path, world, capsys, fails):
         "--sheet",
         tmp_path / "lost.jpg",
     )
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_photos_of_every_form_are_drawn(tmp_path, name):
+    data = form_folder(tmp_path / "data", form(name))
+    for image in read_ids(data):  # of each form the file's name
+        (data.test_images / image).parent.mkdir(parents=True, exist_ok=True)
+        draw_photo(data.test_images / image, image, (24, 24))
+    files = [tmp_path / f"s{n}.csv" for n in range(2)]
+    for n, path in enumerate(files):
+        write_submission(path, predicted(data, n), data, {})
+    given = read_files(files, None, data.competition)
+    out = tmp_path / "sheet.png"
+    shown = FlipSheet(files, data, data.test_images, out, 3).write(given)
+    assert out.exists() and 1 <= shown <= 3
+    same = read_files(files[:1], None, data.competition)
+    twice = dataclasses.replace(
+        same,
+        names=["a", "b"],
+        classes=np.concatenate([same.classes] * 2),
+        probs=None if same.probs is None else np.concatenate([same.probs] * 2),
+    )
+    assert FlipSheet(files, data, data.test_images, out, 3, True).write(twice) == 0

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from kit.scoring.agreement import cluster_order, kappa, most_differing, vote
+from kit.scoring.agreement import (
+    cluster_order,
+    kappa,
+    leaf_order,
+    most_apart,
+    most_differing,
+    rank_mean,
+    vote,
+)
 
 
 def test_kappa_is_sklearns():
@@ -62,3 +70,33 @@ def test_every_photo_that_differs_is_shown_once_and_no_other(seed):
     classes = np.random.default_rng(seed).integers(0, 3, (3, 40))
     rows = most_differing(classes, 3, 100)
     assert sorted(rows.tolist()) == np.flatnonzero((classes != classes[0]).any(axis=0)).tolist()
+
+
+def test_labels_are_voted_each_and_halves_are_the_earliest_file_s():
+    files = np.array([[[1, 0, 1]], [[0, 0, 1]], [[0, 1, 1]], [[1, 0, 0]]], np.uint8)
+    assert vote(files, 3).tolist() == [[1, 0, 1]] and vote(files, 3).dtype == np.uint8
+    assert vote(files[1:], 3).tolist() == [[0, 0, 1]]
+    assert vote(files[[1, 0, 2, 3]], 3).tolist() == [[0, 0, 1]]
+
+
+def test_rank_means_keep_the_order_of_each_file_alike():
+    probs = np.array([[[0.1], [0.2], [0.9]], [[0.5], [0.51], [0.49]]])
+    assert rank_mean(probs)[:, 0].tolist() == pytest.approx([1.5 / 3, 2.5 / 3, 2 / 3])
+    sure = np.stack([probs[0], probs[1] ** 9])  # ranks are those of any rising function
+    assert np.array_equal(rank_mean(sure), rank_mean(probs))
+
+
+def test_photos_that_vary_most_come_first_and_equal_ones_not_at_all():
+    values = np.zeros((3, 5, 2))
+    values[0, 1], values[0, 3] = 0.5, [1, 0]
+    assert most_apart(values, 9).tolist() == [3, 1] or most_apart(values, 9).tolist() == [1, 3]
+    values[1, 4] = 1
+    assert most_apart(values, 1).tolist() == [4] and len(most_apart(values, 9)) == 3
+    assert most_apart(values[:1], 9).tolist() == []
+
+
+def test_leaves_stand_together_by_distances():
+    points = np.array([0.0, 10, 0.1, 10.1])
+    apart = np.array([abs(points[i] - points[j]) for i in range(4) for j in range(i + 1, 4)])
+    order = leaf_order(apart)
+    assert {frozenset(order[:2]), frozenset(order[2:])} == {frozenset({0, 2}), frozenset({1, 3})}
