@@ -10,6 +10,7 @@ from kit.scoring.agreement import correlation, excess_loss, jaccard, kappa
 
 SHOWN: Final = 5  # flips of a pair, unless all are asked for
 _DENSE: Final = 1024  # classes of which a table of all pairs is made
+_CELLS: Final = 1 << 21  # probabilities of a file, photos x classes, that are compared at most
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,14 @@ def of_lists(a: np.ndarray, b: np.ndarray, all_flips: bool = False) -> ListLiken
 def of_probs(
     a: np.ndarray, b: np.ndarray, several: bool = False, of_ranks: bool = False
 ) -> ProbLikeness:
-    """How alike probabilities (N, C) are; of `several` labels each is its own."""
+    """How alike probabilities (N, C) are; of `several` labels each is its own.
+
+    Of more than two million probabilities it is of as many photos, drawn at random.
+    """
+    number = max(_CELLS // a.shape[1], 100)
+    if len(a) > number:
+        rows = np.sort(np.random.default_rng(0).permutation(len(a))[:number])
+        a, b = a[rows], b[rows]
     columns = slice(1, None) if a.shape[1] == 2 and not several else slice(None)
     x, y = a[:, columns], b[:, columns]
     return ProbLikeness(

@@ -86,7 +86,8 @@ def _table(predicted: Predicted, rows: AnswerRows, competition: Competition) -> 
     table = pd.DataFrame({competition.id: list(predicted.ids)})
     classes = predicted.classes
     if form == "list":
-        lists = [competition.separator.join(np.array(names)[row > 0]) for row in classes]
+        texts = np.array(names, dtype=object)
+        lists = [competition.separator.join(texts[row > 0]) for row in classes]
         return table.assign(**{column: lists})
     if TASK in column:
         for task, name, of in zip(

@@ -6,20 +6,24 @@ import numpy as np
 from helpers import CLASS_NAMES, MASK
 
 from kit.competitions.mask_labels import AGE
+from kit.metrics.metric import find_metric
 from kit.reporting import data_figures, figures
 
 
 def test_figures_take_their_colours_from_the_page():
     bounds = [(0.1, 0.9)] * 18
     drawn = [
-        figures.class_scores("classes", [0.5] * 18, bounds, [3] * 18, MASK),
+        figures.class_scores("classes", "F1", [0.5] * 18, bounds, [3] * 18, MASK),
         figures.confusion("confusion", np.eye(18, dtype=int) * 5, CLASS_NAMES, 6),
-        figures.intervals("folds", {"all": (0.5, (0.4, 0.6)), "fold 0": (0.5, None)}, "people"),
-        figures.class_scores("few", [0.5] * 18, [None] * 18, [3] * 18, MASK),
+        figures.intervals(
+            "folds", {"all": (0.5, (0.4, 0.6)), "fold 0": (0.5, None)}, "macro-F1", "people"
+        ),
+        figures.class_scores("few", "F1", [0.5] * 18, [None] * 18, [3] * 18, MASK),
         figures.curves(
             "curves",
             {0: [{"epoch": 1.0, "train_loss": 1.0, "val_loss": 2.0, "val_f1_macro": 0.1}]},
             {0: 1},
+            find_metric("f1_macro").named,
         ),
         data_figures.histogram(
             "ages", {"male": np.array([20]), "female": np.array([20, 60])}, AGE, "people"
@@ -35,5 +39,5 @@ def test_figures_take_their_colours_from_the_page():
         assert not re.search(r"#[0-9a-f]{6}", svg), re.findall(r"#[0-9a-f]{6}", svg)
         assert "xlink" not in svg and "http" not in svg
     assert drawn[0] == figures.class_scores(
-        "classes", [0.5] * 18, bounds, [3] * 18, MASK
+        "classes", "F1", [0.5] * 18, bounds, [3] * 18, MASK
     )  # the same figure twice is the same text

@@ -97,3 +97,12 @@ def test_constant_columns_are_left_out():
     assert of_probs(a, b, several=True).correlation == pytest.approx(1)
     assert of_probs(a[:, :1], a[:, :1], several=True).correlation == 1
     assert of_probs(a[:, :1], b[:, :1], several=True).correlation == 0
+
+
+def test_very_many_probabilities_are_compared_by_drawn_photos():
+    rng = np.random.default_rng(0)
+    a = rng.random((30_000, 100), dtype=np.float32)
+    b = (a + rng.random(a.shape, dtype=np.float32)) / 2
+    found = of_probs(a, b, several=True)
+    assert found.correlation == pytest.approx(np.sqrt(0.5), abs=0.003)
+    assert found == of_probs(a, b, several=True)

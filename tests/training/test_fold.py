@@ -11,6 +11,7 @@ from helpers import MASK, everywhere, mask_folder, small
 from trainings import assert_same_run, make_coloured, on_cpu
 
 import kit.data.photos
+import kit.metrics.sums
 import kit.results.run
 import kit.scoring.metrics
 from kit.data.loader import PhotoDataset, batches_of, make_loader
@@ -135,11 +136,11 @@ def scripted(monkeypatch, scores, losses=None):
         monkeypatch,
         kit.scoring.metrics,
         "score",
-        lambda truth, predicted, competition: dataclasses.replace(
-            score(truth, predicted, competition), score=next(f1)
+        lambda truth, predicted, competition, probs: dataclasses.replace(
+            score(truth, predicted, competition, probs), score=next(f1)
         ),
     )
-    everywhere(monkeypatch, kit.scoring.metrics, "log_loss", lambda probs, truth: next(loss))
+    everywhere(monkeypatch, kit.metrics.sums, "log_loss", lambda truth, probs: next(loss))
 
 
 @pytest.mark.parametrize(

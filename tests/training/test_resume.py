@@ -52,8 +52,8 @@ def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monk
             patch,
             kit.scoring.metrics,
             "score",
-            lambda truth, predicted, competition: dataclasses.replace(
-                score(truth, predicted, competition), score=next(scores)
+            lambda truth, predicted, competition, probs: dataclasses.replace(
+                score(truth, predicted, competition, probs), score=next(scores)
             ),
         )
         everywhere(patch, kit.results.run, "write_metrics", stop_after_three)
