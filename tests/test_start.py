@@ -70,3 +70,12 @@ def test_the_kit_s_first_competition_needs_no_definition(data, tmp_path, monkeyp
     assert main([str(data)]) == 0
     assert "needs no definition" in capsys.readouterr().out
     assert not (tmp_path / "competition.py").exists()
+
+
+# Its test table has ids alone, which `kit.data.answers` refuses: a column of answers must be added.
+@pytest.mark.parametrize("name", [name for name in ALL if name != "sketch"])
+def test_the_definition_of_every_layout_reads_its_data(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    ALL[name].draw(tmp_path / "data")
+    assert main(["data"]) == 0
+    assert "to train on, " in capsys.readouterr().out
