@@ -25,6 +25,7 @@ from kit.metrics.metric import find_metric
 from kit.system.errors import KitError
 from kit.system.fields import (
     Rule,
+    are_shares,
     are_texts,
     check_rules,
     choices,
@@ -47,14 +48,13 @@ class Competition:
     channels of one photo, each read as grey. `target` is the column of classes, or the columns of 0
     and 1, one a class; or `target_pattern` is a regular expression with one group, which finds the
     class in the path. `group` is the column of what must share a fold (`photo`: nothing does), or
-    the word for
-    what `group_pattern` finds in the path; `groups` is the word for several. `fold` is a column of
+    the word for what `group_pattern` finds in the path; `groups` is the word for several. `fold` is a column of
     folds of one's own, which are checked and taken. `strata` are columns to balance besides.
 
     What is asked: `kind` is `classes`, `order` (the classes rise), `labels` (any number of them a
     photo, joined by `separator`) or `tasks` (the classes are the product of those of several
     columns). `classes` are the classes in order; or `tasks` make them. `frame` is the size of the
-    photos, in which a recipe's crop is given. `mirror` has the classes that a mirror swaps, such as
+    photos, and `crop` the shares of its height and width, in the middle, that matter. `mirror` has the classes that a mirror swaps, such as
     `{"left": "right"}`; None means that no view and no augmentation may mirror. `metric` is a name
     of `kit.metrics`, or a function of the truth and the probabilities, of which more is better
     where `greater` is True.
@@ -79,6 +79,7 @@ class Competition:
     tasks: tuple[Task, ...] = ()
     classes: tuple[str, ...] = field(default=(), compare=False)
     frame: tuple[int, int] = (0, 0)
+    crop: tuple[float, float] = (1.0, 1.0)
     channels: int = 0
     group: str = "photo"
     groups: str = ""
@@ -149,6 +150,8 @@ class Competition:
         pair = is_whole_tuple(self.frame) and len(self.frame) == 2
         pair = pair and (min(self.frame) > 0 or self.frame == (0, 0))
         yield "frame", pair, "a pair (height, width) of pixels"
+        shares = are_shares(self.crop) and len(self.crop) == 2
+        yield "crop", shares, "a pair (height, width) of shares up to 1.0, such as (0.9, 0.9)"
         other = self.answer_column == "" or self.answer_column != self.id
         yield "answer_column", other, "another column than id"
         yield from self._more_rules()

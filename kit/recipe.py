@@ -17,7 +17,7 @@ from kit.competition import Competition
 from kit.data.geometry import Geometry
 from kit.scoring.losses import LOSSES
 from kit.system.errors import KitError, did_you_mean, problem
-from kit.system.fields import Rule, check_rules, choices, is_whole_tuple, numbers, whole_numbers
+from kit.system.fields import Rule, are_shares, check_rules, choices, is_whole_tuple, numbers, whole_numbers
 from kit.system.script import ScriptFunction, run_script
 
 # The fields that are a choice among names.
@@ -73,7 +73,7 @@ class Recipe:
     second?).
 
     Photos: `crop` is the centre crop, in pixels of the competition's frame or as shares of it, such
-    as (0.9, 0.9) (None: all of it). `size` is what it is resized to: both sides, or the longer one
+    as (0.9, 0.9) (None: the competition's own). `size` is what it is resized to: both sides, or the longer one
     alone, to which the other follows in the crop's aspect. Training and inference share both.
     `augment()` returns an albumentations transform of the uint8 photo after them. `mix` is `none`,
     `mixup`, `cutmix`, or `half` (the left half of one photo and the right half of another), applied
@@ -155,7 +155,7 @@ class Recipe:
         size = (self.size, 1) if isinstance(self.size, int) else self.size
         good = is_whole_tuple(size, 1, 4096) and len(size) == 2
         yield "size", good, f"{pixels}, or the longer side alone"
-        good = is_whole_tuple(crop, 1, 10**5) or _are_shares(crop)
+        good = is_whole_tuple(crop, 1, 10**5) or are_shares(crop)
         yield "crop", good and len(crop) == 2, f"{pixels}, or of shares up to 1.0"
         augment = self.augment is None or isinstance(self.augment, (FunctionType, ScriptFunction))
         yield "augment", augment, "a function, defined with def, that returns a transform"
@@ -179,7 +179,7 @@ class Recipe:
 
     def geometry(self, competition: Competition) -> Geometry:
         """The crop and size in a competition's frame; `KitError` if the crop is larger."""
-        frame, given = competition.frame, self.crop or (1.0, 1.0)
+        frame, given = competition.frame, self.crop or competition.crop
         crop, size = given, self.size
         if isinstance(given[0], float):
             crop = max(1, round(given[0] * frame[0])), max(1, round(given[1] * frame[1]))
@@ -252,11 +252,6 @@ def chosen_on_fold(select: str, patience: int) -> bool:
     It was chosen by its score, or by when training ended.
     """
     return select == "best" or patience > 0
-
-
-def _are_shares(pair: object) -> bool:
-    """True for a tuple of numbers above 0, up to 1."""
-    return isinstance(pair, tuple) and all(type(n) is float and 0 < n <= 1 for n in pair)
 
 
 def load_recipe(path: str | Path) -> Recipe:

@@ -9,7 +9,6 @@ recipe = replace(
     load_recipe(Path(__file__).with_name("effb4_5fold.py")),
     name="convnext_small",
     model="convnext_small.fb_in22k_ft_in1k",
-    crop=None,
     size=288,  # the size that timm tests it at
     # The authors' fine-tuning from ImageNet-22k (facebookresearch/ConvNeXt, TRAINING.md, of B):
     # rate, decays, drop path, no warm-up and no mixes; their batches have 512 photos.

@@ -9,7 +9,6 @@ recipe = replace(
     load_recipe(Path(__file__).with_name("effb4_5fold.py")),
     name="eva02_base",
     model="eva02_base_patch14_448.mim_in22k_ft_in22k_in1k",
-    crop=None,
     size=(448, 448),  # its own: patches of 14, and 32 to a side
     batch_size=16,
     accumulate=2,

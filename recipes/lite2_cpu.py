@@ -12,7 +12,6 @@ recipe = replace(
     name="lite2_cpu",
     model="tf_efficientnet_lite2",
     pretrained="$KIT_WEIGHTS/tf_efficientnet_lite2.safetensors",
-    crop=None,
     size=192,
     drop_rate=0.3,  # lite2's own
 )

@@ -15,7 +15,6 @@ def augment():
 recipe = Recipe(
     name="seed_baseline",
     model="efficientnet_b4",
-    crop=(0.78125, 0.78125),
     size=300,
     augment=augment,
     optimizer="adam",

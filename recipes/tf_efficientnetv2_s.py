@@ -9,7 +9,6 @@ recipe = replace(
     load_recipe(Path(__file__).with_name("effb4_5fold.py")),
     name="tf_efficientnetv2_s",
     model="tf_efficientnetv2_s.in21k_ft_in1k",
-    crop=None,
     size=300,  # the authors' training size; they test at 384
     # The authors' fine-tuning to other data (Tan and Le, EfficientNetV2, ICML 2021, section 4.3):
     # 1e-3 in batches of 512, a cosine, no weight decay. Adam's usual rule for smaller batches is

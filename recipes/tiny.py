@@ -21,7 +21,6 @@ recipe = Recipe(
     name="tiny",
     model="test_efficientnet",
     pretrained=False,
-    crop=(0.78125, 0.78125),
     size=96,
     augment=augment,
     epochs=20,

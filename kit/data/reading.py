@@ -17,7 +17,7 @@ from kit.system.errors import KitError, problem
 Read = Callable[[Path], np.ndarray]
 # A photo whose longer side has more pixels is decoded at a fraction of its size, if it is a JPEG.
 # Of 4,608 x 4,096 pixels to 337 x 300 that takes a seventh of the time, and changes values by .4 of
-# 255 on average; to 576 x 512 a third of the time, and .1 (faces, quality 75 and 95).
+# 255 on average; to an eighth of the pixels a third of the time, and .1 (faces, quality 75 and 95).
 LARGE: Final = 1024
 _LEAST: Final = 128  # pixels of a JPEG's side that is looked at in grey
 

@@ -59,6 +59,11 @@ def are_texts(values: object) -> bool:
     )
 
 
+def are_shares(value: object) -> bool:
+    """True for a tuple of floats above 0, up to 1."""
+    return isinstance(value, tuple) and all(type(n) is float and 0 < n <= 1 for n in value)
+
+
 def is_pattern(value: object) -> bool:
     """True for an empty text, and for a regular expression with one group."""
     try:
