@@ -15,7 +15,7 @@ def test_classes_are_mask_then_gender_then_age():
 
 
 def test_it_is_found_by_name_and_comes_back_from_a_record():
-    assert find_competition("mask") is MASK
+    assert find_competition("mask") == MASK
     again = recorded_competition(MASK.describe())
     assert again.class_names == MASK.class_names and again.frame == (512, 384)
 
