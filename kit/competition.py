@@ -48,16 +48,17 @@ class Competition:
     channels of one photo, each read as grey. `target` is the column of classes, or the columns of 0
     and 1, one a class; or `target_pattern` is a regular expression with one group, which finds the
     class in the path. `group` is the column of what must share a fold (`photo`: nothing does), or
-    the word for what `group_pattern` finds in the path; `groups` is the word for several. `fold` is a column of
-    folds of one's own, which are checked and taken. `strata` are columns to balance besides.
+    the word for what `group_pattern` finds in the path; `groups` is the word for several. `fold` is
+    a column of folds of one's own, which are checked and taken. `strata` are columns to balance
+    besides.
 
     What is asked: `kind` is `classes`, `order` (the classes rise), `labels` (any number of them a
     photo, joined by `separator`) or `tasks` (the classes are the product of those of several
     columns). `classes` are the classes in order; or `tasks` make them. `frame` is the size of the
-    photos, and `crop` the shares of its height and width, in the middle, that matter. `mirror` has the classes that a mirror swaps, such as
-    `{"left": "right"}`; None means that no view and no augmentation may mirror. `metric` is a name
-    of `kit.metrics`, or a function of the truth and the probabilities, of which more is better
-    where `greater` is True.
+    photos, and `crop` the shares of its height and width, in the middle, that matter. `mirror` has
+    the classes that a mirror swaps, such as `{"left": "right"}`; None means that no view and no
+    augmentation may mirror. `metric` is a name of `kit.metrics`, or a function of the truth and the
+    probabilities, of which more is better where `greater` is True.
 
     Answers: `test` is the table of photos to predict, most often the sample submission, `id` its
     column of ids and `test_image` its template, below `test_images`. `answer` is what a submission

@@ -17,7 +17,15 @@ from kit.competition import Competition
 from kit.data.geometry import Geometry
 from kit.scoring.losses import LOSSES
 from kit.system.errors import KitError, did_you_mean, problem
-from kit.system.fields import Rule, are_shares, check_rules, choices, is_whole_tuple, numbers, whole_numbers
+from kit.system.fields import (
+    Rule,
+    are_shares,
+    check_rules,
+    choices,
+    is_whole_tuple,
+    numbers,
+    whole_numbers,
+)
 from kit.system.script import ScriptFunction, run_script
 
 # The fields that are a choice among names.
@@ -73,8 +81,9 @@ class Recipe:
     second?).
 
     Photos: `crop` is the centre crop, in pixels of the competition's frame or as shares of it, such
-    as (0.9, 0.9) (None: the competition's own). `size` is what it is resized to: both sides, or the longer one
-    alone, to which the other follows in the crop's aspect. Training and inference share both.
+    as (0.9, 0.9); None is the competition's. `size` is what it is resized to: both sides, or the
+    longer one alone, to which the other follows in the crop's aspect. Training and inference share
+    both.
     `augment()` returns an albumentations transform of the uint8 photo after them. `mix` is `none`,
     `mixup`, `cutmix`, or `half` (the left half of one photo and the right half of another), applied
     to a batch with probability `mix_prob`; `mix_alpha` is the parameter of the Beta distribution

@@ -100,9 +100,11 @@ def test_a_crop_larger_than_the_frame_is_told_where_the_frame_is_known(tmp_path)
     ],
 )
 def test_shares_and_a_longer_side_fit_any_frame(frame, changes, crop, size):
-    competition = dataclasses.replace(MASK, frame=frame)
+    competition = dataclasses.replace(MASK, frame=frame, crop=(1.0, 1.0))
     geometry = Recipe(name="a", model="m", **changes).geometry(competition)
     assert geometry == Geometry(crop, size, frame)
+    assert Recipe(name="a", model="m", size=300).geometry(MASK).size == (300, 225)
+    assert Recipe(name="a", model="m", size=300).geometry(MASK).crop == (400, 300)
 
 
 @pytest.mark.parametrize(

@@ -193,15 +193,13 @@ def _read_record(content: Mapping[str, Any]) -> Record:
         )
     return Record(
         **values
+        | {name: float(content[name]) for name in ("temperature", "clip")}
+        | {name: tuple(map(float, content[name])) for name in ("biases", "cuts")}
         | {
             "settings": EnsembleSettings(**settings),
             "used": content["settings"]["used"],
             "versions": {str(name): str(v) for name, v in content["versions"].items()},
             "modes": {name: read_mode(mode) for name, mode in content["modes"].items()},
-            "temperature": float(content["temperature"]),
-            "biases": tuple(float(bias) for bias in content["biases"]),
-            "cuts": tuple(float(cut) for cut in content["cuts"]),
-            "clip": float(content["clip"]),
             "members": tuple(_read_member(member) for member in content["members"]),
             "oof": None if oof is None else read_oof_score(oof),
             "early": early,
@@ -240,9 +238,8 @@ def _check(record: Record) -> None:
     if not whole or not all(member.files for member in record.members):
         raise ValueError("its rule is damaged")
     texts = [member.name for member in record.members] + [file.path for file in files]
-    if not all(isinstance(file.chosen_on_fold, bool) for file in files) or not all(
-        isinstance(text, str) for text in texts
-    ):
+    told = all(isinstance(file.chosen_on_fold, bool) for file in files)
+    if not told or not all(isinstance(text, str) for text in texts):
         raise ValueError("its members are damaged")
     oof = record.oof
     if oof is not None and (
