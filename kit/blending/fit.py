@@ -28,7 +28,7 @@ from kit.blending.target import Target
 from kit.blending.thresholds import fit_thresholds
 from kit.metrics.metric import Metric
 from kit.metrics.sums import log_loss
-from kit.scoring.metrics import expected
+from kit.scoring.metrics import by_expectation, expected
 
 _MOST: Final = 1 << 20  # labels of photos that weights are fitted to, at most
 _CLIPS: Final = (0.0, *(10.0 ** -np.arange(6, 0.9, -0.25)))
@@ -48,12 +48,24 @@ def decision_of(metric: Metric, several: bool) -> str:
     return "biases" if metric.counts is not None else ""
 
 
-def fit_rule(members: np.ndarray, target: Target, blend: str, decision: str) -> Rule:
+def tempers(target: Target) -> bool:
+    """True if the temperature of probabilities changes their score."""
+    metric = target.metric
+    return metric.of_probs and has_temperature(metric) or by_expectation(target.competition)
+
+
+def has_temperature(metric: Metric) -> bool:
+    """False where the score is of the order of photos, or a function of which nothing is known."""
+    return metric.column is None and not metric.is_function
+
+
+def fit_rule(
+    members: np.ndarray, target: Target, blend: str, decision: str, calibrate: bool = True
+) -> Rule:
     """A blend and its decision, fitted to the members' out-of-fold probabilities.
 
-    The temperature is the one of the least log-loss (Guo et al., 2017), whatever the decision; but
-    where the score is of the order of photos, or a function of which nothing is known, the
-    probabilities stay as they are.
+    The temperature is the one of the least log-loss (Guo et al., 2017), whatever the decision; it
+    is 1 unless `calibrate`, and where the metric has none (`has_temperature`).
     """
     metric = target.metric
     rule = plain_rule(blend, len(members), target.competition)
@@ -61,12 +73,13 @@ def fit_rule(members: np.ndarray, target: Target, blend: str, decision: str) -> 
         rule = dataclasses.replace(rule, weights=greedy(members, target))
     elif blend == "weights":
         rule = dataclasses.replace(rule, weights=convex_weights(members, target.truth))
-    if metric.column is not None or metric.is_function:
+    if not has_temperature(metric):
         return rule
     probs = rule.probs(members)
     rows = target.some()
-    temperature = fit_temperature(probs[rows], target.truth[rows])
-    rule = dataclasses.replace(rule, temperature=temperature)
+    if calibrate:
+        temperature = fit_temperature(probs[rows], target.truth[rows])
+        rule = dataclasses.replace(rule, temperature=temperature)
     if decision == "bias":
         return _fit_decision(rule, probs, target)
     return rule

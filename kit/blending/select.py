@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from kit.blending.fit import fit_rule, nested
+from kit.blending.fit import fit_rule, nested, tempers
 from kit.blending.oof_photos import Fitted, OofPhotos
 from kit.blending.oof_score import (
     Candidate,
@@ -94,7 +95,8 @@ def _fit_all(
     with Progress("fitting", len(blends), "blends") as progress:
         for blend in blends:
             most = decision if (blend, decision) in pairs else "argmax"
-            fit = functools.partial(fit_rule, blend=blend, decision=most)
+            asked = functools.partial(fit_rule, blend=blend, decision=most)
+            fit, (answers, calibrated, own) = _honest(probs, photos, asked)
             rule = fit(probs, photos.target)
             plain = dataclasses.replace(
                 plain_rule(blend, len(probs), photos.competition),
@@ -102,7 +104,6 @@ def _fit_all(
                 temperature=rule.temperature,
             )
             inside = photos.in_sample((rule, plain), rule.probs(probs))
-            answers, calibrated, own = nested(probs, photos.target, photos.parts, fit)
             outcomes[blend, most] = Fitted(rule, answers, calibrated, own, inside[0])
             if most != "argmax":
                 # The decision comes last: without it the same fit is that of the plain one.
@@ -112,6 +113,20 @@ def _fit_all(
                 )
             progress.advance()
     return outcomes
+
+
+def _honest(
+    probs: np.ndarray, photos: OofPhotos, fit: Callable[..., Rule]
+) -> tuple[Callable[..., Rule], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """A fit and its nested outcome; without a temperature, unless that scores better."""
+    target = photos.target
+    honest = nested(probs, target, photos.parts, fit)
+    if not tempers(target):
+        return fit, honest
+    without = functools.partial(fit, calibrate=False)
+    raw, which = nested(probs, target, photos.parts, without), 2 if target.metric.of_probs else 0
+    better = target.goodness(honest[which]) > target.goodness(raw[which])
+    return (fit, honest) if better else (without, raw)
 
 
 def _candidate(

@@ -201,3 +201,22 @@ def test_of_several_tasks_each_is_scored_by_the_metric():
         low < task.score < high for task in score.tasks.values() for low, high in [task.interval]
     )
     assert score.scores.score > score.tasks["mask"].score > 0
+
+
+def test_a_temperature_is_kept_only_where_the_nested_score_gains_by_it():
+    """True probabilities need none, by chance at most; too sure ones need what undoes it."""
+    competition = Competition(name="c", classes=("a", "b", "c"), metric="log_loss")
+    ident, fold, kept = np.arange(300).astype(str), np.arange(300) % 5, []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        true = rng.dirichlet(np.ones(3), 300)
+        label = (rng.random((300, 1)) > true.cumsum(axis=1)).sum(axis=1)
+        photos = pd.DataFrame({"image": ident, "group": ident, "label": label, "fold": fold})
+        sure = true**3 / (true**3).sum(axis=1, keepdims=True)
+        for probs in (true, sure):
+            oof = Oof({"plain": probs[None]}, photos, competition)
+            selected = select_blend(oof, "mean", "argmax")
+            raw = -np.log(np.maximum(probs[np.arange(300), label], 1e-7)).mean()
+            assert selected.score.scores.score <= raw + 1e-9
+            kept.append(selected.rule.temperature)
+    assert kept[::2].count(1.0) >= 2 and all(2 < t < 4.5 for t in kept[1::2])
