@@ -102,6 +102,7 @@ MORE: dict[str, Case] = {
             "test": "test.csv",
             "test_image": "test/{image_path}",
             "answer": "class",
+            "answer_rows": "{image_path}",
             "metric": "accuracy",
         },
         {

@@ -72,8 +72,7 @@ def test_the_kit_s_first_competition_needs_no_definition(data, tmp_path, monkeyp
     assert not (tmp_path / "competition.py").exists()
 
 
-# Its test table has ids alone, which `kit.data.answers` refuses: a column of answers must be added.
-@pytest.mark.parametrize("name", [name for name in ALL if name != "sketch"])
+@pytest.mark.parametrize("name", list(ALL))
 def test_the_definition_of_every_layout_reads_its_data(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     ALL[name].draw(tmp_path / "data")

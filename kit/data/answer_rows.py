@@ -59,7 +59,8 @@ def answer_columns(competition: Competition, header: Sequence[str] = ()) -> list
 def check_test_columns(path: Path, competition: Competition, header: Sequence[str]) -> None:
     """Raise `KitError` unless a test table has the columns of a submission, or none of them.
 
-    One that has none must have something else than ids.
+    One that has none must have something else than ids, unless `answer_rows` says that it is no
+    sample submission.
     """
     ident, *columns = answer_columns(competition)
     twice = [name for name in header if f"{name}.1" in header]  # as pandas names the second one
@@ -70,7 +71,8 @@ def check_test_columns(path: Path, competition: Competition, header: Sequence[st
     others = set(header) - {ident, *named}
     lacking = [name for name in columns if name not in header]
     near = did_you_mean(lacking[0], sorted(others), 0.8) if lacking else ""
-    if lacking and (near or len(lacking) < len(columns) or not set(header) - {ident}):
+    alone = not set(header) - {ident} and not competition.answer_rows
+    if lacking and (near or len(lacking) < len(columns) or alone):
         first = f"has no column '{lacking[0]}'{near}"
         raise problem(path, first, lacking if len(lacking) > 1 else [], remedy)
     extra = [name for name in header if name in others - set(columns)]

@@ -37,8 +37,10 @@ def answers_of(target: Target, tests: Sequence[Table]) -> Answers:
     if sample.lead is not None:
         why = f"{sample.lead.share:.0%} of its rows name a file"
         ident = sample.lead.column if sample.lead.column != sample.columns[0] else ""
+        # Of ids alone, a table is no sample submission: the answers are added to it.
+        rows = "" if len(sample.columns) > 1 else f"{{{sample.columns[0]}}}"
         told = (why, why_form, ident)
-        return Answers(sample, sample.lead.templates, form, metric, *told, unsure=unsure)
+        return Answers(sample, sample.lead.templates, form, metric, *told, "", rows, unsure)
     ids = set(sample.rows.iloc[:, 0])
     for table in tests[1:]:
         for name in table.columns if table.lead else ():
