@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from kit.blending.choices import BLENDS
 from kit.blending.oof_score import RECORD_ERRORS, OofScore, plain, read_number, read_oof_score
-from kit.blending.rule import BLENDS, Rule
+from kit.blending.rule import Rule
 from kit.blending.settings import EnsembleSettings
 from kit.inference.runtime import InferenceMode, read_mode
 from kit.system.disk import near, read_json
@@ -237,9 +238,8 @@ def _check(record: Record) -> None:
     files = [file for member in record.members for file in member.files]
     if not whole or not all(member.files for member in record.members):
         raise ValueError("its rule is damaged")
-    texts = [member.name for member in record.members] + [file.path for file in files]
-    told = all(isinstance(file.chosen_on_fold, bool) for file in files)
-    if not told or not all(isinstance(text, str) for text in texts):
+    told = all(type(f.chosen_on_fold) is bool and isinstance(f.path, str) for f in files)
+    if not told or not all(isinstance(member.name, str) for member in record.members):
         raise ValueError("its members are damaged")
     oof = record.oof
     if oof is not None and (

@@ -36,10 +36,10 @@ def test_the_oof_score_is_pooled_and_joined_by_id(world, tmp_path):
     tables = [read_oof(c, world.plan) for c in checkpoints]
     ids, probs = np.concatenate([t.ids for t in tables]), np.concatenate([t.probs for t in tables])
     truth = world.plan.photos.set_index("image").loc[ids, "label"].to_numpy()
-    own = score(truth, probs.argmax(axis=1), MASK).describe()
-    assert {k: oof[k] for k in own} == pytest.approx(own) and oof["photos"] == len(
-        world.plan.photos
-    )
+    own = score(truth, probs.argmax(axis=1), MASK)
+    assert oof["score"] == pytest.approx(own.score) and oof["metrics"] == pytest.approx(own.metrics)
+    assert {name: row["score"] for name, row in oof["tasks"].items()} == pytest.approx(own.tasks)
+    assert oof["photos"] == len(world.plan.photos)
     assert sum(oof["true_counts"]) == sum(oof["predicted_counts"]) == oof["photos"]
     for checkpoint in checkpoints:
         assert oof["folds"][checkpoint.info.fold] == pytest.approx(checkpoint.info.score)
