@@ -74,7 +74,7 @@ def add_view_options(parser: Parser) -> None:
 
 def add_blend_options(parser: Parser) -> None:
     """Add the options of blend, decision and score, and of stopping photos early."""
-    from kit.blending.rule import BLENDS, DECISIONS
+    from kit.blending.choices import BLENDS, DECISIONS
 
     for option, dest, choices in (
         ("--blend", "blend", BLENDS),

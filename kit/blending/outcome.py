@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kit.blending.choices import LINEAR
 from kit.blending.close_calls import (
     ROUNDING_CONFIDENCE,
     ROUNDING_SHARE,
@@ -14,7 +15,7 @@ from kit.blending.close_calls import (
     recompute_close_calls,
 )
 from kit.blending.record import CloseCallsRecord, EarlyRecord
-from kit.blending.rule import LINEAR, Rule, decide
+from kit.blending.rule import Rule, decide
 from kit.inference.passes import Passes
 from kit.system.console import Progress
 from kit.system.profiler import stage

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from kit.blending.choices import BLENDS
 from kit.blending.oof_score import RECORD_ERRORS, OofScore, plain, read_number, read_oof_score
-from kit.blending.rule import BLENDS, Rule
+from kit.blending.rule import Rule
 from kit.blending.settings import EnsembleSettings
 from kit.inference.runtime import InferenceMode, read_mode
 from kit.system.disk import near, read_json
@@ -224,13 +225,12 @@ def _check(record: Record) -> None:
     whole = (
         rule.blend in BLENDS
         and rule.biases.shape == (len(record.counts),)
-        and np.isfinite(rule.biases).all()
+        and np.isfinite([*rule.biases, *record.cuts]).all()
         and bool(np.isclose(rule.weights.sum(), 1))
         and (rule.weights >= 0).all()
         and 0 < rule.temperature < np.inf
         and 0 <= rule.clip < 0.5
         and len(record.cuts) in (0, len(record.biases) - 1)
-        and np.isfinite(record.cuts).all()
         and isinstance(rule.several, bool)
         and re.fullmatch("[0-9a-f]{64}", record.sha256)
     )

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from kit.blending.choices import FITTED
 from kit.blending.fit import fit_rule, nested, tempers
 from kit.blending.oof_photos import Fitted, OofPhotos
 from kit.blending.oof_score import (
@@ -19,7 +20,7 @@ from kit.blending.oof_score import (
     TaskScore,
     ViewGain,
 )
-from kit.blending.rule import FITTED, Rule, plain_rule
+from kit.blending.rule import Rule, plain_rule
 from kit.blending.target import CELLS
 from kit.inference.oof import Oof, mean_of
 from kit.metrics.sums import log_loss

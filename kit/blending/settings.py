@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kit.blending.choices import FITTED, LINEAR
 from kit.blending.fit import decision_of
-from kit.blending.rule import FITTED, LINEAR
 from kit.competition import Competition
 from kit.metrics.metric import metric_of
 from kit.scoring.metrics import by_expectation

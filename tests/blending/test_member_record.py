@@ -7,8 +7,8 @@ import pytest
 from helpers import theirs
 from networks import members_of
 
+from kit.blending.choices import BLENDS
 from kit.blending.member_record import default_name, describe_members, seen_from
-from kit.blending.rule import BLENDS
 from kit.blending.settings import EnsembleSettings
 from kit.ensemble import main
 

@@ -9,9 +9,10 @@ import pytest
 from helpers import mask_folder
 from networks import COMPUTE
 
+from kit.blending.choices import BLENDS
 from kit.blending.classify import classify
 from kit.blending.outcome import ExactSums, blend, pass_weights
-from kit.blending.rule import BLENDS, Rule, uniform_rule
+from kit.blending.rule import Rule, uniform_rule
 from kit.data.folder import read_test
 from kit.inference.member import Member, member_passes
 from kit.inference.members import find_members

@@ -7,8 +7,9 @@ import pytest
 from draws import simulated
 from helpers import MASK
 
+from kit.blending.choices import BLENDS
 from kit.blending.fit import fit_rule
-from kit.blending.rule import BLENDS, Rule, clipped, decide, plain_rule, uniform_rule, weighted
+from kit.blending.rule import Rule, clipped, decide, plain_rule, uniform_rule, weighted
 from kit.blending.target import Target
 from kit.competition import Competition
 from kit.scoring.metrics import decided
