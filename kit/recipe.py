@@ -83,11 +83,10 @@ class Recipe:
     Photos: `crop` is the centre crop, in pixels of the competition's frame or as shares of it, such
     as (0.9, 0.9); None is the competition's. `size` is what it is resized to: both sides, or the
     longer one alone, to which the other follows in the crop's aspect. Training and inference share
-    both.
-    `augment()` returns an albumentations transform of the uint8 photo after them. `mix` is `none`,
-    `mixup`, `cutmix`, or `half` (the left half of one photo and the right half of another), applied
-    to a batch with probability `mix_prob`; `mix_alpha` is the parameter of the Beta distribution
-    that mixup and cutmix draw from.
+    both. `augment()` returns an albumentations transform of the uint8 photo after them. `mix` is
+    `none`, `mixup`, `cutmix`, or `half` (the left half of one photo and the right half of another),
+    applied to a batch with probability `mix_prob`; `mix_alpha` is the parameter of the Beta
+    distribution that mixup and cutmix draw from.
 
     Labels, of training photos only, for a competition with an ordered task: `edges` are other first
     numbers of its classes from the second on; photos with numbers from `drop[0]` to `drop[1]` are

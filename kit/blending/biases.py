@@ -7,16 +7,15 @@ from typing import Final
 import numpy as np
 
 from kit.blending.line_search import WORTH, Terms, column_search, line_search, terms_of
-from kit.blending.target import Target
+from kit.blending.target import Target, halves
 from kit.system.threads import cores
 
 _BAGS: Final = 10
 _BAGS_OF_MANY: Final = 5
 _LIMIT: Final = 3.0  # of a bias
 _SWEEPS: Final = 10
-_MANY: Final = (
-    32  # classes of one task, of more of which only the photos near a class are looked at
-)
+# Classes of one task, of more of which only the photos near a class are looked at.
+_MANY: Final = 32
 
 
 def fit_biases(logs: np.ndarray, target: Target, bags: int = _BAGS) -> np.ndarray:
@@ -29,13 +28,9 @@ def fit_biases(logs: np.ndarray, target: Target, bags: int = _BAGS) -> np.ndarra
     scores as high in-sample.
     """
     classes, shape = logs.shape[1], target.competition.shape
-    of_photo = np.unique(np.asarray(target.groups), return_inverse=True)[1]
-    count = int(of_photo.max()) + 1
     many = len(shape) == 1 and classes > _MANY
 
-    def bag(number: int) -> np.ndarray:
-        drawn = np.random.default_rng([number, count]).permutation(count) < (count + 1) // 2
-        rows = drawn[of_photo]
+    def bag(rows: np.ndarray) -> np.ndarray:
         truth = target.truth[rows]
         terms = terms_of(target.metric, truth, classes)
         if many:
@@ -44,7 +39,7 @@ def fit_biases(logs: np.ndarray, target: Target, bags: int = _BAGS) -> np.ndarra
 
     bags = min(bags, _BAGS_OF_MANY) if many else bags
     with ThreadPoolExecutor(cores()) as pool:
-        biases = np.mean(list(pool.map(bag, range(bags))), axis=0)
+        biases = np.mean(list(pool.map(bag, halves(target.groups, bags))), axis=0)
     fitted = target.score((logs + biases).argmax(axis=1))
     better = fitted > target.score(logs.argmax(axis=1))
     return biases if better else np.zeros(classes)

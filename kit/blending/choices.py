@@ -1,4 +1,4 @@
-"""The blends and decisions that an ensemble may be asked for, by name."""
+"""The blends and decisions by name, apart from `rule.py`: `--help` loads no scipy for them."""
 
 from typing import Final
 

@@ -4,6 +4,8 @@ from typing import Final
 
 import numpy as np
 
+from kit.blending.target import halves
+
 _BAGS: Final = 10
 _SWEEPS: Final = 10
 # A gain in kappa too small to move a cut for: a few photos' luck.
@@ -18,13 +20,9 @@ def fit_cuts(
     Fitted by coordinate ascent with exact searches to halves of the groups (N,), and averaged. The
     halves between classes where they score as high in-sample.
     """
-    plain, of_photo = np.arange(classes - 1) + 0.5, np.unique(groups, return_inverse=True)[1]
-    count, found = int(of_photo.max()) + 1, []
-    for bag in range(bags):
-        drawn = np.random.default_rng([bag, count]).permutation(count) < (count + 1) // 2
-        rows = drawn[of_photo]
-        found.append(_ascend(values[rows], truth[rows], plain))
-    cuts = np.mean(found, axis=0)
+    plain = np.arange(classes - 1) + 0.5
+    fitted = [_ascend(values[rows], truth[rows], plain) for rows in halves(groups, bags)]
+    cuts = np.mean(fitted, axis=0)
     reached = [_kappa(values, truth, edges) for edges in (plain, cuts)]
     return cuts if reached[1] > reached[0] else plain
 

@@ -1,5 +1,6 @@
 """Exact line searches: the best shift of some classes' scores, by running counts."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from kit.metrics.metric import Metric
+from kit.metrics.sums import f_of
 
 # A gain in the score too small to move a bias for: a few photos' luck.
 WORTH: Final = 0.001
@@ -27,14 +29,8 @@ def terms_of(metric: Metric, truth: np.ndarray, classes: int) -> Terms:
     """
     present = int(np.count_nonzero(np.bincount(truth, minlength=classes)))
     if metric.average in ("macro", "macro_present"):
-        weight = metric.beta**2
-        least = min(1.0, weight)
-        return Terms(
-            lambda hits, true, predicted: (
-                (1 + weight) * hits / np.maximum(weight * true + predicted, least)
-            ),
-            classes if metric.average == "macro" else present,
-        )
+        divisor = classes if metric.average == "macro" else present
+        return Terms(functools.partial(f_of, beta=metric.beta), divisor)
     if metric.name == "balanced_accuracy":
         return Terms(lambda hits, true, _: hits / np.maximum(true, 1), present)
     return Terms(lambda hits, _true, _predicted: hits.astype(np.float64), len(truth))

@@ -225,13 +225,12 @@ def _check(record: Record) -> None:
     whole = (
         rule.blend in BLENDS
         and rule.biases.shape == (len(record.counts),)
-        and np.isfinite(rule.biases).all()
+        and np.isfinite([*rule.biases, *record.cuts]).all()
         and bool(np.isclose(rule.weights.sum(), 1))
         and (rule.weights >= 0).all()
         and 0 < rule.temperature < np.inf
         and 0 <= rule.clip < 0.5
         and len(record.cuts) in (0, len(record.biases) - 1)
-        and np.isfinite(record.cuts).all()
         and isinstance(rule.several, bool)
         and re.fullmatch("[0-9a-f]{64}", record.sha256)
     )

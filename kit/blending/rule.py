@@ -14,9 +14,8 @@ from kit.scoring.metrics import by_expectation, expected
 
 TINY: Final = 1e-7  # the least probability whose logarithm is taken
 _BLOCK: Final = 1 << 15  # probabilities that are summed at a time
-_SAME: Final = (
-    1e-3  # the rounding error of a table of four decimals whose rows are scaled to sum to 1
-)
+# The rounding error of a table of four decimals whose rows are scaled to sum to 1.
+_SAME: Final = 1e-3
 
 
 @dataclass(frozen=True)

@@ -60,3 +60,11 @@ class Target:
     def plain(self, probs: np.ndarray) -> float:
         """The goodness of probabilities (N, C) where nothing is fitted to decide them."""
         return self.goodness(probs if self.metric.of_probs else decided(probs, self.competition))
+
+
+def halves(groups: np.ndarray, bags: int) -> list[np.ndarray]:
+    """The photos, bool (N,), of half of the groups (N,), drawn anew for each of some bags."""
+    of_photo = np.unique(np.asarray(groups), return_inverse=True)[1]
+    count = int(of_photo.max()) + 1
+    drawn = (np.random.default_rng([bag, count]).permutation(count) for bag in range(bags))
+    return [(order < (count + 1) // 2)[of_photo] for order in drawn]

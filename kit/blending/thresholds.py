@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from scipy.special import expit, logit
 
-from kit.blending.target import Target
+from kit.blending.target import Target, halves
 from kit.metrics.sums import f_beta
 from kit.system.threads import cores
 
@@ -69,20 +69,14 @@ def fit_thresholds(probs: np.ndarray, target: Target, bags: int = _BAGS) -> np.n
     F of photos by coordinate ascent. Fitted to halves of the groups, and averaged as logits. One
     half each where that scores as high in-sample.
     """
-    cells, average, beta = (
-        find_cells(probs, target.truth),
-        target.metric.average,
-        target.metric.beta,
-    )
-    of_photo = np.unique(target.groups, return_inverse=True)[1]
-    count = int(of_photo.max()) + 1
+    cells, metric = find_cells(probs, target.truth), target.metric
 
-    def bag(number: int) -> np.ndarray:
-        drawn = np.random.default_rng([number, count]).permutation(count) < (count + 1) // 2
-        return _fit(cells.part(drawn[of_photo], target.truth), average, beta)
+    def bag(rows: np.ndarray) -> np.ndarray:
+        return _fit(cells.part(rows, target.truth), metric.average, metric.beta)
 
     with ThreadPoolExecutor(cores()) as pool:
-        thresholds = np.asarray(expit(np.mean(list(pool.map(bag, range(bags))), axis=0)))
+        fitted = list(pool.map(bag, halves(target.groups, bags)))
+    thresholds = np.asarray(expit(np.mean(fitted, axis=0)))
     given = [(probs > cut).astype(np.uint8) for cut in (0.5, thresholds)]
     scores = [target.score(labels) for labels in given]
     return thresholds if scores[1] > scores[0] else np.full(len(thresholds), 0.5)

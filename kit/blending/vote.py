@@ -17,6 +17,7 @@ from kit.results.predictions import Predictions
 from kit.results.submission import Predicted, write_submission
 from kit.scoring.agreement import rank_mean, vote
 from kit.scoring.class_counts import class_counts
+from kit.scoring.metrics import decided
 from kit.system.disk import file_hash
 from kit.system.errors import problem
 
@@ -87,7 +88,4 @@ def _join(predictions: Predictions, where: np.ndarray, competition: Competition)
     else:
         second = rank_mean(probs[:, :, 1:])
         mean = np.concatenate([1 - second, second], axis=1)
-    classes = mean.argmax(axis=1)
-    if competition.several_labels:
-        classes = (mean >= 0.5).astype(np.uint8)
-    return Predicted(predictions.ids, classes, mean)
+    return Predicted(predictions.ids, decided(mean, competition), mean)

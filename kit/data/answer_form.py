@@ -18,12 +18,12 @@ from kit.system.table import read_table
 def read_test_table(competition: Competition, root: Path) -> pd.DataFrame | None:
     """The table of photos to predict as text; None where it is not there, and is not needed."""
     path = root / competition.test
-    if path.is_file() or not (competition.id and competition.answer):
-        if not path.is_file():
-            remedy = "set test to the sample submission, or to the table of photos to predict"
-            raise problem(path, "there is no such table", remedy=remedy)
+    if path.is_file():
         return read_table(path, {competition.id: "id"} if competition.id else None)
-    return None
+    if competition.id and competition.answer:
+        return None
+    remedy = "set test to the sample submission, or to the table of photos to predict"
+    raise problem(path, "there is no such table", remedy=remedy)
 
 
 def class_columns(competition: Competition, table: pd.DataFrame | None) -> list[str]:
@@ -58,8 +58,6 @@ def with_answer(competition: Competition, table: pd.DataFrame | None) -> Competi
         _check_columns(competition, others)
     if not competition.metric:
         usual = usual_metric(competition.kind, form)
-        if competition.several_labels and form == "probabilities":
-            usual = "roc_auc"
         competition = dataclasses.replace(competition, metric=usual)
     _check_metric(competition)
     return competition

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
-from kit.data.paths import fields_of
+from kit.data.paths import FIELD, fields_of, fill_template
 from kit.system.errors import did_you_mean, problem
 
 TASK: Final = "{task}"  # in `answer_rows` and in `answer_column`: the name of each task
 _MARK: Final = "\ue000"  # where a task's name stands in a row's id; pandas drops a "\0"
-_FIELD: Final = re.compile(r"{([^{}]*)}")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,8 @@ def match_rows(
         ids = table[ident].tolist()
         each = np.arange(len(ids))
         return AnswerRows(columns, ids, ids, each, np.zeros(len(ids), np.int64), each)
-    filled = _filled(path, competition.answer_rows.replace(TASK, _MARK), table)
+    template = competition.answer_rows.replace(TASK, _MARK)
+    filled = fill_template("answer_rows", template, path.name, table)
     unit_of = dict(zip(photos, filled))
     torn = [photo for photo, unit in zip(photos, filled) if unit_of[photo] != unit]
     if torn:
@@ -104,7 +104,9 @@ def match_rows(
     long = TASK in competition.answer_rows
     names = [task.name for task in competition.tasks] if long else [""]
     of = {
-        unit.replace(_MARK, name): (u, t) for u, unit in enumerate(units) for t, name in _n(names)
+        unit.replace(_MARK, name): (u, t)
+        for u, unit in enumerate(units)
+        for t, name in enumerate(names)
     }
     if len(of) < len(units) * len(names):
         what = f"answer_rows {competition.answer_rows} gives two rows one id"
@@ -144,10 +146,6 @@ def split_tasks(
     return units, np.array([names.index(name) for _, name, _ in parts], dtype=np.int64)
 
 
-def _n(names: Sequence[str]) -> list[tuple[int, str]]:
-    return list(enumerate(names))
-
-
 def _bare(unit: str) -> str:
     """A unit's name: its rows' id without the task, and what joined it."""
     return unit.replace(_MARK, "").strip("_-. /:") if _MARK in unit else unit
@@ -155,18 +153,5 @@ def _bare(unit: str) -> str:
 
 def _pattern(template: str) -> str:
     """A regular expression for a template's texts."""
-    parts = _FIELD.split(template)
+    parts = FIELD.split(template)
     return "".join(".*" if n % 2 else re.escape(part) for n, part in enumerate(parts))
-
-
-def _filled(path: Path, template: str, table: pd.DataFrame) -> list[str]:
-    """A template filled with each row of a table; raises `KitError` for a column it lacks."""
-    parts, names = _FIELD.split(template), [str(name) for name in table]
-    for unknown in [name for name in parts[1::2] if name not in names]:
-        near, has = did_you_mean(unknown, names), f"it has {','.join(names)}"[:100]
-        what = f"{{{unknown}}} names no column of {path.name}{near}"
-        raise problem("answer_rows", what, remedy=has)
-    filled = pd.Series("", index=table.index)
-    for n, part in enumerate(parts):
-        filled = filled + (table[part] if n % 2 else part)
-    return [str(text) for text in filled]

@@ -205,7 +205,6 @@ def _photo_ids(competition: Competition, table: pd.DataFrame) -> list[str]:
 def _test_table(data: DataFolder) -> pd.DataFrame:
     """The table of photos to predict, with unique ids."""
     path, competition = data.test_table, data.competition
-    # All columns, but for the index that pandas may have written: a template may name any.
     column = competition.id
     table = read_table(path, {} if competition.answer_rows else {column: "id"})
     check_test_columns(path, competition, [str(name) for name in table])

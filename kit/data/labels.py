@@ -96,7 +96,7 @@ def _kind(competition: Competition, rows: TrainRows) -> str:
         kind = "labels" if lists else "order" if ordered else "classes"
     number = len(tasks) or (len(targets.columns) if kind == "tasks" else 1)
     columns = len(targets.columns)
-    if kind == "tasks" and number != columns or (kind == "tasks" and columns < 2):
+    if kind == "tasks" and (number != columns or not several):
         what = f"target has {columns} columns, and kind='tasks' needs one for each of its tasks"
         raise problem(f"competition {competition.name}", what, remedy="mend target or tasks")
     if kind != "tasks" and number > 1:
@@ -177,9 +177,9 @@ def _label_names(
 ) -> tuple[str, ...]:
     """The names of the classes of one task, in order.
 
-    They are those of the columns of the table of photos to predict where it has one for each class
-    (of a single column of names in upper or lower case),
-    with the columns of classes that no photo has; else in the target's own order.
+    Where the table of photos to predict has a column for each class (whatever its case, if a single
+    column of the target has the names), they are its columns, those of classes that no photo has
+    among them; else they are in the target's own order.
     """
     if len(rows.targets.columns) > 1:
         names = tuple(map(str, rows.targets.columns))

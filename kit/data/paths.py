@@ -14,7 +14,7 @@ import pandas as pd
 from kit.system.errors import did_you_mean, problem
 
 CHANNELS: Final = "|"
-_FIELD: Final = re.compile(r"{([^{}]*)}")
+FIELD: Final = re.compile(r"{([^{}]*)}")
 Templates = str | tuple[str, ...]
 
 
@@ -52,7 +52,7 @@ def stat_of(path: Path) -> os.stat_result:
 
 def fields_of(templates: Templates) -> list[str]:
     """The columns that templates name, in their order."""
-    return _FIELD.findall(templates if isinstance(templates, str) else " ".join(templates))
+    return FIELD.findall(templates if isinstance(templates, str) else " ".join(templates))
 
 
 def fill(field: str, templates: Templates, place: str, table: pd.DataFrame) -> list[str]:
@@ -62,12 +62,7 @@ def fill(field: str, templates: Templates, place: str, table: pd.DataFrame) -> l
     for images that lie outside of their folder.
     """
     templates = (templates,) if isinstance(templates, str) else templates
-    names = [str(name) for name in table]
-    for unknown in [name for name in fields_of(templates) if name not in names]:
-        what = f"names no column of {place}"
-        example = f"{{{unknown}}}{did_you_mean(unknown, names)}"
-        raise problem(field, what, [example], f"it has {','.join(names)[:300]}")
-    channels = [_filled(template, table) for template in templates]
+    channels = [fill_template(field, template, place, table) for template in templates]
     bad = [path for paths in channels for path in paths if CHANNELS in path]
     if bad:
         raise problem(place, f"names photos with a {CHANNELS}", bad, "rename these files")
@@ -78,11 +73,16 @@ def fill(field: str, templates: Templates, place: str, table: pd.DataFrame) -> l
     return images
 
 
-def _filled(template: str, table: pd.DataFrame) -> list[str]:
-    filled = pd.Series("", index=table.index)
-    for n, part in enumerate(_FIELD.split(template)):  # texts and columns, in turns
+def fill_template(field: str, template: str, place: str, table: pd.DataFrame) -> list[str]:
+    """A template filled in from each row of a table; raises `KitError` as `fill` does."""
+    names, filled = [str(name) for name in table], pd.Series("", index=table.index)
+    for n, part in enumerate(FIELD.split(template)):  # texts and columns, in turns
+        if n % 2 and part not in names:
+            example = f"{{{part}}}{did_you_mean(part, names)}"
+            remedy = f"it has {','.join(names)[:300]}"
+            raise problem(field, f"names no column of {place}", [example], remedy)
         filled = filled + (table[part] if n % 2 else part)
-    return [str(path) for path in filled]
+    return [str(text) for text in filled]
 
 
 def lost_files(root: Path, images: Sequence[str]) -> list[str]:

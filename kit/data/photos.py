@@ -1,8 +1,9 @@
 """Photos as arrays: decoding, cropping and resizing, augmenting."""
 
+import contextlib
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,20 +46,26 @@ def decode(
     content = read_bytes(path)
     if not content:
         raise problem(path, "is an empty file", remedy="unpack the data again")
+    with _errors_of(path), Image.open(io.BytesIO(content), formats=FORMATS) as file:
+        if least is not None and max(file.size) > above:
+            file.draft(None, (least, least))
+        image = ImageOps.exif_transpose(file)
+        if image.mode in ("I", "F"):
+            what = f"has pixels of mode {image.mode}, which have no known white"
+            raise problem(path, what, remedy="give the competition a function read(path)")
+        if image.mode.startswith("I;16"):  # PIL itself would clip 16 bits at 255
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return np.asarray(image.convert("L" if grey else "RGB")), content
+
+
+@contextlib.contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Raise `KitError` for what PIL raises in the block, of a photo that it cannot read."""
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as file:
-            if least is not None and max(file.size) > above:
-                file.draft(None, (least, least))
-            image = ImageOps.exif_transpose(file)
-            if image.mode in ("I", "F"):
-                what = f"has pixels of mode {image.mode}, which have no known white"
-                raise problem(path, what, remedy="give the competition a function read(path)")
-            if image.mode.startswith("I;16"):  # PIL itself would clip 16 bits at 255
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return np.asarray(image.convert("L" if grey else "RGB")), content
+        yield
     except UnidentifiedImageError as error:
         raise problem(
             path, f"is no image ({', '.join(FORMATS)})", remedy="unpack the data again"
@@ -109,11 +116,8 @@ def for_each_photo(
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """The width and height of a photo, upright, by its file's header; nothing is decoded.
-
-    `path` must be a photo that can be decoded.
-    """
-    with Image.open(path) as file:
+    """The width and height of a photo, upright, by its file's header; nothing is decoded."""
+    with _errors_of(path), Image.open(path, formats=FORMATS) as file:
         turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         return (file.height, file.width) if turned else file.size
 

@@ -120,10 +120,8 @@ def _groups(competition: Competition, table: pd.DataFrame, images: list[str]) ->
     """
     names = pd.Series(images)
     if competition.group_pattern:
-        field, groups = (
-            "group_pattern",
-            _matches("group_pattern", competition.group_pattern, images),
-        )
+        field = "group_pattern"
+        groups = _matches(field, competition.group_pattern, images)
     elif competition.group != "photo":
         field, groups = "group", table[competition.group].reset_index(drop=True)
         groups = groups.where(groups != "", names)
@@ -151,8 +149,7 @@ def in_order(values: Iterable[str]) -> list[str]:
 def own_folds(competition: Competition, rows: TrainRows) -> np.ndarray:
     """The folds 0..K-1 (N,) int64 that the column `fold` gives: its values in order.
 
-    Raises `KitError` for empty values, for one
-    fold alone, and for a group that lies in two.
+    Raises `KitError` for empty values, for one fold alone, and for a group that lies in two.
     """
     values, place = rows.table[competition.fold].reset_index(drop=True), rows.path
     column = f"column '{competition.fold}'"

@@ -35,8 +35,8 @@ def read_member_file(
 
     The out-of-fold ones are in the same file or in the file `beside`. Without a plan, which tells
     training photos, only the photos to predict, `ids`, are taken, and the competition is the one
-    given, by default that of `find_competition`. Raises `KitError` if ids are
-    missing, or are neither to be predicted nor training photos.
+    given, by default that of `find_competition`. Raises `KitError` if ids are missing, or are
+    neither to be predicted nor training photos.
     """
     if not path.exists():
         what = f"there is no such file{near(path)}"

@@ -42,9 +42,9 @@ def find_members(
     A path is a run's folder, a single fold's, a checkpoint, or a file of probabilities. Single
     folds of one run are one member. `ids` are the photos to predict; a file must have exactly
     these. Without a plan, paths must be files, of a `competition`, and their out-of-fold
-    probabilities are not read.
-    Raises `KitError` for a folder without a checkpoint, a checkpoint of another plan or
-    competition, one named twice, and, unless allowed, a run without a checkpoint for each fold.
+    probabilities are not read. Raises `KitError` for a folder without a checkpoint, a checkpoint of
+    another plan or competition, one named twice, and, unless allowed, a run without a checkpoint
+    for each fold.
     """
     runs: dict[tuple[RunKey, int], list[Checkpoint]] = {}
     files: dict[Path, Member] = {}

@@ -46,7 +46,7 @@ class Crops(ImageOnlyTransform):
         )
 
     def apply_aug_image(self, image: Tensor, crop: str = "whole", **_: Any) -> Tensor:
-        """The crop of photos (N, 3, height, width)."""
+        """The crop of photos (N, channels, height, width)."""
         if crop == self.identity_param:
             return image
         cuts = {
@@ -71,7 +71,7 @@ class Shifts(ImageOnlyTransform):
         super().__init__("to", [self.identity_param, "left", "right", "up", "down"])
 
     def apply_aug_image(self, image: Tensor, to: str = "nowhere", **_: Any) -> Tensor:
-        """The shift of photos (N, 3, height, width)."""
+        """The shift of photos (N, channels, height, width)."""
         if to == self.identity_param:
             return image
         height, width = image.shape[2:]
@@ -87,7 +87,7 @@ class Brightness(ttach.Multiply):
     """ttach's factors of brightness, within 0..1: no training photo is brighter than white."""
 
     def apply_aug_image(self, image: Tensor, factor: float = 1, **_: Any) -> Tensor:
-        """Photos (N, 3, height, width) times the factor."""
+        """Photos (N, channels, height, width) times the factor."""
         brighter: Tensor = super().apply_aug_image(image, factor=factor)
         return brighter.clamp(0, 1)
 

@@ -52,6 +52,8 @@ def usual_metric(kind: str, answer: str) -> str:
     """The name of the metric that goes with a kind of competition and a form of answer."""
     if kind == "order" and answer in ("class", "name"):
         return "quadratic_kappa"
+    if kind == "labels" and answer == "probabilities":
+        return "roc_auc"
     return {"probability": "roc_auc", "probabilities": "log_loss", "list": "f1_samples"}.get(
         answer, "accuracy"
     )

@@ -53,9 +53,13 @@ def f_beta(counts: np.ndarray, beta: float = 1.0) -> np.ndarray:
 
     The counts are the hits, the true and the predicted photos of each class.
     """
-    hits, true, predicted = counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
+    return f_of(counts[..., 0, :], counts[..., 1, :], counts[..., 2, :], beta)
+
+
+def f_of(hits: np.ndarray, true: np.ndarray, predicted: np.ndarray, beta: float) -> np.ndarray:
+    """The F-scores of hits, true and predicted photos, of one shape; 0 where there are none."""
     weight = beta**2
-    # The least sum that is not 0 is larger than this.
+    # Only a sum of 0 is below the bound, and then there are no hits.
     return (1 + weight) * hits / np.maximum(weight * true + predicted, min(1.0, weight))
 
 

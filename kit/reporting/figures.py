@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from kit.competition import Competition
-from kit.metrics.metric import MetricName
+from kit.metrics.metric import MetricName, metric_of
 from kit.reporting.by_number import NumberRow
 from kit.reporting.drawing import (
     ACCENT,
@@ -129,11 +129,12 @@ def class_scores(
     """The scores of the C classes with intervals, where they have one, and how many groups.
 
     Classes of one answer to the first of several tasks have one colour. Of more than sixty classes
-    the lowest scores are shown.
+    the worst are shown.
     """
-    every = competition.num_classes
+    every, metric = competition.num_classes, metric_of(competition)
+    sign = metric.sign if metric.class_of_probs else 1  # of decided classes more is better
     block = every // competition.shape[0] if competition.parts else every
-    shown = np.sort(np.argsort(scores, kind="stable")[:MOST_CLASSES]).tolist()
+    shown = np.sort(np.argsort(sign * np.array(scores), kind="stable")[:MOST_CLASSES]).tolist()
     classes = len(shown)
     figure, axis = new_figure(height_of(classes))
     for row, c in enumerate(shown):

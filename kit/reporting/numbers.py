@@ -57,10 +57,9 @@ class ReportNumbers:
 
     `candidates` are the blends and decisions to compare, `precision` and `recall` are (C,).
     `confusion` has the counts (C, C) by true and predicted class, None of several labels and of
-    very many classes, and `by_task` those of each task.
-    `log_loss` is that of the probabilities as they are, where the score's is at a temperature.
-    `error` is the calibration error, the mean over `bins`; `by_number` has rows of each task of
-    numbers.
+    very many classes, and `by_task` those of each task. `log_loss` is that of the probabilities as
+    they are, where the score's is at a temperature. `error` is the calibration error, the mean over
+    `bins`; `by_number` has rows of each task of numbers.
     """
 
     score: OofScore

@@ -11,7 +11,7 @@ import pandas as pd
 
 from kit.competition import Competition
 from kit.data.answer_rows import TASK, answer_columns, split_tasks
-from kit.results.probs import Probs, read_foreign_probs
+from kit.results.probs import Probs, of_second, read_foreign_probs
 from kit.scoring.metrics import decided
 from kit.system.console import warn
 from kit.system.errors import did_you_mean, problem
@@ -105,8 +105,7 @@ def _parsed(path: Path, table: pd.DataFrame, competition: Competition, strict: b
     numbered = strict or names == ("0", "1")
     if form == "probability" and (numbered or not table[column].isin(names).all()):
         second = _numbers(path, table, competition)
-        probs = np.stack([1 - second, second], axis=1).astype(np.float32)
-        return Answers(ids, (second > 0.5).astype(np.int64), probs, groups)
+        return Answers(ids, (second > 0.5).astype(np.int64), of_second(second), groups)
     columns, texts = answer_columns(competition)[1:], [names]
     if form in ("probability", "probabilities"):
         columns = [column]

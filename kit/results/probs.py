@@ -129,7 +129,7 @@ def _read_foreign_npz(path: Path, competition: Competition, remedy: str) -> Prob
         and competition.answer == "probability"
         and probs.shape in ((len(ids),), (len(ids), 1))
     ):
-        return Probs(ids, _of_second(probs.reshape(-1)))
+        return Probs(ids, of_second(probs.reshape(-1)))
     if ids.dtype.kind != "U" or ids.ndim != 1 or not floats or probs.shape != (len(ids), classes):
         raise problem(
             path,
@@ -140,7 +140,7 @@ def _read_foreign_npz(path: Path, competition: Competition, remedy: str) -> Prob
     return table
 
 
-def _of_second(second: np.ndarray) -> np.ndarray:
+def of_second(second: np.ndarray) -> np.ndarray:
     """The probabilities of two classes (N, 2) from those of the second (N,)."""
     return np.stack([1 - second, second], axis=1).astype(np.float32)
 
@@ -162,7 +162,7 @@ def _read_probs_csv(path: Path, competition: Competition, remedy: str) -> Probs:
         raise problem(path, f"its first column is '{ident}'", remedy=mend)
     if single:
         second = pd.to_numeric(rows[named[0]], errors="coerce").to_numpy(dtype=np.float32)
-        return Probs(rows[ident].to_numpy().astype(np.str_), _of_second(second))
+        return Probs(rows[ident].to_numpy().astype(np.str_), of_second(second))
     by_name = bool(set(named) & set(competition.class_names))
     names = list(competition.class_names) if by_name else [str(c) for c in range(last + 1)]
     extra = [name for name in named if name not in names]

@@ -11,15 +11,15 @@ from kit.metrics.metric import Metric
 from kit.metrics.ranks import columns as columns_of
 from kit.metrics.sums import Entries, Sums
 
-# Numbers of groups that are held as a dense table, at most.
-_DENSE: Final = 1 << 24
-# Weights of photos, draws x photos x columns, that are scored by their order, at most; but for
+_DENSE: Final = 1 << 24  # sums, groups x numbers, above which their table is sparse
+# What draws may cost: weights, draws x photos x columns, of a score by order, and products,
+# draws x groups x numbers, of the scores of classes. What costs more is drawn fewer times, but at
+# least `_FEWEST` times.
 _WEIGHTS: Final = 100_000_000
-_FEWEST: Final = 100  # draws.
-_BLOCK: Final = 1 << 21  # of such weights at a time
-_BY_ROWS: Final = 200  # draws of a function, which is called for each
-# Sums of classes of drawn groups, draws x groups x numbers, at most.
 _CLASS_SUMS: Final = 20_000_000_000
+_FEWEST: Final = 100
+_BLOCK: Final = 1 << 21  # weights that are held at a time
+_BY_ROWS: Final = 200  # draws of a function, which is called for each
 
 
 class DrawnScores:

@@ -98,10 +98,12 @@ def binary_focal(logits: Tensor, terms: LossTerms) -> Tensor:
 
 
 def asymmetric(logits: Tensor, terms: LossTerms) -> Tensor:
-    """Asymmetric loss (Ridnik et al., ICCV 2021), with their own setting for several labels.
+    """Asymmetric loss (Ridnik et al., Asymmetric Loss For Multi-Label Classification, ICCV 2021).
 
-    A label that is not there counts by the fourth power of its probability, lowered by a margin of
-    .05, and one that is there by the first power of 1 - its probability.
+    The powers and the margin are the defaults of the authors' code; their own trainings take a
+    power of 0 for a label that is there. A label that is not there counts by the fourth power of
+    its probability, lowered by a margin of .05, and one that is there by the first power of 1 - its
+    probability.
     """
     probs = logits.sigmoid()
     no = (1 - probs + ASL_MARGIN).clamp_max(1)

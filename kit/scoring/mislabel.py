@@ -57,10 +57,10 @@ def find_mislabelled(
     """The probable label errors of a plan's `photos` (N rows), the clearest first.
 
     `truth` are their classes (N,) or labels (N, C), and `probs` (N, C) their out-of-fold
-    probabilities. A group has at most one suspect a field; a
-    swap is one where two photos together fit each other's label better than their own. Where a
-    definition's tables have the targets, each photo is judged alone, for corrections are of photos.
-    What stands out by one standard deviation or less is left out.
+    probabilities. A group has at most one suspect a field; a swap is one where two photos together
+    fit each other's label better than their own. Where a definition's tables have the targets, each
+    photo is judged alone, for corrections are of photos. What stands out by one standard deviation
+    or less is left out.
     """
     if competition.several_labels:
         return label_suspects(photos["image"].tolist(), probs, truth, competition)
@@ -144,9 +144,8 @@ def _swaps(photos: pd.DataFrame, probs: np.ndarray, given: np.ndarray, task: Tas
     gains: dict[tuple[int, int], list[float]] = {}
     best: dict[str, tuple[float, int, int]] = {}
     for name, rows in photos.groupby("group", sort=True).indices.items():
-        fits = probs[rows][
-            :, given[rows]
-        ]  # for each photo, the probabilities of every photo's label
+        # For each photo, the probabilities of every photo's label.
+        fits = probs[rows][:, given[rows]]
         gain = (fits + fits.T - np.diag(fits)[:, None] - np.diag(fits)) / 2
         for i, j in zip(*np.nonzero(given[rows][:, None] < given[rows])):
             a, b, value = int(rows[i]), int(rows[j]), float(gain[i, j])

@@ -16,9 +16,9 @@ class Suspect:
 
     `path`, `field` and `value` are a line of the corrections file: a group, a task's name and the
     suggested class (or number), or `swap` and the stems of two photos, `a:b`; or `lines` are those
-    of one photo. `given_prob` and
-    `suggested_prob` are the mean probabilities (0..1) of what is `given` and `suggested`; `z_score`
-    is how many standard deviations their difference lies above the mean of labels of that kind.
+    of one photo. `given_prob` and `suggested_prob` are the mean probabilities (0..1) of what is
+    `given` and `suggested`; `z_score` is how many standard deviations their difference lies above
+    the mean of labels of that kind.
     """
 
     path: str

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from kit.metrics.metric import usual_metric
 from kit.starting.tables import Table
 from kit.starting.target import Target
 
@@ -104,12 +105,7 @@ def _form(target: Target, sample: Table) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _metric(target: Target, form: str) -> str:
-    """The metric that often goes with a form of answer."""
-    if target.kind == "order" and form == "class":
-        return "quadratic_kappa"
-    columns = len(target.columns) > 1 or target.kind == "labels"
-    return {
-        "probability": "roc_auc",
-        "probabilities": "roc_auc" if columns else "log_loss",
-        "list": "f1_samples",
-    }.get(form, "accuracy")
+    """The metric that often goes with a form of answer, and with columns of 0 and 1."""
+    if form == "probabilities" and len(target.columns) > 1:
+        return "roc_auc"
+    return usual_metric(target.kind, form)

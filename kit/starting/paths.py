@@ -14,12 +14,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from kit.starting.look import PHOTOS
+
 ENOUGH: Final = 0.9  # share of rows whose photo must be there
 _ROWS: Final = 2000  # of a table that are looked at
 _VARIETY: Final = 0.3  # different photos for each row, at least: a class is no name
 _MANY: Final = 12  # photos that one value may lead to
 _COLOURS: Final = ("red", "green", "blue", "yellow")
-_ENDS: Final = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _lead(table: pd.DataFrame, column: str, hits: list[_Hit], word: str) -> Lead
     def rank(item: tuple[float, str, str, str]) -> tuple[object, ...]:
         share, folders, before, after = item
         end = after or "." + column
-        plain = _ENDS.index(end) if end in _ENDS else len(_ENDS)
+        plain = PHOTOS.index(end) if end in PHOTOS else len(PHOTOS)
         return (-round(share, 2), word not in folders.lower(), plain, len(folders), folders, before)
 
     share, folders, before, after = min(found, key=rank)

@@ -9,6 +9,7 @@ from typing import Final
 
 import pandas as pd
 
+from kit.data.train_rows import in_order
 from kit.starting.tables import Table
 
 # Names of a column of classes, the best first; and of classes that rise.
@@ -99,7 +100,7 @@ def _task_columns(table: Table, answers: Table) -> list[str]:
 
 def _of_tasks(rows: pd.DataFrame, tasks: list[str], answers: Table) -> Target:
     """The target of several tasks, each with a column of its own."""
-    classes = tuple(f"{name} {value}" for name in tasks for value in _in_order(set(rows[name])))
+    classes = tuple(f"{name} {value}" for name in tasks for value in in_order(rows[name]))
     why = f"ids of {PurePosixPath(answers.path).name} end with these columns"
     return Target(tuple(tasks), "tasks", classes, why, asked=True)
 
@@ -117,20 +118,13 @@ def _of_column(column: pd.Series, why: str, others: tuple[str, ...] = ()) -> Tar
         labels = {label for value in set(column) for label in _labels(value, separator)}
         sizes = [len(_labels(value, separator)) for value in column]
         why += f"; lists of up to {max(sizes)} labels"
-        return Target((name,), "labels", _in_order(labels), why, separator, others=others)
-    classes = _in_order(set(column))
+        return Target((name,), "labels", tuple(in_order(labels)), why, separator, others=others)
+    classes = tuple(in_order(column))
     steps = classes == tuple(str(n) for n in range(len(classes)))
     rising = steps and len(classes) > 2 and re.search(_RISING, name.lower())
     if rising:
         why += f"; grades 0 to {len(classes) - 1}, by its name"
     return Target((name,), "order" if rising else "classes", classes, why, others=others)
-
-
-def _in_order(values: set[str]) -> tuple[str, ...]:
-    """Classes in order: as numbers where all are, else as texts."""
-    if all(re.fullmatch("[0-9]{1,9}", value) for value in values):
-        return tuple(sorted(values, key=int))
-    return tuple(sorted(values))
 
 
 def separator_of(column: pd.Series) -> str:
@@ -178,7 +172,7 @@ def target_of_paths(photos: Sequence[str]) -> Target | None:
         if 2 <= len(classes) <= _MANY * len(photos):
             pattern = f"{re.escape(top)}/([^/]+)/" if top else "^([^/]+)/"
             why = f"{len(classes)} folders of photos in {top or 'the folder'}"
-            return Target((), "classes", _in_order(classes), why, pattern=pattern, glob=glob)
+            return Target((), "classes", tuple(in_order(classes)), why, pattern=pattern, glob=glob)
     return _of_names(parts, glob)
 
 
@@ -189,5 +183,5 @@ def _of_names(parts: list[list[str]], glob: str) -> Target | None:
     classes = {match[1] for match in found if match}
     if all(found) and 2 <= len(classes) <= _MANY / 2 * len(parts):
         why = f"{len(classes)} beginnings of the photos' names, before a number"
-        return Target((), "classes", _in_order(classes), why, pattern=pattern, glob=glob)
+        return Target((), "classes", tuple(in_order(classes)), why, pattern=pattern, glob=glob)
     return None

@@ -51,6 +51,7 @@ def literal(value: Any) -> str:
     """A value as Python writes it, with double quotes."""
     if isinstance(value, tuple):
         return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
-    if isinstance(value, str) and "\\" in value and '"' not in value:
+    raw = isinstance(value, str) and "\\" in value and '"' not in value
+    if raw and value.isprintable() and not value.endswith("\\"):
         return f'r"{value}"'
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -14,6 +14,7 @@ from kit.data.cache import PixelCache, pixel_cache
 from kit.data.loader import PhotoDataset, batches_of, iterate, make_loader
 from kit.data.targets import targets
 from kit.recipe import Recipe
+from kit.scoring.class_counts import class_counts
 from kit.system.errors import KitError
 from kit.system.profiler import stage
 from kit.task import Task
@@ -119,9 +120,7 @@ def split_fold(job: FoldJob) -> FoldData:
             f"recipe {recipe.name}: {len(train)} photos are left to train on; let drop take fewer"
         )
     _, labels = training_labels(recipe, train, job.competition)
-    counts = labels.sum(axis=0, dtype=np.int64)
-    if not job.competition.several_labels:
-        counts = np.bincount(labels, minlength=job.competition.num_classes)
+    counts = class_counts(labels, job.competition.num_classes)
     mirrored = in_mirror(labels, job.competition)
     return FoldData(train, limited(plan.photos[held], limit), labels, mirrored, counts)
 

@@ -12,7 +12,7 @@ from kit.system.errors import KitError
 
 # albumentations' transforms that mirror photos, and may turn them as well: what becomes of a class
 # is not told by what a left-to-right mirror makes of it.
-_OTHERS: Final = ("VerticalFlip", "Transpose", "D4", "SquareSymmetry")
+_OTHERS: Final = (A.VerticalFlip, A.Transpose, A.D4, A.SquareSymmetry)
 
 
 class _Mirror(A.HorizontalFlip):  # type: ignore[misc]
@@ -71,15 +71,14 @@ def check_mirrors(transform: Any, mirror: dict[str, str] | None) -> None:
     if not isinstance(transform, BaseCompose):
         what = "must return an albumentations Compose, in which mirrors can be found"
         raise KitError(f"augment {what}, as the competition's mirror is {mirror or None}")
-    allowed = bool(mirror)
+    allowed: tuple[type, ...] = ()
+    why = "is None: no photo may be mirrored"
+    if mirror:
+        allowed = (A.HorizontalFlip, _Mirror)
+        why = "swaps classes: take HorizontalFlip alone"
     for part in _parts(transform):
-        name = type(part).__name__
-        flip = isinstance(part, A.HorizontalFlip)
-        if (flip and not (allowed and type(part) in (A.HorizontalFlip, _Mirror))) or (
-            name in _OTHERS or any(isinstance(part, getattr(A, other)) for other in _OTHERS)
-        ):
-            why = "swaps classes: take HorizontalFlip" if allowed else "is None: no photo may be"
-            why += " alone" if allowed else " mirrored"
+        if isinstance(part, (A.HorizontalFlip, *_OTHERS)) and type(part) not in allowed:
+            name = type(part).__name__
             raise KitError(f"augment has {name}, and the competition's mirror {why}")
 
 

@@ -1,11 +1,23 @@
-"""The names of blends and decisions."""
+"""The names of blends and decisions are those that rules are made by."""
+
+import numpy as np
+import pytest
+from helpers import MASK
 
 from kit.blending.choices import BLENDS, DECISIONS, FITTED, LINEAR
-from kit.ensemble import build_parser
+from kit.blending.rule import plain_rule, weighted
+from kit.blending.settings import EnsembleSettings
 
 
-def test_every_blend_and_decision_is_a_choice_of_the_command_that_its_help_explains():
-    options = {option.dest: option for option in build_parser()._actions}
-    assert list(options["blend"].choices) == list(BLENDS)
-    assert list(options["decision"].choices) == list(DECISIONS)
-    assert set(FITTED) < set(LINEAR) < set(BLENDS)
+@pytest.mark.parametrize("blend", [name for name in BLENDS if name != "rank"])
+def test_only_linear_blends_are_weighted_sums(blend):
+    members = np.random.default_rng(0).dirichlet(np.ones(18), (2, 50))
+    rule = plain_rule(blend, 2, MASK)
+    same = np.allclose(rule.probs(members), weighted(members, rule.weights))
+    assert same == (blend in LINEAR)
+
+
+def test_the_first_names_are_the_defaults():
+    settings = EnsembleSettings()
+    assert (settings.blend, settings.decision) == (next(iter(BLENDS)), next(iter(DECISIONS)))
+    assert set(FITTED) < set(LINEAR) < set(BLENDS) and settings.blend not in FITTED

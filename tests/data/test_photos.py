@@ -8,7 +8,7 @@ from helpers import MASK, draw_photo
 from PIL import Image
 
 from kit.data.geometry import Geometry
-from kit.data.photos import crop_and_resize, decode
+from kit.data.photos import crop_and_resize, decode, size_of
 from kit.system.errors import KitError
 
 
@@ -58,8 +58,9 @@ def test_other_formats_are_not_opened_whatever_their_name(tmp_path, suffix, monk
     (tmp_path / f"a.{suffix}").rename(tmp_path / "a.jpg")
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("Ghostscript"))
     monkeypatch.setattr(subprocess, "check_call", lambda *_, **__: pytest.fail("Ghostscript"))
-    with pytest.raises(KitError, match="is no image"):
-        decode(tmp_path / "a.jpg")
+    for read in (decode, size_of):
+        with pytest.raises(KitError, match="a.jpg: is no image"):
+            read(tmp_path / "a.jpg")
 
 
 def test_photos_are_turned_upright(tmp_path):

@@ -136,6 +136,7 @@ def test_the_metric_of_a_competition_is_the_one_it_names_or_the_usual_one():
         "log_loss",
     ]
     assert usual_metric("labels", "list") == "f1_samples"
+    assert usual_metric("labels", "probabilities") == "roc_auc"
     assert usual_metric("order", "class") == "quadratic_kappa"
     assert find_metric("log_loss").sign == -1
 

@@ -3,8 +3,10 @@
 import re
 
 import numpy as np
+import pytest
 from helpers import CLASS_NAMES, MASK
 
+from kit.competition import Competition
 from kit.competitions.mask_labels import AGE
 from kit.metrics.metric import find_metric
 from kit.reporting import data_figures, figures
@@ -41,3 +43,13 @@ def test_figures_take_their_colours_from_the_page():
     assert drawn[0] == figures.class_scores(
         "classes", "F1", [0.5] * 18, bounds, [3] * 18, MASK
     )  # the same figure twice is the same text
+
+
+@pytest.mark.parametrize("metric, better", [("log_loss", "c0"), ("f1_macro", "c69")])
+def test_of_many_classes_the_worst_are_shown(metric, better):
+    names = tuple(f"c{c}" for c in range(70))
+    many = Competition(name="many", kind="classes", classes=names, metric=metric)
+    scores = [c / 70 for c in range(70)]
+    svg = figures.class_scores("classes", "score", scores, [None] * 70, [9] * 70, many)
+    shown = [name for name in names if f">{name} (9)<" in svg]
+    assert len(shown) == figures.MOST_CLASSES and better not in shown and "c35" in shown

@@ -30,6 +30,8 @@ def test_the_text_gives_the_fields_back_with_a_comment_each():
         assert "  # " in lines[n] or lines[n - 1].lstrip().startswith("#")
 
 
-@pytest.mark.parametrize("value", ["a", 'a "b"', r"\d+", "가", ("a",), ("a", "b"), (), {}, None])
+@pytest.mark.parametrize(
+    "value", ["a", 'a "b"', r"\d+", "a\\", "\\\n", "가", ("a",), ("a", "b"), (), {}, None]
+)
 def test_a_literal_is_the_value(value):
     assert eval(literal(value)) == value
