@@ -56,6 +56,10 @@ def with_answer(competition: Competition, table: pd.DataFrame | None) -> Competi
     competition = dataclasses.replace(competition, id=ident, answer=form, answer_column=column)
     if form == "probabilities" and others:
         _check_columns(competition, others)
+    first, second = (*competition.class_names, "")[:2]
+    if form == "probability" and column == first:
+        what = f"'{column}' asks for the probability of {first}, and the second class is {second}"
+        raise problem("answer_column", what, remedy=f"set classes={(second, first)}")
     if not competition.metric:
         usual = usual_metric(competition.kind, form)
         if competition.several_labels and form == "probabilities":
@@ -108,7 +112,7 @@ def _form(competition: Competition, table: pd.DataFrame | None, others: Sequence
     numbered = names == tuple(str(c) for c in range(len(names)))
     own = competition.rows is not None or len(competition.tasks) > 1
     whole = bool(values) and all(re.fullmatch("[0-9]{1,9}", value) for value in values)
-    of_numbers = whole and not any(name.isdigit() for name in names)
+    of_numbers = whole and not any(re.fullmatch("-?[0-9.]+", name) for name in names)
     return "class" if numbered or own or of_numbers else "name"
 
 
