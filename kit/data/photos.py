@@ -111,11 +111,15 @@ def for_each_photo(
 def size_of(path: Path) -> tuple[int, int]:
     """The width and height of a photo, upright, by its file's header; nothing is decoded.
 
-    `path` must be a photo that can be decoded.
+    Raises `KitError` for what is no image.
     """
-    with Image.open(path) as file:
-        turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return (file.height, file.width) if turned else file.size
+    try:
+        with Image.open(path) as file:
+            turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            return (file.height, file.width) if turned else file.size
+    except (UnidentifiedImageError, ValueError, SyntaxError) as error:
+        what = f"is no image ({', '.join(FORMATS)})"
+        raise problem(path, what, remedy="unpack the data again") from error
 
 
 def crop_and_resize(photo: np.ndarray, geometry: Geometry) -> np.ndarray:

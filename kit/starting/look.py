@@ -90,6 +90,6 @@ def _sizes(root: Path, photos: tuple[str, ...]) -> tuple[tuple[tuple[int, int], 
     for i in chosen.tolist():
         try:
             sizes[size_of(root / photos[i])] += 1
-        except (OSError, SyntaxError, ValueError):
+        except (OSError, KitError):
             continue
     return tuple(sizes.most_common())

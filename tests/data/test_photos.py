@@ -8,7 +8,7 @@ from helpers import MASK, draw_photo
 from PIL import Image
 
 from kit.data.geometry import Geometry
-from kit.data.photos import crop_and_resize, decode
+from kit.data.photos import crop_and_resize, decode, size_of
 from kit.system.errors import KitError
 
 
@@ -60,6 +60,12 @@ def test_other_formats_are_not_opened_whatever_their_name(tmp_path, suffix, monk
     monkeypatch.setattr(subprocess, "check_call", lambda *_, **__: pytest.fail("Ghostscript"))
     with pytest.raises(KitError, match="is no image"):
         decode(tmp_path / "a.jpg")
+
+
+def test_the_size_of_what_is_no_image_is_an_error(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(KitError, match="a.png: is no image .*; unpack the data again"):
+        size_of(tmp_path / "a.png")
 
 
 def test_photos_are_turned_upright(tmp_path):
