@@ -18,6 +18,7 @@ from kit.system.console import say, show_table, warn
 from kit.system.options import DEFAULT_PLAN, add_flags, add_options
 
 if TYPE_CHECKING:
+    from kit.competition import Competition
     from kit.data.plan import Plan
 
 _CLASSES = 30  # rarest ones that are shown, of more than twice as many
@@ -49,6 +50,7 @@ def show_plan(plan: "Plan") -> None:
         ],
         [competition.groups, *(groups[f] for f in range(plan.k)), groups.sum()],
     )
+    _say_answer(competition)
     links = plan.meta["audit"]["links"]
     if not plan.meta["audit"]["done"]:
         say(
@@ -73,6 +75,16 @@ def show_plan(plan: "Plan") -> None:
     hidden = max(0, len(links) - _SHOWN) + max(0, len(plan.meta["corrections"]) - _SHOWN)
     if hidden:
         say(f"  and {hidden} more, in folds.json")
+
+
+def _say_answer(competition: "Competition") -> None:
+    """Print what the order of classes decides on: their numbers, or whose probability it is."""
+    names = competition.class_names
+    if not competition.parts and competition.answer == "class":
+        numbers = ", ".join(f"{c} {name}" for c, name in enumerate(names))
+        say(f"answers are these numbers: {numbers[:200]}; set classes=(...) for another order")
+    if competition.answer == "probability":
+        say(f"an answer is the probability of {names[1]}")
 
 
 def build_parser() -> Parser:
@@ -106,12 +118,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from kit.data.planning import PlanOptions, plan_folds
 
     data = find_data(args.data, find_competition(args.competition))
+    definition = Path(args.competition or "competition.py")
     options = PlanOptions(
         folds=args.folds,
         seed=args.seed,
         corrections=args.corrections,
         audit=not args.no_audit,
         force=args.force,
+        definition=definition if definition.suffix == ".py" and definition.is_file() else None,
     )
     plan, remarks = plan_folds(data, args.out, options)
     show_plan(plan)

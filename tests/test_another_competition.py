@@ -115,6 +115,25 @@ def test_the_plan_records_the_competition_and_has_no_column_of_numbers(trained):
     assert set(plan.photos.groupby(["fold", "label"]).size()) == {5, 6}
 
 
+def test_a_definition_that_has_changed_since_the_plan_is_a_warning(trained, capsys):
+    said = "competition.py has changed since the folds were planned: the plan's competition is used"
+    read_plan(trained / "runs" / "folds.csv")
+    assert said not in capsys.readouterr().err
+    try:
+        (trained / "competition.py").write_text(DEFINITION.replace("f1_macro", "accuracy"))
+        assert read_plan(trained / "runs" / "folds.csv").competition.metric == "f1_macro"
+        assert said in capsys.readouterr().err
+    finally:
+        (trained / "competition.py").write_text(DEFINITION)
+
+
+def test_the_numbers_of_classes_are_told(shapes, capsys):
+    assert kit.folds.main(["--folds", "3", "--no-audit", "--out", "told.csv"]) == 0
+    assert "answers are these numbers: 0 circle, 1 square, 2 triangle; set" in (
+        capsys.readouterr().out
+    )
+
+
 def test_checkpoints_and_probabilities_have_three_classes(trained):
     fold = Fold(trained / "runs" / "shapes" / "fold0")
     info = read_checkpoint_info(fold.best)

@@ -56,6 +56,10 @@ def with_answer(competition: Competition, table: pd.DataFrame | None) -> Competi
     competition = dataclasses.replace(competition, id=ident, answer=form, answer_column=column)
     if form == "probabilities" and others:
         _check_columns(competition, others)
+    first, second = (*competition.class_names, "")[:2]
+    if form == "probability" and column == first:
+        what = f"'{column}' asks for the probability of {first}, and the second class is {second}"
+        raise problem("answer_column", what, remedy=f"set classes={(second, first)}")
     if not competition.metric:
         usual = usual_metric(competition.kind, form)
         competition = dataclasses.replace(competition, metric=usual)
@@ -90,9 +94,9 @@ def _form(competition: Competition, table: pd.DataFrame | None, others: Sequence
     if set(others) >= set(names):
         return "probabilities"
     if column == TASK and table is not None:
-        texts = {text for task in competition.parts for text in table[task.name]}
-        whole = all(re.fullmatch("[0-9]{1,9}", text) for text in texts)
-        return "class" if whole else "name"
+        return _form_of_tasks(
+            competition, {text for task in competition.parts for text in table[task.name]}
+        )
     if len(others) > 1 and not competition.answer_rows and column not in others:
         _refuse_columns(competition, others)
     if competition.several_labels:
@@ -103,11 +107,32 @@ def _form(competition: Competition, table: pd.DataFrame | None, others: Sequence
     of_probs = bool(competition.metric) and metric_of(competition).of_probs
     if of_probs or fractions:
         return "probability" if len(names) == 2 else "probabilities"
+    if TASK in competition.answer_rows:
+        return _form_of_tasks(competition, values)
     numbered = names == tuple(str(c) for c in range(len(names)))
     own = competition.rows is not None or len(competition.tasks) > 1
     whole = bool(values) and all(re.fullmatch("[0-9]{1,9}", value) for value in values)
-    of_numbers = whole and not any(name.isdigit() for name in names)
-    return "class" if numbered or own or of_numbers else "name"
+    shown = bool(values) and values <= set(names)
+    of_numbers = (own or whole) and not shown and not _any_number(names)
+    return "class" if numbered or of_numbers else "name"
+
+
+def _form_of_tasks(competition: Competition, values: set[str]) -> str:
+    """The form of answers, each of one task, by the `values` that the sample has for them.
+
+    Numbers are those of classes, unless the classes' names are other numbers.
+    """
+    whole = all(re.fullmatch("[0-9]{1,9}", value) for value in values)
+    of_numbers = all(
+        task.classes == tuple(map(str, range(len(task.classes)))) or not _any_number(task.classes)
+        for task in competition.tasks
+    )
+    return "class" if whole and of_numbers else "name"
+
+
+def _any_number(names: Sequence[str]) -> bool:
+    """True if the name of a class is a number."""
+    return any(re.fullmatch("-?[0-9.]+", name) for name in names)
 
 
 def _check_columns(competition: Competition, others: Sequence[str]) -> None:

@@ -112,11 +112,13 @@ def _are_lists(target: pd.Series, separator: str, known: set[str]) -> bool:
     label alone elsewhere. Where the classes are `known`, lists are what is made of them alone.
     """
     values = set(target)
-    lists = [value.split(separator) for value in values - known if separator in value]
+    lists = _split(
+        pd.Series([v for v in values - known if separator in v], dtype=object), separator
+    )
     parts = {part for parts in lists for part in parts}
     if known:
         return bool(lists) and parts <= known
-    every = {part for value in values for part in value.split(separator) if part}
+    every = {part for parts in _split(target, separator) for part in parts}
     numbered = all(re.fullmatch("[0-9]+", part) for part in every)
     return bool(lists) and (numbered or parts <= values)
 
@@ -149,7 +151,9 @@ def _label_flags(competition: Competition, rows: TrainRows) -> np.ndarray:
 
 
 def _split(target: pd.Series, separator: str) -> list[list[str]]:
-    return [[part for part in value.split(separator) if part] for value in target]
+    """The labels of lists, without whitespace around them."""
+    lists = [[part.strip() for part in value.split(separator)] for value in target]
+    return [[part for part in parts if part] for parts in lists]
 
 
 def _numbers_of(rows: TrainRows, target: pd.Series, names: Sequence[str]) -> np.ndarray:
@@ -188,7 +192,14 @@ def _label_names(
     if competition.several_labels:
         parts = _split(target, competition.separator)
         return _classes(rows, pd.Series([p for row in parts for p in row], dtype=object), header)
-    return _classes(rows, target, header)
+    names = _classes(rows, target, header)
+    if list(header) == [names[0]] and len(names) == 2:
+        return names[::-1]  # the answer is the probability of the second one
+    numbers = all(re.fullmatch("-?[0-9.]+", name) for name in names)
+    if competition.kind == "order" and not numbers and names != tuple(header):
+        what = "kind='order' does not tell which way these classes rise"
+        raise problem("classes", what, names, "set classes=(...), the least one first")
+    return names
 
 
 def _classes(rows: TrainRows, target: pd.Series, header: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from kit.competition import Competition, recorded_competition
 from kit.data.targets import check_label_texts
+from kit.system.console import warn
 from kit.system.disk import atomic_write, file_hash, read_json, refuse_existing, write_json
 from kit.system.errors import problem
 from kit.system.table import check_unique, read_csv, whole_numbers
@@ -65,11 +66,26 @@ def write_plan(
     return plan
 
 
+def definition_hash(path: Path | None) -> dict[str, dict[str, str]]:
+    """What `folds.json` says of the definition file that a plan is of; nothing without one."""
+    return {"definition": {"path": str(path), "sha256": file_hash(path)}} if path else {}
+
+
+def _check_definition(recorded: Any) -> None:
+    """Warn of a definition file that has changed: all commands but `kit.folds` use the plan's."""
+    path = Path(str(recorded.get("path", ""))) if isinstance(recorded, dict) else Path()
+    if path.is_file() and definition_hash(path)["definition"] != recorded:
+        warn(
+            f"{path} has changed since the folds were planned: the plan's competition is used; to "
+            "use the new one, plan again with python -m kit.folds --force"
+        )
+
+
 def read_plan(path: Path) -> Plan:
     """Read and check a fold plan.
 
     Images are unique, every group lies in one fold, folds are 0..K-1, labels and numbers are whole,
-    and several labels are a text of them.
+    and several labels are a text of them. Warns of a definition file that has changed since.
     """
     if not path.exists():
         raise problem(path, "there is no fold plan", remedy="make one with python -m kit.folds")
@@ -84,6 +100,7 @@ def read_plan(path: Path) -> Plan:
         competition = recorded_competition(meta.get("competition"))
     except ValueError as error:
         raise problem(record, str(error), remedy=AGAIN) from error
+    _check_definition(meta.get("definition"))
     return Plan(_plan_photos(path, path, competition), digest, meta, competition)
 
 

@@ -11,7 +11,7 @@ from kit import __version__
 from kit.competition import Competition
 from kit.data.folder import DataFolder, check_test, fingerprint, test_photos
 from kit.data.leaks import Audit, audit_photos
-from kit.data.plan import Plan, plan_json, write_plan
+from kit.data.plan import Plan, definition_hash, plan_json, write_plan
 from kit.data.remarks import balance_remarks, plan_remarks, suspects
 from kit.data.split import assign_folds
 from kit.data.train_rows import table_hash
@@ -22,13 +22,17 @@ from kit.system.errors import KitError, problem
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions:
-    """How to plan: the number of folds, the seed, label fixes, and whether photos are audited."""
+    """How to plan: the number of folds, the seed, label fixes, and whether photos are audited.
+
+    `definition` is the file that the competition is from, if it is from one.
+    """
 
     folds: int = 5
     seed: int = 42
     corrections: Path | None = None
     audit: bool = True
     force: bool = False
+    definition: Path | None = None
 
 
 def plan_folds(
@@ -68,7 +72,7 @@ def plan_folds(
             "damaged": leaks.damaged,
         }
         | ({"suspects": doubtful} if doubtful else {}),
-    }
+    } | definition_hash(options.definition)
     plan = write_plan(out, photos, competition, meta, options.force)
     remarks += plan_remarks(leaks.links, doubtful, plan)
     return plan, [*given.remarks, *remarks, *balance_remarks(photos, competition)]

@@ -78,11 +78,18 @@ def read_rows(competition: Competition, root: Path) -> TrainRows:
         table = read_table(path, wanted)
         template = f"{{{table.columns[0]}}}"
     images = fill("image", competition.image or template, competition.train, table)
-    found = table[list(targets)]
+    table = table.assign(**{name: table[name].str.strip() for name in wanted})
+    found = table[list(targets)].apply(_whole)
     if competition.target_pattern:
         matches = _matches("target_pattern", competition.target_pattern, images)
         found = pd.DataFrame({"target_pattern": matches})
     return TrainRows(path, table, images, found, _groups(competition, table, images))
+
+
+def _whole(column: pd.Series) -> pd.Series:
+    """A column of classes; whole numbers written as `3.0`, as pandas does, are `3`."""
+    floats = column.str.fullmatch(r"-?[0-9]+\.0+") | (column == "")
+    return column.str.replace(r"\.0+$", "", regex=True) if floats.all() else column
 
 
 def _listing(root: Path, pattern: str, wanted: Iterable[str] = ()) -> pd.DataFrame:
@@ -140,10 +147,10 @@ def _groups(competition: Competition, table: pd.DataFrame, images: list[str]) ->
 
 
 def in_order(values: Iterable[str]) -> list[str]:
-    """The different values: by size where all are whole numbers, else as texts."""
+    """The different values: by size where all are numbers, else as texts."""
     different = sorted(set(values))
-    whole = all(re.fullmatch("-?[0-9]{1,9}", value) for value in different)
-    return sorted(different, key=int) if whole else different
+    numbers = all(re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]+)?", value) for value in different)
+    return sorted(different, key=float) if numbers else different
 
 
 def own_folds(competition: Competition, rows: TrainRows) -> np.ndarray:

@@ -94,6 +94,10 @@ def _check_table(table: pd.DataFrame, competition: Competition) -> None:
     lacking = [n for n in ("image", "group", *competition.columns, "label") if n not in table]
     if lacking:
         raise problem(place, "lacks columns", lacking)
+    named = table["image"].map(lambda image: isinstance(image, str) and image != "")
+    lost = table.loc[~named | table["group"].isna() | (table["group"] == "")]
+    if len(lost):
+        raise problem(place, "has rows without an image or a group", lost.index.tolist())
     whole = [*competition.columns, *([] if competition.several_labels else ["label"])]
     bad = [name for name in whole if not pd.api.types.is_integer_dtype(table[name])]
     if bad:

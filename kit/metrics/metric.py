@@ -1,6 +1,7 @@
 """The metric of a competition: by its name, or as a function of a definition."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -104,12 +105,16 @@ def of_function(function: Callable[[np.ndarray, np.ndarray], float], greater: bo
 
     def value(truth: np.ndarray, probs: np.ndarray, classes: int) -> float:
         try:
-            return float(function(truth, probs))
+            score = float(function(truth.copy(), probs.copy()))  # it may write into them
         except KitError:
             raise
         except Exception as error:  # whatever a user's function raises is theirs to mend
             what = f"{type(error).__name__}: {error}"
             raise KitError(f"the definition's metric '{name}' failed ({what})") from error
+        if not math.isfinite(score):
+            what = f"of {len(truth):,} photos, and must be a finite number"
+            raise KitError(f"the definition's metric '{name}' is {score} {what}")
+        return score
 
     return Metric(
         name, name.replace("_", " "), greater, value=value, of_probs=True, **recall_of_classes()

@@ -223,3 +223,6 @@ def _say_score(record: Record, oof: OofScore, competition: Competition) -> None:
         f"(each photo by the checkpoint that did not train on it; {chosen}the folds' mean is not "
         f"in it{unscored})"
     )
+    if competition.answer_rows:
+        rows = f"a row of the submission is {competition.answer_rows}"
+        say(f"(scored is each photo; {rows}, so the competition's score of rows will differ)")

@@ -83,9 +83,7 @@ def _parse(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise unreadable(path, error) from error
     except pd.errors.EmptyDataError as error:
         raise problem(
-            path,
-            "is empty",
-            remedy=f"it needs a header line {','.join(columns) or 'ImageID,0,1,...,17'}",
+            path, "is empty", remedy=f"it needs a header line {','.join(columns)}".removesuffix(" ")
         ) from error
     except UnicodeDecodeError as error:
         raise problem(

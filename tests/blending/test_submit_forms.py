@@ -12,6 +12,7 @@ from kit.blending.reproduce import reproduce
 from kit.blending.settings import EnsembleSettings, Output
 from kit.blending.submit import ensemble
 from kit.data.folder import answer_rows, read_ids
+from kit.reporting.record import show_record
 from kit.results.answers import read_answers
 from kit.results.check import check_submission, expected_counts
 from kit.results.probs import read_foreign_probs
@@ -113,6 +114,13 @@ def test_answers_that_differ_are_not_made_again(tmp_path):
     with pytest.raises(KitError, match="is not made again: its answers differ from the record's"):
         reproduce(out.with_suffix(".json"), plan, data, Output(path=tmp_path / "again.csv"))
     assert not (tmp_path / "again.csv").exists()
+
+
+def test_a_score_of_photos_is_told_where_rows_are_of_several(tmp_path, capsys):
+    data, plan, files = world(tmp_path, "pooled")
+    _, record = ensemble(files, plan, data, Output(path=tmp_path / "s.csv"))
+    show_record(record, plan.competition)
+    assert "the competition's score of rows will differ" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("pool", ["mean", "max"])

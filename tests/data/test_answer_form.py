@@ -31,6 +31,11 @@ AB, DIGITS = ("a", "b"), ("0", "1", "2")
     [
         (AB, column("a", "b"), {}, ("name", "y", "accuracy")),
         (AB, column("0", "0"), {}, ("class", "y", "accuracy")),
+        (("1", "2"), column("0", "0"), {}, ("name", "y", "accuracy")),
+        (("0.5", "1.5"), column("1", "1"), {}, ("name", "y", "accuracy")),
+        (AB, column("a", "a"), {"rows": max}, ("name", "y", "accuracy")),
+        (AB, column("0", "0"), {"rows": max}, ("class", "y", "accuracy")),
+        (("1", "2"), column("0", "0"), {"rows": max}, ("name", "y", "accuracy")),
         (AB, column("0.5", "0.5"), {}, ("probability", "y", "roc_auc")),
         (AB, column("0", "0"), {"metric": "roc_auc"}, ("probability", "y", "roc_auc")),
         (DIGITS, column("0", "2"), {}, ("class", "y", "accuracy")),
@@ -58,6 +63,23 @@ def test_columns_that_templates_name_are_no_answers():
     competition = usual(test_image="{path}", answer_rows="{place}_{task}", id="id")
     assert class_columns(competition, table) == [] == class_columns(competition, None)
     assert class_columns(usual(test_image="{id}"), table) == ["path", "place"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "value", "form"),
+    [
+        (DIGITS, "0", "class"),
+        (("1", "2"), "1", "name"),
+        (("x", "y"), "0", "class"),
+        (("x", "y"), "x", "name"),
+    ],
+)
+def test_answers_of_one_task_each_are_as_the_sample_shows_them(classes, value, form):
+    tasks = (Task("p", classes), Task("q", AB if form == "class" else classes))
+    wide = usual(kind="tasks", tasks=tasks)
+    assert with_answer(wide, sample({"p": value, "q": value})).answer == form
+    long = usual(kind="tasks", tasks=tasks, answer_rows="{id}_{task}", answer_column="y")
+    assert with_answer(long, column(value)).answer == form
 
 
 def test_the_product_of_tasks_is_answered_by_the_class():

@@ -166,6 +166,20 @@ def test_a_fault_of_a_sample_submission_is_one_line(tmp_path, name, content, sai
     assert "\n" not in str(found.value)
 
 
+def test_ids_may_be_paths_below_the_data_folder(tmp_path):
+    root, competition = usual_folder(tmp_path, test_image="{id}.jpg")
+    table = sample().assign(id=[f"test/{n}.jpg" for n in range(4)])
+    (root / "test").mkdir(exist_ok=True)
+    for name in table["id"]:
+        (root / name).write_bytes((root / "train/p00.jpg").read_bytes())
+    table.to_csv(root / competition.test, index=False)
+    data = DataFolder(root, complete(usual(test_image="{id}"), root))
+    assert photos_to_predict(data) == {name: name for name in table["id"]}
+    table.assign(id=["../a.jpg", *table["id"][1:]]).to_csv(root / competition.test, index=False)
+    with pytest.raises(KitError, match="outside of the data folder .1 found: ../a.jpg"):
+        photos_to_predict(data)
+
+
 def test_a_photo_is_of_one_row(tmp_path):
     data = form_folder(tmp_path, form("pooled"))
     data.test_table.write_text("photo,patient,side\np0,a,L\np0,a,R\n")

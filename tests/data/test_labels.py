@@ -43,6 +43,39 @@ def test_ordered_classes(tmp_path):
     competition, _ = found(tmp_path, of(["0", "4", "2", "2"]), kind="order")
     assert competition.tasks[0].ordered and competition.metric == "quadratic_kappa"
     assert competition.answer == "name" or competition.answer == "class"
+    values = ["mild", "severe", "none", "mild"]
+    with pytest.raises(KitError, match="which way these classes rise .3 found, the first: mild"):
+        found(tmp_path / "a", of(values), kind="order")
+    names = ("none", "mild", "severe")
+    assert found(tmp_path / "b", of(values), kind="order", classes=names)[1]["label"].tolist() == [
+        *(1, 2, 0, 1)
+    ]
+    decimals = found(tmp_path / "c", of(["10.5", "2.0", "0.5"]), kind="order")[0]
+    assert decimals.class_names == ("0.5", "2.0", "10.5") and decimals.answer == "name"
+
+
+def test_numbers_that_pandas_wrote_as_fractions_are_whole(tmp_path):
+    competition, labels = found(
+        tmp_path, of(["1.0", "2.0", "3.0", "1.0"]), predict=sample({"breed": 1})
+    )
+    assert competition.class_names == ("1", "2", "3") and competition.answer == "name"
+    assert labels["label"].tolist() == [0, 1, 2, 0]
+
+
+def test_the_answer_s_column_may_name_the_class_whose_probability_it_is(tmp_path):
+    table, one = of(["cat", "dog", "cat"]), sample({"cat": 0.5})
+    assert found(tmp_path / "a", table, predict=one)[0].class_names == ("dog", "cat")
+    with pytest.raises(KitError, match="'cat' asks for the probability of cat.*set classes="):
+        found(tmp_path / "b", table, predict=one, classes=("cat", "dog"))
+
+
+def test_whitespace_makes_no_other_class_label_or_group(tmp_path):
+    table = of(["cat", " cat", "dog ", "dog"]).assign(owner=["a", "b ", " a", "b"])
+    competition, labels = found(tmp_path / "a", table, group="owner")
+    assert competition.class_names == ("cat", "dog") and labels["label"].tolist() == [0, 0, 1, 1]
+    assert read_rows(competition, tmp_path / "a").groups.tolist() == ["a", "b", "a", "b"]
+    competition, labels = found(tmp_path / "b", of(["a", "b", "a, b", "b , a"]), separator=",")
+    assert competition.kind == "labels" and labels["label"].tolist() == ["0", "1", "0 1", "0 1"]
 
 
 def test_columns_of_0_and_1_that_exclude_each_other_are_classes(tmp_path):

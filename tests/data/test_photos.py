@@ -63,6 +63,12 @@ def test_other_formats_are_not_opened_whatever_their_name(tmp_path, suffix, monk
             read(tmp_path / "a.jpg")
 
 
+def test_the_size_of_what_is_no_image_is_an_error(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(KitError, match="a.png: is no image .*; unpack the data again"):
+        size_of(tmp_path / "a.png")
+
+
 def test_photos_are_turned_upright(tmp_path):
     photo = Image.new("RGB", (96, 128))
     exif = Image.Exif()

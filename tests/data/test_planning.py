@@ -70,6 +70,8 @@ def fail():
         (lambda: TrainingPhotos(GOOD.astype({"label": str})), "no whole numbers .*: label"),
         (lambda: TrainingPhotos(GOOD.assign(label=[1, 2])), r"labels 0..1 .*: b.jpg"),
         (lambda: TrainingPhotos(GOOD[:0]), "for one photo or more"),
+        (lambda: TrainingPhotos(GOOD.assign(image=["a.jpg", None])), "without an image or a group"),
+        (lambda: TrainingPhotos(GOOD.assign(group=["", "b"])), "an image or a group .1 found: 0"),
         (fail, r"test_planning.py line \d+: KeyError: 'colour'"),
     ],
 )

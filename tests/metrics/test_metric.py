@@ -155,6 +155,20 @@ def test_a_function_of_the_definition_is_a_metric():
         metric.value(truth, probs[:, :1], 2)
 
 
+def test_a_function_may_write_into_its_arrays_and_must_give_a_finite_number():
+    def scaled(truth, probs):
+        probs /= 2
+        truth[:] = 0
+        return probs.max()
+
+    truth, probs, _ = of_classes(0, 2)
+    before = truth.copy(), probs.copy()
+    assert of_function(scaled, True).value(truth, probs, 2) == probs.max() / 2
+    assert (truth == before[0]).all() and (probs == before[1]).all()
+    with pytest.raises(KitError, match="is nan of [0-9,]+ photos, and must be a finite"):
+        of_function(lambda *_: np.nan, True).value(truth, probs, 2)
+
+
 def test_a_metric_that_cannot_take_the_answer_says_so():
     def refused(name, kind, classes, answer):
         return refusal(find_metric(name), kind, classes, answer)
