@@ -159,8 +159,8 @@ def check_options(parser: Parser, args: Namespace) -> None:
     if not files:
         raise KitError("kit.compare: name submissions, or --board, or --record NAME")
     if len(files) == 1 and args.answers is None:
-        what = "there is nothing to compare it with; name a second submission or --answers FILE"
-        raise KitError(f"{files[0]}: {what}")
+        more = "run" if files[0].is_dir() else "submission or --answers FILE"
+        raise KitError(f"{files[0]}: there is nothing to compare it with; name a second {more}")
     if args.plan != parser.get_default("plan") and not any(path.is_dir() for path in files):
         raise KitError("--plan: is for runs, which are compared out of fold; leave it out")
     shown = args.show is not None

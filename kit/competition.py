@@ -120,7 +120,7 @@ class Competition:
         if self.group_pattern and not self.is_grouped:
             object.__setattr__(self, "group", "group")
         if not self.groups:
-            object.__setattr__(self, "groups", f"{self.group}s")
+            object.__setattr__(self, "groups", f"{self.group.removesuffix('s')}s")
         if re.fullmatch("{[^{}]*}", self.id):
             object.__setattr__(self, "id", self.id[1:-1])
 

@@ -131,11 +131,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     show_plan(plan)
     for remark in remarks:
         warn(remark)
-    place = "" if args.out == DEFAULT_PLAN else f" --plan {shlex.quote(str(args.out))}"
-    say(
-        f"wrote {args.out} and {plan_json(args.out)}; next: python -m kit.train "
-        f"recipes/effb4_5fold.py --fold all{place}"
-    )
+    words = ["--data", str(args.data)] * (args.data is not None)
+    words += ["--plan", str(args.out)] * (args.out != DEFAULT_PLAN)
+    step = shlex.join(["recipes/effb4_5fold.py", "--fold", "all", *words])
+    say(f"wrote {args.out} and {plan_json(args.out)}; next: python -m kit.train {step}")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ def test_bad_input_is_one_line(tmp_path, fails, world):
     a, b = write_classes(tmp_path / "a.csv", A), write_classes(tmp_path / "b.csv", B[:4])
     assert "lacks ids of" in fails(main, a, b) and "has ids that are not in" in fails(main, b, a)
     assert "the same file twice" in fails(main, a, a)
-    assert "nothing to compare it with" in fails(main, a)
+    assert "with; name a second submission or --answers FILE" in fails(main, a)
+    assert "with; name a second run" in fails(main, tmp_path)
     assert "cannot be read" in fails(main, a, tmp_path / "none.csv")
     assert "No such file" in fails(main, a, b.with_name("x"), "--answers", a)
     assert "with other runs alone" in fails(main, a, tmp_path) and "holds no checkpoint" in fails(

@@ -90,6 +90,7 @@ def test_classes_are_one_task_and_words_have_defaults():
     free = Competition(name="x", group_pattern="a(b)")
     assert (free.group, free.groups, free.is_grouped) == ("group", "groups", True)
     assert not Competition(name="x").is_grouped
+    assert Competition(name="x", group="series").groups == "series"
 
 
 @pytest.mark.parametrize(

@@ -49,13 +49,12 @@ def test_input_files_are_never_written_over(data, tmp_path, fails):
     )
 
 
-def test_korean_paths(data, tmp_path):
-    place = tmp_path / "대회 자료"
+def test_korean_paths_stand_in_the_next_step(data, tmp_path, capsys):
+    place, plan = tmp_path / "대회 자료", tmp_path / "결과" / "folds.csv"
     data.rename(place)
-    assert (
-        main(["--data", str(place), "--out", str(tmp_path / "결과" / "folds.csv"), "--folds", "3"])
-        == 0
-    )
+    assert main(["--data", str(place), "--out", str(plan), "--folds", "3"]) == 0
+    step = "next: python -m kit.train recipes/effb4_5fold.py --fold all"
+    assert capsys.readouterr().out.strip().endswith(f"{step} --data '{place}' --plan '{plan}'")
 
 
 def test_a_misspelt_option_is_named(fails):

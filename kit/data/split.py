@@ -36,7 +36,8 @@ def assign_folds(
     (`balance.py`).
 
     Nothing but hashes of seed and group decides ties: the result is the same on any machine, and
-    in whatever order the rows come. Raises `KitError` if a stratum has fewer groups than folds.
+    in whatever order the rows come. Raises `KitError` if there are fewer groups than folds, or of
+    several tasks if a stratum has; of one, a rare class may be absent from folds.
     """
     if folds < 2:
         raise KitError(f"--folds {folds}: there must be at least 2 folds")
@@ -51,10 +52,16 @@ def assign_folds(
     alone = not competition.several_labels and any(task.of_group for task in competition.tasks)
     if alone:
         stratum, strata = _strata(photos["label"].to_numpy()[first], competition)
-        _check_strata(stratum, strata, folds, clusters, competition)
+        if len(competition.tasks) > 1:
+            _check_strata(stratum, strata, folds, clusters, competition)
+    cluster, order = _whole_clusters(clusters, shuffled)
+    if len(order) < folds:
+        raise KitError(
+            f"--folds {folds}: only {len(order)} {competition.groups} can be parted; "
+            f"take --folds {len(order)} or fewer"
+        )
     sizes = np.bincount(code)
     if not alone or sizes.min() < sizes.max() or _beside(photos):
-        cluster, order = _whole_clusters(clusters, shuffled)
         return _balanced(photos, competition, cluster[code], order, tie)
     numbers = photos[list(competition.columns[:1])].to_numpy()[first].sum(axis=1)
     fold = np.full(len(names), -1)
@@ -102,11 +109,6 @@ def _balanced(
     tie: np.ndarray,
 ) -> np.ndarray:
     """The fold of each photo (N,), which is of cluster `row` (N,), by all labels of clusters."""
-    if len(order) < len(tie):
-        raise KitError(
-            f"--folds {len(tie)}: only {len(order)} {competition.groups} can be parted; "
-            f"take --folds {len(order)} or fewer"
-        )
     at, label = labelled(photos, competition)
     answers = [label] if competition.several_labels else list(competition.decode(label))
     sizes = [competition.num_classes] if competition.several_labels else list(competition.shape)

@@ -104,8 +104,8 @@ def count_answers(answers: Answers, competition: Competition) -> np.ndarray:
 def check_submission(path: Path, data: DataFolder, expected: Expected | None) -> list[str]:
     """Check a submission as the competition will; warnings for the user.
 
-    They are of absent classes, of unusual counts and of an equal file. Raises `KitError` if ids,
-    order or classes are not those that the competition wants.
+    They are of absent classes, empty answers, unusual counts and an equal file. Raises `KitError`
+    if ids, order or classes are not those that the competition wants.
     """
     competition = data.competition
     answers = read_submission(path, data)
@@ -113,6 +113,7 @@ def check_submission(path: Path, data: DataFolder, expected: Expected | None) ->
         warnings = _absent(
             path, class_counts(answers.classes, competition.num_classes), competition
         )
+        warnings += _empty(path, answers) if competition.several_labels else []
     else:
         warnings = _constant(path, answers, competition)
     if expected is not None:
@@ -141,6 +142,16 @@ def _absent(path: Path, counts: np.ndarray, competition: Competition) -> list[st
     if metric_of(competition).averaged:
         zero = f", whose {metric_of(competition).class_title} is 0 then"
     return [f"{path}: no photo has {which} ({names}){zero}"]
+
+
+def _empty(path: Path, answers: Answers) -> list[str]:
+    """A warning of the rows without any label, if most are."""
+    empty = int((~answers.classes.any(axis=1)).sum())
+    if 2 * empty <= len(answers.ids):
+        return []
+    remedy = "kit.ensemble --decide bias fits the labels' thresholds"
+    rows = f"{empty:,} of {len(answers.ids):,} rows have no label"
+    return [f"{path}: {rows}, which some sites refuse; {remedy}"]
 
 
 def _constant(path: Path, answers: Answers, competition: Competition) -> list[str]:

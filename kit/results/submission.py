@@ -46,7 +46,7 @@ def describe_answers(competition: Competition) -> str:
     texts = {
         "class": f"whole numbers 0..{last}",
         "name": "names of classes",
-        "probability": f"probabilities of {names[-1]}",
+        "probability": f"probabilities of the class {names[-1]}",
         "probabilities": f"probabilities of {last + 1} classes",
         "list": f"lists of {last + 1} labels, joined by '{competition.separator}'",
     }

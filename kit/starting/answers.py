@@ -96,12 +96,15 @@ def _form(target: Target, sample: Table) -> tuple[str, str, tuple[str, ...]]:
         return "class", "no other form fits", unsure
     if target.kind == "tasks":
         return "class", "a row for each task", ()
+    known, ranked = set(classes), tuple[str, ...]()
+    if any(len(value.split()) > 1 and known.issuperset(value.split()) for value in values - known):
+        ranked = (f"answer: {name} has several classes in a row, and the kit writes the first one",)
     if classes == tuple(str(n) for n in range(len(classes))):
-        return "class", "the classes are the numbers from 0", ()
+        return "class", "the classes are the numbers from 0", ranked
     if values and all(map(str.isdigit, values)) and not any(map(str.isdigit, classes)):
         unsure = (f"answer: {name} has numbers: those of the classes in order?",)
         return "class", f"{name} has numbers", unsure
-    return "name", f"{name} has one column, and classes have names", ()
+    return "name", f"{name} has one column, and classes have names", ranked
 
 
 def _metric(target: Target, form: str) -> str:

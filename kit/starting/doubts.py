@@ -26,7 +26,8 @@ def doubts(facts: Facts, target: Target, group: Group, answers: Answers) -> list
         said.append("group: by the names of photos; leave it out if the beginnings mean nothing")
     if group.column and group.other_test is None:
         said.append(
-            f"group: that photos to predict are of other {group.word}s; nothing here says it"
+            f"group: that photos to predict are of other {group.word.removesuffix('s')}s; "
+            "nothing here says it"
         )
     if group.other_test is False:
         said.append(

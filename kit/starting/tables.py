@@ -57,11 +57,20 @@ def other_tables(facts: Facts, index: PhotoIndex, answers: Table) -> list[Table]
     tables = []
     for path, rows in facts.tables.items():
         if path != answers.path and not _is_submission(rows, answers):
-            same = any(len(ids & set(rows[column])) > 0.9 * len(ids) for column in rows)
+            same = any(_same_photos(ids, set(rows[column])) for column in rows)
             if same or re.search(r"(^|[/_.-])test", path.lower()):
                 leads = find_leads(rows, index, "test")
                 tables.append(Table(path, rows, leads[0] if leads else None))
     return tables
+
+
+def _same_photos(ids: set[str], values: set[str]) -> bool:
+    """True if values hold the ids of the photos to predict.
+
+    Of whole numbers they must be the same ones: other photos may be numbered from 1, too.
+    """
+    numbers = all(map(str.isdigit, ids))
+    return len(ids & values) > 0.9 * (max(len(ids), len(values)) if numbers else len(ids))
 
 
 def _is_submission(rows: pd.DataFrame, answers: Table) -> bool:

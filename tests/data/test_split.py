@@ -200,6 +200,18 @@ def test_several_tasks_are_balanced_one_by_one():
         assert np.ptp(counts, axis=0).max() <= 1
 
 
+@pytest.mark.parametrize("sizes", [1, 2])
+def test_a_class_may_be_rarer_than_folds_where_it_is_the_only_task(sizes):
+    label = [*range(12), *[12] * 40]
+    photos = pd.DataFrame({"group": [f"g{n:02d}" for n in range(52)], "label": label})
+    photos = pd.concat([photos, photos.tail(10 * sizes - 10)], ignore_index=True)
+    competition = Competition(name="x", classes=tuple("abcdefghijklm"))
+    photos["fold"] = assign_folds(photos, competition, 5, 0)
+    counts = class_counts(photos, competition)
+    assert np.ptp(counts.sum(axis=1)) <= 1 and np.ptp(counts[:, 12]) <= 2
+    assert all(np.count_nonzero(counts[:, rare]) == 1 for rare in range(12))
+
+
 def test_fewer_groups_than_folds_of_any_class():
     photos = pd.DataFrame({"group": ["a", "b", "c"] * 2, "label": [0, 1, 2, 3, 4, 0]})
     with pytest.raises(KitError, match="--folds 4: only 3 subjects can be parted; take --folds 3"):

@@ -46,6 +46,17 @@ def test_a_column_of_one_value_is_told(tmp_path):
     assert "all photos have the same probability of a class (rust)" in line
 
 
+@pytest.mark.parametrize("empty", [5, 6])
+def test_rows_without_labels_are_told_where_most_are(tmp_path, empty):
+    data, lists = form_folder(tmp_path / "data", form("list"), 10), np.ones((10, 4), np.uint8)
+    lists[:empty] = 0
+    write_submission(
+        tmp_path / "s.csv", Predicted([f"{n}.jpg" for n in range(10)], lists), data, {}
+    )
+    told = " ".join(check_submission(tmp_path / "s.csv", data, None))
+    assert ("6 of 10 rows have no label" in told) == (empty == 6) == ("--decide bias" in told)
+
+
 def recorded(path, oof):
     """Put an out-of-fold score into the record beside a submission."""
     record = json.loads(path.with_suffix(".json").read_text())

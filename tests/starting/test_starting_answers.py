@@ -60,3 +60,11 @@ def test_photos_are_found_through_another_table():
 def test_photos_that_are_not_found_are_unsure():
     answers = answers_of(target("classes", "0", "1"), [sample(False, label="0")])
     assert any(text.startswith("test_image: ") for text in answers.unsure)
+
+
+@pytest.mark.parametrize("classes", [("a", "b", "new c"), ("0", "1", "2")])
+@pytest.mark.parametrize("answer", ["{0}", "{2}", "{0} {1}"])
+def test_several_classes_in_a_row_are_unsure(classes, answer):
+    answers = answers_of(target("classes", *classes), [sample(label=answer.format(*classes))])
+    several = [text for text in answers.unsure if "several classes in a row" in text]
+    assert len(several) == (answer == "{0} {1}")

@@ -37,6 +37,19 @@ def test_other_submissions_and_test_tables_are_no_training_tables(tmp_path):
     assert [t.path for t in training_tables(given, INDEX, tests)] == ["train.csv"]
 
 
+def test_photos_to_train_on_and_to_predict_may_both_be_numbered_from_1(tmp_path):
+    index = PhotoIndex(
+        (*[f"train/{n}.jpg" for n in range(1, 10)], *[f"test/{n}.jpg" for n in range(1, 5)])
+    )
+    train = TRAIN.assign(id=[str(n) for n in range(1, 10)])
+    test = TEST.assign(id=[str(n) for n in range(1, 5)])
+    given = facts(tmp_path, train_labels=train, sample_submission=test, photos=test[["id"]])
+    tests = [find_answers(given, index), *other_tables(given, index, find_answers(given, index))]
+    assert [t.path for t in tests] == ["sample_submission.csv", "photos.csv"]
+    (found,) = training_tables(given, index, tests)
+    assert found.path == "train_labels.csv" and found.lead.templates == ("train/{id}.jpg",)
+
+
 def test_a_table_that_names_no_photos_of_its_own_is_none(tmp_path):
     twice = pd.concat([TRAIN, TRAIN])
     names = pd.DataFrame({"label": list("012"), "name": ["x", "y", "z"]})
