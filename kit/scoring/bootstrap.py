@@ -19,6 +19,8 @@ Interval = tuple[float, float]
 def interval(values: np.ndarray, groups: float) -> Interval | None:
     """The 95 % interval of bootstrap draws (draws,) that rest on so many groups; None below 8.
 
+    None, too, where no draw has a score, such as ROC AUC where every draw lacks a class.
+
     It is by expanded percentiles. Plain ones are too narrow for few (Hesterberg, What teachers
     should know about the bootstrap, 2015, 4.6): with 57 groups of the rarest class, 92 of 100 hold
     the true macro-F1. Expanded they are rather too wide than too narrow: of simulated groups, as
@@ -26,11 +28,11 @@ def interval(values: np.ndarray, groups: float) -> Interval | None:
     (1,000 samples each, 500 of 57; plain percentiles: 93 to 96). They are .39, .29, .22, .14 and
     .07 wide: below 8 groups, too wide to decide anything.
     """
-    if groups < LEAST_GROUPS:
+    values = values[np.isfinite(values)]
+    if groups < LEAST_GROUPS or not len(values):
         return None
     tail = norm.cdf(-np.sqrt(groups / (groups - 1)) * t.ppf(0.975, groups - 1))
-    values = values[np.isfinite(values)]
-    low, high = np.quantile(values, [tail, 1 - tail]) if len(values) else (0.0, 0.0)
+    low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 
@@ -52,6 +54,8 @@ def say_interval(
     """
     if interval:
         return f"95 % interval {show_interval(interval, form, between)}"
+    if groups >= LEAST_GROUPS:
+        return f"no interval: no draw of {of} has a score"
     return (
         f"no interval: it would rest on {int(groups)} {of} of the rarest classes, and "
         f"{LEAST_GROUPS} are needed"

@@ -105,6 +105,12 @@ def people_of(*counts):
     )
 
 
+def test_draws_without_a_score_make_no_interval():
+    assert interval(np.full(100, np.nan), 50) is None
+    assert say_interval(None, 50, of="people") == "no interval: no draw of people has a score"
+    assert interval(np.array([np.nan, 0.5, 0.7]), 50) is not None
+
+
 def test_below_eight_effective_people_there_is_no_interval():
     assert (
         interval(np.linspace(0, 1, 100), 7.99) is None
