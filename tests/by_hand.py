@@ -72,7 +72,10 @@ def tempered(probs: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def nested(metric: str, truth: np.ndarray, probs: np.ndarray, fold: np.ndarray) -> float:
-    """The score out of fold, at a temperature of the other folds where that scores better."""
+    """The score out of fold, at a temperature fitted to the other folds, where it counts and pays.
+
+    A temperature is used where the score is better by it.
+    """
     if metric not in TEMPERED:
         return score(metric, truth, probs)
     result = np.empty_like(probs)
@@ -84,5 +87,5 @@ def nested(metric: str, truth: np.ndarray, probs: np.ndarray, fold: np.ndarray) 
             method="bounded",
         )
         result[held] = tempered(probs[held], np.exp(fitted.x))
-    raw, fitted = score(metric, truth, probs), score(metric, truth, result)
-    return min(raw, fitted) if metric == "log_loss" else max(raw, fitted)
+    better = min if metric == "log_loss" else max
+    return better(score(metric, truth, probs), score(metric, truth, result))
