@@ -1,10 +1,13 @@
 """What a folder is taken for: the fields of its definition, each with the reason."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, Final
+
+import pandas as pd
 
 from kit.starting.answers import Answers, answers_of
 from kit.starting.doubts import doubts, left_out
@@ -52,11 +55,15 @@ def guess(facts: Facts, train: str = "") -> Guess:
     tables = training_tables(facts, index, tests)
     chosen = _training_table(facts, tables, tests, train)
     if chosen is None:
-        _refuse_scattered(facts, index, tests)
-        target, group, lines = _of_paths(facts, tests)
+        taken = [table.path for table in tests]
+        others = {path: rows for path, rows in facts.tables.items() if path not in taken}
+        _refuse_scattered(facts.root, others, index, "to train on")
+        target, group, lines = _of_paths(facts, tests, tables)
     else:
         target, group, lines = _of_table(facts, chosen, tests)
     answers = answers_of(target, tests)
+    if answers.test.lead is None:
+        _refuse_scattered(facts.root, {asked.path: asked.rows}, index, "to predict")
     name = re.sub(r"\W+", "_", facts.root.resolve().name.lower()).strip("_") or "competition"
     lines = [Line("name", name, "the folder"), *lines, *answer_lines(answers, target)]
     unsure = [*doubts(facts, target, group, answers), *left_out(facts, chosen, tables)]
@@ -97,15 +104,15 @@ def _training_table(
     return first[0]
 
 
-def _refuse_scattered(facts: Facts, index: PhotoIndex, tests: Sequence[Table]) -> None:
+def _refuse_scattered(
+    root: Path, tables: Mapping[str, pd.DataFrame], index: PhotoIndex, which: str
+) -> None:
     """Raise `KitError` for a table whose photos lie in several folders that no column tells."""
-    for path, rows in facts.tables.items():
-        if path not in [table.path for table in tests]:
-            folders = scattered(rows, index)
-            if len(folders) > 1:
-                what = "its rows lead to photos in several folders, which no column names"
-                remedy = "put the photos to train on into one folder"
-                raise problem(facts.root / path, what, folders, remedy)
+    for path, rows in tables.items():
+        folders = scattered(rows, index)
+        if len(folders) > 1:
+            what = "its rows lead to photos in several folders, which no column names"
+            raise problem(root / path, what, folders, f"put the photos {which} into one folder")
 
 
 def _of_table(
@@ -129,14 +136,20 @@ def _of_table(
     return target, group, [*lines, *_kind_lines(target), *_group_lines(group)]
 
 
-def _of_paths(facts: Facts, tests: Sequence[Table]) -> tuple[Target, Group, list[Line]]:
+def _of_paths(
+    facts: Facts, tests: Sequence[Table], tables: Sequence[Table]
+) -> tuple[Target, Group, list[Line]]:
     """The target, the group and the lines of training photos whose paths tell their class."""
     tested = {photo for t in tests if t.lead for photo in t.lead.fill(t.rows)}
     photos = [photo for photo in facts.photos if photo not in tested]
     target = target_of_paths(photos) if photos else None
     if target is None:
-        what = "has no table whose rows lead to photos, and no folder a class"
-        raise problem(facts.root, what, list(facts.tables), "write competition.py by hand")
+        what, remedy = "and no folder a class", "write competition.py by hand"
+        if tables:
+            what = f"has no column of few values, {what}"
+            raise problem(facts.root / tables[0].path, what, remedy=remedy)
+        what = f"has no table whose rows lead to photos, {what}"
+        raise problem(facts.root, what, list(facts.tables), remedy)
     labels = [match[1] for photo in photos if (match := re.search(target.pattern, photo))]
     group, number = group_of_names(photos, labels), sum(fnmatchcase(p, target.glob) for p in photos)
     lines = [

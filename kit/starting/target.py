@@ -66,6 +66,11 @@ def target_of(table: Table, answers: Table) -> Target | None:
     if named:
         why = f"{PurePosixPath(answers.path).name} asks for it"
         return replace(_of_column(rows[named[0]], why), asked=True)
+    given = _words(answers)
+    for name in usable:
+        if given and 2 * len(given & set(rows[name])) >= len(given):
+            why = f"{PurePosixPath(answers.path).name} has its values"
+            return replace(_of_column(rows[name], why), asked=True)
     for pattern in _NAMES:
         matching = [name for name in usable if re.search(pattern, name.lower())]
         if matching:
@@ -74,6 +79,15 @@ def target_of(table: Table, answers: Table) -> Target | None:
     if len(usable) == 1:
         return _of_column(rows[usable[0]], "the only column with few values")
     return None
+
+
+def _words(answers: Table) -> set[str]:
+    """The names of classes in the one column of a sample submission; of numbers none."""
+    if len(answers.columns) != 2:
+        return set()
+    values = set(answers.rows.iloc[:, 1])
+    words = values | {word for value in values for word in value.split()}
+    return {word for word in words if not re.fullmatch(r"[0-9. ]*", word)}
 
 
 def _is_flag(column: pd.Series) -> bool:
@@ -130,8 +144,8 @@ def _of_column(column: pd.Series, why: str, others: tuple[str, ...] = ()) -> Tar
 def separator_of(column: pd.Series) -> str:
     """What parts the labels in a column of lists; empty if its values are no lists.
 
-    Values are lists if their parts are labels of other photos: most stand alone somewhere, or all
-    are numbers.
+    Values are lists if their parts are labels of other photos: most stand alone somewhere, all are
+    numbers, or there are more different lists than parts.
     """
     counts = Counter(column)
     for separator in _SEPARATORS:
@@ -141,7 +155,8 @@ def separator_of(column: pd.Series) -> str:
             continue
         labels = Counter(label for value in several for label in value)
         alone = {value[0] for value in lists.values() if len(value) == 1}
-        if all(map(str.isdigit, labels)) or len(alone & set(labels)) >= 0.5 * len(labels):
+        known = all(map(str.isdigit, labels)) or len(several) > len(labels)
+        if known or len(alone & set(labels)) >= 0.5 * len(labels):
             return separator
     return ""
 

@@ -45,6 +45,7 @@ def write(root: Path, tables: dict[str, str], photos: list[str]) -> Path:
 
 SAMPLE = "id,label\n" + "".join(f"t{n},0\n" for n in range(6))
 TRAIN = "id,label\n" + "".join(f"a{n},{n % 2}\n" for n in range(20))
+AMOUNTS = "id,label\n" + "".join(f"a{n},{n * 7}\n" for n in range(20))
 PHOTOS = [f"test/t{n}.jpg" for n in range(6)] + [f"train/a{n}.jpg" for n in range(20)]
 
 
@@ -53,6 +54,11 @@ PHOTOS = [f"test/t{n}.jpg" for n in range(6)] + [f"train/a{n}.jpg" for n in rang
     [
         ({"train.csv": TRAIN}, PHOTOS, "holds no table of photos to predict"),
         ({"sample_submission.csv": SAMPLE}, PHOTOS, "no folder a class"),
+        (
+            {"sample_submission.csv": SAMPLE, "train.csv": AMOUNTS},
+            PHOTOS,
+            "train.csv: has no column of few values, and no folder a class",
+        ),
         (
             {"sample_submission.csv": SAMPLE, "b.csv": TRAIN, "a.csv": TRAIN},
             PHOTOS,
@@ -117,6 +123,9 @@ def test_photos_in_folders_that_no_column_names_are_no_classes(tmp_path):
     tables = {"sample_submission.csv": SAMPLE, "train.csv": TRAIN}
     with pytest.raises(KitError, match=r"several folders.*\(2 found, the first: part_1\)"):
         guess(look(write(tmp_path, tables, photos)))
+    photos = [f"part_{1 + n % 2}/t{n}.jpg" for n in range(6)] + PHOTOS[6:]
+    with pytest.raises(KitError, match=r"several folders.*\(2 found.*photos to predict into one"):
+        guess(look(write(tmp_path / "other", tables, photos)))
 
 
 def test_resized_copies_are_told(tmp_path):

@@ -30,6 +30,7 @@ def asked(*columns):
         (["Common wheat", "Loose Silky-bent", "Maize"], ""),
         (["new york", "los angeles"], ""),
         (["a", "b"], ""),
+        (["clear road", "clear sea road", "haze sea", "clear sea", "haze road"], " "),
         (["1 1", "1"], ""),
     ],
 )
@@ -50,6 +51,16 @@ def test_the_column_that_the_submission_asks_for_comes_first():
     assert target.columns == ("cancer",) and target.asked
     other = target_of(given, asked("Predicted"))
     assert other.columns == ("label",) and not other.asked
+
+
+@pytest.mark.parametrize("answer", ["ann", "ann bob cat new_one"])
+def test_the_column_whose_values_the_submission_has_comes_before_one_by_its_name(answer):
+    given = table(
+        species=list("xy") * 30, who=["ann", "bob", "cat"] * 20, n=[n % 2 for n in range(N)]
+    )
+    sample = pd.DataFrame({"id": ["a", "b"], "predictions": answer})
+    target = target_of(given, Table("sample_submission.csv", sample, None))
+    assert target.columns == ("who",) and target.asked
 
 
 def test_values_that_are_columns_of_the_submission_are_the_target_in_any_case():
