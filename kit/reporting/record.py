@@ -197,10 +197,8 @@ def _say_agree(agree: AgreeRecord, photos: int) -> None:
 
 def _say_score(record: Record, oof: OofScore, competition: Competition) -> None:
     """Print the out-of-fold score, and what it leaves out."""
-    say(
-        f"temperature {record.temperature:.2f}: log-loss {oof.log_loss:.3f} nested, the mean's "
-        f"{oof.mean_log_loss:.3f}"
-    )
+    beside = "" if record.used == "mean" else f", the mean's {oof.mean_log_loss:.3f}"
+    say(f"temperature {record.temperature:.2f}: log-loss {oof.log_loss:.3f} nested{beside}")
     scores = oof.scores.line()
     say(f"out of fold, pooled over {oof.photos:,} photos: {scores}", style="bold")
     folds, groups = list(oof.folds.values()), competition.groups
