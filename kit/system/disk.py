@@ -83,8 +83,10 @@ def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
     Inputs are files and folders.
     """
     place = path.resolve()
-    if any(source.resolve() in (place, *place.parents) for source in inputs):
-        raise problem(path, "is a place of input files", remedy="choose another place")
+    over = [source for source in inputs if source.resolve() in (place, *place.parents)]
+    if over:
+        remedy = f"choose a place outside of {over[0].resolve()}"
+        raise problem(path, "is a place of input files", remedy=remedy)
 
 
 def check_writable(path: Path) -> None:
