@@ -5,7 +5,7 @@ before.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -59,30 +59,32 @@ def has_temperature(metric: Metric) -> bool:
     return metric.column is None and not metric.is_function
 
 
-def fit_rule(
-    members: np.ndarray, target: Target, blend: str, decision: str, calibrate: bool = True
-) -> Rule:
+def fit_rule(members: np.ndarray, target: Target, blend: str, decision: str) -> Rule:
     """A blend and its decision, fitted to the members' out-of-fold probabilities.
 
     The temperature is the one of the least log-loss (Guo et al., 2017), whatever the decision; it
-    is 1 unless `calibrate`, and where the metric has none (`has_temperature`).
+    is 1 where the metric has none (`has_temperature`).
     """
-    metric = target.metric
+    return fit_rules(members, target, blend, decision)[0]
+
+
+def fit_rules(members: np.ndarray, target: Target, blend: str, decision: str) -> tuple[Rule, ...]:
+    """The rule of `fit_rule` and, where a temperature changes the score, the same without one."""
     rule = plain_rule(blend, len(members), target.competition)
     if blend == "greedy":
         rule = dataclasses.replace(rule, weights=greedy(members, target))
     elif blend == "weights":
         rule = dataclasses.replace(rule, weights=convex_weights(members, target.truth))
-    if not has_temperature(metric):
-        return rule
-    probs = rule.probs(members)
-    rows = target.some()
-    if calibrate:
-        temperature = fit_temperature(probs[rows], target.truth[rows])
-        rule = dataclasses.replace(rule, temperature=temperature)
+    if not has_temperature(target.metric):
+        return (rule,)
+    probs, rows = rule.probs(members), target.some()
+    temperature = fit_temperature(probs[rows], target.truth[rows])
+    rules = [dataclasses.replace(rule, temperature=temperature), rule]
+    if not tempers(target):
+        rules.pop()
     if decision == "bias":
-        return _fit_decision(rule, probs, target)
-    return rule
+        rules = [_fit_decision(rule, probs, target) for rule in rules]
+    return tuple(rules)
 
 
 def _fit_decision(rule: Rule, probs: np.ndarray, target: Target) -> Rule:
@@ -121,12 +123,30 @@ def nested(
     what remains is that the members that saw a fold's groups in training gave the probabilities
     that its rule was fitted to, which is the usual, slight, leak of stacking.
     """
+    return nested_each(members, target, fold, lambda *part: (fitting(*part),))[0]
+
+
+def nested_each(
+    members: np.ndarray,
+    target: Target,
+    fold: np.ndarray,
+    fitting: Callable[[np.ndarray, Target], Sequence[Rule]],
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The outcomes of `nested` for each of several rules that `fitting` makes together."""
+    folds = np.unique(fold)
+    fitted = [fitting(members[:, fold != k], target.part(fold != k)) for k in folds]
+    return [_decide_folds(members, target, fold, dict(zip(folds, rules))) for rules in zip(*fitted)]
+
+
+def _decide_folds(
+    members: np.ndarray, target: Target, fold: np.ndarray, rules: Mapping[int, Rule]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `nested` returns, by each fold's rule."""
     answers = np.empty(target.truth.shape, np.uint8 if target.several else np.int64)
     probs = np.empty(members.shape[1:])
     decided = probs
-    for k in np.unique(fold):
+    for k, rule in rules.items():
         held = fold == k
-        rule = fitting(members[:, ~held], target.part(~held))
         blended = rule.probs(members[:, held])
         answers[held] = rule.decide(blended)
         probs[held] = at_temperature(blended, rule.temperature, rule.several)

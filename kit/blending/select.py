@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from kit.blending.choices import FITTED
-from kit.blending.fit import fit_rule, nested, tempers
+from kit.blending.fit import fit_rules, nested_each
 from kit.blending.oof_photos import Fitted, OofPhotos
 from kit.blending.oof_score import (
     Candidate,
@@ -96,9 +96,9 @@ def _fit_all(
     with Progress("fitting", len(blends), "blends") as progress:
         for blend in blends:
             most = decision if (blend, decision) in pairs else "argmax"
-            asked = functools.partial(fit_rule, blend=blend, decision=most)
-            fit, (answers, calibrated, own) = _honest(probs, photos, asked)
-            rule = fit(probs, photos.target)
+            fit = functools.partial(fit_rules, blend=blend, decision=most)
+            which, (answers, calibrated, own) = _honest(probs, photos, fit)
+            rule = fit(probs, photos.target)[which]
             plain = dataclasses.replace(
                 plain_rule(blend, len(probs), photos.competition),
                 weights=rule.weights,
@@ -117,17 +117,15 @@ def _fit_all(
 
 
 def _honest(
-    probs: np.ndarray, photos: OofPhotos, fit: Callable[..., Rule]
-) -> tuple[Callable[..., Rule], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """A fit and its nested outcome; without a temperature, unless that scores better."""
+    probs: np.ndarray, photos: OofPhotos, fit: Callable[..., tuple[Rule, ...]]
+) -> tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Which of `fit_rules` to take, and its nested outcome: no temperature, unless it pays."""
     target = photos.target
-    honest = nested(probs, target, photos.parts, fit)
-    if not tempers(target):
-        return fit, honest
-    without = functools.partial(fit, calibrate=False)
-    raw, which = nested(probs, target, photos.parts, without), 2 if target.metric.of_probs else 0
-    better = target.goodness(honest[which]) > target.goodness(raw[which])
-    return (fit, honest) if better else (without, raw)
+    outcomes = nested_each(probs, target, photos.parts, fit)
+    of = 2 if target.metric.of_probs else 0
+    scores = [target.goodness(outcome[of]) for outcome in outcomes]
+    which = len(scores) - 1 - int(np.argmax(scores[::-1]))  # of equals the one without
+    return which, outcomes[which]
 
 
 def _candidate(
