@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from kit.competition import Competition
 from kit.data.plan import Plan
-from kit.metrics.metric import MetricName, metric_of
+from kit.metrics.metric import MetricName
 from kit.system.disk import atomic_write, file_hash
 from kit.system.errors import problem
 from kit.system.table import read_csv, read_header
@@ -95,13 +94,6 @@ def score_column(metric: MetricName) -> str:
 def task_column(metric: MetricName, task: str) -> str:
     """The column that has the score of a task, such as `val_f1_mask`."""
     return f"val_{metric.key}_{task}"
-
-
-def metric_columns(competition: Competition) -> list[str]:
-    """The columns of `metrics.csv`, with the score of each task where there are several."""
-    metric = metric_of(competition)
-    tasks = [task_column(metric, task.name) for task in competition.parts]
-    return [*_METRICS, score_column(metric), *tasks, *_TIMES]
 
 
 def write_metrics(path: Path, rows: Sequence[dict[str, Any]]) -> None:

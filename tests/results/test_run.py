@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from helpers import MASK
 
-from kit.results.run import metric_columns, read_metrics, write_metrics
+from kit.results.run import read_metrics, write_metrics
 from kit.system.errors import KitError
 
-METRIC_COLUMNS = metric_columns(MASK)
+_OF_TASKS = [f"val_f1_{task.name}" for task in MASK.parts]
+METRIC_COLUMNS = ["epoch", "lr", "train_loss", "val_loss", "val_acc", "val_f1_macro", *_OF_TASKS]
+METRIC_COLUMNS += ["time_data", "time_step"]
 
 
 def text(path: Path, content: str) -> Path:
