@@ -22,9 +22,9 @@ Stages are commands, `python -m kit.NAME`; each reads files and writes files, ch
     you
 
 The commands `start`, `folds`, `train`, `soup`, `ensemble`, `compare`, `report`, `sample`, `demo`
-and `bench` are files in this folder, and so is `recipe`, which you write. Its folders are what
-commands are made of. `kit/README.md` has the folders and their order, the words, the rules, a line
-a file.
+and `bench` are files in this folder, and so is what you write: `recipe` and `competition`, with its
+`task`. The folders are what commands are made of. `kit/README.md` has the folders and their order,
+the words, the rules, a line a file.
 """
 
 import os

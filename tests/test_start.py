@@ -11,30 +11,30 @@ from kit.start import main
 
 @pytest.fixture
 def drawn(tmp_path, monkeypatch):
-    """The working folder, beside drawn data in State Farm's layout, `data/farm`."""
+    """The working folder, beside drawn data in State Farm's layout, `data/drivers`."""
     monkeypatch.chdir(tmp_path)
-    ALL["statefarm"].draw(tmp_path / "data" / "farm")
+    ALL["statefarm"].draw(tmp_path / "data" / "drivers")
     return tmp_path
 
 
 def test_a_folder_is_described_tried_and_planned(drawn, capsys):
-    assert main(["data/farm"]) == 0
+    assert main(["data/drivers"]) == 0
     said = capsys.readouterr().out
     assert "imgs/train/{classname}/{img}" in said and "wrote competition.py" in said
     assert "tried: " in said and "12 subjects" in said and "10 classes" in said
     assert "unsure metric" in said and "unsure mirror" in said
-    assert said.splitlines()[-1] == "next   python -m kit.folds --data data/farm"
+    assert said.splitlines()[-1] == "next   python -m kit.folds --data data/drivers"
     assert find_competition(None).group == "subject"
-    assert kit.folds.main(["--data", "data/farm", "--folds", "2", "--no-audit"]) == 0
+    assert kit.folds.main(["--data", "data/drivers", "--folds", "2", "--no-audit"]) == 0
     assert read_plan(drawn / "runs" / "folds.csv").competition.metric == "log_loss"
 
 
 def test_nothing_is_overwritten_without_force(drawn, fails):
     (drawn / "competition.py").write_text("mine")
-    assert "exists already" in fails(main, "data/farm")
+    assert "exists already" in fails(main, "data/drivers")
     assert (drawn / "competition.py").read_text() == "mine"
-    assert main(["data/farm", "--force"]) == 0
-    assert main(["data/farm", "--out", "other.py"]) == 0
+    assert main(["data/drivers", "--force"]) == 0
+    assert main(["data/drivers", "--out", "other.py"]) == 0
     assert (drawn / "other.py").read_text() == (drawn / "competition.py").read_text()
 
 
@@ -43,25 +43,25 @@ def test_nothing_is_overwritten_without_force(drawn, fails):
     [
         (["missing"], "there is no such folder"),
         (["."], "no table"),
-        (["data/farm", "--out", "data/farm/competition.py"], "is a place of input files"),
-        (["data/farm", "--out", "competition.txt"], "let --out end in .py"),
-        (["data/farm", "--train", "driver_imgs_lst.csv"], "did you mean driver_imgs_list.csv?"),
-        (["data/farm", "--forse"], "did you mean --force?"),
+        (["data/drivers", "--out", "data/drivers/competition.py"], "is a place of input files"),
+        (["data/drivers", "--out", "competition.txt"], "let --out end in .py"),
+        (["data/drivers", "--train", "driver_imgs_lst.csv"], "did you mean driver_imgs_list.csv?"),
+        (["data/drivers", "--forse"], "did you mean --force?"),
     ],
 )
 def test_bad_input_is_one_line(words, told, drawn, fails):
     if words == ["."]:
-        (drawn / "data" / "farm" / "driver_imgs_list.csv").unlink()
-        (drawn / "data" / "farm" / "sample_submission.csv").unlink()
-        (drawn / "data" / "farm" / "answers.csv").unlink()
-        words = ["data/farm"]
+        (drawn / "data" / "drivers" / "driver_imgs_list.csv").unlink()
+        (drawn / "data" / "drivers" / "sample_submission.csv").unlink()
+        (drawn / "data" / "drivers" / "answers.csv").unlink()
+        words = ["data/drivers"]
     assert told in fails(main, *words)
     assert not (drawn / "competition.py").exists()
 
 
 def test_a_photo_that_is_missing_is_told_and_the_definition_stays(drawn, fails):
-    next((drawn / "data" / "farm" / "imgs" / "train" / "c1").iterdir()).unlink()
-    assert "1 found" in fails(main, "data/farm")
+    next((drawn / "data" / "drivers" / "imgs" / "train" / "c1").iterdir()).unlink()
+    assert "1 found" in fails(main, "data/drivers")
     assert (drawn / "competition.py").is_file()
 
 
