@@ -12,7 +12,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -243,6 +243,10 @@ class Competition:
     def class_names(self) -> tuple[str, ...]:
         """The name of each class: its answers to the tasks, in their order."""
         return tuple(" ".join(names) for names in product(*(task.classes for task in self.tasks)))
+
+    def names_of(self, labels: Iterable[int]) -> str:
+        """The names of some of the classes, by their numbers, as a list of labels has them."""
+        return self.separator.join(self.class_names[c] for c in labels)
 
     @property
     def parts(self) -> tuple[Task, ...]:

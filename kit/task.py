@@ -54,6 +54,11 @@ class Task:
         return np.searchsorted(edges or self.edges, numbers, side="right").astype(np.int64)
 
 
+def are_counted(classes: Sequence[str]) -> bool:
+    """True if classes are called by their own numbers, `0`, `1` and so on, in order."""
+    return all(name == str(c) for c, name in enumerate(classes))
+
+
 @dataclass(frozen=True)
 class TrainingPhotos:
     """A competition's training photos as a definition reads them.

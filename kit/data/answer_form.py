@@ -12,7 +12,8 @@ from kit.data.answer_rows import TASK
 from kit.data.paths import fields_of
 from kit.metrics.metric import metric_of, refusal, usual_metric
 from kit.system.errors import did_you_mean, problem
-from kit.system.table import read_table
+from kit.system.table import INDEX_NAMES, read_table
+from kit.task import are_counted
 
 
 def read_test_table(competition: Competition, root: Path) -> pd.DataFrame | None:
@@ -33,7 +34,7 @@ def class_columns(competition: Competition, table: pd.DataFrame | None) -> list[
     """
     if table is None:
         return []
-    named = [competition.id or str(table.columns[0]), "", "Unnamed: 0"]
+    named = [competition.id or str(table.columns[0]), *INDEX_NAMES]
     named += fields_of(competition.test_image) + fields_of(competition.answer_rows)
     return [str(name) for name in table if name not in named]
 
@@ -109,12 +110,11 @@ def _form(competition: Competition, table: pd.DataFrame | None, others: Sequence
         return "probability" if len(names) == 2 else "probabilities"
     if TASK in competition.answer_rows:
         return _form_of_tasks(competition, values)
-    numbered = names == tuple(str(c) for c in range(len(names)))
     own = competition.rows is not None or len(competition.tasks) > 1
     whole = bool(values) and all(re.fullmatch("[0-9]{1,9}", value) for value in values)
     shown = bool(values) and values <= set(names)
     of_numbers = (own or whole) and not shown and not _any_number(names)
-    return "class" if numbered or of_numbers else "name"
+    return "class" if are_counted(names) or of_numbers else "name"
 
 
 def _form_of_tasks(competition: Competition, values: set[str]) -> str:
@@ -124,8 +124,7 @@ def _form_of_tasks(competition: Competition, values: set[str]) -> str:
     """
     whole = all(re.fullmatch("[0-9]{1,9}", value) for value in values)
     of_numbers = all(
-        task.classes == tuple(map(str, range(len(task.classes)))) or not _any_number(task.classes)
-        for task in competition.tasks
+        are_counted(task.classes) or not _any_number(task.classes) for task in competition.tasks
     )
     return "class" if whole and of_numbers else "name"
 

@@ -13,6 +13,7 @@ import pandas as pd
 from kit.competition import Competition
 from kit.data.paths import FIELD, fields_of, fill_template
 from kit.system.errors import did_you_mean, problem
+from kit.system.table import repeated
 
 TASK: Final = "{task}"  # in `answer_rows` and in `answer_column`: the name of each task
 _MARK: Final = "\ue000"  # where a task's name stands in a row's id; pandas drops a "\0"
@@ -62,7 +63,7 @@ def check_test_columns(path: Path, competition: Competition, header: Sequence[st
     sample submission.
     """
     ident, *columns = answer_columns(competition)
-    twice = [name for name in header if f"{name}.1" in header]  # as pandas names the second one
+    twice = repeated(header, header)
     if twice:
         raise problem(path, f"has column '{twice[0]}' twice", remedy="keep one of the two")
     remedy = f"take {path.name} as the competition gave it"

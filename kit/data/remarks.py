@@ -35,7 +35,7 @@ def suspects(
 def _words(label: Any, competition: Competition) -> str:
     """The names of a photo's label or labels."""
     numbers = map(int, label.split()) if competition.several_labels else [int(label)]
-    return competition.separator.join(competition.class_names[c] for c in numbers)
+    return competition.names_of(numbers)
 
 
 def plan_remarks(

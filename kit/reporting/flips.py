@@ -120,7 +120,6 @@ def _caption(predictions: Predictions, row: int) -> list[str]:
 
 def _said(answer: np.ndarray, competition: Competition) -> str:
     """A class by its name, or the names of several labels."""
-    names = competition.class_names
     if competition.several_labels:
-        return competition.separator.join(names[c] for c in np.flatnonzero(answer)) or "none"
-    return names[int(answer)]
+        return competition.names_of(np.flatnonzero(answer)) or "none"
+    return competition.class_names[int(answer)]

@@ -15,7 +15,7 @@ from kit.results.probs import Probs, of_second, read_foreign_probs
 from kit.scoring.metrics import decided
 from kit.system.console import warn
 from kit.system.errors import did_you_mean, problem
-from kit.system.table import check_unique, read_csv, read_header, whole_numbers
+from kit.system.table import INDEX_NAMES, check_unique, read_csv, read_header, whole_numbers
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def deviation(header: Sequence[str], columns: Sequence[str]) -> str:
     """The fault of a submission's header, in words."""
     if header and header[0].startswith("\ufeff"):
         return "begins with a byte-order mark"
-    if header and header[0] in ("", "Unnamed: 0"):
+    if header and header[0] in INDEX_NAMES:
         return "has an index column"
     other = [name for name in header if name.strip() not in columns]
     if other:

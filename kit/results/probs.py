@@ -12,7 +12,7 @@ from kit.competition import Competition
 from kit.system.console import warn
 from kit.system.disk import atomic_write, unreadable
 from kit.system.errors import problem
-from kit.system.table import read_csv
+from kit.system.table import INDEX_NAMES, read_csv
 
 PROBABILITY_FILES: Final = (".npz", ".csv")
 
@@ -148,7 +148,7 @@ def of_second(second: np.ndarray) -> np.ndarray:
 def _read_probs_csv(path: Path, competition: Competition, remedy: str) -> Probs:
     """The ids and numbers of a CSV of probabilities, their values not checked yet."""
     rows = read_csv(path)
-    if rows.columns[0] in ("", "Unnamed: 0"):
+    if rows.columns[0] in INDEX_NAMES:
         warn(f"{path}: has an index column, which is left out")
         rows = rows.iloc[:, 1:]
     ident = competition.id if competition.id in rows else str(rows.columns[0])

@@ -57,8 +57,7 @@ def _changed(given: np.ndarray, labels: np.ndarray, competition: Competition) ->
     """The names of a photo's labels, bool (C,), with some of them changed."""
     after = given.copy()
     after[labels] = ~after[labels]
-    names = [competition.class_names[c] for c in np.flatnonzero(after)]
-    return competition.separator.join(names)
+    return competition.names_of(np.flatnonzero(after))
 
 
 def _suspect(

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from kit.metrics.metric import usual_metric
 from kit.starting.tables import Table
 from kit.starting.target import Target
+from kit.task import are_counted
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _form(target: Target, sample: Table) -> tuple[str, str, tuple[str, ...]]:
     known, ranked = set(classes), tuple[str, ...]()
     if any(len(value.split()) > 1 and known.issuperset(value.split()) for value in values - known):
         ranked = (f"answer: {name} has several classes in a row, and the kit writes the first one",)
-    if classes == tuple(str(n) for n in range(len(classes))):
+    if are_counted(classes):
         return "class", "the classes are the numbers from 0", ranked
     if values and all(map(str.isdigit, values)) and not any(map(str.isdigit, classes)):
         unsure = (f"answer: {name} has numbers: those of the classes in order?",)

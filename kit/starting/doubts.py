@@ -9,6 +9,7 @@ from kit.starting.groups import Group
 from kit.starting.look import Facts
 from kit.starting.tables import Table
 from kit.starting.target import Target
+from kit.task import are_counted
 
 _AMOUNTS: Final = 30  # different numbers that are more likely amounts than classes
 
@@ -34,8 +35,7 @@ def doubts(facts: Facts, target: Target, group: Group, answers: Answers) -> list
             f"group: photos to predict have some of the same {group.word}; if all of them "
             "do, the photo alone may be the right group"
         )
-    numbered = target.classes == tuple(str(n) for n in range(len(target.classes)))
-    if target.kind == "classes" and numbered and len(target.classes) > 2:
+    if target.kind == "classes" and are_counted(target.classes) and len(target.classes) > 2:
         said.append('kind: the classes are numbers; if they rise, such as grades, set kind="order"')
     if target.kind == "order":
         said.append('kind: if the classes do not rise, set kind="classes"')

@@ -11,6 +11,7 @@ import pandas as pd
 
 from kit.data.train_rows import in_order
 from kit.starting.tables import Table
+from kit.task import are_counted
 
 # Names of a column of classes, the best first; and of classes that rise.
 _NAMES: Final = (
@@ -134,8 +135,7 @@ def _of_column(column: pd.Series, why: str, others: tuple[str, ...] = ()) -> Tar
         why += f"; lists of up to {max(sizes)} labels"
         return Target((name,), "labels", tuple(in_order(labels)), why, separator, others=others)
     classes = tuple(in_order(column))
-    steps = classes == tuple(str(n) for n in range(len(classes)))
-    rising = steps and len(classes) > 2 and re.search(_RISING, name.lower())
+    rising = are_counted(classes) and len(classes) > 2 and re.search(_RISING, name.lower())
     if rising:
         why += f"; grades 0 to {len(classes) - 1}, by its name"
     return Target((name,), "order" if rising else "classes", classes, why, others=others)

@@ -7,8 +7,9 @@ Ids are text: pandas would turn `000001` into 1 and an id `NA` into NaN, so ever
 import csv
 import importlib.util
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ import pandas as pd
 from kit.system.disk import unreadable
 from kit.system.errors import did_you_mean, problem
 
+# What an index that pandas has written is called in a header.
+INDEX_NAMES: Final = ("", "Unnamed: 0")
 _TABS = (".tsv", ".tab")
 _PARQUET = (".parquet", ".pq")
 
@@ -45,9 +48,14 @@ def read_table(path: Path, wanted: Mapping[str, str] | None = None) -> pd.DataFr
         if column not in names:
             what = f"has no column '{column}'{did_you_mean(column, names)}, which {field} names"
             raise problem(path, what, remedy=f"it has {','.join(names)[:300]}")
-        if f"{column}.1" in names:  # as pandas names the second one
+        if repeated(names, [column]):
             raise problem(path, f"has column '{column}' twice", remedy="keep one of the two")
     return table
+
+
+def repeated(header: Collection[str], columns: Iterable[str]) -> list[str]:
+    """The columns that a header has twice, as pandas reads it: it calls the second one `ans.1`."""
+    return [name for name in columns if f"{name}.1" in header]
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -108,9 +116,8 @@ def _check_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> N
 
     A row is too long if it has more fields than the header.
     """
-    # pandas takes a field too many in every row for an index, and renames a repeated column to
-    # `ans.1`.
-    twice = [name for name in columns if f"{name}.1" in table.columns]
+    # pandas takes a field too many in every row for an index.
+    twice = repeated(table.columns, columns)
     if twice or not isinstance(table.index, pd.RangeIndex):
         raise problem(
             path,
