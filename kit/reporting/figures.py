@@ -148,7 +148,8 @@ def class_scores(
     axis.grid(axis="x", color=GRID, linewidth=0.8)
     word = competition.groups
     name_axes(
-        axis, f"{title}, with its 95 % interval from {LEAST_GROUPS} {word} on ({word} of the class)"
+        axis,
+        f"{title}, with its 95 % interval from {LEAST_GROUPS} {word} on\n({word} of the class)",
     )
     return figure
 

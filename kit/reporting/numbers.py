@@ -78,8 +78,9 @@ class ReportNumbers:
 def measure(oof: Oof) -> ReportNumbers:
     """All numbers of a report, of members' out-of-fold probabilities."""
     competition, photos, probs = oof.competition, oof.photos, oof.probs.mean(axis=0)
-    score = select_blend(oof, "mean", "argmax").score
-    truth, predicted = targets(photos, competition), decided(probs, competition)
+    selected = select_blend(oof, "mean", "argmax")
+    score, scored = selected.score, selected.probs
+    truth, predicted = targets(photos, competition), decided(scored, competition)
     labels = range(competition.num_classes)
     precision, recall, _, _ = precision_recall_fscore_support(
         truth, predicted, labels=labels, zero_division=0
@@ -90,7 +91,7 @@ def measure(oof: Oof) -> ReportNumbers:
     return ReportNumbers(
         score,
         _candidates(oof),
-        _fold_scores(photos, probs, score.folds, competition),
+        _fold_scores(photos, scored, score.folds, competition),
         tuple(precision.tolist()),
         tuple(recall.tolist()),
         confusion,
@@ -130,7 +131,7 @@ def _candidates(oof: Oof) -> tuple[Candidate, ...]:
 def _fold_scores(
     photos: pd.DataFrame, probs: np.ndarray, scores: Mapping[int, float], competition: Competition
 ) -> dict[int, FoldScore]:
-    """The score of each fold, of probabilities (N, C)."""
+    """The score of each fold, of the probabilities (N, C) that `scores` are of."""
     truth, group, metric = (
         targets(photos, competition),
         photos["group"].to_numpy(),

@@ -1,11 +1,14 @@
 """A report's numbers are those of scikit-learn, and by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import CLASS_NAMES, MASK, NUM_CLASSES, tables_of
 
+from kit.competition import Competition
+from kit.inference.oof import Oof
 from kit.reporting import figures as figures
-from kit.reporting.numbers import worst_errors
+from kit.reporting.numbers import measure, worst_errors
 from kit.results.probs import read_probs
 
 
@@ -89,3 +92,19 @@ def test_worst_errors_are_the_least_probable_one_a_person(world):
     assert [error.image for error in found] == photos["image"].iloc[[0, 30, 60]].tolist()
     assert found[0].true == CLASS_NAMES[truth[0]] and found[0].true_prob == pytest.approx(0.03)
     assert len(worst_errors(photos, probs, MASK, 2)) == 2
+
+
+def test_each_fold_s_interval_is_of_the_probabilities_that_its_score_is_of():
+    """Too unsure probabilities are scored at a temperature: raw ones would lie far from that."""
+    rng, n = np.random.default_rng(0), 400
+    competition = Competition(name="c", classes=("a", "b", "c"), metric="log_loss")
+    label, ident = rng.integers(0, 3, n), np.arange(n).astype(str)
+    logits = rng.normal(size=(n, 3)) + 4.0 * np.eye(3)[label]
+    probs = np.exp(logits / 3) / np.exp(logits / 3).sum(axis=1, keepdims=True)
+    photos = pd.DataFrame(
+        {"image": ident, "group": ident, "label": label, "fold": np.arange(n) % 4}
+    )
+    numbers = measure(Oof({"plain": probs[None]}, photos, competition))
+    assert numbers.log_loss > 2 * numbers.score.scores.score
+    for fold in numbers.folds.values():
+        assert fold.interval[0] < fold.score < fold.interval[1]
