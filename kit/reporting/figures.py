@@ -146,11 +146,8 @@ def class_scores(
     axis.set_ylim(classes - 0.4, -0.6)
     axis.set_xlim(0, max(1.0, *axis.get_xlim()))
     axis.grid(axis="x", color=GRID, linewidth=0.8)
-    word = competition.groups
-    name_axes(
-        axis,
-        f"{title}, with its 95 % interval from {LEAST_GROUPS} {word} on\n({word} of the class)",
-    )
+    word, least = competition.groups, f"from {LEAST_GROUPS}"
+    name_axes(axis, f"{title}, with its 95 % interval {least} {word} on\n({word} of the class)")
     return figure
 
 
