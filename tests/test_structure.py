@@ -18,7 +18,7 @@ TESTS = Path(__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")
 FLOORS = [
     {"system"},
-    {"task", "metrics"},
+    {"task", "metrics", "scale"},
     {"competition"},
     {"competitions", "data", "scoring"},
     {"recipe"},

@@ -73,6 +73,20 @@ def share_threads(begun_with: int | None = None) -> int:
     return torch.get_num_threads()
 
 
+_taken: list[int] = []  # the cores that this process was given as its share, if it was
+
+
+def take_cores(number: int) -> None:
+    """Let this process use `number` cores, as its share of a machine that runs several jobs.
+
+    `cores` and the threads of a training follow from it, whatever OMP_NUM_THREADS says.
+    """
+    _taken[:] = [max(1, number)]
+
+
 def cores() -> int:
     """The number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    number = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return min([number, *_taken])
