@@ -8,6 +8,7 @@ from helpers import mask_folder, small
 from trainings import on_cpu
 
 from kit.data.planning import PlanOptions, plan_folds
+from kit.system.disk import host_name
 from kit.system.errors import KitError
 from kit.system.locks import lock_folder
 from kit.training.estimate import estimate
@@ -23,7 +24,10 @@ def test_chosen_folds():
 
 def test_a_fold_is_trained_by_one_process(world, tmp_path):
     with lock_folder(tmp_path / "small" / "fold0"):
-        (tmp_path / "small" / "fold0" / ".best.safetensors.123.tmp").write_bytes(b"half")
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        half = tmp_path / "small" / "fold0" / f".best.safetensors.{host_name()}.{ended.pid}.tmp"
+        half.write_bytes(b"half")
         with pytest.raises(KitError, match="another process is training this fold"):
             train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
     train(small(epochs=1), world.plan, world.folder, [0], tmp_path, on_cpu())
