@@ -12,13 +12,12 @@ import argparse
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 ENVIRONMENT = {
@@ -266,16 +265,6 @@ def hidden(bench: Bench) -> None:
 CASES = {case.__name__: case for case in (retries, driver, node, frozen, hidden)}
 
 
-@contextlib.contextmanager
-def folder() -> Iterator[Path]:
-    """A new folder, removed at the end."""
-    root = Path(tempfile.mkdtemp(prefix="two_nodes-"))
-    try:
-        yield root
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
-
-
 def main() -> int:
     """Run the cases that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -284,7 +273,8 @@ def main() -> int:
     parser.add_argument("--plan", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=6)
     args = parser.parse_args()
-    with folder() as root:
+    with tempfile.TemporaryDirectory(prefix="two_nodes-", ignore_cleanup_errors=True) as folder:
+        root = Path(folder)
         bench = Bench(root, args.data, args.plan, args.epochs)
         try:
             for name in args.cases:
