@@ -87,7 +87,7 @@ def place(world: World, tmp_path: Path) -> Place:
     (tmp_path / "data").symlink_to(world.data)
     for name in ("recipes", "runs", "bin"):
         (tmp_path / name).mkdir()
-    for name, epochs in (("effb4_5fold", 6), ("resnet50_5fold", 1)):
+    for name, epochs in (("effb4_5fold", 10), ("resnet50_5fold", 1)):
         recipe_file(tmp_path / "recipes", name, f", epochs={epochs}")
     for plan in world.runs.glob("folds.*"):
         shutil.copy(plan, tmp_path / "runs")
@@ -135,7 +135,7 @@ def test_a_task_that_is_stopped_saves_and_the_requeued_one_goes_on(place, world)
     cancelled = place.task(0)
     wait_for(files.metrics, cancelled)
     os.killpg(cancelled.pid, signal.SIGTERM)
-    log, _ = cancelled.communicate(timeout=60)
+    log, _ = cancelled.communicate(timeout=180)
     assert cancelled.returncode == 130 and "same command goes on from here" in log, log
     assert files.last.exists() and place.calls == []
 
@@ -145,12 +145,12 @@ def test_a_task_that_is_stopped_saves_and_the_requeued_one_goes_on(place, world)
         assert limited.poll() is None
         time.sleep(0.02)
     limited.send_signal(signal.SIGUSR1)
-    log, _ = limited.communicate(timeout=60)
+    log, _ = limited.communicate(timeout=180)
     assert limited.returncode == 130 and "going on after" in log, log
     assert place.calls == ["scontrol requeue 170"]
 
     requeued = place.task(0)
-    log, _ = requeued.communicate(timeout=60)
+    log, _ = requeued.communicate(timeout=180)
     assert requeued.returncode == 0 and "going on after" in log, log
     assert_same_run(files, undisturbed(place, world, "effb4_5fold", 0))
 
