@@ -87,18 +87,25 @@ def case_name(number: int, threads: int) -> str:
     return f"{number} with {threads} threads" if threads > 1 else str(number)
 
 
-def worker_counts(device: torch.device, most: int | None) -> list[int]:
+def device_names(name: str | None) -> list[str]:
+    """The devices to spread workers over: the one named by its number, all GPUs, or the CPU."""
+    device = choose_device(name)
+    if device.type != "cuda" or (name is not None and ":" in name):
+        return [str(device)]
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
+def worker_counts(gpus: int, most: int | None) -> list[int]:
     """The numbers of workers to measure: 1, 2, 4 and so on, and `most`.
 
     Raises `KitError` for more workers than cores.
     """
-    gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     most = most or (max(2, gpus) if gpus else cores())
     if most > cores():
         raise KitError(
             f"--processes {most}: each takes a core, and there are {cores()}; take at most as many"
         )
-    return sorted({2**n for n in range(most.bit_length()) if 2**n < most} | {1, most})
+    return sorted({2**n for n in range(most.bit_length()) if 2**n < most} | {most})
 
 
 def run_together(loops: Sequence[Callable[[], float]], meeting: Any) -> float:
@@ -147,23 +154,29 @@ def bench_scale(path: Path, effort: Effort, data: DataFolder | None, compute: Co
     A worker is a process: on GPUs it has one to itself, where there are enough, on a CPU it has one
     core. Each round measures all numbers of workers in turns.
     """
-    recipe, device = quick(load_recipe(path)), choose_device(compute.device)
-    counts = worker_counts(device, effort.workers)
-    most, gpus = counts[-1], torch.cuda.device_count() if device.type == "cuda" else 0
-    devices = [f"cuda:{n % gpus}" if gpus else "cpu" for n in range(most)]
+    recipe, names = quick(load_recipe(path)), device_names(compute.device)
+    device = choose_device(names[0])
+    gpus = len(names) if device.type == "cuda" else 0
+    counts = worker_counts(gpus, effort.workers)
+    most = counts[-1]
     share = min(8, max(1, cores() // most - 1)) if gpus else 0
-    loaders = share if compute.workers is None else compute.workers
     competition = data.competition if data else find_competition(DEFAULT)
     with tempfile.TemporaryDirectory() as temporary:
         folder, number = Path(temporary), recipe.batch_size * (effort.steps + 1)
         number = max(number, effort.photos)
         photos = training_photos(data or drawn_folder(folder, number), folder, number)
-        geometry, read = recipe.geometry(competition), competition.read
-        pixel_cache(folder / "pixels", photos.root, photos.images, geometry, read=read)
-        mode = autotune(architecture_of(recipe, competition), device).describe()
-        described = competition.describe()
-        cache = folder / "pixels"
-        work = Work(path, described, photos, cache, effort.steps, loaders, mode)
+        cache, geometry = folder / "pixels", recipe.geometry(competition)
+        pixel_cache(cache, photos.root, photos.images, geometry, read=competition.read)
+        work = Work(
+            recipe=path,
+            competition=competition.describe(),
+            photos=photos,
+            cache=cache,
+            steps=effort.steps,
+            loaders=share if compute.workers is None else compute.workers,
+            mode=autotune(architecture_of(recipe, competition), device).describe(),
+        )
+        devices = [names[n % len(names)] for n in range(most)]
         with workers(work, devices, counts, 1 if gpus else most) as stages:
             rates = {
                 stage: {
