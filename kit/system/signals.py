@@ -39,12 +39,25 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+_patient: list[bool] = []  # not empty where a second signal is as the first one
+
+
+def be_patient() -> None:
+    """Let a second signal do no more than the first one, in this process, from now on.
+
+    For one that another process has started: a scheduler's SIGTERM reaches both, and the other
+    passes it on. Who wants this one to end at once kills it.
+    """
+    _patient[:] = [True]
+
+
 class Stop:
     """Holds Ctrl+C, SIGTERM and SIGHUP back while something is to be finished first.
 
     Within `held()` the first signal only sets `asked`, and raises `KeyboardInterrupt` at the end of
-    the block; a second one sets `forced` and raises at once. Outside of `held()` a signal raises at
-    once. A signal within a second of the first one is the same stop, and changes nothing.
+    the block; a second one sets `forced` and raises at once, but not after `be_patient`. Outside of
+    `held()` a signal raises at once. A signal within a second of the first one is the same stop,
+    and changes nothing.
     """
 
     def __init__(self) -> None:
@@ -69,7 +82,7 @@ class Stop:
         now = time.monotonic()
         if self._first is None:
             self._first = now
-        elif now - self._first < _SAME_STOP:
+        elif now - self._first < _SAME_STOP or (self._held and self.asked and _patient):
             return
         if self._held and not self.asked:
             self.asked = True
