@@ -3,13 +3,21 @@
 import threading
 
 import pytest
+import torch
 from helpers import InPlace, everywhere
 from trainings import recipe_file
 
 import kit.benchmarks.scaling
 import kit.benchmarks.timing
 from kit.benchmarks.scale_table import STAGES, TRAINING
-from kit.benchmarks.scaling import Effort, bench_scale, cases, run_together, worker_counts
+from kit.benchmarks.scaling import (
+    Effort,
+    bench_scale,
+    cases,
+    device_names,
+    run_together,
+    worker_counts,
+)
 from kit.inference.engine import Compute
 from kit.system.errors import KitError
 
@@ -25,6 +33,14 @@ def test_numbers_of_workers_double_up_to_the_most(monkeypatch):
     assert worker_counts(0, 1) == [1]
     with pytest.raises(KitError, match="--processes 7: each takes a core, and there are 6"):
         worker_counts(0, 7)
+
+
+def test_workers_are_spread_over_all_gpus_or_stay_on_the_one_named(monkeypatch):
+    scaling = kit.benchmarks.scaling
+    monkeypatch.setattr(scaling, "choose_device", lambda name: torch.device(name or "cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert device_names(None) == device_names("cuda") == ["cuda:0", "cuda:1", "cuda:2"]
+    assert device_names("cuda:1") == ["cuda:1"] and device_names("cpu") == ["cpu"]
 
 
 def test_one_worker_with_all_threads_is_measured_beside_where_that_means_something():

@@ -272,3 +272,5 @@ def test_every_link_leads_to_a_heading():
     }
     links = re.findall(r"\]\(#([^)]+)\)", TEXT)
     assert links and set(links) <= headings
+    others = re.findall(r"\]\(([^)#]+)[^)]*\)", TEXT)
+    assert others and all((README.parent / link).exists() for link in others)
