@@ -6,10 +6,11 @@
 
 `photos` times decoding, resizing and augmenting; `train` a recipe's training steps; `infer` five
 folds and their mirrored views, of a recipe with random weights, or of the checkpoints of a RUN or
-of one of its folds, with --fast, --agree and --exact, too; `blend` fits blends and class biases to
-drawn probabilities; `folds` plans a table of a million photos; `audit` looks for copies among the
-codes of 700,000. Without a name all but the last two are measured, for effb4_5fold, and what
-follows is recommended: about a quarter of an hour on two cores.
+of one of its folds, with --fast, --agree and --exact, too; `scale` a recipe's training and
+inference by several processes at once, one a GPU, or on a CPU one a core; `blend` fits blends and
+class biases to drawn probabilities; `folds` plans a table of a million photos; `audit` looks for
+copies among the codes of 700,000. Without a name `photos`, `train`, `infer` and `blend` are
+measured, for effb4_5fold, and what follows is recommended: about a quarter of an hour on two cores.
 
 Loops are measured in turns, those that are not the kit's in a process of their own. A ratio is the
 median of the rounds' ratios; beside it are the least and the largest. Photos are drawn, unless
@@ -48,9 +49,9 @@ def build_parser() -> Parser:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["all", "photos", "train", "infer", "blend", "folds", "audit"],
+        choices=["all", "photos", "train", "infer", "scale", "blend", "folds", "audit"],
         default="all",
-        help="what to measure (default: all but folds and audit)",
+        help="what to measure (default: all but scale, folds and audit)",
     )
     parser.add_argument(
         "recipe",
@@ -89,12 +90,18 @@ def add_size_options(parser: Parser) -> None:
     parser.add_argument(
         "--steps",
         type=whole_number(1, 1000),
-        help="for train: steps in each one (default: 2, on a GPU 60)",
+        help="for train and scale: steps in each one (default: 2, on a GPU 60)",
     )
     parser.add_argument(
         "--photos",
         type=whole_number(1, 100_000),
-        help="for infer: photos (default: 24, on a GPU 2000)",
+        help="for infer and scale: photos (default: 24, on a GPU 2000)",
+    )
+    parser.add_argument(
+        "--processes",
+        type=whole_number(1, 1000),
+        metavar="N",
+        help="for scale: at most so many at once (default: a GPU or a core each)",
     )
 
 
@@ -177,7 +184,7 @@ def measure(args: Namespace, path: Path, data: "DataFolder | None") -> list["Tab
 
 
 def measure_networks(what: str, args: Namespace, path: Path, data: "DataFolder | None") -> "Table":
-    """The tables of `photos`, `train` or `infer`."""
+    """The tables of `photos`, `train`, `scale` or `infer`."""
     from kit.recipe import load_recipe
     from kit.system.device import choose_device
 
@@ -193,6 +200,12 @@ def measure_networks(what: str, args: Namespace, path: Path, data: "DataFolder |
         from kit.benchmarks.training import bench_train
 
         return bench_train(path, args.pairs, steps, data, args.device, args.workers)
+    if what == "scale":
+        from kit.benchmarks.scaling import Effort, bench_scale
+        from kit.inference.engine import Compute
+
+        effort = Effort(args.pairs, steps, photos, args.processes)
+        return bench_scale(path, effort, data, Compute(args.device, args.workers))
     from kit.benchmarks.inference import bench_infer
 
     source = path if path.is_dir() else load_recipe(path)

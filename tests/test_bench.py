@@ -20,7 +20,7 @@ def quick(monkeypatch):
     everywhere(monkeypatch, kit.benchmarks.loops, "matrix_peak", lambda *_: 100.0)
 
 
-@pytest.mark.parametrize("what", ["photos", "train", "blend"])
+@pytest.mark.parametrize("what", ["photos", "train", "scale", "blend"])
 def test_numbers_for_programs(what, tmp_path, capsys, world):
     recipe = tmp_path / "small.py"
     recipe.write_text("from helpers import small\n\nrecipe = small()\n")
@@ -42,6 +42,8 @@ def test_numbers_for_programs(what, tmp_path, capsys, world):
                 "3",
                 "--people",
                 "60",
+                "--processes",
+                "1",
             ]
         )
         == 0
@@ -58,6 +60,8 @@ def test_numbers_for_programs(what, tmp_path, capsys, world):
             and found["times_kit_train"]["kit.train"] == 1
             and len(found["waiting"]) == 3
         )
+    elif what == "scale":
+        assert found["efficiency"]["training"] == {"1": 1}
     else:
         assert 0 <= found["saved"] < 1
 
@@ -89,7 +93,11 @@ def test_bad_arguments(fails, tmp_path, world, monkeypatch):
     monkeypatch.delenv("KIT_DATA", raising=False)
     (tmp_path / "empty").mkdir()
     assert "did you mean infer?" in fails(main, "infr")
+    assert "did you mean scale?" in fails(main, "scal")
     assert "--pairs 0: take 1" in fails(main, "photos", "--pairs", "0")
+    assert "--processes 0: take 1" in fails(main, "scale", "--processes", "0")
+    too_many = fails(main, "scale", "recipes/tiny.py", "--processes", "999", "--device", "cpu")
+    assert "--processes 999: each takes a core" in too_many
     assert "--workers -1" in fails(main, "train", "--workers", "-1")
     assert "a run's own photos are needed" in fails(main, "infer", tmp_path / "empty")
     assert "holds no checkpoint" in fails(main, "infer", tmp_path / "empty", "--data", world.data)

@@ -89,6 +89,7 @@ def commands_of(text: str) -> list[str]:
 SMALL = {
     "bench folds": "--people 1000",
     "bench audit": "--people 1000",
+    "bench scale": "--pairs 1 --steps 1 --photos 9 --processes 1",
     "bench": "--people 60 --pairs 1 --steps 1 --members 3 --photos 9",
     "sample": "--groups 6 --test-groups 1",
 }

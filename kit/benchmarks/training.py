@@ -34,17 +34,24 @@ from kit.training.memory import explain_out_of_memory
 
 
 def _timed_steps(
-    batches: Iterable[Any], train: Callable[[Any], None], steps: int, device: torch.device
+    batches: Iterable[Any],
+    train: Callable[[Any], None],
+    steps: int,
+    device: torch.device,
+    ready: Callable[[], object] = lambda: None,
 ) -> tuple[float, float]:
     """The seconds of `steps` steps, and those of them spent waiting for photos.
 
-    The first step, which starts the loader and sets things up, is not counted. A GPU is waited for
-    before and after the steps only.
+    The first step, which starts the loader and sets things up, is not counted; after it `ready` is
+    called. A GPU is waited for before and after the steps only.
     """
     waited = started = asked = 0.0
     for n, batch in enumerate(batches):
         waited += time.perf_counter() - asked if n else 0.0
         train(batch)
+        if n == 0:
+            clock(device)
+            ready()
         asked = clock(device) if n in (0, steps) else time.perf_counter()
         started = started or asked
         if n == steps:
@@ -68,10 +75,11 @@ class Steps:
 
 def kit_training(
     measured: Steps, photos: PhotoSet, cache_folder: Path | None
-) -> Callable[[], tuple[float, float]]:
+) -> Callable[..., tuple[float, float]]:
     """A loop of training as `kit.train` does it, with a pixel cache in `cache_folder`.
 
-    For None there is no cache, and neither the layout nor the precision that make it fast.
+    For None there is no cache, and neither the layout nor the precision that make it fast. The loop
+    may be given a function to call before the steps that count.
     """
     recipe, competition = measured.recipe, measured.competition
     geometry, read = recipe.geometry(competition), competition.read
@@ -89,10 +97,10 @@ def kit_training(
         rows, (pixels,) = batch
         learner.step([(pixels, labels[rows])], recipe.lr, 0)
 
-    def loop() -> tuple[float, float]:
+    def loop(ready: Callable[[], object] = lambda: None) -> tuple[float, float]:
         batches = EpochBatches(recipe, labels.numpy(), 0)
         loader = make_loader(dataset, batches, measured.workers, measured.device)
-        return _timed_steps(iterate(loader), train, measured.steps, measured.device)
+        return _timed_steps(iterate(loader), train, measured.steps, measured.device, ready)
 
     return loop
 
@@ -104,7 +112,7 @@ def other_training(
 
     Neither has what makes the kit fast.
     """
-    recipe = _quick(load_recipe(path))
+    recipe = quick(load_recipe(path))
     device, classes = torch.device(name), recorded_competition(competition)
     measured = Steps(recipe, classes, steps, workers, device)
     model = timm.create_model(recipe.model, num_classes=classes.num_classes).to(device).train()
@@ -127,7 +135,7 @@ def other_training(
     return {"the same without what makes it fast": plain, "timm's loader and model": with_timm}
 
 
-def _quick(recipe: Recipe) -> Recipe:
+def quick(recipe: Recipe) -> Recipe:
     """A recipe with random weights, whose steps are one batch each."""
     return dataclasses.replace(recipe, pretrained=False, accumulate=1)
 
@@ -146,7 +154,7 @@ def bench_train(
     without layout, cache, memory kept, or choice of precision, and with timm's own loader,
     transforms and model.
     """
-    recipe = _quick(load_recipe(path))
+    recipe = quick(load_recipe(path))
     device = choose_device(device_name)
     workers = default_workers(device.type) if workers is None else workers
     competition = data.competition if data else find_competition(DEFAULT)

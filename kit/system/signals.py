@@ -4,8 +4,13 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+# One stop may be told twice: a scheduler or a terminal signals a process both by itself and through
+# its parent, as SLURM and torchrun do.
+_SAME_STOP: Final = 1.0  # seconds
 
 
 @contextlib.contextmanager
@@ -51,12 +56,14 @@ class Stop:
 
     Within `held()` the first signal only sets `asked`, and raises `KeyboardInterrupt` at the end of
     the block; a second one sets `forced` and raises at once, but not after `be_patient`. Outside of
-    `held()` a signal raises at once.
+    `held()` a signal raises at once. A signal within a second of the first one is the same stop,
+    and changes nothing.
     """
 
     def __init__(self) -> None:
         self.asked = self.forced = False
         self._held = False
+        self._first: float | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Stop":
@@ -72,7 +79,10 @@ class Stop:
             signal.signal(number, handler)
 
     def _handle(self, *_: object) -> None:
-        if self._held and self.asked and _patient:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+        elif now - self._first < _SAME_STOP or (self._held and self.asked and _patient):
             return
         if self._held and not self.asked:
             self.asked = True

@@ -23,8 +23,14 @@ def test_the_first_step_is_not_counted(monkeypatch):
     def train(batch):
         now[0] += 500 if batch == 0 else 3
 
-    seconds = kit.benchmarks.training._timed_steps(batches(), train, 4, torch.device("cpu"))
-    assert seconds == (4 * (2 + 3), 4 * 2)
+    def ready():
+        now[0] += 7000  # other workers are waited for
+
+    cpu = torch.device("cpu")
+    for more in ((), (ready,)):
+        seconds = kit.benchmarks.training._timed_steps(batches(), train, 4, cpu, *more)
+        assert seconds == (4 * (2 + 3), 4 * 2)
+    assert now[0] > 7000
     with pytest.raises(KitError, match="too few photos for 21 steps"):
         kit.benchmarks.training._timed_steps(batches(), train, 20, torch.device("cpu"))
 

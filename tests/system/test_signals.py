@@ -45,7 +45,17 @@ def test_the_first_signal_waits_for_the_end_of_what_is_held(capfd):
     assert "saving first" in capfd.readouterr().err
 
 
-def test_the_second_signal_ends_at_once():
+def test_a_stop_that_is_told_twice_is_one_stop():
+    lines = []
+    with pytest.raises(KeyboardInterrupt), Stop() as stop, stop.held():
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)
+        lines.append("saved")
+    assert lines == ["saved"] and stop.asked and not stop.forced
+
+
+def test_the_second_signal_ends_at_once(monkeypatch):
+    monkeypatch.setattr(kit.system.signals, "_SAME_STOP", 0)
     lines = []
     with pytest.raises(KeyboardInterrupt), Stop() as stop, stop.held():
         send(signal.SIGTERM)

@@ -11,6 +11,7 @@ import pytest
 from helpers import small
 from trainings import assert_same_run, ctrl_c_for_children, on_cpu
 
+import kit.system.signals
 from kit.data.loader import PhotoDataset
 from kit.results.run import Fold
 from kit.system.errors import KitError
@@ -151,6 +152,7 @@ def test_a_stop_ends_the_waiting_for_photos(killable, tmp_path):
 def test_a_second_stop_ends_at_once(world, tmp_path, monkeypatch):
     from kit.training.learner import Learner
 
+    monkeypatch.setattr(kit.system.signals, "_SAME_STOP", 0)
     monkeypatch.setattr(
         Learner, "step", lambda *_: [signal.raise_signal(signal.SIGTERM) for _ in range(2)]
     )
