@@ -23,11 +23,16 @@ import time
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from kit.scale.place import find_place
 from kit.system.cli import Parser, command
-from kit.system.console import duration, say, show_table, warn
+from kit.system.console import duration, mute, say, show_table, warn
 from kit.system.errors import KitError, problem
 from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
+
+if TYPE_CHECKING:
+    from kit.scale.group import Group
 
 
 def list_recipes() -> None:
@@ -157,10 +162,22 @@ def check_options(args: Namespace) -> None:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Train the folds that a command line names, or list the recipes, or estimate the time."""
+    place = find_place()
+    mute(bool(place.rank))  # process 0 prints for all
     args = build_parser().parse_args(argv)
     if args.list:
         return list_recipes()
     check_options(args)
+    if place.size > 1 and args.dry_run:
+        raise KitError("--dry-run measures one process: start it without torchrun")
+    from kit.scale.group import joined
+
+    with joined(place) as group:
+        train_folds(args, group)
+
+
+def train_folds(args: Namespace, group: "Group") -> None:
+    """Train the folds that the options name, by all processes of a group, or estimate the time."""
     from kit.data.folder import find_data
     from kit.data.plan import read_plan
     from kit.inference.engine import Compute
@@ -175,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         recipe = dataclasses.replace(recipe, select=args.select)
     folds = chosen_folds(args.fold, plan.k)
     options = TrainOptions(
-        compute=Compute(args.device, args.workers),
+        compute=Compute(group.device(args.device), args.workers),
         force=args.force,
         resume=args.resume,
         limit=args.limit,
@@ -184,6 +201,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         keep_epochs=args.keep_epochs,
         track=args.track,
         profile=args.profile,
+        group=group,
     )
     if args.dry_run:
         return estimate(recipe, plan, data, folds, args.runs, options)

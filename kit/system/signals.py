@@ -4,8 +4,15 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+from kit.system.console import is_muted
+
+# A scheduler signals a job's processes, and torchrun signals those it started once more: what
+# follows the first signal as soon as this is no second wish.
+_SAME_WISH: Final = 5.0
 
 
 @contextlib.contextmanager
@@ -40,11 +47,15 @@ class Stop:
     Within `held()` the first signal only sets `asked`, and raises `KeyboardInterrupt` at the end of
     the block; a second one sets `forced` and raises at once. Outside of `held()` a signal raises at
     once.
+
+    Of a training by several processes (`together`) signals are held all the time, and the first one
+    raises nothing: the processes look at `asked`, and stop together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, together: bool = False) -> None:
         self.asked = self.forced = False
-        self._held = False
+        self._together = self._held = together
+        self._since = 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Stop":
@@ -61,11 +72,15 @@ class Stop:
 
     def _handle(self, *_: object) -> None:
         if self._held and not self.asked:
-            self.asked = True
+            self.asked, self._since = True, time.monotonic()
+            if is_muted():
+                return
             # Not printed by rich, which a signal may interrupt while it prints. The pipe may be
             # broken: Ctrl+C ends its reader, too.
             with contextlib.suppress(OSError):
                 os.write(2, b"\nstopping: saving first (once more to stop at once)\n")
+            return
+        if self._together and time.monotonic() - self._since < _SAME_WISH:
             return
         self.forced = self._held
         raise KeyboardInterrupt
@@ -77,6 +92,6 @@ class Stop:
         try:
             yield
         finally:
-            self._held = False
-        if self.asked:
+            self._held = self._together
+        if self.asked and not self._together:
             raise KeyboardInterrupt

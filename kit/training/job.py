@@ -13,6 +13,7 @@ from kit.data.plan import Plan
 from kit.inference.engine import Compute
 from kit.recipe import Recipe
 from kit.results.run import Fold
+from kit.scale.group import Group
 from kit.system.device import choose_device
 
 
@@ -26,7 +27,7 @@ class TrainOptions:
     the pixel cache. `last.pt` is written every `save_minutes` within an epoch. The weights of the
     last `keep_epochs` epochs are kept for `kit.soup`. `track` names a tracker; one that does not
     start is an error if `must_track`, else a warning. With `profile` each fold's folder gets a
-    profile of its training.
+    profile of its training. The processes of a `group` train each fold together.
     """
 
     compute: Compute = Compute()
@@ -39,6 +40,7 @@ class TrainOptions:
     track: str | None = None
     must_track: bool = True
     profile: bool = False
+    group: Group = Group()
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class FoldJob:
     def competition(self) -> Competition:
         """The competition that the plan records."""
         return self.plan.competition
+
+    @property
+    def group(self) -> Group:
+        """The processes that train the fold together."""
+        return self.options.group
 
     @cached_property
     def files(self) -> Fold:

@@ -1,5 +1,6 @@
 """Train the folds of a run one after another."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,14 +83,14 @@ def _check_jobs(jobs: Sequence[FoldJob]) -> None:
 
 
 def _train_alone(job: FoldJob) -> Scores:
-    """Train a fold by this process alone; its scores. Errors of memory are explained."""
-    folder = job.files.folder
+    """Train a fold by this process or group alone; its scores. Errors of memory are explained."""
+    folder, profile = job.files.folder, job.options.profile and job.group.leads
     try:
         with (
             count_training(),
-            lock_folder(folder),
+            lock_folder(folder) if job.group.leads else contextlib.nullcontext(),
             explain_out_of_memory(job.recipe, job.competition, job.device),
-            profiled(job.device if job.options.profile else None, folder / "profile"),
+            profiled(job.device if profile else None, folder / "profile"),
         ):
             return train_fold(job)
     except RuntimeError as error:
