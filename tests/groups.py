@@ -32,7 +32,9 @@ def signal_rank(process: subprocess.Popen, rank: int, number: signal.Signals) ->
     """Send a signal to one of the processes that a torchrun has started."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     of_rank = f"RANK={rank}".encode()
-    (pid,) = [p for p in children if of_rank in Path(f"/proc/{p}/environ").read_bytes().split(b"\0")]
+    (pid,) = [
+        p for p in children if of_rank in Path(f"/proc/{p}/environ").read_bytes().split(b"\0")
+    ]
     os.kill(int(pid), number)
 
 

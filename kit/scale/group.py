@@ -78,12 +78,12 @@ class Group:
         if self.size == 1:
             return rows
         with _answered():
-            own, number = torch.from_numpy(np.array(rows)), torch.tensor([len(rows)])
+            tensor, number = torch.from_numpy(np.array(rows)), torch.tensor([len(rows)])
             numbers = [torch.zeros_like(number) for _ in range(self.size)]
             dist.all_gather(numbers, number)
             most = max(map(int, numbers))
-            filled = torch.zeros(most, *own.shape[1:], dtype=own.dtype)
-            filled[: len(own)] = own
+            filled = torch.zeros(most, *tensor.shape[1:], dtype=tensor.dtype)
+            filled[: len(tensor)] = tensor
             parts = [torch.empty_like(filled) for _ in range(self.size)]
             dist.all_gather(parts, filled)
         return np.concatenate([part[: int(n)].numpy() for part, n in zip(parts, numbers)])

@@ -44,12 +44,12 @@ class EpochBatches:
         """The steps of an epoch."""
         return len(self.sizes)
 
-    def own(self, step: int) -> range:
+    def share(self, step: int) -> range:
         """The numbers of this process's batches of a step."""
         return self.group.share_of(len(self.sizes[step]))
 
     def __len__(self) -> int:
-        return sum(len(self.own(step)) for step in range(self.start, self.steps))
+        return sum(len(self.share(step)) for step in range(self.start, self.steps))
 
     def seed(self, what: object) -> int:
         """A seed of this epoch for `what`: 0..2**32-1.
@@ -83,7 +83,7 @@ class EpochBatches:
         at = sum(map(sum, self.sizes[: self.start]))
         for step in range(self.start, self.steps):
             for number, size in enumerate(self.sizes[step]):
-                if number in self.own(step):
+                if number in self.share(step):
                     # By position: a photo that is drawn twice is augmented in two ways.
                     yield [(int(order[k]), self.seed(f"augment/{k}")) for k in range(at, at + size)]
                 at += size

@@ -171,8 +171,9 @@ class FoldLoaders:
         passing, batches = iterate(self.train), self.batches
         for step in range(batches.start, batches.steps):
             with stage("data"):
-                own = [(at, photos) for at, (photos,) in (next(passing) for _ in batches.own(step))]
-            yield own
+                share = (next(passing) for _ in batches.share(step))
+                loaded = [(at, photos) for at, (photos,) in share]
+            yield loaded
 
 
 def check_shares(job: FoldJob, photos: int) -> None:
@@ -209,8 +210,8 @@ def fold_loaders(
         augment = CountingAugment(augment)
     size = at_once or valid_batch(recipe.batch_size)
     number = math.ceil(len(parts.valid) / size)
-    own = group.share_of(number)  # whole batches, as one process has them
-    held = parts.valid[own.start * size : own.stop * size]
+    share = group.share_of(number)  # whole batches, as one process has them
+    held = parts.valid[share.start * size : share.stop * size]
     train, valid = (
         PhotoDataset(root, part["image"].tolist(), [geometry], transform, cache, read)
         for part, transform in ((parts.train, augment), (held, None))

@@ -97,7 +97,7 @@ class Learner:
         that is random in it; `batches` are those from number `first` on, and others of the group
         have the rest.
         """
-        recipe, own = self.recipe, len(batches)
+        recipe, last = self.recipe, first + len(batches)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         with stage("copy"):
@@ -124,8 +124,7 @@ class Learner:
             with stage("backward"):
                 self.scaler.scale(loss).backward()
             total += loss.detach()
-        with stage("exchange"):
-            self.shared.end(total, first, own, len(seeds) - first - own)
+        self.shared.end(total, len(seeds), first, last)
         with stage("optimizer"):
             if recipe.clip:
                 self.scaler.unscale_(self.optimizer)

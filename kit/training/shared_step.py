@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from kit.scale.group import Group
+from kit.system.profiler import stage
 
 
 class SharedStep:
@@ -13,10 +15,10 @@ class SharedStep:
     Gradients are summed, not averaged: each process's loss has the divisor of the whole step.
 
     A batch norm's running mean is R before a step and a R + m x after a batch of mean x, where a is
-    1 - m; after several batches the mean is a power of a times R, plus a part that each batch adds.
-    So each process begins with zero instead of R, and gets the part of its own batches; the later
-    batches of others shrink it; and the sum of all parts, and of R, is what one process would have.
-    The running variance is the same.
+    1 - m; after several batches it is a power of a times R, plus a part that each batch adds. So
+    each process begins with zero instead of R, and gets the part of its batches; those after them,
+    of others, shrink it; and the sum of all parts, and of R, is what one process would have. The
+    running variance is the same.
     """
 
     def __init__(self, network: nn.Module, group: Group) -> None:
@@ -29,35 +31,37 @@ class SharedStep:
         ]
         self._before: list[Tensor] = []
 
-    def _running(self) -> list[tuple[Tensor, float]]:
-        """The running means and variances, each with what a batch leaves of it."""
-        return [
-            (running, 1 - norm.momentum)
-            for norm in self._norms
-            for running in (norm.running_mean, norm.running_var)
-        ]
+    @property
+    def _statistics(self) -> list[Tensor]:
+        """The running means and variances."""
+        return [running for n in self._norms for running in (n.running_mean, n.running_var)]
+
+    def _left(self, batches: int) -> list[float]:
+        """The share of each statistic that so many batches leave of it."""
+        return [(1 - norm.momentum) ** batches for norm in self._norms for _ in range(2)]
 
     def begin(self) -> None:
         """Prepare the forward passes of this process's batches."""
-        if self.group.size == 1:
+        if self.group.size == 1 or not self._norms:
             return
-        self._before = [running.clone() for running, _ in self._running()]
-        for running, _ in self._running():
-            running.zero_()
+        self._before = [running.clone() for running in self._statistics]
+        torch._foreach_zero_(self._statistics)
 
-    def end(self, loss: Tensor, before: int, own: int, after: int) -> None:
+    def end(self, loss: Tensor, batches: int, first: int, last: int) -> None:
         """Add up, in place, what all processes have of the gradients, the `loss` and statistics.
 
-        In the step this process had `own` batches, after those `before` and before those `after`.
+        Of the step's `batches` this process had those from `first` up to `last`, not included.
         """
         if self.group.size == 1:
             return
-        statistics = self._running()
-        for running, left in statistics:
-            running.mul_(left**after)
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        self.group.sum([*gradients, *(running for running, _ in statistics), loss])
-        for (running, left), old in zip(statistics, self._before):
-            running.add_(old, alpha=left ** (before + own + after))
-        for norm in self._norms:
-            norm.num_batches_tracked += before + after
+        with stage("exchange"), torch.no_grad():
+            statistics = self._statistics
+            gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+            if statistics:
+                torch._foreach_mul_(statistics, self._left(batches - last))
+            self.group.sum([*gradients, *statistics, loss])
+            if statistics:
+                torch._foreach_mul_(self._before, self._left(batches))
+                torch._foreach_add_(statistics, self._before)
+            for norm in self._norms:
+                norm.num_batches_tracked += batches - (last - first)

@@ -115,9 +115,9 @@ class Trainer:
         state, batches, recipe = self.state, self.loaders.batches, self.job.recipe
         labels = torch.from_numpy(self.parts.targets)
         rate = learning_rate(recipe, len(state.rows) + (state.step + 0.5) / batches.steps)
-        seeds, first = batches.seeds(state.step), batches.own(state.step).start
-        own = [(photos, labels[at]) for at, photos in step]
-        self.unchecked.append((state.step, self.learner.step(own, rate, seeds, first)))
+        seeds, first = batches.seeds(state.step), batches.share(state.step).start
+        labelled = [(photos, labels[at]) for at, photos in step]
+        self.unchecked.append((state.step, self.learner.step(labelled, rate, seeds, first)))
         trained = sum(batches.sizes[state.step])
         state.step += 1
         note = None

@@ -135,7 +135,8 @@ def test_processes_that_do_not_find_each_other_say_so(monkeypatch):
     monkeypatch.setattr("kit.scale.group.mute", lambda muted: None)
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(KitError, match="process 0 of 2 does not find the others"), joined(
-        Place(0, 2, 0, 2)
+    with (
+        pytest.raises(KitError, match="process 0 of 2 does not find the others"),
+        joined(Place(0, 2, 0, 2)),
     ):
         pass

@@ -39,7 +39,9 @@ def checked(world, folder, **changes):
 )
 def test_processes_that_begin_otherwise_are_told(world, tmp_path, name, value):
     checked(world, tmp_path)
-    with pytest.raises(KitError, match=rf"process 1 has another {name} than process 0: {value:.60}"):
+    with pytest.raises(
+        KitError, match=rf"process 1 has another {name} than process 0: {value:.60}"
+    ):
         checked(world, tmp_path, **{name: value})
 
 
