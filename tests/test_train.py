@@ -226,3 +226,14 @@ def test_one_module_imports_torch_distributed():
         )
     ]
     assert importing == ["scale/group.py"]
+
+
+def test_the_pixel_cache_lies_where_the_option_or_the_variable_says(world, tmp_path, monkeypatch):
+    recipe = recipe_file(tmp_path, more=", epochs=1")
+    places = ["--data", world.data, "--plan", world.plan_path, "--runs", tmp_path / "runs"]
+    words = [str(a) for a in (recipe, *places, "--device", "cpu", "--workers", "0")]
+    monkeypatch.setenv("KIT_CACHE", str(tmp_path / "variable"))
+    assert main(words) == 0 and len(list((tmp_path / "variable").glob("*.npy"))) == 1
+    assert main([*words, "--force", "--cache-dir", str(tmp_path / "option")]) == 0
+    assert len(list((tmp_path / "option").glob("*.npy"))) == 1
+    assert not (tmp_path / "runs" / "pixels").exists()

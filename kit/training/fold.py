@@ -8,6 +8,7 @@ from kit.models.architecture import architecture_of
 from kit.models.network import count_parameters
 from kit.scoring.metrics import Scores
 from kit.system.console import Progress, say, warn
+from kit.system.disk import check_guard
 from kit.system.signals import Stop
 from kit.system.threads import share_threads
 from kit.training.alike import check_alike
@@ -40,13 +41,14 @@ def train_fold(job: FoldJob) -> Scores:
     parts = split_fold(job)
     check_shares(job, len(parts.train))
     at_once = group.share(_validation_photos(job))  # before the learner takes memory
-    learner = Learner(recipe, job.competition, parts.counts, device, group=group)
+    learner = Learner(job.located_recipe, job.competition, parts.counts, device, group=group)
     state = TrainingState() if status.state is None else restore(job, learner, status.state)
     del status  # twice the weights, and more
     cache = shared_cache(job)
     check_alike(job, learner, state)
     loaders = fold_loaders(job, parts, cache, job.workers, at_once)
     origin = recipe.describe() | {"fold": job.fold}
+    check_guard(files.folder)
     name = options.track if group.leads else None
     tracker = open_tracker(name, files.folder, origin, state.rows, options.must_track)
     sizes = loaders.batches.sizes

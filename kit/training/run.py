@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kit.data.folder import DataFolder, check_data
@@ -12,6 +12,7 @@ from kit.recipe import Recipe
 from kit.scoring.metrics import Scores
 from kit.system.console import warn
 from kit.system.errors import KitError, problem
+from kit.system.fence import owned
 from kit.system.locks import lock_folder
 from kit.system.profiler import profiled
 from kit.system.threads import count_training
@@ -82,13 +83,24 @@ def _check_jobs(jobs: Sequence[FoldJob]) -> None:
         )
 
 
+@contextlib.contextmanager
+def _kept_apart(job: FoldJob) -> Iterator[None]:
+    """Keep other trainings from the fold in the block; process 0 of a group does it for all."""
+    if not job.group.leads:
+        yield
+        return
+    folder = job.files.folder
+    with lock_folder(folder, seconds=job.options.lock_seconds), owned(folder):
+        yield
+
+
 def _train_alone(job: FoldJob) -> Scores:
     """Train a fold by this process or group alone; its scores. Errors of memory are explained."""
     folder, profile = job.files.folder, job.options.profile and job.group.leads
     try:
         with (
             count_training(),
-            lock_folder(folder) if job.group.leads else contextlib.nullcontext(),
+            _kept_apart(job),
             explain_out_of_memory(job.recipe, job.competition, job.device),
             profiled(job.device if profile else None, folder / "profile"),
         ):
