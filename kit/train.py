@@ -29,53 +29,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kit.scale.rank import find_rank
 from kit.system.cli import Parser, command
-from kit.system.console import duration, say, show_table, warn
-from kit.system.errors import KitError, problem
+from kit.system.console import duration, mute, say
+from kit.system.errors import KitError
 from kit.system.options import DEFAULT_PLAN, add_flags, add_options, add_place_options, whole_number
 
 if TYPE_CHECKING:
+    from kit.scale.group import Group
     from kit.training.job import FoldJob, TrainOptions
-
-
-def list_recipes() -> None:
-    """Print the recipes in `recipes/`, or the kit's own, with the cost of their networks."""
-    from kit.competitions import find_competition
-    from kit.models.architecture import architecture_of
-    from kit.models.network import cost
-    from kit.recipe import load_recipe, shipped_recipe
-
-    folder = Path("recipes") if Path("recipes").is_dir() else shipped_recipe("tiny").parent
-    rows, competition = [], find_competition()
-    for path in sorted(folder.glob("[!_]*.py")):
-        try:
-            recipe = load_recipe(path)
-            architecture = architecture_of(recipe, competition)
-            parameters, gflop = cost(architecture)
-        except KitError as error:
-            warn(str(error))
-            continue
-        rows.append(
-            [
-                path,
-                recipe.model,
-                " x ".join(map(str, architecture.geometry.size)),
-                f"{parameters / 1e6:.1f}",
-                f"{gflop:.2f}",
-                recipe.epochs,
-                f"{recipe.batch_size}"
-                + (f" x {recipe.accumulate}" if recipe.accumulate > 1 else ""),
-                recipe.head,
-                recipe.loss,
-            ]
-        )
-    if not rows:
-        raise problem(folder, "holds no recipes", remedy="run the command where recipes/ lies")
-    show_table(
-        "Recipes (M parameters, and GFLOP forward a photo: training takes three times as many)",
-        ["recipe", "model", "size", "M", "GFLOP", "epochs", "batch", "head", "loss"],
-        rows,
-    )
 
 
 def build_parser() -> Parser:
@@ -168,10 +130,24 @@ def check_options(args: Namespace) -> None:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Train the folds that a command line names, or list the recipes, or estimate the time."""
+    rank = find_rank()
+    mute(bool(rank.number))  # process 0 prints for all
     args = build_parser().parse_args(argv)
     if args.list:
-        return list_recipes()
+        from kit.reporting.recipe_table import show_recipes
+
+        return show_recipes()
     check_options(args)
+    if rank.size > 1 and args.dry_run:
+        raise KitError("--dry-run measures one process: start it without torchrun")
+    from kit.scale.group import joined
+
+    with joined(rank) as group:
+        train_recipes(args, group)
+
+
+def train_recipes(args: Namespace, group: "Group") -> None:
+    """Train what the options name, by all processes of a group, or estimate the time."""
     from kit.data.folder import find_data
     from kit.data.plan import read_plan
     from kit.recipe import load_recipe
@@ -184,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = find_data(args.data, plan.competition)
     if args.select:
         recipes = [dataclasses.replace(recipe, select=args.select) for recipe in recipes]
-    folds, options = chosen_folds(args.fold, plan.k), train_options(args)
+    folds, options = chosen_folds(args.fold, plan.k), train_options(args, group)
     if args.dry_run:
         for recipe in recipes:
             estimate(recipe, plan, data, folds, args.runs, options)
@@ -208,12 +184,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(f"{duration(time.monotonic() - started)}; next: {next_step(args, names, mirror)}")
 
 
-def train_options(args: Namespace) -> "TrainOptions":
+def train_options(args: Namespace, group: "Group") -> "TrainOptions":
     """How to train, as the options say."""
     from kit.inference.engine import Compute
     from kit.training.job import TrainOptions
 
-    device = args.device and args.device.split(",")[0]  # of several each job is given its own
+    # Of several devices each job is given its own.
+    device = group.device(args.device and args.device.split(",")[0])
     return TrainOptions(
         compute=Compute(device, args.workers, cache_dir=args.cache_dir),
         force=args.force,
@@ -224,6 +201,7 @@ def train_options(args: Namespace) -> "TrainOptions":
         keep_epochs=args.keep_epochs,
         track=args.track,
         profile=args.profile,
+        group=group,
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from helpers import InPlace, everywhere, make_data, mask_folder
+from torch.distributed.run import get_args_parser
 from trainings import ctrl_c_for_children
 
 import kit.benchmarks.loops
@@ -127,6 +128,10 @@ class Newcomer:
         the runs of the first one can still be used.
         """
         words = elsewhere(shlex.split(line, comments=True))
+        if words[0] == "torchrun":  # one process does what several do
+            parsed = get_args_parser().parse_args(words[1:])
+            assert parsed.module and parsed.training_script == "kit.train"
+            words = ["python", "-m", parsed.training_script, *parsed.training_script_args]
         assert words[:2] == ["python", "-m"] and words[2].startswith("kit."), line
         if line in self.ran:
             return 0
@@ -189,7 +194,7 @@ def test_every_command_line_of_the_readmes_runs(name, newcomer, monkeypatch, cap
     everywhere(monkeypatch, kit.benchmarks.synthetic, "drawn_folder", draw_small)
     ci = (ROOT / ".ci" / "run").read_text()
     for line in [*commands_of(README), *commands_of(READMES[name])]:
-        if line.startswith("python -m kit."):
+        if line.startswith(("python -m kit.", "torchrun ")):
             assert newcomer.run(line) == 0, (line, capsys.readouterr().err)
         elif line.startswith("python -m pytest "):
             check_pytest(shlex.split(line)[3:])

@@ -1,13 +1,20 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 from helpers import draw_photo, mask_folder
 from trainings import recipe_file
 
+import kit
 from kit.data.loader import end_workers
 from kit.data.plan import read_plan
 from kit.data.planning import PlanOptions, plan_folds
 from kit.models.checkpoint import read_checkpoint_info
-from kit.recipe import shipped_recipe
 from kit.results.probs import read_probs
 from kit.results.run import Fold
+from kit.system.console import mute
 from kit.train import main
 
 
@@ -130,23 +137,6 @@ def test_a_dry_run_writes_nothing(killable, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_list_of_recipes(capsys, tmp_path, monkeypatch, fails):
-    assert main(["--list"]) == 0
-    out = capsys.readouterr().out
-    for path in shipped_recipe("tiny").parent.glob("*.py"):
-        assert path.name in out
-    assert "17.6" in out and "GFLOP" in out
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "recipes").mkdir()
-    assert "holds no recipes" in fails(main, "--list")
-    assert "name a recipe" in fails(main)
-    recipe_file(tmp_path / "recipes")
-    (tmp_path / "recipes" / "broken.py").write_text("recipe = 3")
-    assert main(["--list"]) == 0
-    captured = capsys.readouterr()
-    assert "mine.py" in captured.out and "broken.py" in captured.err
-
-
 def test_bad_input_is_one_line(data, tmp_path, fails):
     plan_path = tmp_path / "folds.csv"
     recipe = recipe_file(tmp_path)
@@ -193,6 +183,46 @@ def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
 
 def test_keep_epochs_below_zero(fails):
     assert "--keep-epochs -1" in fails(main, "x.py", "--keep-epochs", "-1")
+
+
+@pytest.fixture
+def torchrun_environment(monkeypatch):
+    """The environment of one of two processes that torchrun has started, by its rank."""
+
+    def set_rank(rank):
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        for name, value in zip(names, (rank, 2, rank, 2)):
+            monkeypatch.setenv(name, str(value))
+
+    yield set_rank
+    mute(False)
+
+
+def test_process_0_alone_tells_of_bad_options(torchrun_environment, fails, capsys):
+    torchrun_environment(0)
+    assert "without torchrun" in fails(main, "x.py", "--dry-run")
+    assert "--keep-epochs -1" in fails(main, "x.py", "--keep-epochs", "-1")
+    torchrun_environment(1)
+    assert main(["x.py", "--dry-run"]) == main(["x.py", "--keep-epochs", "-1"]) == 2
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_command_s_module_imports_no_engine():
+    code = "import sys, kit.train; print([m for m in ('ray', 'torch') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_one_module_imports_torch_distributed():
+    kit_folder = Path(kit.__file__).parent
+    importing = [
+        path.relative_to(kit_folder).as_posix()
+        for path in kit_folder.rglob("*.py")
+        if re.search(
+            r"import torch\.distributed|from torch(\.distributed| import distr)", path.read_text()
+        )
+    ]
+    assert importing == ["scale/group.py"]
 
 
 def test_the_pixel_cache_lies_where_the_option_or_the_variable_says(world, tmp_path, monkeypatch):

@@ -95,7 +95,7 @@ def kit_training(
 
     def train(batch: Any) -> None:
         rows, (pixels,) = batch
-        learner.step([(pixels, labels[rows])], recipe.lr, 0)
+        learner.step([(pixels, labels[rows])], recipe.lr, [0])
 
     def loop(ready: Callable[[], object] = lambda: None) -> tuple[float, float]:
         batches = EpochBatches(recipe, labels.numpy(), 0)

@@ -1,6 +1,7 @@
 """Photos in batches: the data set and its loader processes."""
 
 import atexit
+import itertools
 import multiprocessing
 import re
 import signal
@@ -157,6 +158,23 @@ def iterate(loader: Any) -> Iterator[tuple[Any, Any]]:
         if "DataLoader worker" not in str(error):
             raise
         raise loader_killed() from error
+
+
+class Rounds:
+    """A loader that calls `before` in each of so many `rounds`, with or without a batch.
+
+    The processes of a group take as many rounds, though not as many batches.
+    """
+
+    def __init__(self, loader: Any, rounds: int, before: Callable[[], None]) -> None:
+        self.loader, self.rounds, self.before = loader, rounds, before
+        self.dataset = loader.dataset
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = iter(self.loader)
+        for _ in range(self.rounds):
+            self.before()
+            yield from itertools.islice(batches, 1)
 
 
 def loader_killed() -> KitError:

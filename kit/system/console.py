@@ -19,6 +19,19 @@ _PIPED_WIDTH = 120
 _LOG_SECONDS = 20.0
 
 
+_muted: list[bool] = []  # holds something while this process prints nothing
+
+
+def mute(muted: bool) -> None:
+    """Let this module print nothing from now on; or, if not `muted`, print again."""
+    _muted[:] = [True] * muted
+
+
+def is_muted() -> bool:
+    """True while this module prints nothing."""
+    return bool(_muted)
+
+
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Print nothing more once the reader (head, a pager) has left.
@@ -51,6 +64,7 @@ def console_of(stderr: bool = False) -> Console:
         stderr=stderr,
         highlight=False,
         emoji=False,
+        quiet=is_muted(),
         width=None if stream and stream.isatty() else _PIPED_WIDTH,
     )
 
@@ -118,7 +132,7 @@ class Progress:
     def __enter__(self) -> "Progress":
         self._start = self._logged = time.monotonic()
         console = console_of(stderr=True)
-        if console.is_terminal:
+        if console.is_terminal and not console.quiet:
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=16),

@@ -8,9 +8,12 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
+from kit.system.console import is_muted
+
 # One stop may be told twice: a scheduler or a terminal signals a process both by itself and through
-# its parent, as SLURM and torchrun do.
+# its parent, as SLURM and torchrun do. torchrun takes its time.
 _SAME_STOP: Final = 1.0  # seconds
+_SAME_STOP_TOGETHER: Final = 5.0
 
 
 @contextlib.contextmanager
@@ -58,11 +61,15 @@ class Stop:
     the block; a second one sets `forced` and raises at once, but not after `be_patient`. Outside of
     `held()` a signal raises at once. A signal within a second of the first one is the same stop,
     and changes nothing.
+
+    Of a training by several processes (`together`) signals are held all the time, and the first one
+    raises nothing: the processes look at `asked`, and stop together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, together: bool = False) -> None:
         self.asked = self.forced = False
-        self._held = False
+        self._together = self._held = together
+        self._same = _SAME_STOP_TOGETHER if together else _SAME_STOP
         self._first: float | None = None
         self._before: dict[int, Any] = {}
 
@@ -82,10 +89,12 @@ class Stop:
         now = time.monotonic()
         if self._first is None:
             self._first = now
-        elif now - self._first < _SAME_STOP or (self._held and self.asked and _patient):
+        elif now - self._first < self._same or (self._held and self.asked and _patient):
             return
         if self._held and not self.asked:
             self.asked = True
+            if is_muted():
+                return
             # Not printed by rich, which a signal may interrupt while it prints. The pipe may be
             # broken: Ctrl+C ends its reader, too.
             with contextlib.suppress(OSError):
@@ -101,6 +110,6 @@ class Stop:
         try:
             yield
         finally:
-            self._held = False
-        if self.asked:
+            self._held = self._together
+        if self.asked and not self._together:
             raise KeyboardInterrupt

@@ -132,7 +132,7 @@ def measure(job: FoldJob, parts: FoldData, loaders: FoldLoaders) -> Measured:
         learner = Learner(job.located_recipe, job.competition, parts.counts, device)
         for n in range(3):  # the first one sets things up
             started = clock(device)
-            loss = float(learner.step(batches, rate, n))
+            loss = float(learner.step(batches, rate, range(n, n + len(batches))))
             seconds.append(clock(device) - started)
         validation = _measure_validation(job, loaders, learner)
     if not math.isfinite(loss):

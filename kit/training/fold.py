@@ -11,11 +11,13 @@ from kit.system.console import Progress, say, warn
 from kit.system.disk import check_guard
 from kit.system.signals import Stop
 from kit.system.threads import share_threads
+from kit.training.alike import check_alike
 from kit.training.checks import check_recipe
-from kit.training.fold_data import FoldData, fold_loaders, open_cache, split_fold
+from kit.training.fold_data import FoldData, check_shares, fold_loaders, shared_cache, split_fold
 from kit.training.history import History
 from kit.training.job import FoldJob
 from kit.training.learner import Learner
+from kit.training.onlooker import Onlooker
 from kit.training.oof import rebuild_oof
 from kit.training.resume import ResumeStatus, TrainingState, restore, resume_status
 from kit.training.trackers import open_tracker
@@ -29,7 +31,7 @@ def train_fold(job: FoldJob) -> Scores:
     Writes into the job's folder. With `select="best"`, and with `patience`, the epoch is chosen on
     the photos it is scored on, so that its score is a little too good.
     """
-    recipe, options, files = job.recipe, job.options, job.files
+    recipe, options, files, group = job.recipe, job.options, job.files, job.group
     status = ResumeStatus() if options.force else resume_status(job)
     if status.finished is not None:
         return skip_finished(job, status.finished)
@@ -37,23 +39,27 @@ def train_fold(job: FoldJob) -> Scores:
     check_recipe(recipe, job.competition)
     threads = _threads(job, status)
     parts = split_fold(job)
-    at_once = _validation_photos(job)  # before the learner takes memory
-    learner = Learner(job.located_recipe, job.competition, parts.counts, device)
+    check_shares(job, len(parts.train))
+    at_once = group.share(_validation_photos(job))  # before the learner takes memory
+    learner = Learner(job.located_recipe, job.competition, parts.counts, device, group=group)
     state = TrainingState() if status.state is None else restore(job, learner, status.state)
     del status  # twice the weights, and more
-    cache = open_cache(job, build=not options.limit)  # a trial does not build it
+    cache = shared_cache(job)
+    check_alike(job, learner, state)
     loaders = fold_loaders(job, parts, cache, job.workers, at_once)
     origin = recipe.describe() | {"fold": job.fold}
     check_guard(files.folder)
-    tracker = open_tracker(options.track, files.folder, origin, state.rows, options.must_track)
+    name = options.track if group.leads else None
+    tracker = open_tracker(name, files.folder, origin, state.rows, options.must_track)
     sizes = loaders.batches.sizes
     begun = f"; going on after epoch {len(state.rows)}, step {state.step} of {len(sizes)}"
     say(_describe_start(job, parts, learner, threads) + ("" if fresh else begun))
-    photos = (recipe.epochs - len(state.rows)) * (len(parts.train) + len(parts.valid))
+    held = len(loaders.valid.dataset)
+    photos = (recipe.epochs - len(state.rows)) * (len(parts.train) + held)
     photos -= sum(map(sum, sizes[: state.step]))
-    writer = FoldWriter(job, learner, parts.valid, threads, fresh)
+    writer = (FoldWriter if group.leads else Onlooker)(job, learner, parts.valid, threads, fresh)
     with (
-        Stop() as stop,
+        Stop(together=group.size > 1) as stop,
         Progress(f"fold {job.fold}", photos) as progress,
         contextlib.closing(tracker),
     ):
@@ -71,7 +77,8 @@ def skip_finished(job: FoldJob, history: History) -> Scores:
     Its out-of-fold probabilities are made again if they are gone.
     """
     folder = job.files.folder
-    rebuild_oof(job, history.selected)
+    if job.group.leads:
+        rebuild_oof(job, history.selected)
     say(f"{folder}: finished before, skipped ({history.describe()})")
     if job.options.keep_epochs and not job.files.epochs:
         warn(
@@ -85,10 +92,11 @@ def _describe_start(job: FoldJob, parts: FoldData, learner: Learner, threads: in
     """The line that a training begins with: network, photos, device, optimizer."""
     recipe = job.recipe
     on_cpu = f", {threads} thread{'s'[: threads != 1]}" if job.device.type == "cpu" else ""
+    of_each = f" in each of {job.group.size} processes" * (job.group.size > 1)
     return (
         f"{job.files.folder}: {recipe.model}, {count_parameters(learner.network) / 1e6:.1f} M "
         f"parameters, {len(parts.train):,} photos to train, {len(parts.valid):,} to validate, "
-        f"{learner.place}{on_cpu}, {job.workers} workers, {recipe.optimizer} with "
+        f"{learner.place}{on_cpu}, {job.workers} workers{of_each}, {recipe.optimizer} with "
         f"weight decay {recipe.decay:g}"
     )
 

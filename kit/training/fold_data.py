@@ -1,6 +1,7 @@
 """The photos and labels that a fold is trained and validated on, and its loaders."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,10 +16,11 @@ from kit.data.loader import PhotoDataset, batches_of, iterate, make_loader
 from kit.data.targets import targets
 from kit.recipe import Recipe
 from kit.scoring.class_counts import class_counts
+from kit.scoring.losses import LOSSES
 from kit.system.errors import KitError
 from kit.system.profiler import stage
 from kit.task import Task
-from kit.training.batches import EpochBatches
+from kit.training.batches import EpochBatches, step_sizes
 from kit.training.job import FoldJob
 from kit.training.mirror import CountingAugment
 
@@ -140,21 +142,58 @@ def open_cache(job: FoldJob, build: bool = True) -> PixelCache | None:
     return pixel_cache(folder, job.data.train_images, images, geometry, build, read)
 
 
+def shared_cache(job: FoldJob) -> PixelCache | None:
+    """The pixel cache, which one process of a group builds on each machine; the others wait."""
+    builds = not job.group.rank.local
+    if not builds:
+        job.group.barrier()
+    cache = open_cache(job, build=builds and not job.options.limit)  # a trial does not build it
+    if builds:
+        job.group.barrier()
+    return cache
+
+
 @dataclass(frozen=True)
 class FoldLoaders:
-    """The loaders of a fold: of training, by `batches`, and of validation."""
+    """The loaders of a fold: of training, by `batches`, and of validation.
+
+    They load this process's share. `rounds` are the most batches of validation that any process of
+    the group has.
+    """
 
     batches: EpochBatches
     train: Any
     valid: Any
+    rounds: int
 
     def steps(self) -> Iterator[list[tuple[Any, Any]]]:
-        """The rest of an epoch: for each step its batches, as (indices, photos)."""
-        passing = iterate(self.train)
-        for sizes in self.batches.sizes[self.batches.start :]:
+        """The rest of an epoch: for each step this process's batches, as (indices, photos)."""
+        passing, batches = iterate(self.train), self.batches
+        for step in range(batches.start, batches.steps):
             with stage("data"):
-                step = [(at, photos) for at, (photos,) in (next(passing) for _ in sizes)]
-            yield step
+                share = (next(passing) for _ in batches.share(step))
+                loaded = [(at, photos) for at, (photos,) in share]
+            yield loaded
+
+
+def check_shares(job: FoldJob, photos: int) -> None:
+    """Raise `KitError` if a group has more processes than a step has batches.
+
+    `photos` are the photos to train on.
+    """
+    recipe, size = job.recipe, job.group.size
+    batches = min(map(len, step_sizes(recipe, photos)))
+    if size <= batches:
+        return
+    if LOSSES[recipe.loss].whole_batch:
+        remedy = f"loss={recipe.loss!r} is of a whole batch: start one process"
+    else:
+        remedy = f"start at most {batches}, or raise accumulate, which is {recipe.accumulate}"
+    are = "es are" if batches > 1 else " is"
+    raise KitError(
+        f"recipe {recipe.name}: a step's {batches} batch{are} too few for {size} processes, of "
+        f"which each takes whole batches; {remedy}"
+    )
 
 
 def fold_loaders(
@@ -164,19 +203,23 @@ def fold_loaders(
 
     Validation takes batches of `at_once` photos, or, for 0, of as many as training is known to fit.
     """
-    recipe, root = job.recipe, job.data.train_images
+    recipe, root, group = job.recipe, job.data.train_images, job.group
     geometry, read = recipe.geometry(job.competition), job.competition.read
     augment = recipe.augment
     if augment is not None and job.competition.mirror:
         augment = CountingAugment(augment)
+    size = at_once or valid_batch(recipe.batch_size)
+    number = math.ceil(len(parts.valid) / size)
+    share = group.share_of(number)  # whole batches, as one process has them
+    held = parts.valid[share.start * size : share.stop * size]
     train, valid = (
         PhotoDataset(root, part["image"].tolist(), [geometry], transform, cache, read)
-        for part, transform in ((parts.train, augment), (parts.valid, None))
+        for part, transform in ((parts.train, augment), (held, None))
     )
-    batches = EpochBatches(recipe, parts.labels, job.fold)
-    valid_batches = batches_of(len(parts.valid), at_once or valid_batch(recipe.batch_size))
+    batches = EpochBatches(recipe, parts.labels, job.fold, group)
     return FoldLoaders(
         batches,
         make_loader(train, batches, workers, job.device),
-        make_loader(valid, valid_batches, workers, job.device),
+        make_loader(valid, batches_of(len(held), size), workers, job.device),
+        math.ceil(number / group.size),
     )

@@ -15,6 +15,7 @@ from kit.inference.engine import Compute
 from kit.models.pretrained import weights_path
 from kit.recipe import Recipe
 from kit.results.run import Fold
+from kit.scale.group import Group
 from kit.system.device import choose_device
 
 
@@ -30,7 +31,8 @@ class TrainOptions:
     start is an error if `must_track`, else a warning. With `profile` each fold's folder gets a
     profile of its training. `lock_seconds` are waited for the lock of a fold that another process
     trains, before that is an error. `weights` is the file that the recipe's `pretrained` names, as
-    it was found before; without it, it is found by the training.
+    it was found before; without it, it is found by the training. The processes of a `group` train
+    each fold together.
     """
 
     compute: Compute = Compute()
@@ -45,6 +47,7 @@ class TrainOptions:
     profile: bool = False
     lock_seconds: float = 0
     weights: Path | None = None
+    group: Group = Group()
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class FoldJob:
     def competition(self) -> Competition:
         """The competition that the plan records."""
         return self.plan.competition
+
+    @property
+    def group(self) -> Group:
+        """The processes that train the fold together."""
+        return self.options.group
 
     @cached_property
     def files(self) -> Fold:

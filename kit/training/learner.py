@@ -1,8 +1,8 @@
 """One training step, and all that it changes: network, optimizer, moving average.
 
-Whatever is random in a step follows from the recipe's seed, the fold, the epoch and the step alone:
-a run that continues from any step needs no saved state of a random generator to equal an
-uninterrupted one.
+Whatever is random in a batch follows from the recipe's seed, the fold, the epoch and the batch's
+place alone: a run that continues from any step needs no saved state of a random generator to equal
+an uninterrupted one, nor does a process need to know what others drew.
 """
 
 from collections.abc import Sequence
@@ -19,19 +19,22 @@ from kit.models.cpu_bf16 import patch_slow_bf16_layers
 from kit.models.heads import COSINE_SCALE
 from kit.models.network import Network, build
 from kit.recipe import Recipe
+from kit.scale.group import Group
 from kit.system.device import to_device
 from kit.system.precision import autocast, choose_precision, precision_name
 from kit.system.profiler import stage, step
 from kit.training.batches import Batch
 from kit.training.label_losses import make_label_loss
 from kit.training.losses import make_loss, mix, one_hot
+from kit.training.shared_step import SharedStep
 
 
 class Learner:
     """A network in training, with its optimizer, scaler and moving average, on a device.
 
     `counts` (C,) are the training photos a class or label. `plain` trains without what makes it
-    fast, the channels-last layout and the precision that pays: to measure those by.
+    fast, the channels-last layout and the precision that pays: to measure those by. Of a `group`
+    each process has a learner, which takes its share of each step's batches; all stay equal.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Learner:
         counts: np.ndarray,
         device: torch.device,
         plain: bool = False,
+        group: Group = Group(),
     ) -> None:
         self.recipe, self.device, self.classes = recipe, device, competition.num_classes
         self.layout = torch.contiguous_format if plain else torch.channels_last
@@ -71,6 +75,7 @@ class Learner:
             else make_loss(recipe, competition.shape, counts, COSINE_SCALE, device)
         )
         self.count = 0  # steps in the moving average
+        self.group, self.shared = group, SharedStep(self.network, group)
 
     @property
     def place(self) -> str:
@@ -83,13 +88,16 @@ class Learner:
         used: Network = self.network if self.average is None else self.average.module
         return used
 
-    def step(self, batches: Sequence[Batch], rate: float, seed: int) -> Tensor:
+    def step(
+        self, batches: Sequence[Batch], rate: float, seeds: Sequence[int], first: int = 0
+    ) -> Tensor:
         """The loss, on the device, of one step of the optimizer on batches of photos and labels.
 
-        `rate` is the learning rate; `seed` decides all that is random in the step.
+        `rate` is the learning rate. Each batch of the step has one of `seeds`, which decides all
+        that is random in it; `batches` are those from number `first` on, and others of the group
+        have the rest.
         """
-        recipe = self.recipe
-        torch.manual_seed(seed)  # dropout, stochastic depth and mixes, on every device
+        recipe, last = self.recipe, first + len(batches)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         with stage("copy"):
@@ -100,10 +108,13 @@ class Learner:
             normalizers = torch.stack([self.loss.normalizers(targets) for targets in every]).sum(
                 dim=0
             )
+            self.group.sum([normalizers])
         self.network.train()
+        self.shared.begin()
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
-        for (pixels, _), plain in zip(batches, every):
+        for (pixels, _), plain, seed in zip(batches, every, seeds[first:]):
+            torch.manual_seed(seed)  # dropout, stochastic depth and mixes, on every device
             with stage("copy"):  # a batch at a time: as floats they take four times the memory
                 photos, targets = mix(recipe, to_device(pixels, self.device), plain)
             with stage("forward"):
@@ -113,6 +124,7 @@ class Learner:
             with stage("backward"):
                 self.scaler.scale(loss).backward()
             total += loss.detach()
+        self.shared.end(total, len(seeds), first, last)
         with stage("optimizer"):
             if recipe.clip:
                 self.scaler.unscale_(self.optimizer)

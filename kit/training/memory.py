@@ -35,7 +35,7 @@ def largest_fitting_batch(
             plain = dataclasses.replace(recipe, pretrained=False)  # no weights to find or fetch
             learner = Learner(plain, competition, np.ones(competition.num_classes), device)
             for seed in range(2):  # the optimizer's own memory comes with the first step
-                learner.step([batch], 0.0, seed)
+                learner.step([batch], 0.0, [seed])
             return size
         except RuntimeError as error:
             if not out_of_memory(error):

@@ -215,7 +215,7 @@ def restore(job: FoldJob, learner: Learner, state: dict[str, Any]) -> TrainingSt
         selected = History(job.recipe, metric_of(job.competition), reached.rows).selected
         # If an epoch has just ended, the trainer makes its files itself.
         ended = selected is reached.rows[-1] and not reached.step
-        if not ended and not is_kept(job, selected):
+        if job.group.leads and not ended and not is_kept(job, selected):
             _rebuild_kept(job, selected)
     return reached
 

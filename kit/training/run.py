@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -136,7 +136,8 @@ def train_folds(folds: Sequence[FoldJob], place: Place = Place(run_here)) -> lis
     """Train folds at a place; how each of them has ended, in their order.
 
     The result of one is the scores of the epoch that it keeps. An error ends its own fold alone,
-    but for a tracker that does not start. With `force`, what another attempt of this call has
+    but for a tracker that does not start, and where several processes train: the others of the
+    group wait for this one. With `force`, what another attempt of this call has
     already trained is gone on with.
     """
     jobs = [_job(fold, place) for fold in folds]
@@ -145,7 +146,7 @@ def train_folds(folds: Sequence[FoldJob], place: Place = Place(run_here)) -> lis
         with contextlib.closing(place.run(jobs)) as running:
             for one in running:
                 ended[one.job.name] = one
-                if isinstance(one.error, TrackerError):
+                if isinstance(one.error, TrackerError) or (one.error and folds[0].group.size > 1):
                     raise one.error
                 if place.title:
                     say(_describe_end(one))
@@ -175,20 +176,30 @@ def _describe_end(ended: Ended) -> str:
     return f"finished  {name}: {ended.result.line()}"
 
 
+@contextlib.contextmanager
+def _kept_apart(job: FoldJob) -> Iterator[None]:
+    """Keep other trainings from the fold in the block; process 0 of a group does it for all."""
+    if not job.group.leads:
+        yield
+        return
+    folder = job.files.folder
+    with lock_folder(folder, seconds=job.options.lock_seconds), owned(folder):
+        yield
+
+
 def train_alone(job: FoldJob, stamp: str) -> Scores:
     """Train a fold by this process alone; its scores. Errors of memory are explained.
 
     With `force` it replaces the files of `stamp`, which were there before; others are of an earlier
     attempt, and are gone on with.
     """
-    folder = job.files.folder
+    folder, profile = job.files.folder, job.options.profile and job.group.leads
     try:
         with (
             count_training(),
-            lock_folder(folder, seconds=job.options.lock_seconds),
-            owned(folder),
+            _kept_apart(job),
             explain_out_of_memory(job.recipe, job.competition, job.device),
-            profiled(job.device if job.options.profile else None, folder / "profile"),
+            profiled(job.device if profile else None, folder / "profile"),
         ):
             if job.options.force and job.files.stamp != stamp:
                 job = dataclasses.replace(

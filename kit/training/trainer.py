@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kit.data.loader import end_workers
+from kit.data.loader import Rounds, end_workers
 from kit.data.targets import targets
 from kit.inference.predict import predict
 from kit.inference.views import make_views
@@ -41,7 +41,8 @@ _REMEDY = "lower lr or set clip in the recipe, and start with --force"
 class Trainer:
     """A fold in training: its photos, its network, its state, and its writer.
 
-    `unchecked` are the steps whose loss has not been looked at: number, photos, loss.
+    `unchecked` are the steps whose loss has not been looked at: number, loss. The processes of a
+    group each have a trainer; all take each step together, and stop before the same one.
     """
 
     job: FoldJob
@@ -53,7 +54,7 @@ class Trainer:
     tracker: Tracker
     stop: Stop
     progress: Progress
-    unchecked: list[tuple[int, np.ndarray, torch.Tensor]] = dataclasses.field(default_factory=list)
+    unchecked: list[tuple[int, torch.Tensor]] = dataclasses.field(default_factory=list)
 
     @property
     def history(self) -> History:
@@ -69,7 +70,8 @@ class Trainer:
         """Train to the last epoch; if a stop is asked for, save first and then stop."""
         try:
             rows = self.state.rows
-            if self.writer.lacks(rows):  # an interruption came after last.pt was written
+            # An interruption may have come after last.pt was written.
+            if self.job.group.share(self.writer.lacks(rows)):
                 self.writer.keep(rows[-1], self.validate())
             if rows and not self.state.step:
                 self.writer.keep_epoch(rows[-1])
@@ -78,12 +80,18 @@ class Trainer:
                 probs = self.validate()
                 with self.stop.held(), stage("write"):
                     self.end_epoch(probs)
+            self.agree()
         except KeyboardInterrupt:
             if (self.state.rows or self.state.step) and not self.stop.forced:
                 with contextlib.suppress(KeyboardInterrupt), self.stop.held():
                     self.save()
+                    self.job.group.barrier()  # torchrun ends all as soon as one has ended
             end_workers()
             raise
+
+    def agree(self) -> None:
+        """Raise `KeyboardInterrupt` if any process of the group has been asked to stop."""
+        self.job.group.stop(self.stop.asked)
 
     def train_epoch(self) -> None:
         """Train the rest of an epoch."""
@@ -94,6 +102,7 @@ class Trainer:
         for step in self.loaders.steps():
             fetched = time.monotonic()
             with self.stop.held():
+                self.agree()
                 self.train_step(step)
                 state.waited += fetched - asked
                 state.seconds += time.monotonic() - asked
@@ -107,9 +116,10 @@ class Trainer:
         state, batches, recipe = self.state, self.loaders.batches, self.job.recipe
         labels = torch.from_numpy(self.parts.targets)
         rate = learning_rate(recipe, len(state.rows) + (state.step + 0.5) / batches.steps)
-        seed = batches.seed(f"step/{state.step}")
-        loss = self.learner.step([(photos, labels[at]) for at, photos in step], rate, seed)
-        self.unchecked.append((state.step, torch.cat([at for at, _ in step]).numpy(), loss))
+        seeds, first = batches.seeds(state.step), batches.share(state.step).start
+        labelled = [(photos, labels[at]) for at, photos in step]
+        self.unchecked.append((state.step, self.learner.step(labelled, rate, seeds, first)))
+        trained = sum(batches.sizes[state.step])
         state.step += 1
         note = None
         enough = self.job.device.type == "cpu" or len(self.unchecked) >= _CHECK_STEPS
@@ -120,21 +130,22 @@ class Trainer:
                 best = f", best {self.history.best[score_column(self.metric)]:.3f}"
             loss_so_far = state.loss / state.step
             note = f"epoch {len(state.rows) + 1}/{recipe.epochs}, loss {loss_so_far:.3f}{best}"
-        self.progress.advance(sum(len(at) for at, _ in step), note)
+        self.progress.advance(trained, note)
 
     def check(self) -> None:
         """Add up the losses of the last steps; raises `KitError` if one is not finite."""
         files, epoch = self.job.files, len(self.state.rows) + 1
         losses = torch.zeros(0)
         if self.unchecked:
-            losses = torch.stack([loss for _, _, loss in self.unchecked]).cpu()
-        for (step, at, _), loss in zip(self.unchecked, losses):
+            losses = torch.stack([loss for _, loss in self.unchecked]).cpu()
+        for (step, _), loss in zip(self.unchecked, losses):
             if not math.isfinite(loss):
                 train = self.parts.train["image"].to_numpy()
-                images = train[at % len(train)].tolist()  # from N on they are mirrored
-                lines = "".join(f"{image}\n" for image in images)
-                with atomic_write(files.bad_batch, force=True) as temporary:
-                    temporary.write_text(lines, encoding="utf-8")
+                images = train[self.loaders.batches.photos(step)].tolist()
+                if self.job.group.leads:
+                    lines = "".join(f"{image}\n" for image in images)
+                    with atomic_write(files.bad_batch, force=True) as temporary:
+                        temporary.write_text(lines, encoding="utf-8")
                 raise problem(
                     files.folder,
                     f"the training loss of epoch {epoch}, step {step + 1}, is not a finite number, "
@@ -154,11 +165,13 @@ class Trainer:
         self.writer.save(self.state)
 
     def validate(self) -> np.ndarray:
-        """The probabilities (N, C) of the fold's photos."""
-        network, views = self.learner.used.eval(), make_views("none")
+        """The probabilities (N, C) of the fold's photos, of which each process predicts a share."""
+        network, views, loader = self.learner.used.eval(), make_views("none"), self.loaders.valid
+        if self.job.group.size > 1:
+            loader = Rounds(loader, self.loaders.rounds, self.agree)
         with stage("validation"):
-            probs, _ = predict([network], self.loaders.valid, views, self.job.device, self.progress)
-        return probs[0, 0]
+            probs, _ = predict([network], loader, views, self.job.device, self.progress)
+        return self.job.group.gather(probs[0, 0])
 
     def end_epoch(self, probs: np.ndarray) -> None:
         """Score the probabilities (N, C) of the fold's photos, and write the epoch's files."""
@@ -176,6 +189,8 @@ class Trainer:
             "time_step": state.seconds / steps,
         }
         seconds = state.seconds
+        # Process 0 decides: another machine may round its sums otherwise.
+        row = self.job.group.share(row)
         state.end_epoch(row)
         is_kept = self.writer.end_epoch(state, probs, self.tracker)
         self.progress.say(

@@ -39,9 +39,9 @@ def test_the_first_step_is_not_counted(monkeypatch):
 def test_a_loop_trains_as_often_as_it_is_told(world, tmp_path, monkeypatch, cached):
     steps, real = [], kit.benchmarks.training.Learner.step
 
-    def step(learner, batches, rate, seed):
+    def step(learner, batches, rate, seeds):
         steps.append(len(batches[0][1]))
-        return real(learner, batches, rate, seed)
+        return real(learner, batches, rate, seeds)
 
     monkeypatch.setattr(kit.benchmarks.training.Learner, "step", step)
     photos = training_photos(world.folder, tmp_path, 30)

@@ -12,6 +12,7 @@ import kit.data.loader
 from kit.data.geometry import Geometry
 from kit.data.loader import (
     PhotoDataset,
+    Rounds,
     batches_of,
     default_workers,
     end_workers,
@@ -98,3 +99,17 @@ def test_a_damaged_photo_is_one_line_from_a_worker_too(tmp_path, workers):
         == f"{tmp_path / 'a.jpg'}: is no image (JPEG, PNG, WEBP, TIFF, BMP); unpack the data again"
     )
     end_workers()
+
+
+def test_rounds_call_before_each_one_with_or_without_a_batch():
+    class Loader:
+        dataset = "photos"
+
+        def __iter__(self):
+            yield from range(2)
+
+    said = []
+    rounds = Rounds(Loader(), 4, lambda: said.append("round"))
+    for batch in rounds:
+        said.append(batch)
+    assert said == ["round", 0, "round", 1, "round", "round"] and rounds.dataset == "photos"

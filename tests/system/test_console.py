@@ -3,7 +3,17 @@
 from helpers import everywhere
 
 import kit.system.console
-from kit.system.console import Progress, duration, say, show_error, show_table, speed, warn
+from kit.system.console import (
+    Progress,
+    duration,
+    is_muted,
+    mute,
+    say,
+    show_error,
+    show_table,
+    speed,
+    warn,
+)
 
 
 def test_progress_without_a_terminal_is_plain_lines(capsys, monkeypatch):
@@ -48,3 +58,24 @@ def test_a_table_is_aligned_in_columns_of_the_terminal(capsys):
         "b     10",
         "all   11",
     ]
+
+
+def test_a_muted_process_prints_nothing(capsys, monkeypatch):
+    everywhere(monkeypatch, kit.system.console, "_LOG_SECONDS", 0.0)
+
+    def print_all():
+        say("a line")
+        warn("careful")
+        show_table("Title", ["name"], [["a"]])
+        with Progress("reading", 10) as progress:
+            progress.advance(5)
+
+    mute(True)
+    try:
+        print_all()
+        assert is_muted() and capsys.readouterr() == ("", "")
+    finally:
+        mute(False)
+    print_all()
+    printed = capsys.readouterr()
+    assert not is_muted() and "a line\nTitle" in printed.out and "reading: 5/10" in printed.err

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 import kit.system.signals
+from kit.system.console import mute
 from kit.system.signals import Stop, be_patient, sigterm_as_ctrl_c
 
 
@@ -80,3 +81,26 @@ def test_outside_of_what_is_held_a_signal_ends_at_once():
     with pytest.raises(KeyboardInterrupt), Stop() as stop:
         send(signal.SIGTERM)
     assert not stop.asked and signal.getsignal(signal.SIGTERM) is before
+
+
+def test_together_signals_are_held_to_the_end_and_one_sent_twice_is_one(monkeypatch, capfd):
+    now = [100.0]
+    monkeypatch.setattr("kit.system.signals.time.monotonic", lambda: now[0])
+    with pytest.raises(KeyboardInterrupt), Stop(together=True) as stop:
+        send(signal.SIGTERM)
+        with stop.held():
+            send(signal.SIGTERM)  # a scheduler's comes from torchrun once more
+        assert stop.asked and not stop.forced
+        now[0] += 10
+        send(signal.SIGTERM)
+    assert stop.forced and capfd.readouterr().err.count("saving first") == 1
+
+
+def test_a_muted_process_saves_without_a_word(capfd):
+    mute(True)
+    try:
+        with pytest.raises(KeyboardInterrupt), Stop() as stop, stop.held():
+            send(signal.SIGTERM)
+    finally:
+        mute(False)
+    assert stop.asked and capfd.readouterr().err == ""

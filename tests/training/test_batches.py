@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from helpers import small
 
+from kit.scale.group import Group
+from kit.scale.rank import Rank
 from kit.training.batches import EpochBatches, sizes_of_classes
 
 
@@ -138,3 +140,38 @@ def test_a_balanced_sampler_of_labels_draws_the_rare_ones_more_often():
         batches = EpochBatches(small(sampler=sampler), labels, 0)
         drawn[sampler] = float(np.mean(np.array(photos_of(epoch_of(batches))) < 20))
     assert drawn["plain"] == 0.05 < drawn["sqrt"] < 0.3 < 0.4 < drawn["balanced"] < 0.6
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_the_batches_of_a_group_s_processes_are_those_of_one(start):
+    recipe, labels = small(batch_size=4, accumulate=5, sampler="sqrt"), np.arange(101) % 7
+    whole = EpochBatches(recipe, labels, 1)
+    steps = epoch_of(whole, 3)
+    for size in (1, 2, 3, 5):
+        taken = [[] for _ in steps]
+        for rank in range(size):
+            batches = EpochBatches(recipe, labels, 1, Group(Rank(rank, size)))
+            batches.epoch, batches.start = 3, start
+            run = iter(batches)
+            for step in range(start, batches.steps):
+                share = batches.share(step)
+                assert share.start == len(taken[step]) and len(share) >= 1
+                taken[step] += [next(run) for _ in share]
+            assert next(run, None) is None
+        assert taken[start:] == steps[start:]
+
+
+def test_each_batch_has_a_seed_and_the_first_has_the_step_s():
+    batches = EpochBatches(small(batch_size=4, accumulate=3), np.zeros(50, int), 0)
+    seeds = [batches.seeds(step) for step in range(batches.steps)]
+    assert [len(step) for step in seeds] == [len(sizes) for sizes in batches.sizes]
+    assert len(set(sum(seeds, []))) == len(sum(seeds, []))
+    assert [step[0] for step in seeds] == [batches.seed(f"step/{n}") for n in range(batches.steps)]
+    batches.epoch = 1
+    assert not set(sum(seeds, [])) & set(batches.seeds(0))
+
+
+def test_the_photos_of_a_step_are_those_of_its_batches():
+    batches = EpochBatches(small(batch_size=4, accumulate=3), np.arange(50) % 5, 0)
+    for number, step in enumerate(epoch_of(batches, 2)):
+        assert batches.photos(number).tolist() == photos_of([step])

@@ -242,7 +242,9 @@ def test_every_recipe_takes_a_step_of_its_own_network(path):
     last = learner.network.body.get_classifier()
     before = last.weight.detach().clone()
     batch = torch.randint(256, (2, 64, 48, 3), dtype=torch.uint8), torch.tensor([3, 17])
-    assert math.isfinite(float(learner.step([batch] * recipe.accumulate, 1e-3, 0)))
+    assert math.isfinite(
+        float(learner.step([batch] * recipe.accumulate, 1e-3, range(recipe.accumulate)))
+    )
     assert not torch.equal(last.weight, before) and torch.isfinite(last.weight).all()
     with torch.inference_mode():
         assert learner.network.eval()(torch.rand(1, 3, 64, 48)).shape == (1, 18)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,6 +8,8 @@ from kinds import GRADES, LABELS, SIDES
 from trainings import on_cpu
 
 from kit.competition import Competition
+from kit.scale.group import Group
+from kit.scale.rank import Rank
 from kit.system.errors import KitError
 from kit.task import Task
 from kit.training.fold_data import (
@@ -13,6 +17,7 @@ from kit.training.fold_data import (
     in_mirror,
     limited,
     open_cache,
+    shared_cache,
     split_fold,
     training_labels,
 )
@@ -131,3 +136,41 @@ def test_edges_of_a_task_that_has_none_of_its_own():
     assert training_labels(small(drop=(8, 8)), rows, competition)[0].tolist() == [True, False, True]
     with pytest.raises(KitError, match="must be 1 numbers, one less than 2 classes"):
         training_labels(small(edges=(5, 6)), rows, competition)
+
+
+def test_a_group_validates_whole_batches_of_one_process(world, tmp_path):
+    recipe = small(batch_size=8)
+    options = on_cpu(cache=False)
+    job = FoldJob(recipe, world.plan, world.folder, 0, tmp_path, options)
+    parts = split_fold(job)
+
+    def validated(size, rank):
+        group = Group(Rank(rank, size))
+        mine = dataclasses.replace(job, options=dataclasses.replace(options, group=group))
+        loaders = fold_loaders(mine, parts, None, workers=0)
+        images = loaders.valid.dataset.images
+        return loaders.rounds, [[images[i] for i in at] for at, _ in loaders.valid]
+
+    rounds, whole = validated(1, 0)
+    assert rounds == len(whole) == 6 and sum(whole, []) == parts.valid["image"].tolist()
+    for size in (2, 4, 8):
+        shares = [validated(size, rank) for rank in range(size)]
+        assert sum((batches for _, batches in shares), []) == whole
+        assert {r for r, _ in shares} == {max(len(batches) for _, batches in shares)}
+
+
+def test_one_process_on_each_machine_builds_the_cache_before_the_others_open_it(world, tmp_path):
+    waited = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Waiting(Group):
+        def barrier(self):
+            waited.append(len(list(tmp_path.rglob("*.npy"))))
+
+    def cache_of(local_rank):
+        options = on_cpu(group=Waiting(Rank(local_rank, 2, local_rank, 2)))
+        return shared_cache(FoldJob(small(), world.plan, world.folder, 0, tmp_path, options))
+
+    assert cache_of(1) is None and waited == [0]  # it builds none itself
+    assert cache_of(0).whole and waited == [0, 1]
+    assert cache_of(1).whole and waited == [0, 1, 1]

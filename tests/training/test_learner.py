@@ -33,7 +33,7 @@ def some_photos(recipe, n, seed=0):
 
 def train(learner, steps, rate=0.01):
     for step in steps:
-        learner.step([some_photos(learner.recipe, 6, step)], rate, step)
+        learner.step([some_photos(learner.recipe, 6, step)], rate, [step])
 
 
 def tensors(tree):
@@ -69,8 +69,8 @@ def test_a_step_of_accumulated_batches_is_that_of_a_large_one(changes):
         isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in whole.network.modules()
     )
     before = weights(whole)
-    loss = whole.step([(photos, labels)], 0.1, 0)
-    added = parts.step(list(zip(photos.split(4), labels.split(4))), 0.1, 0)
+    loss = whole.step([(photos, labels)], 0.1, [0])
+    added = parts.step(list(zip(photos.split(4), labels.split(4))), 0.1, range(4))
     assert [len(part) for part in photos.split(4)] == [4, 4, 4, 2] and float(
         added
     ) == pytest.approx(float(loss), rel=1e-5)
@@ -190,7 +190,7 @@ def test_a_step_follows_from_its_seed():
     for seed in (0, 0, 1):
         learner = Learner(recipe, MASK, COUNTS, CPU)
         torch.rand(len(ends))
-        learner.step([some_photos(recipe, 6)], 0.01, seed)
+        learner.step([some_photos(recipe, 6)], 0.01, [seed])
         ends.append(weights(learner))
     assert torch.equal(ends[0], ends[1]) and not torch.equal(ends[0], ends[2])
 
@@ -210,7 +210,7 @@ def test_every_loss_is_learned(loss):
     for head in ("classes", "tasks") if loss == "ldam" else ("classes", "tasks", "ordinal"):
         learner = Learner(small(loss=loss, head=head), MASK, COUNTS, CPU)
         batch = some_photos(learner.recipe, 12)
-        losses = [float(learner.step([batch], 0.01, step)) for step in range(12)]
+        losses = [float(learner.step([batch], 0.01, [step])) for step in range(12)]
         assert losses[-1] < 0.7 * losses[0], (loss, head)
 
 
@@ -286,6 +286,8 @@ def test_batches_of_a_step_become_floats_one_at_a_time(monkeypatch):
     everywhere(monkeypatch, kit.system.device, "to_device", copy)
     monkeypatch.setattr(kit.models.network.Network, "forward", forward)
     learner.step(
-        [(torch.zeros(3, 32, 24, 3, dtype=torch.uint8), torch.tensor([0, 1, 2]))] * 4, 1e-3, 0
+        [(torch.zeros(3, 32, 24, 3, dtype=torch.uint8), torch.tensor([0, 1, 2]))] * 4,
+        1e-3,
+        range(4),
     )
     assert most[0] == 1 and waiting[0] == 0

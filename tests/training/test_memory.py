@@ -33,7 +33,7 @@ def photos(labels, ages):
 def test_a_batch_that_fits_is_the_largest_half_or_quarter(monkeypatch, size, most, fits):
     tried = []
 
-    def step(learner, batches, rate, seed):
+    def step(learner, batches, rate, seeds):
         ((photos, labels),) = batches
         assert photos.shape[1:] == (*learner.recipe.size, 3) and len(photos) == len(labels)
         tried.append(len(photos))

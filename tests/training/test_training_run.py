@@ -168,10 +168,10 @@ def test_a_batch_too_large_for_the_memory_names_one_that_fits(world, tmp_path, m
 
     real = Learner.step
 
-    def step(learner, batches, rate, seed):
+    def step(learner, batches, *rest):
         if max(len(labels) for _, labels in batches) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(learner, batches, rate, seed)
+        return real(learner, batches, *rest)
 
     monkeypatch.setattr(Learner, "step", step)
     with pytest.raises(

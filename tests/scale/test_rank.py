@@ -1,0 +1,42 @@
+import pytest
+
+from kit.scale.rank import Rank, find_rank
+from kit.system.errors import KitError
+
+NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
+
+def with_environment(monkeypatch, *values):
+    for name, value in zip(NAMES, values):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("values", [(None,) * 4, ("0", "1", "0", "1"), ("3", None, None, None)])
+def test_a_process_alone_is_in_no_group(monkeypatch, values):
+    with_environment(monkeypatch, *values)
+    assert find_rank() == Rank() == Rank(0, 1, 0, 1)
+
+
+def test_a_process_of_torchrun_has_a_rank(monkeypatch):
+    with_environment(monkeypatch, "5", "8", "1", "4")
+    assert find_rank() == Rank(number=5, size=8, local=1, local_size=4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (None, "2", None, None),
+        ("2", "2", "0", "2"),
+        ("0", "2", "0", "3"),
+        ("1", "2", "2", "2"),
+        ("-1", "2", "0", "2"),
+        ("0", "two", "0", "2"),
+    ],
+)
+def test_variables_that_are_no_rank_are_told(monkeypatch, values):
+    with_environment(monkeypatch, *values)
+    with pytest.raises(KitError, match=f"WORLD_SIZE={values[1]}.* start it by torchrun, or unset"):
+        find_rank()
