@@ -1,6 +1,5 @@
 """Jobs as tasks of a Ray cluster: the only module that loads ray."""
 
-import contextlib
 import dataclasses
 import functools
 import importlib
@@ -9,7 +8,6 @@ import os
 import secrets
 import signal
 import socket
-import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Generator, Mapping, Sequence
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kit.scale.address import LOCAL, check_address, find_address
 from kit.scale.attempt import Outcome, Preempted, Terms, attempt, gave_up
 from kit.scale.job import Ended, Job, Place, Shared
 from kit.scale.nodes import Node, core_share, describe, gpu_share, nodes_of, number_of
@@ -29,8 +28,6 @@ from kit.system.threads import cores
 
 _POLL_SECONDS: Final = 0.3
 _LOOK_SECONDS: Final = 60.0
-_ANSWER_SECONDS: Final = 5.0
-_LOCAL: Final = "local"  # ray's word for a new cluster of this machine, for this process
 _SIGHT_SECONDS: Final = 60.0
 _STORE_BYTES: Final = 256 * 2**20  # of a cluster of this machine: jobs and results are small
 # Read when ray is loaded, by this process and by those of a cluster that it starts. A lost machine
@@ -107,13 +104,13 @@ def _connect(address: str) -> Any:
     ray = importlib.import_module("ray")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    address = address or os.environ.get("RAY_ADDRESS") or _address_here()
+    address = find_address(address)
     here = {"include_dashboard": False, "object_store_memory": _STORE_BYTES, "num_cpus": cores()}
     try:
-        if address == _LOCAL:
+        if address == LOCAL:
             ray.init(address=address, **here, **quiet)
         else:
-            _check_address(address)
+            check_address(address)
             ray.init(address=address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
@@ -128,27 +125,6 @@ def _connect(address: str) -> Any:
     worker: Any = importlib.import_module("ray._private.worker")
     worker._worker_logs_enabled = False
     return ray
-
-
-def _address_here() -> str:
-    """The address of the cluster that `ray start` has started here, else that of a new one.
-
-    Others' own ones, of their commands, are not taken: these end with them.
-    """
-    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    with contextlib.suppress(OSError):
-        address = Path(folder, "ray", "ray_current_cluster").read_text(encoding="utf-8").strip()
-        _check_address(address)  # it may have died
-        return address
-    return _LOCAL
-
-
-def _check_address(address: str) -> None:
-    """Raise `OSError` if nothing answers at an address: ray would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if "/" in host or not (host and port.isdecimal()):
-        raise OSError("an address is HOST:PORT of the head node, such as box1:6379")
-    socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
 
 
 def _run(jobs: Sequence[Job], cluster: _Cluster) -> Generator[Ended, None, None]:
