@@ -11,6 +11,10 @@ every epoch, every `--save-minutes`, and before Ctrl+C or SIGTERM end the traini
 goes on from it, on a CPU to the same weights, byte for byte, as without the interruption. A
 finished fold is skipped.
 
+Several recipes are trained one after another. With several devices (`--device cuda:0,cuda:1`) folds
+are trained side by side by processes of this machine, and with `--cluster` as tasks of a Ray
+cluster: what is killed there is started again and goes on. Each fold then has a log, `log.txt`.
+
 On a CPU, trainings that are started side by side share its cores: each new one counts the others
 and takes as many threads as are its share, unless OMP_NUM_THREADS says how many.
 """

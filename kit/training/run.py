@@ -151,7 +151,7 @@ def train_folds(folds: Sequence[FoldJob], place: Place = Place(run_here)) -> lis
                     say(_describe_end(one))
     except KeyboardInterrupt:
         left = [(fold, job) for fold, job in zip(folds, jobs) if job.name not in ended]
-        warn(_advice([(fold, job.arguments[1]) for fold, job in left]))
+        warn(advice([(fold, job.arguments[1]) for fold, job in left]))
         raise
     return [ended[fold.name] for fold in folds]
 
@@ -201,7 +201,7 @@ def train_alone(job: FoldJob, stamp: str) -> Scores:
         raise loader_killed() from error
 
 
-def _advice(left: Sequence[tuple[FoldJob, str]]) -> str:
+def advice(left: Sequence[tuple[FoldJob, str]]) -> str:
     """The next command after a stop before these folds ended; each with its stamp of before."""
     begun = [
         fold
