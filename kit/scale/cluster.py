@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kit.scale.address import LOCAL, check_address, find_address
 from kit.scale.attempt import Outcome, Preempted, Terms, attempt, gave_up
 from kit.scale.job import Ended, Job, Place, Shared
 from kit.scale.nodes import Node, core_share, describe, gpu_share, nodes_of, number_of
@@ -96,22 +97,21 @@ def _check_options(args: Namespace) -> None:
 def _connect(address: str) -> Any:
     """The module ray, connected to the cluster at an address.
 
-    Without one: to that of $RAY_ADDRESS, else to one that runs here, else to one of this machine
-    that is started now and ends with this process.
+    Without one: to that of $RAY_ADDRESS, else to one that runs here, else, as with `local`, to one
+    of this machine that is started now and ends with this process.
     """
     os.environ.update({n: value for n, value in _SETTINGS.items() if n not in os.environ})
     ray = importlib.import_module("ray")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    address = address or os.environ.get("RAY_ADDRESS", "")
+    address = find_address(address)
+    here = {"include_dashboard": False, "object_store_memory": _STORE_BYTES, "num_cpus": cores()}
     try:
-        try:
-            ray.init(address=address or "auto", **quiet)
-        except ConnectionError:
-            if address:
-                raise
-            here = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
-            ray.init(address="local", num_cpus=cores(), **here, **quiet)
+        if address == LOCAL:
+            ray.init(address=address, **here, **quiet)
+        else:
+            check_address(address)
+            ray.init(address=address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
         remedy = "check the address, and that ray runs there (ray status)"

@@ -122,6 +122,12 @@ def _check_jobs(jobs: Sequence[FoldJob]) -> None:
         )
 
 
+def describe_folds(folds: Sequence[FoldJob]) -> str:
+    """How many folds of how many recipes there are, in words."""
+    number, recipes = len(folds), len({fold.recipe.name for fold in folds})
+    return f"{number} fold{'s'[: number != 1]} of {recipes} recipe{'s'[: recipes != 1]}"
+
+
 def shared_files(folds: Sequence[FoldJob], plan: Path) -> Shared:
     """What machines that train folds of a plan must see."""
     data, read = folds[0].data, {plan.absolute(), folds[0].data.root.absolute()}
