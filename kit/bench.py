@@ -78,19 +78,13 @@ def add_size_options(parser: Parser) -> None:
         help="people in the table (default: for folds 142858, a million photos, audit 100000, "
         "blend 2700)",
     )
+    count = whole_number(1, 1000)
     parser.add_argument(
-        "--members",
-        type=whole_number(2, 1000),
-        default=100,
-        help="for blend: members (default: 100)",
+        "--members", type=whole_number(2, 1000), default=100, help="of blend (default: 100)"
     )
+    parser.add_argument("--pairs", type=count, default=3, help="rounds (default: 3)")
     parser.add_argument(
-        "--pairs", type=whole_number(1, 1000), default=3, help="rounds of measurements (default: 3)"
-    )
-    parser.add_argument(
-        "--steps",
-        type=whole_number(1, 1000),
-        help="for train and scale: steps in each one (default: 2, on a GPU 60)",
+        "--steps", type=count, help="for train and scale: steps in each (default: 2, on a GPU 60)"
     )
     parser.add_argument(
         "--photos",
@@ -98,10 +92,7 @@ def add_size_options(parser: Parser) -> None:
         help="for infer and scale: photos (default: 24, on a GPU 2000)",
     )
     parser.add_argument(
-        "--processes",
-        type=whole_number(1, 1000),
-        metavar="N",
-        help="for scale: at most so many at once (default: a GPU or a core each)",
+        "--processes", type=count, help="for scale: at most so many (default: a GPU or core each)"
     )
 
 
@@ -202,10 +193,9 @@ def measure_networks(what: str, args: Namespace, path: Path, data: "DataFolder |
         return bench_train(path, args.pairs, steps, data, args.device, args.workers)
     if what == "scale":
         from kit.benchmarks.scaling import Effort, bench_scale
-        from kit.inference.engine import Compute
 
         effort = Effort(args.pairs, steps, photos, args.processes)
-        return bench_scale(path, effort, data, Compute(args.device, args.workers))
+        return bench_scale(path, effort, data, args.device, args.workers)
     from kit.benchmarks.inference import bench_infer
 
     source = path if path.is_dir() else load_recipe(path)

@@ -71,7 +71,7 @@ def advice(training: Mapping[str, np.ndarray], gpus: int) -> str:
             "after another"
         )
     if not gpus:
-        how = "each with OMP_NUM_THREADS=1"
+        how = f"--device with cpu {number} times, as cpu,cpu"
     elif number <= gpus:
         how = "--device " + ",".join(f"cuda:{n}" for n in range(number))
     else:

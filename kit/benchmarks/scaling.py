@@ -21,7 +21,6 @@ from kit.competitions import DEFAULT, find_competition
 from kit.data.cache import pixel_cache
 from kit.data.folder import DataFolder
 from kit.inference.autotune import autotune
-from kit.inference.engine import Compute
 from kit.models.architecture import architecture_of
 from kit.recipe import load_recipe
 from kit.system.device import choose_device
@@ -148,13 +147,19 @@ def workers(
         }
 
 
-def bench_scale(path: Path, effort: Effort, data: DataFolder | None, compute: Compute) -> Table:
+def bench_scale(
+    path: Path,
+    effort: Effort,
+    data: DataFolder | None = None,
+    device_name: str | None = None,
+    loaders: int | None = None,
+) -> Table:
     """Photos a second of one worker, of several at once, and what is lost between them.
 
     A worker is a process: on GPUs it has one to itself, where there are enough, on a CPU it has one
-    core. Each round measures all numbers of workers in turns.
+    core; `loaders` are its loader processes. Each round measures all numbers of workers in turns.
     """
-    recipe, names = quick(load_recipe(path)), device_names(compute.device)
+    recipe, names = quick(load_recipe(path)), device_names(device_name)
     device = choose_device(names[0])
     gpus = len(names) if device.type == "cuda" else 0
     counts = worker_counts(gpus, effort.workers)
@@ -173,7 +178,7 @@ def bench_scale(path: Path, effort: Effort, data: DataFolder | None, compute: Co
             photos=photos,
             cache=cache,
             steps=effort.steps,
-            loaders=share if compute.workers is None else compute.workers,
+            loaders=share if loaders is None else loaders,
             mode=autotune(architecture_of(recipe, competition), device).describe(),
         )
         devices = [names[n % len(names)] for n in range(most)]

@@ -18,7 +18,6 @@ from kit.benchmarks.scaling import (
     run_together,
     worker_counts,
 )
-from kit.inference.engine import Compute
 from kit.system.errors import KitError
 
 
@@ -67,7 +66,7 @@ def test_one_that_fails_does_not_leave_the_others_waiting():
 def test_two_processes_are_measured_beside_one(world, tmp_path, monkeypatch):
     cores(monkeypatch, 2)
     effort = Effort(rounds=2, steps=1, photos=8)
-    table = bench_scale(recipe_file(tmp_path), effort, world.folder, Compute("cpu", 0))
+    table = bench_scale(recipe_file(tmp_path), effort, world.folder, "cpu", 0)
     rates = table.numbers["per_second"]
     assert list(rates) == list(STAGES)
     assert list(rates[TRAINING]) == ["1", "2", "1 with 2 threads"]
@@ -79,4 +78,4 @@ def test_a_mistake_in_a_worker_is_told(world, tmp_path, monkeypatch):
     everywhere(monkeypatch, kit.benchmarks.timing, "SeparateProcess", InPlace)
     effort = Effort(rounds=1, steps=99, photos=8, workers=1)
     with pytest.raises(KitError, match="too few photos for 100 steps"):
-        bench_scale(recipe_file(tmp_path), effort, world.folder, Compute("cpu", 0))
+        bench_scale(recipe_file(tmp_path), effort, world.folder, "cpu", 0)

@@ -67,6 +67,7 @@ def test_the_second_signal_ends_at_once(monkeypatch):
 
 def test_a_second_signal_ends_nothing_where_processes_are_patient(monkeypatch):
     monkeypatch.setattr(kit.system.signals, "_patient", [])
+    monkeypatch.setattr(kit.system.signals, "_SAME_STOP", 0)
     be_patient()
     lines = []
     with pytest.raises(KeyboardInterrupt), Stop() as stop, stop.held():
