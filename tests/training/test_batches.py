@@ -147,7 +147,7 @@ def test_the_batches_of_a_group_s_processes_are_those_of_one(start):
     recipe, labels = small(batch_size=4, accumulate=5, sampler="sqrt"), np.arange(101) % 7
     whole = EpochBatches(recipe, labels, 1)
     steps = epoch_of(whole, 3)
-    for size in (1, 2, 3, 5):
+    for size in (1, 2, 3, 4):
         taken = [[] for _ in steps]
         for rank in range(size):
             batches = EpochBatches(recipe, labels, 1, Group(Place(rank, size)))
