@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.scale.place import find_place
+from kit.scale.ranks import find_ranks
 from kit.system.cli import Parser, command
 from kit.system.console import duration, mute, say, show_table, warn
 from kit.system.errors import KitError, problem
@@ -162,17 +162,17 @@ def check_options(args: Namespace) -> None:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Train the folds that a command line names, or list the recipes, or estimate the time."""
-    place = find_place()
-    mute(bool(place.rank))  # process 0 prints for all
+    ranks = find_ranks()
+    mute(bool(ranks.rank))  # process 0 prints for all
     args = build_parser().parse_args(argv)
     if args.list:
         return list_recipes()
     check_options(args)
-    if place.size > 1 and args.dry_run:
+    if ranks.size > 1 and args.dry_run:
         raise KitError("--dry-run measures one process: start it without torchrun")
     from kit.scale.group import joined
 
-    with joined(place) as group:
+    with joined(ranks) as group:
         train_folds(args, group)
 
 

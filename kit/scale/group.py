@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from kit.scale.place import Place
+from kit.scale.ranks import Ranks
 from kit.system.console import mute
 from kit.system.errors import KitError, problem
 from kit.system.threads import cores, take_cores
@@ -34,28 +34,28 @@ _LAST_WORD: Final = "kit: last word"  # in the store, when process 0 has ended
 
 @dataclass(frozen=True)
 class Group:
-    """The group that this process is in, with its `place`: what the processes do together.
+    """The group that this process is in, with its `ranks`: what the processes do together.
 
     Every process must call each method, in the same order. A group of one does nothing, and needs
     no torch.distributed. A process that another one does not answer raises `KitError`.
     """
 
-    place: Place = Place()
+    ranks: Ranks = Ranks()
     store: Any = None
 
     @property
     def size(self) -> int:
         """The number of processes."""
-        return self.place.size
+        return self.ranks.size
 
     @property
     def leads(self) -> bool:
         """True in process 0, which writes all files, and alone prints."""
-        return self.place.rank == 0
+        return self.ranks.rank == 0
 
     def share_of(self, number: int) -> range:
         """This process's share of so many things in order: as many as another's, or one less."""
-        rank, size = self.place.rank, self.size
+        rank, size = self.ranks.rank, self.size
         return range(number * rank // size, number * (rank + 1) // size)
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
@@ -114,7 +114,7 @@ class Group:
             return
         with _answered():
             keys = [f"kit: barriers of {rank}" for rank in range(self.size)]
-            turn = self.store.add(keys[self.place.rank], 1)
+            turn = self.store.add(keys[self.ranks.rank], 1)
             while True:
                 ended = self.store.add(_ENDED, 0)  # first: who has passed may have ended since
                 if all(self.store.add(key, 0) >= turn for key in keys):
@@ -132,7 +132,7 @@ class Group:
                 f"--device {name}: torchrun gives each process a GPU of its own; take cuda or cpu"
             )
         gpu = name == "cuda" or torch.cuda.is_available()
-        return f"cuda:{self.place.local_rank}" if gpu else "cpu"
+        return f"cuda:{self.ranks.local_rank}" if gpu else "cpu"
 
 
 def _no_answer() -> KitError:
@@ -152,7 +152,7 @@ def _answered() -> Iterator[None]:
         raise _no_answer() from error
 
 
-def _connect(place: Place) -> Any:
+def _connect(ranks: Ranks) -> Any:
     """The store of the processes, which have found each other."""
     gpu = torch.cuda.is_available() and dist.is_nccl_available()
     try:
@@ -167,38 +167,38 @@ def _connect(place: Place) -> Any:
     except (RuntimeError, ValueError) as error:
         raise problem(
             "torchrun",
-            f"process {place.rank} of {place.size} does not find the others ({str(error)[:160]})",
+            f"process {ranks.rank} of {ranks.size} does not find the others ({str(error)[:160]})",
             remedy="start all of them by one torchrun command a machine",
         ) from error
     return store
 
 
 @contextlib.contextmanager
-def joined(place: Place) -> Iterator[Group]:
+def joined(ranks: Ranks) -> Iterator[Group]:
     """The group of the processes that torchrun has started, while the block runs.
 
     Each has its share of its machine's cores. The first process that ends by an error tells of it,
     and the others, which the error leaves without an answer, end in silence.
     """
-    if place.size == 1:
+    if ranks.size == 1:
         yield Group()
         return
-    take_cores(cores() // place.local_size)
-    mute(not Group(place).leads)
-    store = _connect(place)
+    take_cores(cores() // ranks.local_size)
+    mute(not Group(ranks).leads)
+    store = _connect(ranks)
     try:
-        yield Group(place, store)
+        yield Group(ranks, store)
     except BaseException as error:
         with contextlib.suppress(RuntimeError):  # the store ends with torchrun
             first = store.add(_ENDED, 1) == 1
             if isinstance(error, KitError):
                 mute(not first)
-            elif place.rank and isinstance(error, KeyboardInterrupt):
+            elif ranks.rank and isinstance(error, KeyboardInterrupt):
                 store.wait([_LAST_WORD], _GOODBYE)
         raise
     else:
         dist.destroy_process_group()
     finally:
-        if not place.rank:
+        if not ranks.rank:
             with contextlib.suppress(RuntimeError):
                 store.set(_LAST_WORD, "")

@@ -7,7 +7,7 @@ import pytest
 from helpers import small
 
 from kit.scale.group import Group
-from kit.scale.place import Place
+from kit.scale.ranks import Ranks
 from kit.training.batches import EpochBatches, sizes_of_classes
 
 
@@ -150,7 +150,7 @@ def test_the_batches_of_a_group_s_processes_are_those_of_one(start):
     for size in (1, 2, 3, 4):
         taken = [[] for _ in steps]
         for rank in range(size):
-            batches = EpochBatches(recipe, labels, 1, Group(Place(rank, size)))
+            batches = EpochBatches(recipe, labels, 1, Group(Ranks(rank, size)))
             batches.epoch, batches.start = 3, start
             run = iter(batches)
             for step in range(start, batches.steps):
