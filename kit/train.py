@@ -168,8 +168,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.list:
         return list_recipes()
     check_options(args)
-    if ranks.size > 1 and args.dry_run:
-        raise KitError("--dry-run measures one process: start it without torchrun")
     from kit.scale.group import joined
 
     with joined(ranks) as group:
