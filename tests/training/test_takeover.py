@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers import everywhere, small
-from trainings import assert_same_run, on_cpu
+from trainings import on_cpu, recipe_file
 
 import kit.inference.predict
 import kit.training.learner
@@ -144,26 +144,41 @@ def test_probabilities_are_not_made_again_in_another_s_fold(world, copy, monkeyp
     assert not (folder / "oof.npz").exists() and (folder / OWNER).read_bytes() == ANOTHER
 
 
-def test_a_frozen_process_that_wakes_up_ends_with_one_line(killable, tmp_path):
-    """Both run without locks, as on a file system that has none."""
-    files = Fold(tmp_path / "mine" / "fold0")
-    code = (
-        "import errno, fcntl, sys; from kit.train import main\n"
-        "def refuse(*_):\n"
-        "    raise OSError(errno.ENOSYS, 'Function not implemented')\n"
-        "fcntl.flock = refuse; sys.exit(main(sys.argv[1:]))"
-    )
-    words = [sys.executable, "-c", code, *killable.command[3:], "--runs", str(tmp_path)]
+# The command on a file system without locks; it waits so many seconds for each photo.
+WITHOUT_LOCKS = """
+import errno, fcntl, sys, time
+from kit.data.loader import PhotoDataset
+from kit.train import main
+
+def refuse(*_):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+
+def slow(photos, at, real=PhotoDataset.__getitem__):
+    time.sleep(float(sys.argv[1]))
+    return real(photos, at)
+
+fcntl.flock, PhotoDataset.__getitem__ = refuse, slow
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_a_frozen_process_that_wakes_up_ends_with_one_line(world, tmp_path):
+    """While it is frozen, another one takes its fold over and finishes it."""
+    files = Fold(tmp_path / "mine-limit8" / "fold0")
+    recipe = recipe_file(tmp_path, more=", epochs=3")
+    places = ["--data", world.data, "--plan", world.plan_path, "--runs", tmp_path]
+    words = [str(a) for a in (recipe, *places, "--device", "cpu", "--workers", 0, "--limit", 8)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(words, **pipes) as frozen:
+    program = [sys.executable, "-c", WITHOUT_LOCKS]
+    with subprocess.Popen([*program, "0.2", *words], **pipes) as frozen:
         try:
             for line in frozen.stdout:
-                if "epoch  1/4" in line:
+                if "epoch  1/3" in line:
                     break
             os.kill(frozen.pid, signal.SIGSTOP)
-            done = subprocess.run(words, capture_output=True, text=True)
+            done = subprocess.run([*program, "0", *words], capture_output=True, text=True)
             assert done.returncode == 0 and "no locks" in done.stderr, done.stderr
-            assert_same_run(files, killable.whole)
+            assert "going on after epoch 1" in done.stdout and not files.last.exists()
             before = content(files.folder)
             os.kill(frozen.pid, signal.SIGCONT)
             err = frozen.communicate(timeout=60)[1]
@@ -171,4 +186,4 @@ def test_a_frozen_process_that_wakes_up_ends_with_one_line(killable, tmp_path):
             frozen.kill()
     assert frozen.returncode == 2 and err.count("error: ") == 1 and "Traceback" not in err, err
     assert f"error: {files.folder}: another process took it over and has ended, or " in err
-    assert content(files.folder) == before
+    assert content(files.folder) == before and OWNER not in before
