@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.scale.rank import find_rank
+from kit.scale.ranks import find_ranks
 from kit.system.cli import Parser, command
 from kit.system.console import duration, mute, say
 from kit.system.errors import KitError
@@ -130,19 +130,17 @@ def check_options(args: Namespace) -> None:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Train the folds that a command line names, or list the recipes, or estimate the time."""
-    rank = find_rank()
-    mute(bool(rank.number))  # process 0 prints for all
+    ranks = find_ranks()
+    mute(bool(ranks.rank))  # process 0 prints for all
     args = build_parser().parse_args(argv)
     if args.list:
         from kit.reporting.recipe_table import show_recipes
 
         return show_recipes()
     check_options(args)
-    if rank.size > 1 and args.dry_run:
-        raise KitError("--dry-run measures one process: start it without torchrun")
     from kit.scale.group import joined
 
-    with joined(rank) as group:
+    with joined(ranks) as group:
         train_recipes(args, group)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from kit.scale.group import Group
-from kit.scale.rank import Rank
+from kit.scale.ranks import Ranks
 
 
 def torchrun(size: int, *words: object) -> subprocess.Popen:
@@ -46,7 +46,7 @@ class Threads(Group):
     meeting: threading.Barrier = threading.Barrier(1)
 
     def sum(self, tensors: Any) -> None:
-        self.parts[self.rank.number] = [tensor.detach().clone() for tensor in tensors]
+        self.parts[self.ranks.rank] = [tensor.detach().clone() for tensor in tensors]
         self.meeting.wait(60)
         for n, tensor in enumerate(tensors):
             with torch.no_grad():
@@ -62,7 +62,7 @@ def in_threads(
     By rank. All are made first, for threads share torch's random numbers.
     """
     parts, meeting = {}, threading.Barrier(size)
-    groups = [Threads(Rank(rank, size), None, parts, meeting) for rank in range(size)]
+    groups = [Threads(Ranks(rank, size), None, parts, meeting) for rank in range(size)]
     made = [make(group) for group in groups]
     with ThreadPoolExecutor(size) as pool:
         return pool.map(work, made)

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from kit.scale.rank import Rank
+from kit.scale.ranks import Ranks
 from kit.system.console import mute
 from kit.system.errors import KitError, problem
 from kit.system.threads import cores, take_cores
@@ -34,29 +34,29 @@ _LAST_WORD: Final = "kit: last word"  # in the store, when process 0 has ended
 
 @dataclass(frozen=True)
 class Group:
-    """The group that this process is in, with its `rank`: what the processes do together.
+    """The group that this process is in, with its `ranks`: what the processes do together.
 
     Every process must call each method, in the same order. A group of one does nothing, and needs
     no torch.distributed. A process that another one does not answer raises `KitError`.
     """
 
-    rank: Rank = Rank()
+    ranks: Ranks = Ranks()
     store: Any = None
 
     @property
     def size(self) -> int:
         """The number of processes."""
-        return self.rank.size
+        return self.ranks.size
 
     @property
     def leads(self) -> bool:
         """True in process 0, which writes all files, and alone prints."""
-        return self.rank.number == 0
+        return self.ranks.rank == 0
 
     def share_of(self, number: int) -> range:
         """This process's share of so many things in order: as many as another's, or one less."""
-        mine, size = self.rank.number, self.size
-        return range(number * mine // size, number * (mine + 1) // size)
+        rank, size = self.ranks.rank, self.size
+        return range(number * rank // size, number * (rank + 1) // size)
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over all processes, each in its own memory layout.
@@ -114,7 +114,7 @@ class Group:
             return
         with _answered():
             keys = [f"kit: barriers of {rank}" for rank in range(self.size)]
-            turn = self.store.add(keys[self.rank.number], 1)
+            turn = self.store.add(keys[self.ranks.rank], 1)
             while True:
                 ended = self.store.add(_ENDED, 0)  # first: who has passed may have ended since
                 if all(self.store.add(key, 0) >= turn for key in keys):
@@ -132,7 +132,7 @@ class Group:
                 f"--device {name}: torchrun gives each process a GPU of its own; take cuda or cpu"
             )
         gpu = name == "cuda" or torch.cuda.is_available()
-        return f"cuda:{self.rank.local}" if gpu else "cpu"
+        return f"cuda:{self.ranks.local_rank}" if gpu else "cpu"
 
 
 def _no_answer() -> KitError:
@@ -152,53 +152,53 @@ def _answered() -> Iterator[None]:
         raise _no_answer() from error
 
 
-def _connect(rank: Rank) -> Any:
+def _connect(ranks: Ranks) -> Any:
     """The store of the processes, which have found each other."""
     gpu = torch.cuda.is_available() and dist.is_nccl_available()
     try:
-        store, number, size = next(iter(rendezvous("env://", timeout=_TIMEOUT)))
+        store, rank, size = next(iter(rendezvous("env://", timeout=_TIMEOUT)))
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if gpu else "gloo",
             store=store,
-            rank=number,
+            rank=rank,
             world_size=size,
             timeout=_TIMEOUT,
         )
     except (RuntimeError, ValueError) as error:
         raise problem(
             "torchrun",
-            f"process {rank.number} of {rank.size} does not find the others ({str(error)[:160]})",
+            f"process {ranks.rank} of {ranks.size} does not find the others ({str(error)[:160]})",
             remedy="start all of them by one torchrun command a machine",
         ) from error
     return store
 
 
 @contextlib.contextmanager
-def joined(rank: Rank) -> Iterator[Group]:
+def joined(ranks: Ranks) -> Iterator[Group]:
     """The group of the processes that torchrun has started, while the block runs.
 
     Each has its share of its machine's cores. The first process that ends by an error tells of it,
     and the others, which the error leaves without an answer, end in silence.
     """
-    if rank.size == 1:
+    if ranks.size == 1:
         yield Group()
         return
-    take_cores(cores() // rank.local_size)
-    mute(not Group(rank).leads)
-    store = _connect(rank)
+    take_cores(cores() // ranks.local_size)
+    mute(not Group(ranks).leads)
+    store = _connect(ranks)
     try:
-        yield Group(rank, store)
+        yield Group(ranks, store)
     except BaseException as error:
         with contextlib.suppress(RuntimeError):  # the store ends with torchrun
             first = store.add(_ENDED, 1) == 1
             if isinstance(error, KitError):
                 mute(not first)
-            elif rank.number and isinstance(error, KeyboardInterrupt):
+            elif ranks.rank and isinstance(error, KeyboardInterrupt):
                 store.wait([_LAST_WORD], _GOODBYE)
         raise
     else:
         dist.destroy_process_group()
     finally:
-        if not rank.number:
+        if not ranks.rank:
             with contextlib.suppress(RuntimeError):
                 store.set(_LAST_WORD, "")

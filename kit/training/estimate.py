@@ -83,8 +83,10 @@ def estimate(
 ) -> None:
     """Try a batch of each stage of the first fold, and print how long the training will take.
 
-    Prints seconds and memory as well; writes nothing.
+    Prints seconds and memory as well; writes nothing. Raises `KitError` in a group of processes.
     """
+    if options.group.size > 1:
+        raise KitError("--dry-run measures one process: start it without torchrun")
     check_data(data, plan)
     check_recipe(recipe, plan.competition)
     job = FoldJob(recipe, plan, data, folds[0], runs, options)

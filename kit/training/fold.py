@@ -102,9 +102,12 @@ def _describe_start(job: FoldJob, parts: FoldData, learner: Learner, threads: in
 
 
 def _threads(job: FoldJob, status: ResumeStatus) -> int:
-    """The number of threads to compute with: the one that the training began with, or its share."""
+    """The number of threads to compute with: the one that the training began with, or its share.
+
+    In a group it is the process's share of its machine.
+    """
     begun = None if status.state is None else status.state["threads"]
-    threads = share_threads(begun)
+    threads = share_threads(begun if job.group.size == 1 else None)
     if begun not in (None, threads) and job.device.type == "cpu":
         warn(
             f"{job.files.folder}: began with {begun} threads and goes on with {threads}: its sums "

@@ -144,7 +144,7 @@ def open_cache(job: FoldJob, build: bool = True) -> PixelCache | None:
 
 def shared_cache(job: FoldJob) -> PixelCache | None:
     """The pixel cache, which one process of a group builds on each machine; the others wait."""
-    builds = not job.group.rank.local
+    builds = not job.group.ranks.local_rank
     if not builds:
         job.group.barrier()
     cache = open_cache(job, build=builds and not job.options.limit)  # a trial does not build it

@@ -8,7 +8,7 @@ import torch
 from groups import torchrun
 
 from kit.scale.group import Group, joined
-from kit.scale.rank import Rank
+from kit.scale.ranks import Ranks
 from kit.system.console import is_muted
 from kit.system.errors import KitError
 
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from kit.scale.group import joined
-from kit.scale.rank import find_rank
+from kit.scale.ranks import find_ranks
 from kit.system.cli import command
 from kit.system.console import say
 from kit.system.errors import KitError
@@ -61,12 +61,12 @@ def of(group, rank):
 
 @command
 def main(argv):
-    rank = find_rank()
-    with joined(rank) as group:
-        say(f"process {rank.number} is here")
-        told = of(group, rank.number)
-        (FOLDER / f"{rank.number}.json").write_text(json.dumps(told))
-        if rank.number:
+    ranks = find_ranks()
+    with joined(ranks) as group:
+        say(f"process {ranks.rank} is here")
+        told = of(group, ranks.rank)
+        (FOLDER / f"{ranks.rank}.json").write_text(json.dumps(told))
+        if ranks.rank:
             raise KitError("a photo is missing here")
         group.barrier()
 
@@ -98,7 +98,7 @@ def test_two_processes_add_up_gather_share_stop_and_wait_and_tell_an_error_once(
 
 
 def test_a_group_of_one_does_nothing():
-    with joined(Rank()) as group:
+    with joined(Ranks()) as group:
         assert group == Group() and group.size == 1 and group.leads and not is_muted()
         tensor, rows = torch.ones(3), np.ones((2, 3))
         group.sum([tensor])
@@ -112,13 +112,13 @@ def test_a_group_of_one_does_nothing():
 def test_shares_are_consecutive_whole_and_even():
     for number in range(20):
         for size in range(1, 9):
-            shares = [Group(Rank(rank, size)).share_of(number) for rank in range(size)]
+            shares = [Group(Ranks(rank, size)).share_of(number) for rank in range(size)]
             assert [n for share in shares for n in share] == list(range(number))
             assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch):
-    group = Group(Rank(5, 8, 1, 4))
+    group = Group(Ranks(5, 8, 1, 4))
     for there in (True, False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert group.device("cpu") == "cpu" and group.device("cuda") == "cuda:1"
@@ -137,6 +137,6 @@ def test_processes_that_do_not_find_each_other_say_so(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with (
         pytest.raises(KitError, match="process 0 of 2 does not find the others"),
-        joined(Rank(0, 2, 0, 2)),
+        joined(Ranks(0, 2, 0, 2)),
     ):
         pass

@@ -8,7 +8,7 @@ from helpers import MASK, small
 from trainings import on_cpu
 
 from kit.scale.group import Group
-from kit.scale.rank import Rank
+from kit.scale.ranks import Ranks
 from kit.system.errors import KitError
 from kit.training.alike import check_alike, weights_hash
 from kit.training.job import FoldJob
@@ -27,7 +27,7 @@ class Other(Group):
 
 
 def checked(world, folder, **changes):
-    group = Other(Rank(0, 2), changes=tuple(changes.items()))
+    group = Other(Ranks(0, 2), changes=tuple(changes.items()))
     options = on_cpu(group=group)
     job = FoldJob(small(), world.plan, world.folder, 0, folder, options)
     learner = Learner(job.recipe, MASK, np.ones(18), torch.device("cpu"))

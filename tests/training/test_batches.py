@@ -7,7 +7,7 @@ import pytest
 from helpers import small
 
 from kit.scale.group import Group
-from kit.scale.rank import Rank
+from kit.scale.ranks import Ranks
 from kit.training.batches import EpochBatches, sizes_of_classes
 
 
@@ -147,10 +147,10 @@ def test_the_batches_of_a_group_s_processes_are_those_of_one(start):
     recipe, labels = small(batch_size=4, accumulate=5, sampler="sqrt"), np.arange(101) % 7
     whole = EpochBatches(recipe, labels, 1)
     steps = epoch_of(whole, 3)
-    for size in (1, 2, 3, 5):
+    for size in (1, 2, 3, 4):
         taken = [[] for _ in steps]
         for rank in range(size):
-            batches = EpochBatches(recipe, labels, 1, Group(Rank(rank, size)))
+            batches = EpochBatches(recipe, labels, 1, Group(Ranks(rank, size)))
             batches.epoch, batches.start = 3, start
             run = iter(batches)
             for step in range(start, batches.steps):

@@ -1,8 +1,13 @@
 import dataclasses
 
 import pytest
+from helpers import small
+from trainings import on_cpu
 
-from kit.training.estimate import Measured, Stage
+from kit.scale.group import Group
+from kit.scale.ranks import Ranks
+from kit.system.errors import KitError
+from kit.training.estimate import Measured, Stage, estimate
 
 DECODING, LOADING = Stage("decode", 1.0, 10), Stage("load", 3.0, 20)
 STEP, VALIDATION = Stage("step", 2.0, 20), Stage("validation", 6.0, 30)
@@ -23,3 +28,9 @@ def test_photos_from_the_cache_are_not_decoded():
     assert (cached.step, cached.decoding) == (STEP, DECODING)
     slow = dataclasses.replace(MEASURED, decoding=Stage("decode", 99.0, 10))
     assert slow.without_decoding().loading.seconds == 1e-4
+
+
+def test_a_group_of_processes_is_not_measured(world, tmp_path):
+    options = on_cpu(group=Group(Ranks(0, 2)))
+    with pytest.raises(KitError, match="--dry-run measures one process: start it without torchrun"):
+        estimate(small(), world.plan, world.folder, [0], tmp_path, options)

@@ -9,7 +9,7 @@ from trainings import on_cpu
 
 from kit.competition import Competition
 from kit.scale.group import Group
-from kit.scale.rank import Rank
+from kit.scale.ranks import Ranks
 from kit.system.errors import KitError
 from kit.task import Task
 from kit.training.fold_data import (
@@ -145,7 +145,7 @@ def test_a_group_validates_whole_batches_of_one_process(world, tmp_path):
     parts = split_fold(job)
 
     def validated(size, rank):
-        group = Group(Rank(rank, size))
+        group = Group(Ranks(rank, size))
         mine = dataclasses.replace(job, options=dataclasses.replace(options, group=group))
         loaders = fold_loaders(mine, parts, None, workers=0)
         images = loaders.valid.dataset.images
@@ -168,7 +168,7 @@ def test_one_process_on_each_machine_builds_the_cache_before_the_others_open_it(
             waited.append(len(list(tmp_path.rglob("*.npy"))))
 
     def cache_of(local_rank):
-        options = on_cpu(group=Waiting(Rank(local_rank, 2, local_rank, 2)))
+        options = on_cpu(group=Waiting(Ranks(local_rank, 2, local_rank, 2)))
         return shared_cache(FoldJob(small(), world.plan, world.folder, 0, tmp_path, options))
 
     assert cache_of(1) is None and waited == [0]  # it builds none itself

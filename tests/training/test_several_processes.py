@@ -17,7 +17,7 @@ from kit.recipe import load_recipe
 from kit.results.probs import read_probs
 from kit.results.run import Fold, read_metrics
 from kit.scale.group import Group
-from kit.scale.rank import Rank
+from kit.scale.ranks import Ranks
 from kit.system.errors import KitError
 from kit.training.fold_data import check_shares
 from kit.training.job import FoldJob
@@ -167,7 +167,7 @@ def test_a_fold_stopped_with_two_processes_and_killed_goes_on_with_one(shared, t
 )
 def test_more_processes_than_batches_in_a_step_are_refused(world, tmp_path, changes, said):
     size = 30 if changes.get("accumulate") == 50 else 8
-    options = on_cpu(group=Group(Rank(0, size, 0, size)))
+    options = on_cpu(group=Group(Ranks(0, size, 0, size)))
     recipe = small(**{"batch_size": 4} | changes)
     job = FoldJob(recipe, world.plan, world.folder, 0, tmp_path, options)
     with pytest.raises(KitError, match=said):

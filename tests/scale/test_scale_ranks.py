@@ -1,6 +1,6 @@
 import pytest
 
-from kit.scale.rank import Rank, find_rank
+from kit.scale.ranks import Ranks, find_ranks
 from kit.system.errors import KitError
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -14,15 +14,15 @@ def with_environment(monkeypatch, *values):
             monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize("values", [(None,) * 4, ("0", "1", "0", "1"), ("3", None, None, None)])
+@pytest.mark.parametrize("values", [(None,) * 4, ("0", "1", "0", "1"), ("3", "", None, None)])
 def test_a_process_alone_is_in_no_group(monkeypatch, values):
     with_environment(monkeypatch, *values)
-    assert find_rank() == Rank() == Rank(0, 1, 0, 1)
+    assert find_ranks() == Ranks() == Ranks(0, 1, 0, 1)
 
 
-def test_a_process_of_torchrun_has_a_rank(monkeypatch):
+def test_a_process_of_torchrun_has_a_place(monkeypatch):
     with_environment(monkeypatch, "5", "8", "1", "4")
-    assert find_rank() == Rank(number=5, size=8, local=1, local_size=4)
+    assert find_ranks() == Ranks(rank=5, size=8, local_rank=1, local_size=4)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_process_of_torchrun_has_a_rank(monkeypatch):
         ("0", "two", "0", "2"),
     ],
 )
-def test_variables_that_are_no_rank_are_told(monkeypatch, values):
+def test_variables_that_are_no_place_are_told(monkeypatch, values):
     with_environment(monkeypatch, *values)
     with pytest.raises(KitError, match=f"WORLD_SIZE={values[1]}.* start it by torchrun, or unset"):
-        find_rank()
+        find_ranks()
