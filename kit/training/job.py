@@ -1,5 +1,6 @@
 """One fold to train: a recipe, a plan, a fold's number and place, and how to train it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from kit.inference.engine import Compute
 from kit.recipe import Recipe
 from kit.results.run import Fold
 from kit.system.device import choose_device
+from kit.training.history import Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,9 @@ class TrainOptions:
     the pixel cache. `last.pt` is written every `save_minutes` within an epoch. The weights of the
     last `keep_epochs` epochs are kept for `kit.soup`. `track` names a tracker; one that does not
     start is an error if `must_track`, else a warning. With `profile` each fold's folder gets a
-    profile of its training.
+    profile of its training. `watch` is given the rows so far before each epoch, and what it raises
+    ends the training, which is saved. The pixel cache lies in `pixels`, by default in the runs'
+    folder.
     """
 
     compute: Compute = Compute()
@@ -39,6 +43,8 @@ class TrainOptions:
     track: str | None = None
     must_track: bool = True
     profile: bool = False
+    watch: Callable[[Sequence[Row]], None] | None = None
+    pixels: Path | None = None
 
 
 @dataclass(frozen=True)

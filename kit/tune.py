@@ -1,0 +1,214 @@
+"""Search settings of a recipe, and tell honestly whether the best ones are better.
+
+    python -m kit.tune recipes/effb4_5fold.py --vary lr=1e-4..1e-3:log --vary drop_rate=0,.2,.4
+
+trains variants on fold 0: first the recipe as it is, then settings that Optuna chooses. A trial
+ends early where it is worse than the median of the others at the same epoch. The best one was
+picked by a noisy score, so that its score flatters it. So it is trained, and the recipe as it is,
+on the other folds, where nothing was chosen, and compared there: it is taken only if its gain is
+above chance. Then `recipes/effb4_5fold_tuned.py` is written, and `runs/effb4_5fold_tuned` has all
+its folds. Else the command says "keep what you have", and writes no recipe.
+
+`runs/tune/effb4_5fold_tuned/tune.json` is the record: the space, the seed, the folds, every trial
+with its scores. The same command goes on after any interruption, to the same result. The recipe as
+it is is trained in its own run, `runs/effb4_5fold`, where trained folds are used.
+"""
+
+import dataclasses
+import shlex
+import shutil
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.system.cli import Parser, command
+from kit.system.console import duration, say
+from kit.system.disk import check_writable, refuse_existing
+from kit.system.errors import KitError, problem
+from kit.system.locks import lock_file
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
+
+if TYPE_CHECKING:
+    from kit.tuning.search import Search
+    from kit.tuning.study import Study
+
+
+def build_parser() -> Parser:
+    """The command's options."""
+    parser = Parser(prog="kit.tune", description=__doc__)
+    parser.add_argument("recipe", type=Path, help="a recipe file, such as recipes/effb4_5fold.py")
+    parser.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="FIELD=a..b[:log]|FIELD=x,y",
+        help="a field to vary, over a range of numbers or over choices; several times",
+    )
+    parser.add_argument(
+        "--trials",
+        type=whole_number(2),
+        default=20,
+        metavar="N",
+        help="how many, with the recipe as it is as the first (default: 20)",
+    )
+    parser.add_argument(
+        "--search-folds",
+        default="0",
+        metavar="0|0,2",
+        help="the folds of the trials; the others confirm the best one (default: 0)",
+    )
+    add_search_options(parser)
+    add_options(parser, "data", "plan")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="where runs lie (default: runs)"
+    )
+    add_options(parser, "device", "workers", force="search anew, in place of an earlier search")
+    return parser
+
+
+def add_search_options(parser: Parser) -> None:
+    """Add the options of how settings are chosen, and of the result's place."""
+    parser.add_argument(
+        "--seed",
+        type=whole_number(0),
+        default=0,
+        metavar="S",
+        help="the seed of the settings that are tried (default: 0)",
+    )
+    parser.add_argument(
+        "--round",
+        type=whole_number(1),
+        metavar="N",
+        help="choose N settings at once, by the results of the rounds before (default: 1)",
+    )
+    add_flags(parser, no_prune="train every trial to its end")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.py",
+        help="the variant to write (default: RECIPE_tuned.py beside the recipe)",
+    )
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Search the settings of a recipe that a command line names."""
+    args = build_parser().parse_args(argv)
+    if not args.vary:
+        raise KitError("kit.tune: name a field to vary, such as --vary lr=1e-4..1e-3:log")
+    from kit.tuning.confirm import confirm
+    from kit.tuning.sampler import load_optuna
+    from kit.tuning.search import search
+    from kit.tuning.show import show_result
+    from kit.tuning.variant import publish
+
+    load_optuna()
+    out = args.out or args.recipe.with_name(f"{args.recipe.stem}_tuned.py")
+    place, asked = asked_search(args, out)
+    started = time.monotonic()
+    place.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with lock_file(place.folder / ".lock"):
+            study = confirm(place, search(place, begin(place, asked, out, args.force)))
+            study = publish(place, study, args.recipe, out)
+    except BlockingIOError:
+        remedy = "wait for it, or stop it first"
+        raise problem(place.folder, "another process searches here", remedy=remedy) from None
+    show_result(study, place.metric, place.plan.competition.groups)
+    if study.confirmation is not None and study.confirmation.above_chance:
+        say(f"written: {out}, and its run with all folds, {args.runs / study.name}")
+    say(f"{duration(time.monotonic() - started)}; next: {next_step(args, study)}")
+
+
+def asked_search(args: Namespace, out: Path) -> tuple["Search", "Study"]:
+    """The search that a command line asks for, and its study without a trial.
+
+    Raises `KitError` for what cannot be searched, before anything is trained.
+    """
+    from kit.data.folder import find_data
+    from kit.data.plan import read_plan
+    from kit.inference.engine import Compute
+    from kit.metrics.metric import metric_of
+    from kit.recipe import load_recipe
+    from kit.training.job import TrainOptions
+    from kit.training.run import chosen_folds
+    from kit.tuning.search import Search, run_logged
+    from kit.tuning.space import read_space
+    from kit.tuning.study import Study
+
+    recipe, plan = load_recipe(args.recipe), read_plan(args.plan)
+    data = find_data(args.data, plan.competition)
+    folds = sorted(chosen_folds(args.search_folds, plan.k))
+    rest = tuple(fold for fold in range(plan.k) if fold not in folds)
+    if len(rest) < 2:
+        what = f"of {plan.k} folds leave {len(rest)} to confirm the best trial on, and 2 are needed"
+        remedy = "name fewer" if len(folds) > 1 else "plan more folds"
+        raise problem(f"--search-folds {args.search_folds}", what, remedy=remedy)
+    if out.suffix != ".py" or out.stem == recipe.name:
+        what = "is no name for a variant of the recipe"
+        raise problem(out, what, remedy="let --out end in another name and .py")
+    space = read_space(args.vary, recipe, plan.competition)
+    space.variant(out.stem, {})  # its name is a recipe's
+    study = Study(
+        name=out.stem,
+        recipe=space.recipe.describe(),
+        plan=plan.hash,
+        metric=metric_of(plan.competition).name,
+        space=tuple(map(str, space.varied)),
+        search_folds=tuple(folds),
+        confirm_folds=rest,
+        number=args.trials,
+        round=args.round or 1,
+        seed=args.seed,
+        prune=not args.no_prune,
+        replaces=args.force,
+    )
+    options = TrainOptions(compute=Compute(args.device, args.workers))
+    folder = args.runs / "tune" / out.stem
+    return Search(folder, space, plan, data, args.runs, options, run_logged), study
+
+
+def begin(place: "Search", asked: "Study", out: Path, force: bool) -> "Study":
+    """The study to go on with, or, with `force`, the one that was asked, from its start."""
+    from kit.tuning.study import check_same, read_study, study_path, write_study
+
+    record = study_path(place.folder)
+    if record.exists() and not force:
+        study = read_study(place.folder)
+        check_same(place.folder, study, asked)
+        study = dataclasses.replace(study, number=asked.number)
+        ended = len(study.trials) - len(study.asked)
+        say(f"{place.folder}: going on after {ended} of {study.number} trials")
+        return study
+    if not force:
+        refuse_existing(out, place.runs / asked.name)
+    check_writable(out)
+    record.unlink(missing_ok=True)
+    for folder in place.folder.glob("t[0-9]*"):
+        shutil.rmtree(folder)
+    write_study(place.folder, asked)
+    say(
+        f"{place.folder}: {asked.number} trials of {', '.join(asked.space)}; the best one is then "
+        f"trained on {len(asked.confirm_folds)} other folds, and the recipe as it is as well"
+    )
+    return asked
+
+
+def next_step(args: Namespace, study: "Study") -> str:
+    """The next command: the ensemble of the run to take, or to keep."""
+    confirmed = study.confirmation
+    words = ["python", "-m", "kit.ensemble", str(args.runs / study.recipe["name"])]
+    if confirmed is None:
+        words = ["python", "-m", "kit.train", str(args.recipe), "--fold", "all"]
+    elif confirmed.above_chance:
+        words = [*words[:-1], str(args.runs / study.name)]
+    words += ["--data", args.data] * (args.data is not None)
+    words += ["--plan", str(args.plan)] * (args.plan != DEFAULT_PLAN)
+    return shlex.join(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""The confirmation: the best trial against the recipe, on folds that nothing was chosen on."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import ttest_1samp
+
+from kit.metrics.metric import metric_of
+from kit.reporting.comparing import compare_predictions, read_runs
+from kit.results.predictions import Predictions
+from kit.scale.job import Job
+from kit.tuning.search import Search
+from kit.tuning.study import Confirmation, Study, Trial, write_study
+from kit.tuning.trial import run_training, scores_of
+
+
+def confirm(place: Search, study: Study) -> Study:
+    """Train the best trial, and the recipe as it was, on the other folds, and compare them there.
+
+    Where no trial is better than the recipe on the search folds there is nothing to confirm.
+    """
+    best = study.best(place.metric.sign)
+    if study.confirmation is not None or best.number == 0:
+        return study
+    pair = (study.trials[0], best)
+    trainings = [place.training(study, trial, study.confirm_folds) for trial in pair]
+    jobs = [
+        Job(
+            f"{training.recipe.name}/fold{fold}",
+            run_training,
+            (dataclasses.replace(training, folds=(fold,)),),
+            place.folder_of(trial) / "log.txt",
+        )
+        for fold in study.confirm_folds
+        for trial, training in zip(pair, trainings)
+    ]
+    for ended in place.runner(jobs):
+        if ended.error is not None:
+            raise ended.error
+    folders = [t.files(fold).folder for t in trainings for fold in study.confirm_folds]
+    predictions = read_runs(folders, place.plan)
+    fold_of = place.plan.photos.set_index("image")["fold"]
+    folds = fold_of.loc[predictions.ids].to_numpy()
+    study = dataclasses.replace(study, confirmation=judge(predictions, folds, best))
+    write_study(place.folder, study)
+    return study
+
+
+def judge(predictions: Predictions, folds: np.ndarray, trial: Trial) -> Confirmation:
+    """The confirmation of a trial: `predictions` are the recipe's and the trial's.
+
+    They are of photos of `folds` (N,).
+    """
+    comparison = compare_predictions(predictions)
+    gain, truth = comparison.pairs[0].gain, comparison.truth
+    if gain is None or truth is None:
+        raise ValueError("the truth is not known")
+    sign = metric_of(predictions.competition).sign
+    rows = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+    old, new = ([scores_of(predictions, n, at).score for at in rows] for n in (0, 1))
+    gains = [sign * (after - before) for before, after in zip(old, new)]
+    before, after = (scores_of(predictions, n).score for n in (0, 1))
+    return Confirmation(
+        trial.number,
+        (before, after),
+        gain.value,
+        gain.interval,
+        truth.effective,
+        gain.p,
+        tuple(gains),
+        gains_p(gains),
+    )
+
+
+def gains_p(gains: Sequence[float]) -> float:
+    """The one-sided p of the gains of folds, by a t-test: of equal ones 0 where they are gains."""
+    finite = np.array([gain for gain in gains if np.isfinite(gain)])
+    if len(finite) < 2:
+        return 1.0
+    if np.ptp(finite) == 0:
+        return 0.0 if finite[0] > 0 else 1.0
+    return float(ttest_1samp(finite, 0, alternative="greater").pvalue)

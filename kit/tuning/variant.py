@@ -1,0 +1,69 @@
+"""What a search leaves: the five lines of a variant recipe, and its run in its place."""
+
+import dataclasses
+import os
+import textwrap
+from pathlib import Path
+
+from kit.metrics.metric import MetricName
+from kit.scoring.bootstrap import show_interval
+from kit.system.disk import atomic_write
+from kit.tuning.search import Search
+from kit.tuning.show import say_folds
+from kit.tuning.space import show_settings
+from kit.tuning.study import Study, write_study
+
+
+def publish(place: Search, study: Study, base: Path, out: Path) -> Study:
+    """Write the variant's recipe, and move its run beside the others, if its gain is above chance.
+
+    `base` is the recipe's file. A run of that name that is there already is left as it is.
+    """
+    confirmed = study.confirmation
+    if study.published:
+        return study
+    if confirmed is not None and confirmed.above_chance:
+        text = variant_text(study, place.metric.named, base)
+        if not out.exists() or out.read_text(encoding="utf-8") != text:
+            with atomic_write(out, study.replaces) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        run = place.folder_of(study.trials[confirmed.trial]) / study.name
+        if run.exists() and not (place.runs / study.name).exists():
+            os.rename(run, place.runs / study.name)
+    study = dataclasses.replace(study, published=True)
+    write_study(place.folder, study)
+    return study
+
+
+def variant_text(study: Study, metric: MetricName, base: Path) -> str:
+    """The recipe of the confirmed trial, as a variant of the file `base`."""
+    confirmed = study.confirmation
+    if confirmed is None:
+        raise ValueError("nothing was confirmed")
+    settings = study.trials[confirmed.trial].settings
+    before, after = confirmed.scores
+    doc = (
+        f"{base.stem} with {show_settings(settings)}: the best of {len(study.trials)} trials on "
+        f"{say_folds(study.search_folds)}, which flatter it. On {say_folds(study.confirm_folds)}, "
+        f"which chose nothing, its {metric.title} is {after:.4f}, and {before:.4f} without: gain "
+        f"{confirmed.gain:+.4f}, 95 % interval {show_interval(confirmed.interval, '+.4f')}."
+    )
+    fields = [f"name={study.name!r}", *(f"{key}={value!r}" for key, value in settings.items())]
+    call = f"replace(load_recipe({str(base)!r}), {', '.join(fields)})".replace("'", '"')
+    lines = [f"recipe = {call}"]
+    if len(lines[0]) > 100:
+        inner = [f"    load_recipe({str(base)!r}),", *(f"    {field}," for field in fields)]
+        lines = ["recipe = replace(", *(line.replace("'", '"') for line in inner), ")"]
+    return "\n".join(
+        [
+            *textwrap.wrap(f'"""{doc}', 98),
+            '"""',
+            "",
+            "from dataclasses import replace",
+            "",
+            "from kit.recipe import load_recipe",
+            "",
+            *lines,
+            "",
+        ]
+    )
