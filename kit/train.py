@@ -84,7 +84,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="where runs lie (default: runs)"
     )
-    add_options(parser, "device", "workers")
+    add_options(parser, "device", "workers", "cache_dir")
     parser.add_argument(
         "--select",
         choices=("last", "best"),
@@ -134,7 +134,7 @@ def add_saving_options(parser: Parser) -> None:
     )
     add_flags(
         parser,
-        no_cache="keep no pixel cache in RUNS/pixels: decode in every epoch",
+        no_cache="keep no pixel cache: decode in every epoch",
         resume="only go on with an unfinished training; an error without one",
     )
     add_options(parser, force="train anew, in place of an earlier training")
@@ -175,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         recipe = dataclasses.replace(recipe, select=args.select)
     folds = chosen_folds(args.fold, plan.k)
     options = TrainOptions(
-        compute=Compute(args.device, args.workers),
+        compute=Compute(args.device, args.workers, cache_dir=args.cache_dir),
         force=args.force,
         resume=args.resume,
         limit=args.limit,

@@ -65,7 +65,9 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="where runs lie (default: runs)"
     )
-    add_options(parser, "device", "workers", force="search anew, in place of an earlier search")
+    add_options(
+        parser, "device", "workers", "cache_dir", force="search anew, in place of an earlier search"
+    )
     return parser
 
 
@@ -166,7 +168,8 @@ def asked_search(args: Namespace, out: Path) -> tuple["Search", "Study"]:
         prune=not args.no_prune,
         replaces=args.force,
     )
-    options = TrainOptions(compute=Compute(args.device, args.workers))
+    pixels = args.cache_dir or args.runs / "pixels"  # the trials' runs lie deeper
+    options = TrainOptions(compute=Compute(args.device, args.workers, cache_dir=pixels))
     folder = args.runs / "tune" / out.stem
     return Search(folder, space, plan, data, args.runs, options, run_logged), study
 

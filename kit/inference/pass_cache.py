@@ -116,11 +116,16 @@ def read_kept(checkpoint: Checkpoint, photos: PhotoSet, key: str) -> Probs | Non
 class PixelCaches:
     """Pixel caches of photos, one for each geometry, made when asked for.
 
-    They lie beside the runs, or in a temporary folder until `close`.
+    They lie in a folder `place`, or without it beside the runs, or in a temporary folder until
+    `close`.
     """
 
-    def __init__(self, photos: PhotoSet) -> None:
-        self.photos, self.name = photos, {"probs": "eval"}.get(photos.prefix, photos.prefix)
+    def __init__(self, photos: PhotoSet, place: Path | None = None) -> None:
+        self.place, self.photos, self.name = (
+            place,
+            photos,
+            {"probs": "eval"}.get(photos.prefix, photos.prefix),
+        )
         self._caches: dict[Geometry, PixelCache | None] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -133,7 +138,9 @@ class PixelCaches:
         if geometry not in self._caches:
             # A fold's cache lies beside the runs; a checkpoint file may lie anywhere.
             folder = checkpoint.path.resolve().parent
-            if FOLD_FOLDER.fullmatch(folder.name) and len(folder.parents) > 3:
+            if self.place is not None:
+                place = self.place / self.name
+            elif FOLD_FOLDER.fullmatch(folder.name) and len(folder.parents) > 3:
                 place = folder.parents[1] / "pixels" / self.name
             else:
                 self._folder = self._folder or tempfile.TemporaryDirectory(prefix="kit-pixels-")

@@ -52,7 +52,10 @@ class Passes:
         self.owners = np.array([p.owner for p in passes])
         self.seconds, self.computed = np.zeros(len(passes)), 0
         self._tables: list[np.ndarray | None] = [None] * len(passes)
-        self._caches, self._networks = PixelCaches(photos), dict[str, InferenceModel]()
+        self._caches, self._networks = (
+            PixelCaches(photos, compute.cache_dir),
+            dict[str, InferenceModel](),
+        )
         self._new = set[int]()
         for p in range(len(passes)):
             self._read(p)

@@ -1,6 +1,7 @@
 """The options that commands share, with one wording each, and the types of their values."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +34,11 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     },
     "device": {"help": "cpu, cuda or cuda:1 (default: the first GPU, else the CPU)"},
     "workers": {"type": whole_number(0), "help": "loader processes (default: by the machine)"},
+    "cache_dir": {
+        "type": lambda text: Path(text).expanduser(),
+        "metavar": "DIR",
+        "help": "where pixel caches lie (default: $KIT_CACHE, then RUNS/pixels)",
+    },
     "force": {"action": "store_true", "help": "overwrite existing files"},
 }
 
@@ -40,11 +46,13 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
 def add_options(parser: argparse.ArgumentParser, *names: str, **helps: str) -> None:
     """Add the common options `names`, and those of `helps` with a help text of their own.
 
-    The names are `data`, `plan`, `device`, `workers` and `force`.
+    The names are `data`, `plan`, `device`, `workers`, `cache_dir` and `force`.
     """
     for name in [*names, *helps]:
-        settings = _OPTIONS[name]
-        parser.add_argument(f"--{name}", **settings | {"help": helps.get(name, settings["help"])})
+        settings = _OPTIONS[name] | ({"help": helps[name]} if name in helps else {})
+        if name == "cache_dir" and (folder := os.environ.get("KIT_CACHE")):
+            settings["default"] = Path(folder).expanduser()
+        parser.add_argument(f"--{name.replace('_', '-')}", **settings)
 
 
 def add_flags(parser: argparse.ArgumentParser, **helps: str) -> None:

@@ -11,6 +11,7 @@ from kit.recipe import Recipe
 from kit.scoring.metrics import Scores
 from kit.system.console import warn
 from kit.system.errors import KitError, problem
+from kit.system.fence import owned
 from kit.system.locks import lock_folder
 from kit.system.profiler import profiled
 from kit.system.threads import count_training
@@ -87,7 +88,8 @@ def _train_alone(job: FoldJob) -> Scores:
     try:
         with (
             count_training(),
-            lock_folder(folder),
+            lock_folder(folder, seconds=job.options.lock_seconds),
+            owned(folder),
             explain_out_of_memory(job.recipe, job.competition, job.device),
             profiled(job.device if job.options.profile else None, folder / "profile"),
         ):

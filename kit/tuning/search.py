@@ -46,13 +46,10 @@ class Search:
 
     def training(self, study: Study, trial: Trial, folds: Sequence[int]) -> Training:
         """The training of a trial on some folds."""
-        recipe, runs, options = self.space.recipe, self.runs, self.options
+        recipe, runs = self.space.recipe, self.runs
         if trial.number:
-            recipe = self.space.variant(study.name, trial.settings)
-            runs = self.folder_of(trial)
-            pixels = self.options.pixels or self.runs / "pixels"
-            options = dataclasses.replace(options, pixels=pixels)
-        return Training(recipe, self.plan, self.data, tuple(folds), runs, options)
+            recipe, runs = self.space.variant(study.name, trial.settings), self.folder_of(trial)
+        return Training(recipe, self.plan, self.data, tuple(folds), runs, self.options)
 
     def folder_of(self, trial: Trial) -> Path:
         """The folder of a trial; its run lies within."""
