@@ -11,7 +11,7 @@ from kit.training.history import Row
 from kit.tuning.study import DONE, Trial
 
 LEAST_TRIALS: Final = 5  # with a whole curve, before any trial is pruned
-_UNTOUCHED: Final = 1 / 3  # of the epochs: early ones say little of the last
+_UNTOUCHED: Final = 1 / 3  # of the epochs, and the first one: early ones say little of the last
 
 
 class Pruned(Exception):
@@ -39,7 +39,7 @@ class MedianRule:
     def __call__(self, rows: Sequence[Row]) -> None:
         """Raise `Pruned` after an epoch that the rule ends a training at."""
         epoch = len(rows)
-        if not math.ceil(self.epochs * _UNTOUCHED) <= epoch <= len(self.medians):
+        if not max(2, math.ceil(self.epochs * _UNTOUCHED)) <= epoch <= len(self.medians):
             return
         median = self.medians[epoch - 1]
         # One after the other epoch: a training that goes on was not pruned at those before.

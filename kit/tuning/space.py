@@ -41,7 +41,7 @@ class Varied:
     @property
     def whole(self) -> bool:
         """True of a range of whole numbers."""
-        return type(self.low) is int and type(self.high) is int
+        return not self.choices and type(self.low) is int and type(self.high) is int
 
     @property
     def ends(self) -> tuple[Any, ...]:
@@ -143,7 +143,7 @@ def _read_varied(text: str, recipe: Recipe) -> Varied:
     if not equals or not values:
         raise KitError(f"--vary {text}: {_FORMS}")
     if field not in types:
-        hint = did_you_mean(field, types)
+        hint = did_you_mean(field, list(types))
         raise KitError(f"--vary {text}: a recipe has no field {field!r}{hint}")
     if field in _FIXED:
         raise KitError(f"--vary {text}: {field} cannot be varied: {_FIXED[field]}")
