@@ -63,6 +63,11 @@ class FoldJob:
     options: TrainOptions
 
     @property
+    def name(self) -> str:
+        """What the fold is called in messages."""
+        return f"{self.recipe.name}/fold{self.fold}"
+
+    @property
     def competition(self) -> Competition:
         """The competition that the plan records."""
         return self.plan.competition
