@@ -25,14 +25,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.system.cli import Parser, command
-from kit.system.console import duration, say
+from kit.system.console import duration, say, warn
 from kit.system.disk import check_writable, refuse_existing
 from kit.system.errors import KitError, problem
 from kit.system.locks import lock_file
-from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options, add_place_options, whole_number
 
 if TYPE_CHECKING:
+    from kit.data.plan import Plan
     from kit.tuning.search import Search
+    from kit.tuning.space import Space
     from kit.tuning.study import Study
 
 
@@ -65,9 +67,8 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="where runs lie (default: runs)"
     )
-    add_options(
-        parser, "device", "workers", "cache_dir", force="search anew, in place of an earlier search"
-    )
+    add_place_options(parser)
+    add_options(parser, "cache_dir", force="search anew, in place of an earlier search")
     return parser
 
 
@@ -84,7 +85,7 @@ def add_search_options(parser: Parser) -> None:
         "--round",
         type=whole_number(1),
         metavar="N",
-        help="choose N settings at once, by the results of the rounds before (default: 1)",
+        help="choose N settings at once (default: as many as run side by side)",
     )
     add_flags(parser, no_prune="train every trial to its end")
     parser.add_argument(
@@ -103,23 +104,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise KitError("kit.tune: name a field to vary, such as --vary lr=1e-4..1e-3:log")
     from kit.tuning.confirm import confirm
     from kit.tuning.sampler import load_optuna
-    from kit.tuning.search import search
+    from kit.tuning.search import run_search
     from kit.tuning.show import show_result
     from kit.tuning.variant import publish
 
     load_optuna()
     out = args.out or args.recipe.with_name(f"{args.recipe.stem}_tuned.py")
-    place, asked = asked_search(args, out)
+    search, asked = asked_search(args, out)
     started = time.monotonic()
-    place.folder.mkdir(parents=True, exist_ok=True)
+    search.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with lock_file(place.folder / ".lock"):
-            study = confirm(place, search(place, begin(place, asked, out, args.force)))
-            study = publish(place, study, args.recipe, out)
+        with lock_file(search.folder / ".lock"):
+            study = run_search(search, begin(search, asked, out, args.force))
+            study = publish(search, confirm(search, study), args.recipe, out)
+    except KeyboardInterrupt:
+        warn("stopped; the same command goes on from here")
+        raise
     except BlockingIOError:
         remedy = "wait for it, or stop it first"
-        raise problem(place.folder, "another process searches here", remedy=remedy) from None
-    show_result(study, place.metric, place.plan.competition.groups)
+        raise problem(search.folder, "another process searches here", remedy=remedy) from None
+    show_result(study, search.metric, search.plan.competition.groups)
     if study.confirmation is not None and study.confirmation.above_chance:
         say(f"written: {out}, and its run with all folds, {args.runs / study.name}")
     say(f"{duration(time.monotonic() - started)}; next: {next_step(args, study)}")
@@ -130,23 +134,18 @@ def asked_search(args: Namespace, out: Path) -> tuple["Search", "Study"]:
 
     Raises `KitError` for what cannot be searched, before anything is trained.
     """
-    from kit.data.folder import find_data
     from kit.data.plan import read_plan
-    from kit.inference.engine import Compute
     from kit.metrics.metric import metric_of
     from kit.recipe import load_recipe
-    from kit.training.job import TrainOptions
     from kit.training.run import chosen_folds
-    from kit.tuning.search import Search, run_logged
     from kit.tuning.space import read_space
     from kit.tuning.study import Study
 
     recipe, plan = load_recipe(args.recipe), read_plan(args.plan)
-    data = find_data(args.data, plan.competition)
     folds = sorted(chosen_folds(args.search_folds, plan.k))
     rest = tuple(fold for fold in range(plan.k) if fold not in folds)
     if len(rest) < 2:
-        what = f"of {plan.k} folds leave {len(rest)} to confirm the best trial on, and 2 are needed"
+        what = f"leaves {len(rest)} of {plan.k} folds to confirm the best trial on: it takes 2"
         remedy = "name fewer" if len(folds) > 1 else "plan more folds"
         raise problem(f"--search-folds {args.search_folds}", what, remedy=remedy)
     if out.suffix != ".py" or out.stem == recipe.name:
@@ -154,47 +153,75 @@ def asked_search(args: Namespace, out: Path) -> tuple["Search", "Study"]:
         raise problem(out, what, remedy="let --out end in another name and .py")
     space = read_space(args.vary, recipe, plan.competition)
     space.variant(out.stem, {})  # its name is a recipe's
+    search = where_to_search(args, space, plan, args.runs / "tune" / out.stem)
     study = Study(
         name=out.stem,
-        recipe=space.recipe.describe(),
+        recipe=recipe.describe(),
         plan=plan.hash,
         metric=metric_of(plan.competition).name,
         space=tuple(map(str, space.varied)),
         search_folds=tuple(folds),
         confirm_folds=rest,
         number=args.trials,
-        round=args.round or 1,
+        round=args.round or search.place.slots,
         seed=args.seed,
         prune=not args.no_prune,
         replaces=args.force,
     )
+    return search, study
+
+
+def where_to_search(args: Namespace, space: "Space", plan: "Plan", folder: Path) -> "Search":
+    """The search of a space, at the place that the options say.
+
+    Raises `KitError` if the recipe's run was trained by another recipe.
+    """
+    from kit.data.folder import find_data
+    from kit.inference.engine import Compute
+    from kit.scale.place import choose_place
+    from kit.training.job import TrainOptions
+    from kit.training.run import fold_jobs, shared_files
+    from kit.tuning.search import Search, run_logged
+
+    data = find_data(args.data, plan.competition)
+    device = args.device and args.device.split(",")[0]  # of several each job is given its own
     pixels = args.cache_dir or args.runs / "pixels"  # the trials' runs lie deeper
-    options = TrainOptions(compute=Compute(args.device, args.workers, cache_dir=pixels))
-    folder = args.runs / "tune" / out.stem
-    return Search(folder, space, plan, data, args.runs, options, run_logged), study
+    options = TrainOptions(compute=Compute(device, args.workers, cache_dir=pixels))
+    try:
+        folds = fold_jobs([space.recipe], plan, data, range(plan.k), args.runs, options)
+    except KitError as error:
+        raise KitError(f"{error}".replace("--force", "kit.train --force")) from error
+    for line in space.idle:
+        warn(f"recipe {space.recipe.name}: {line}")
+    place = choose_place(args, shared_files(folds, args.plan), args.round or args.trials)
+    if place.title:
+        say(f"{place.title}; {place.share}")
+    else:
+        place = dataclasses.replace(place, run=run_logged)
+    return Search(folder, space, plan, data, args.runs, options, place)
 
 
-def begin(place: "Search", asked: "Study", out: Path, force: bool) -> "Study":
+def begin(search: "Search", asked: "Study", out: Path, force: bool) -> "Study":
     """The study to go on with, or, with `force`, the one that was asked, from its start."""
     from kit.tuning.study import check_same, read_study, study_path, write_study
 
-    record = study_path(place.folder)
+    record = study_path(search.folder)
     if record.exists() and not force:
-        study = read_study(place.folder)
-        check_same(place.folder, study, asked)
-        study = dataclasses.replace(study, number=asked.number)
+        study = read_study(search.folder)
+        check_same(search.folder, study, asked)
+        study = dataclasses.replace(study, number=max(asked.number, len(study.trials)))
         ended = len(study.trials) - len(study.asked)
-        say(f"{place.folder}: going on after {ended} of {study.number} trials")
+        say(f"{search.folder}: going on after {ended} of {study.number} trials")
         return study
     if not force:
-        refuse_existing(out, place.runs / asked.name)
+        refuse_existing(out, search.runs / asked.name)
     check_writable(out)
     record.unlink(missing_ok=True)
-    for folder in place.folder.glob("t[0-9]*"):
+    for folder in search.folder.glob("t[0-9]*"):
         shutil.rmtree(folder)
-    write_study(place.folder, asked)
+    write_study(search.folder, asked)
     say(
-        f"{place.folder}: {asked.number} trials of {', '.join(asked.space)}; the best one is then "
+        f"{search.folder}: {asked.number} trials of {', '.join(asked.space)}; the best one is then "
         f"trained on {len(asked.confirm_folds)} other folds, and the recipe as it is as well"
     )
     return asked

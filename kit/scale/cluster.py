@@ -49,7 +49,12 @@ class _Cluster:
 
     def fits(self, node: Node) -> bool:
         """True if a node has room for a task."""
-        return node.cpus >= self.terms.cores and node.gpus >= self.gpus
+        return self.room(node) > 0
+
+    def room(self, node: Node) -> int:
+        """The number of tasks that a node has room for at once."""
+        room = node.cpus // self.terms.cores
+        return int(min(room, node.gpus // self.gpus) if self.gpus else room)
 
 
 def on_cluster(args: Namespace, shared: Shared, jobs: int, retries: int) -> Place:
@@ -72,7 +77,8 @@ def on_cluster(args: Namespace, shared: Shared, jobs: int, retries: int) -> Plac
     if not any(map(cluster.fits, nodes)):
         most = ", ".join(f"{node.name} {describe([node])}" for node in nodes[:8])
         raise problem(title, f"no node has room for a task, {each}", [most], "ask for less")
-    return Place(functools.partial(_run, cluster=cluster), device, title, each)
+    slots = sum(map(cluster.room, nodes))
+    return Place(functools.partial(_run, cluster=cluster), device, title, each, slots)
 
 
 def _check_options(args: Namespace) -> None:

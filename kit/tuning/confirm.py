@@ -9,41 +9,31 @@ from scipy.stats import ttest_1samp
 from kit.metrics.metric import metric_of
 from kit.reporting.comparing import compare_predictions, read_runs
 from kit.results.predictions import Predictions
-from kit.scale.job import Job
+from kit.scale.job import raise_errors
+from kit.training.run import train_folds
 from kit.tuning.search import Search
 from kit.tuning.study import Confirmation, Study, Trial, write_study
-from kit.tuning.trial import run_training, scores_of
+from kit.tuning.trial import scores_of
 
 
-def confirm(place: Search, study: Study) -> Study:
+def confirm(search: Search, study: Study) -> Study:
     """Train the best trial, and the recipe as it was, on the other folds, and compare them there.
 
     Where no trial is better than the recipe on the search folds there is nothing to confirm.
     """
-    best = study.best(place.metric.sign)
+    best = study.best(search.metric.sign)
     if study.confirmation is not None or best.number == 0:
         return study
-    pair = (study.trials[0], best)
-    trainings = [place.training(study, trial, study.confirm_folds) for trial in pair]
-    jobs = [
-        Job(
-            f"{training.recipe.name}/fold{fold}",
-            run_training,
-            (dataclasses.replace(training, folds=(fold,)),),
-            place.folder_of(trial) / "log.txt",
-        )
-        for fold in study.confirm_folds
-        for trial, training in zip(pair, trainings)
-    ]
-    for ended in place.runner(jobs):
-        if ended.error is not None:
-            raise ended.error
-    folders = [t.files(fold).folder for t in trainings for fold in study.confirm_folds]
-    predictions = read_runs(folders, place.plan)
-    fold_of = place.plan.photos.set_index("image")["fold"]
+    recipe, winner = (
+        search.folds(study, trial, study.confirm_folds) for trial in (study.trials[0], best)
+    )
+    pairs = [fold for pair in zip(recipe, winner) for fold in pair]
+    raise_errors(train_folds(pairs, search.place))
+    predictions = read_runs([fold.files.folder for fold in (*recipe, *winner)], search.plan)
+    fold_of = search.plan.photos.set_index("image")["fold"]
     folds = fold_of.loc[predictions.ids].to_numpy()
     study = dataclasses.replace(study, confirmation=judge(predictions, folds, best))
-    write_study(place.folder, study)
+    write_study(search.folder, study)
     return study
 
 

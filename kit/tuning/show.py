@@ -7,7 +7,7 @@ from kit.metrics.metric import MetricName
 from kit.scoring.bootstrap import say_interval
 from kit.system.console import say, show_table
 from kit.tuning.space import show_settings
-from kit.tuning.study import DONE, FAILED, PRUNED, Study, Trial
+from kit.tuning.study import DONE, FAILED, PRUNED, Confirmation, Study, Trial
 
 _SHOWN: Final = 5  # trials in the table
 
@@ -24,7 +24,8 @@ def say_trial(study: Study, trial: Trial, metric: MetricName) -> None:
         result = f"{metric.title} {trial.score:.4f}"
         result += "  best so far" * (study.best(metric.sign) is trial)
     else:
-        result = f"{trial.state} {trial.note}"
+        note = trial.note.split("; ")[0]  # what to do about it is for a training
+        result = f"failed ({note})" if trial.state == FAILED else f"pruned {note}"
     say(f"trial {trial.number:3d} of {study.number}  {settings}  {result}")
 
 
@@ -79,11 +80,20 @@ def say_verdict(study: Study, metric: MetricName, groups: str) -> None:
     interval = say_interval(confirmed.interval, confirmed.groups, "+.4f", of=groups)
     folds = " ".join(f"{gain:+.4f}" for gain in confirmed.folds)
     say(f"gain {confirmed.gain:+.4f}: {interval}, p {confirmed.p:.3g}, by {groups}")
-    say(f"gain by fold: {folds}; p {confirmed.folds_p:.3g} that trainings vary as much by chance")
+    say(f"gain by fold: {folds}; p {confirmed.folds_p:.3g}, one-sided, by trainings")
     if confirmed.above_chance:
         say(f"take it: {show_settings(trial.settings)}", style="bold")
     else:
-        say(
-            f"keep what you have: the gain of trial {trial.number} is not above chance",
-            style="bold",
-        )
+        say(f"keep what you have: {_doubt(confirmed, groups)}", style="bold")
+
+
+def _doubt(confirmed: Confirmation, groups: str) -> str:
+    """Why a trial is not to be taken."""
+    gain = f"the gain of trial {confirmed.trial}"
+    if confirmed.interval is None:
+        return f"too few {groups} tell whether trial {confirmed.trial} is better"
+    if confirmed.gain <= 0:
+        return f"trial {confirmed.trial} is not better on folds that nothing was chosen on"
+    if confirmed.interval[0] <= 0:
+        return f"{gain} is not above chance"
+    return f"{gain} is no larger than two trainings of one recipe may differ"

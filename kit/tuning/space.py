@@ -108,6 +108,15 @@ class Space:
             return False
         return True
 
+    @property
+    def idle(self) -> list[str]:
+        """A sentence for each varied field that changes nothing beside the recipe's others."""
+        known = set(self.recipe.idle)
+        variants = (
+            self.variant(self.recipe.name, {one.field: one.ends[-1]}) for one in self.varied
+        )
+        return [line for variant in variants for line in variant.idle if line not in known]
+
     def draw(self, rng: np.random.Generator) -> Settings:
         """Random settings."""
         return {one.field: one.draw(rng) for one in self.varied}

@@ -11,6 +11,8 @@ from kit.system.disk import read_json, write_json
 from kit.system.errors import problem
 from kit.tuning.space import Settings
 
+Curves = tuple[tuple[float, ...], ...]  # of each fold that was begun, the score of each epoch
+
 ASKED, DONE, PRUNED, FAILED = "asked", "done", "pruned", "failed"  # a trial's states
 _ANEW: Final = "search under another name with --out, or anew with --force"
 
@@ -27,7 +29,7 @@ class Trial:
     settings: Settings
     state: str = ASKED
     score: float | None = None
-    curves: tuple[tuple[float, ...], ...] = ()
+    curves: Curves = ()
     note: str = ""
 
 

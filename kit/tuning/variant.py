@@ -14,7 +14,7 @@ from kit.tuning.space import show_settings
 from kit.tuning.study import Study, write_study
 
 
-def publish(place: Search, study: Study, base: Path, out: Path) -> Study:
+def publish(search: Search, study: Study, base: Path, out: Path) -> Study:
     """Write the variant's recipe, and move its run beside the others, if its gain is above chance.
 
     `base` is the recipe's file. A run of that name that is there already is left as it is.
@@ -23,15 +23,15 @@ def publish(place: Search, study: Study, base: Path, out: Path) -> Study:
     if study.published:
         return study
     if confirmed is not None and confirmed.above_chance:
-        text = variant_text(study, place.metric.named, base)
+        text = variant_text(study, search.metric.named, base)
         if not out.exists() or out.read_text(encoding="utf-8") != text:
             with atomic_write(out, study.replaces) as temporary:
                 temporary.write_text(text, encoding="utf-8")
-        run = place.folder_of(study.trials[confirmed.trial]) / study.name
-        if run.exists() and not (place.runs / study.name).exists():
-            os.rename(run, place.runs / study.name)
+        run = search.folder_of(study.trials[confirmed.trial]) / study.name
+        if run.exists() and not (search.runs / study.name).exists():
+            os.rename(run, search.runs / study.name)
     study = dataclasses.replace(study, published=True)
-    write_study(place.folder, study)
+    write_study(search.folder, study)
     return study
 
 
