@@ -120,6 +120,7 @@ def test_a_search_of_12_trials_killed_twice_and_in_its_confirmation(world, tmp_p
     assert_equal_results(root, whole)
 
 
+@pytest.mark.trial
 @pytest.mark.xdist_group("tune")
 def test_two_processes_side_by_side_come_to_the_same_result(world, undisturbed, tmp_path, capsys):
     root = prepare(world, tmp_path / "aside")

@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import ttest_1samp
+from scipy.stats import t
 
 from kit.metrics.metric import metric_of
 from kit.reporting.comparing import compare_predictions, read_runs
 from kit.results.predictions import Predictions
 from kit.scale.job import raise_errors
+from kit.scoring.bootstrap import Interval
 from kit.training.run import train_folds
 from kit.tuning.search import Search
 from kit.tuning.study import Confirmation, Study, Trial, write_study
@@ -59,15 +60,14 @@ def judge(predictions: Predictions, folds: np.ndarray, trial: Trial) -> Confirma
         truth.effective,
         gain.p,
         tuple(gains),
-        gains_p(gains),
+        mean_interval(gains),
     )
 
 
-def gains_p(gains: Sequence[float]) -> float:
-    """The one-sided p of the gains of folds, by a t-test: of equal ones 0 where they are gains."""
+def mean_interval(gains: Sequence[float]) -> Interval | None:
+    """The 95 % interval of the mean of folds' gains, by Student's t; None of fewer than two."""
     finite = np.array([gain for gain in gains if np.isfinite(gain)])
     if len(finite) < 2:
-        return 1.0
-    if np.ptp(finite) == 0:
-        return 0.0 if finite[0] > 0 else 1.0
-    return float(ttest_1samp(finite, 0, alternative="greater").pvalue)
+        return None
+    half = t.ppf(0.975, len(finite) - 1) * finite.std(ddof=1) / np.sqrt(len(finite))
+    return float(finite.mean() - half), float(finite.mean() + half)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kit.metrics.metric import MetricName
-from kit.scoring.bootstrap import say_interval
+from kit.scoring.bootstrap import say_interval, show_interval
 from kit.system.console import say, show_table
 from kit.tuning.space import show_settings
 from kit.tuning.study import DONE, FAILED, PRUNED, Confirmation, Study, Trial
@@ -78,9 +78,10 @@ def say_verdict(study: Study, metric: MetricName, groups: str) -> None:
         rows,
     )
     interval = say_interval(confirmed.interval, confirmed.groups, "+.4f", of=groups)
-    folds = " ".join(f"{gain:+.4f}" for gain in confirmed.folds)
-    say(f"gain {confirmed.gain:+.4f}: {interval}, p {confirmed.p:.3g}, by {groups}")
-    say(f"gain by fold: {folds}; p {confirmed.folds_p:.3g}, one-sided, by trainings")
+    say(f"gain {confirmed.gain:+.4f} by {groups}: {interval}, p {confirmed.p:.3g}")
+    gains = " ".join(f"{gain:+.4f}" for gain in confirmed.folds)
+    interval = show_interval(confirmed.folds_interval, "+.4f")
+    say(f"gain by trainings: {gains}, 95 % interval of the mean {interval}")
     if confirmed.above_chance:
         say(f"take it: {show_settings(trial.settings)}", style="bold")
     else:
@@ -96,4 +97,4 @@ def _doubt(confirmed: Confirmation, groups: str) -> str:
         return f"trial {confirmed.trial} is not better on folds that nothing was chosen on"
     if confirmed.interval[0] <= 0:
         return f"{gain} is not above chance"
-    return f"{gain} is no larger than two trainings of one recipe may differ"
+    return f"{gain} is no larger than trainings of one recipe may differ"

@@ -39,8 +39,8 @@ class Confirmation:
 
     `scores` are the recipe's and the trial's. `gain` is positive where the trial is better,
     `interval` is its 95 % one by drawing groups, of which there are `groups` effective ones; `p` is
-    that of a paired permutation test. `folds` are the gains of single folds, and `folds_p` is the
-    one-sided p of their t-test.
+    that of a paired permutation test. `folds` are the gains of single folds, and `folds_interval`
+    is the 95 % one of their mean.
     """
 
     trial: int
@@ -50,7 +50,7 @@ class Confirmation:
     groups: float
     p: float
     folds: tuple[float, ...]
-    folds_p: float
+    folds_interval: Interval | None
 
     @property
     def above_chance(self) -> bool:
@@ -59,7 +59,8 @@ class Confirmation:
         Drawn groups tell of other photos alone: two trainings of one recipe differ, and with many
         photos clearly. How much a gain varies from training to training shows in the folds' gains.
         """
-        return self.interval is not None and self.interval[0] > 0 and self.folds_p <= 0.05
+        both = (self.interval, self.folds_interval)
+        return all(interval is not None and interval[0] > 0 for interval in both)
 
 
 @dataclass(frozen=True, kw_only=True)

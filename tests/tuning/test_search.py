@@ -5,6 +5,7 @@ Trials are not trained: their scores are made of their settings.
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 from helpers import small
@@ -12,7 +13,7 @@ from trainings import on_cpu
 
 from kit.scale.job import Ended, Job, Place
 from kit.system.errors import KitError
-from kit.tuning.search import Search, run_logged, run_search
+from kit.tuning.search import Search, ask_round, run_logged, run_search
 from kit.tuning.space import read_space
 from kit.tuning.study import DONE, FAILED, PRUNED, Study, read_study, write_study
 from kit.tuning.trial import Outcome
@@ -164,6 +165,19 @@ def test_the_recipe_as_it_is_must_not_fail(searching):
 
     with pytest.raises(KitError, match="not finite"):
         searched(dataclasses.replace(searching, place=Place(run)), study(searching))
+
+
+def test_trials_elsewhere_have_absolute_paths_and_the_place_s_device(searching, monkeypatch):
+    monkeypatch.chdir(searching.runs.parent)
+    near = dataclasses.replace(searching, folder=Path("study"), runs=Path("runs"))
+    asked = ask_round(near, study(near))
+    here = near.job(asked, asked.trials[0])
+    aside = dataclasses.replace(near, place=Place(run_logged, "cuda", "side by side"))
+    there = aside.job(asked, asked.trials[0])
+    assert not here.arguments[0][0].runs.is_absolute() and here.log == there.log
+    (fold,) = there.arguments[0]
+    assert fold.runs == searching.runs and fold.options.compute.device == "cuda"
+    assert fold.options.lock_seconds > 0 and there.log.is_absolute()
 
 
 def test_jobs_here_print_into_their_logs(tmp_path, capsys):

@@ -15,7 +15,9 @@ TRIALS = (
     Trial(2, {"lr": 0.4}, PRUNED, None, ((0.9,),), "on fold 0, epoch 2: worse than the median"),
     Trial(3, {"lr": 9.0}, FAILED, note="the loss is not finite; lower lr"),
 )
-CONFIRMED = Confirmation(1, (0.5, 0.375), 0.125, (0.0625, 0.25), 60.0, 0.01, (0.1, 0.15), 0.02)
+CONFIRMED = Confirmation(
+    1, (0.5, 0.375), 0.125, (0.0625, 0.25), 60.0, 0.01, (0.1, 0.15), (0.01, 0.3)
+)
 
 
 def study(**changes):
@@ -59,7 +61,7 @@ def test_the_winner_s_curse_is_shown_beside_the_confirmed_gain(capsys):
     assert [line.split()[0] for line in shown[2:4]] == ["1", "as"]
     assert "fold 0        0.5000   0.2500  +0.2500" in shown
     assert "folds 1, 2    0.5000   0.3750  +0.1250" in shown
-    assert "gain +0.1250: 95 % interval +0.0625 +0.2500, p 0.01, by people" in shown
+    assert "gain +0.1250 by people: 95 % interval +0.0625 +0.2500, p 0.01" in shown
     assert shown[-1] == "take it: lr=0.2"
 
 
@@ -74,7 +76,7 @@ def test_more_is_better_of_an_accuracy(capsys):
         ({"interval": None, "groups": 7.0}, "too few people tell whether trial 1 is better"),
         ({"interval": (-0.01, 0.2)}, "the gain of trial 1 is not above chance"),
         ({"interval": (-0.2, 0.1), "gain": -0.01}, "trial 1 is not better on folds that nothing"),
-        ({"folds_p": 0.2}, "no larger than two trainings of one recipe may differ"),
+        ({"folds_interval": (-0.1, 0.3)}, "no larger than trainings of one recipe may differ"),
     ],
 )
 def test_keep_what_you_have_says_why(capsys, changes, reason):

@@ -27,7 +27,9 @@ TRIALS = (
     Trial(3, {"lr": 0.8, "ema": 0}, FAILED, note="not finite"),
     Trial(4, {"lr": 0.3, "ema": 0}),
 )
-CONFIRMED = Confirmation(1, (0.5, 0.625), 0.125, (0.0625, 0.25), 60.0, 0.01, (0.125, 0.1875), 0.02)
+CONFIRMED = Confirmation(
+    1, (0.5, 0.625), 0.125, (0.0625, 0.25), 60.0, 0.01, (0.125, 0.1875), (0.01, 0.3)
+)
 
 
 def study(**changes):
@@ -128,5 +130,5 @@ def test_the_best_trial_is_the_first_of_equals_whichever_way_the_metric_goes():
 
 def test_above_chance_means_other_photos_and_other_trainings():
     assert CONFIRMED.above_chance
-    for change in ({"interval": None}, {"interval": (-0.01, 0.2)}, {"folds_p": 0.06}):
+    for change in ({"interval": None}, {"interval": (-0.01, 0.2)}, {"folds_interval": (0.0, 0.3)}):
         assert not dataclasses.replace(CONFIRMED, **change).above_chance

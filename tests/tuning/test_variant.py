@@ -14,7 +14,9 @@ from kit.tuning.space import read_space
 from kit.tuning.study import DONE, Confirmation, Study, Trial, read_study, write_study
 from kit.tuning.variant import publish, variant_text
 
-CONFIRMED = Confirmation(1, (0.5, 0.625), 0.125, (0.0625, 0.25), 60.0, 0.01, (0.1, 0.15), 0.02)
+CONFIRMED = Confirmation(
+    1, (0.5, 0.625), 0.125, (0.0625, 0.25), 60.0, 0.01, (0.1, 0.15), (0.01, 0.3)
+)
 MANY = {
     "lr": 0.02,
     "drop_rate": 0,
@@ -87,7 +89,7 @@ def test_a_stop_between_the_two_is_made_good(search, tmp_path):
 
 def test_what_is_not_above_chance_leaves_no_recipe(search, tmp_path):
     base, out = recipe_file(tmp_path, "small"), tmp_path / "small_tuned.py"
-    for confirmed in (None, dataclasses.replace(CONFIRMED, folds_p=0.5)):
+    for confirmed in (None, dataclasses.replace(CONFIRMED, folds_interval=None)):
         assert publish(search, study({"lr": 0.02}, confirmation=confirmed), base, out).published
         assert not out.exists() and not (search.runs / "small_tuned").exists()
 
