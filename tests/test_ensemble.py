@@ -76,3 +76,15 @@ def test_a_profile_that_cannot_be_kept_costs_no_submission(copy, world, capsys):
     (copy / "s.profile.json").mkdir()
     assert main(ensemble_arguments(copy, "--profile")) == 0 and (copy / "s.csv").is_file()
     assert "the profile is not kept" in capsys.readouterr().err
+
+
+def test_pixel_caches_lie_where_the_option_says(copy, monkeypatch, fails, capsys):
+    place = copy / "pixels"
+    assert main(ensemble_arguments(copy, "--fast", "--cache-dir", place)) == 0
+    assert len(list((place / "eval").glob("*.npy"))) == 1
+    assert not (copy / "runs" / "pixels" / "eval").exists()
+    capsys.readouterr()
+    checked = ["--check", copy / "s.csv", "--data", copy / "data"]
+    assert "--check: takes no --cache-dir" in fails(main, *checked, "--cache-dir", place)
+    monkeypatch.setenv("KIT_CACHE", str(place))  # which is nobody's mistake
+    assert main([str(word) for word in checked]) == 0

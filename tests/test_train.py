@@ -178,3 +178,14 @@ def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
 
 def test_keep_epochs_below_zero(fails):
     assert "--keep-epochs -1" in fails(main, "x.py", "--keep-epochs", "-1")
+
+
+def test_the_pixel_cache_lies_where_the_option_or_the_variable_says(world, tmp_path, monkeypatch):
+    recipe = recipe_file(tmp_path, more=", epochs=1")
+    places = ["--data", world.data, "--plan", world.plan_path, "--runs", tmp_path / "runs"]
+    words = [str(a) for a in (recipe, *places, "--device", "cpu", "--workers", "0")]
+    monkeypatch.setenv("KIT_CACHE", str(tmp_path / "variable"))
+    assert main(words) == 0 and len(list((tmp_path / "variable").glob("*.npy"))) == 1
+    assert main([*words, "--force", "--cache-dir", str(tmp_path / "option")]) == 0
+    assert len(list((tmp_path / "option").glob("*.npy"))) == 1
+    assert not (tmp_path / "runs" / "pixels").exists()

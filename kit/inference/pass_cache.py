@@ -121,11 +121,8 @@ class PixelCaches:
     """
 
     def __init__(self, photos: PhotoSet, place: Path | None = None) -> None:
-        self.place, self.photos, self.name = (
-            place,
-            photos,
-            {"probs": "eval"}.get(photos.prefix, photos.prefix),
-        )
+        self.photos, self.place = photos, place
+        self.name = {"probs": "eval"}.get(photos.prefix, photos.prefix)
         self._caches: dict[Geometry, PixelCache | None] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 

@@ -52,11 +52,8 @@ class Passes:
         self.owners = np.array([p.owner for p in passes])
         self.seconds, self.computed = np.zeros(len(passes)), 0
         self._tables: list[np.ndarray | None] = [None] * len(passes)
-        self._caches, self._networks = (
-            PixelCaches(photos, compute.cache_dir),
-            dict[str, InferenceModel](),
-        )
-        self._new = set[int]()
+        self._caches = PixelCaches(photos, compute.cache_dir)
+        self._networks, self._new = dict[str, InferenceModel](), set[int]()
         for p in range(len(passes)):
             self._read(p)
         self.known = np.array([bool(self._known_rows(p).all()) for p in range(len(passes))])

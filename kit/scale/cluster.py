@@ -126,6 +126,8 @@ def _connect(address: str) -> Any:
     finally:
         for number, handler in handlers.items():  # ray has its own
             signal.signal(number, handler)
+    # A lost worker is a line of `Watch`; ray would print pages, and knows no other switch.
+    importlib.import_module("ray._private.worker")._worker_logs_enabled = False
     return ray
 
 

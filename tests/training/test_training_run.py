@@ -1,6 +1,8 @@
+import fcntl
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from helpers import mask_folder, small
 from trainings import on_cpu
 
 from kit.data.planning import PlanOptions, plan_folds
+from kit.system.disk import host_name
 from kit.system.errors import KitError
 from kit.system.locks import lock_folder
 from kit.training.estimate import estimate
@@ -23,11 +26,26 @@ def test_chosen_folds():
 
 def test_a_fold_is_trained_by_one_process(world, tmp_path):
     with lock_folder(tmp_path / "small" / "fold0"):
-        (tmp_path / "small" / "fold0" / ".best.safetensors.123.tmp").write_bytes(b"half")
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        half = tmp_path / "small" / "fold0" / f".best.safetensors.{host_name()}.{ended.pid}.tmp"
+        half.write_bytes(b"half")
         with pytest.raises(KitError, match="another process is training this fold"):
             train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
     train(small(epochs=1), world.plan, world.folder, [0], tmp_path, on_cpu())
     assert not list((tmp_path / "small" / "fold0").glob(".*.tmp"))
+
+
+def test_a_fold_s_lock_is_waited_for_if_the_options_say_so(world, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "small-limit8" / "fold0"
+    folder.mkdir(parents=True)
+    with open(folder / ".lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(held, fcntl.LOCK_UN))
+        options = on_cpu(limit=8, lock_seconds=180)
+        train(small(epochs=1), world.plan, world.folder, [0], tmp_path, options)
+    assert "another process has the lock; waiting up to 3 min 00 s" in capsys.readouterr().err
+    assert (folder / "best.safetensors").exists()
 
 
 def test_what_one_fold_would_refuse_is_told_before_the_others_are_trained(world, tmp_path):
