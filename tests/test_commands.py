@@ -33,6 +33,7 @@ COMMANDS = (
     "start",
     "folds",
     "train",
+    "tune",
     "ensemble",
     "soup",
     "compare",
@@ -91,6 +92,7 @@ SMALL = {
     "bench audit": "--people 1000",
     "bench": "--people 60 --pairs 1 --steps 1 --members 3 --photos 9",
     "sample": "--groups 6 --test-groups 1",
+    "tune": "--trials 2",
 }
 
 
