@@ -245,6 +245,7 @@ def test_no_command_line_hides_outside_the_blocks_that_are_run():
             "`python -m kit.NAME`",
             "`python -m kit.ensemble`",
             "`pip install '.[tracking]'`",
+            "`pip install '.[tune]'`",
         }, name
         assert not re.search(r"```(bash|console|shell)", text), name
 

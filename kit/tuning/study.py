@@ -183,6 +183,8 @@ def check_same(folder: Path, before: Study, now: Study) -> None:
         if field == "recipe":
             changed = [key for key in old | new if old.get(key) != new.get(key)]
             lines += [f"{key} was {old.get(key)!r}, is {new.get(key)!r}"[:150] for key in changed]
+        elif old != new and field == "plan":
+            lines.append("the fold plan was another")
         elif old != new:
             lines.append(f"{names.get(field, field)} was {_words(old)}, is {_words(new)}")
     if lines:

@@ -90,7 +90,7 @@ def test_a_damaged_record_is_one_line(tmp_path, damage):
     ("changes", "line"),
     [
         ({"recipe": {"name": "a", "lr": 0.2}}, "lr was 0.1, is 0.2"),
-        ({"plan": "0" * 64}, "plan was"),
+        ({"plan": "0" * 64}, "the fold plan was another"),
         ({"space": ("ema=0,0.9",)}, "--vary was lr=0.1..0.8, is ema=0,0.9"),
         ({"seed": 1}, "seed was 0, is 1"),
         ({"search_folds": (1,)}, "--search-folds was 0, is 1"),
