@@ -15,6 +15,7 @@ it is is trained in its own run, `runs/effb4_5fold`, where trained folds are use
 """
 
 import dataclasses
+import os
 import shlex
 import shutil
 import sys
@@ -68,7 +69,9 @@ def build_parser() -> Parser:
         "--runs", type=Path, default=Path("runs"), help="where runs lie (default: runs)"
     )
     add_place_options(parser)
-    add_options(parser, "cache_dir", force="search anew, in place of an earlier search")
+    add_options(
+        parser, "cache_dir", force="search anew, in place of an earlier search and what it left"
+    )
     return parser
 
 
@@ -193,6 +196,11 @@ def where_to_search(args: Namespace, space: "Space", plan: "Plan", folder: Path)
         raise KitError(f"{error}".replace("--force", "kit.train --force")) from error
     for line in space.idle:
         warn(f"recipe {space.recipe.name}: {line}")
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        raise KitError(
+            "torchrun gives one training several processes, and a search has many trainings: start "
+            "it without; several --device or --cluster run them side by side"
+        )
     place = choose_place(args, shared_files(folds, args.plan), args.round or args.trials)
     if place.title:
         say(f"{place.title}; {place.share}")

@@ -1,5 +1,6 @@
 """kit.tune as a person calls it: a whole search, killed and continued, and what it refuses."""
 
+import dataclasses
 import shutil
 import signal
 import subprocess
@@ -8,12 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import World
+from helpers import World, everywhere
 from trainings import recipe_file
 
+import kit.train
+import kit.tuning.confirm
 from kit.results.run import Fold
 from kit.tune import main
-from kit.tuning.study import DONE, read_study, study_path
+from kit.tuning.study import DONE, read_study, study_path, write_study
 
 pytest.importorskip("optuna")
 
@@ -132,6 +135,24 @@ def test_two_processes_side_by_side_come_to_the_same_result(world, undisturbed, 
 
 
 @pytest.mark.xdist_group("tune")
+def test_a_better_trial_is_left_as_a_recipe_and_a_whole_run(
+    undisturbed, tmp_path, monkeypatch, capsys
+):
+    """18 people are too few to tell: the confirmation is put in its place."""
+    root = shutil.copytree(undisturbed, tmp_path / "copy", symlinks=True)
+    study = read_study(folder(root))
+    write_study(folder(root), dataclasses.replace(study, confirmation=None, published=False))
+    better = dataclasses.replace(study.confirmation, interval=(0.1, 0.2), folds_interval=(0.1, 0.2))
+    everywhere(monkeypatch, kit.tuning.confirm, "judge", lambda *_: better)
+    assert main(arguments(root, 4)) == 0
+    out = capsys.readouterr().out
+    assert "take it: lr=" in out and f"kit.ensemble {root / 'runs' / 'weak_tuned'}" in out
+    words = ["--fold", "all", *arguments(root, 4)[7:]]
+    assert kit.train.main([str(root / "weak_tuned.py"), *words]) == 0
+    assert capsys.readouterr().out.count("finished before, skipped") == 3
+
+
+@pytest.mark.xdist_group("tune")
 def test_another_search_is_refused_and_force_begins_anew(undisturbed, tmp_path, fails):
     root = shutil.copytree(undisturbed, tmp_path / "copy", symlinks=True)
     line = fails(main, *arguments(root, 4, "--seed", "1"))
@@ -168,6 +189,11 @@ def test_what_cannot_be_searched_is_one_line(world, tmp_path, fails, more, line)
     root = prepare(world, tmp_path / "bad")
     assert line in fails(main, *arguments(root, 4, *more))
     assert not (root / "runs").exists()
+
+
+def test_a_search_is_no_job_of_torchrun(world, tmp_path, fails, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "start it without" in fails(main, *arguments(prepare(world, tmp_path / "bad"), 4))
 
 
 def test_a_search_needs_a_field_and_a_free_name(world, tmp_path, fails):

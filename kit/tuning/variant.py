@@ -2,12 +2,13 @@
 
 import dataclasses
 import os
+import shutil
 import textwrap
 from pathlib import Path
 
 from kit.metrics.metric import MetricName
 from kit.scoring.bootstrap import show_interval
-from kit.system.disk import atomic_write
+from kit.system.disk import atomic_write, refuse_existing
 from kit.tuning.search import Search
 from kit.tuning.show import say_folds
 from kit.tuning.space import show_settings
@@ -17,7 +18,8 @@ from kit.tuning.study import Study, write_study
 def publish(search: Search, study: Study, base: Path, out: Path) -> Study:
     """Write the variant's recipe, and move its run beside the others, if its gain is above chance.
 
-    `base` is the recipe's file. A run of that name that is there already is left as it is.
+    `base` is the recipe's file. Raises `KitError` where one of both is there already, unless the
+    study replaces them.
     """
     confirmed = study.confirmation
     if study.published:
@@ -28,8 +30,12 @@ def publish(search: Search, study: Study, base: Path, out: Path) -> Study:
             with atomic_write(out, study.replaces) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         run = search.folder_of(study.trials[confirmed.trial]) / study.name
-        if run.exists() and not (search.runs / study.name).exists():
-            os.rename(run, search.runs / study.name)
+        place = search.runs / study.name
+        if run.exists():  # else it has been moved
+            if study.replaces and place.exists():
+                shutil.rmtree(place)
+            refuse_existing(place)
+            os.rename(run, place)
     study = dataclasses.replace(study, published=True)
     write_study(search.folder, study)
     return study

@@ -94,12 +94,14 @@ def test_what_is_not_above_chance_leaves_no_recipe(search, tmp_path):
         assert not out.exists() and not (search.runs / "small_tuned").exists()
 
 
-def test_files_of_others_are_replaced_only_by_force_and_a_run_never(search, tmp_path):
+def test_what_is_there_already_is_replaced_only_by_force(search, tmp_path):
     base, out = recipe_file(tmp_path, "small"), tmp_path / "small_tuned.py"
-    out.write_text("mine\n")
-    with pytest.raises(KitError, match="exists already"):
+    (search.runs / "small_tuned" / "mine").mkdir(parents=True)
+    with pytest.raises(KitError, match="runs/small_tuned: exists already"):
         publish(search, study({"lr": 0.02}), base, out)
-    (search.runs / "small_tuned").mkdir()
+    out.write_text("mine\n")
+    with pytest.raises(KitError, match="small_tuned.py: exists already"):
+        publish(search, study({"lr": 0.02}), base, out)
     publish(search, study({"lr": 0.02}, replaces=True), base, out)
     assert load_recipe(out).lr == 0.02
-    assert list((search.runs / "small_tuned").iterdir()) == []
+    assert [path.name for path in (search.runs / "small_tuned").iterdir()] == ["fold1"]
