@@ -12,7 +12,8 @@ Stages are commands, `python -m kit.NAME`; each reads files and writes files, ch
       |  train <- recipes/*.py            bench    measures speed and memory
       v
     runs/<recipe>/fold<k>/                soup     averages the last epochs of each fold
-      |           a checkpoint, and its out-of-fold (OOF) probabilities
+      |           a checkpoint, and         tune     searches settings of a recipe
+      |           its out-of-fold (OOF) probabilities
       |  ensemble <- other teams' probabilities
       v
     submissions/<name>.csv, .json         the answer, and its record
@@ -21,10 +22,10 @@ Stages are commands, `python -m kit.NAME`; each reads files and writes files, ch
       v
     you
 
-The commands `start`, `folds`, `train`, `soup`, `ensemble`, `compare`, `report`, `sample`, `demo`
-and `bench` are files in this folder, and so is what you write: `recipe` and `competition`, with its
-`task`. The folders are what commands are made of. `kit/README.md` has the folders and their order,
-the words, the rules, a line a file.
+The commands `start`, `folds`, `train`, `tune`, `soup`, `ensemble`, `compare`, `report`, `sample`,
+`demo` and `bench` are files in this folder, and so is what you write: `recipe` and `competition`,
+with its `task`. The folders are what commands are made of. `kit/README.md` has the folders and
+their order, the words, the rules, a line a file.
 """
 
 import os

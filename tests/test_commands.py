@@ -34,6 +34,7 @@ COMMANDS = (
     "start",
     "folds",
     "train",
+    "tune",
     "ensemble",
     "soup",
     "compare",
@@ -93,6 +94,7 @@ SMALL = {
     "bench scale": "--pairs 1 --steps 1 --photos 9 --processes 1",
     "bench": "--people 60 --pairs 1 --steps 1 --members 3 --photos 9",
     "sample": "--groups 6 --test-groups 1",
+    "tune": "--trials 2",
 }
 
 
@@ -262,6 +264,7 @@ def test_no_command_line_hides_outside_the_blocks_that_are_run():
             "`python -m kit.NAME`",
             "`python -m kit.ensemble`",
             "`pip install '.[tracking]'`",
+            "`pip install '.[tune]'`",
             "`pip install '.[cluster]'`",
         }, name
         assert not re.search(r"```(bash|console|shell)", text), name

@@ -26,7 +26,8 @@ FLOORS = [
     {"inference"},
     {"training", "blending"},
     {"reporting", "benchmarks", "starting"},
-    {"start", "folds", "train", "soup", "ensemble", "compare", "report", "sample", "bench"},
+    {"tuning"},
+    {"start", "folds", "train", "tune", "soup", "ensemble", "compare", "report", "sample", "bench"},
     {"demo"},
 ]
 COMMANDS = FLOORS[-2] | FLOORS[-1]

@@ -18,7 +18,7 @@ from typing import Any, Final
 from kit.scale.address import LOCAL, check_address, find_address
 from kit.scale.attempt import Outcome, Preempted, Terms, attempt, gave_up
 from kit.scale.job import Ended, Job, Place, Shared
-from kit.scale.nodes import Node, core_share, describe, gpu_share, nodes_of, number_of
+from kit.scale.nodes import Node, core_share, describe, gpu_share, nodes_of, number_of, room_of
 from kit.scale.sight import Sight, check_sight, look, marked
 from kit.scale.watch import Watch
 from kit.system.console import Progress, warn
@@ -51,7 +51,11 @@ class _Cluster:
 
     def fits(self, node: Node) -> bool:
         """True if a node has room for a task."""
-        return node.cpus >= self.terms.cores and node.gpus >= self.gpus
+        return self.room(node) > 0
+
+    def room(self, node: Node) -> int:
+        """The number of tasks that a node has room for at once."""
+        return room_of(node, self.terms.cores, self.gpus)
 
 
 def on_cluster(args: Namespace, shared: Shared, jobs: int, retries: int) -> Place:
@@ -76,7 +80,8 @@ def on_cluster(args: Namespace, shared: Shared, jobs: int, retries: int) -> Plac
         most = ", ".join(f"{node.name} {describe([node])}" for node in nodes[:8])
         raise problem(title, f"no node has room for a task, {each}", [most], "ask for less")
     _check_nodes(cluster)
-    return Place(functools.partial(_run, cluster=cluster), device, title, each)
+    slots = sum(map(cluster.room, nodes))
+    return Place(functools.partial(_run, cluster=cluster), device, title, each, slots)
 
 
 def _check_options(args: Namespace) -> None:

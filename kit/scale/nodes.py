@@ -38,6 +38,12 @@ def nodes_of(rows: Sequence[Mapping[str, Any]]) -> list[Node]:
     ]
 
 
+def room_of(node: Node, cores: int, gpus: float) -> int:
+    """The number of jobs of so many cores and GPUs that a node has room for at once."""
+    room = min(node.cpus / cores, node.gpus / gpus) if gpus else node.cpus / cores
+    return int(room + 1e-6)  # ten tenths of a GPU are one
+
+
 def gpu_share(nodes: Sequence[Node], device: str | None, given: float | None) -> float:
     """The GPUs of each job: those `given`, else one where it may use one and there is any."""
     some = any(node.gpus for node in nodes)

@@ -1,6 +1,7 @@
 """One fold to train: a recipe, a plan, a fold's number and place, and how to train it."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from kit.recipe import Recipe
 from kit.results.run import Fold
 from kit.scale.group import Group
 from kit.system.device import choose_device
+from kit.training.history import Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,8 @@ class TrainOptions:
     profile of its training. `lock_seconds` are waited for the lock of a fold that another process
     trains, before that is an error. `weights` is the file that the recipe's `pretrained` names, as
     it was found before; without it, it is found by the training. The processes of a `group` train
-    each fold together.
+    each fold together. `watch` is given the epochs so far before each one, and what it raises ends
+    the training, which can be resumed.
     """
 
     compute: Compute = Compute()
@@ -48,6 +51,7 @@ class TrainOptions:
     lock_seconds: float = 0
     weights: Path | None = None
     group: Group = Group()
+    watch: Callable[[Sequence[Row]], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -163,15 +163,22 @@ def train_folds(folds: Sequence[FoldJob], place: Place = Place(run_here)) -> lis
     return [ended[fold.name] for fold in folds]
 
 
+def at_place(fold: FoldJob, place: Place) -> FoldJob:
+    """The fold as it is trained at a place: elsewhere on its device, with absolute paths.
+
+    There it waits for the lock of a lost machine.
+    """
+    if not place.title:
+        return fold
+    compute = dataclasses.replace(fold.options.compute, device=place.device)
+    options = dataclasses.replace(fold.options, compute=compute, lock_seconds=_LOCK_SECONDS)
+    return dataclasses.replace(fold, options=options).placed()
+
+
 def _job(fold: FoldJob, place: Place) -> Job:
     """The training of a fold as a job for a place."""
-    stamp, log = fold.files.stamp, fold.files.log
-    if place.title:  # another working folder, and maybe another device
-        compute = dataclasses.replace(fold.options.compute, device=place.device)
-        options = dataclasses.replace(fold.options, compute=compute, lock_seconds=_LOCK_SECONDS)
-        fold = dataclasses.replace(fold, options=options).placed()
-        log = fold.files.log
-    return Job(fold.name, train_alone, (fold, stamp), log)
+    stamp, placed = fold.files.stamp, at_place(fold, place)
+    return Job(fold.name, train_alone, (placed, stamp), placed.files.log)
 
 
 def _describe_end(ended: Ended) -> str:

@@ -76,6 +76,8 @@ class Trainer:
             if rows and not self.state.step:
                 self.writer.keep_epoch(rows[-1])
             while not self.history.finished:
+                if self.job.options.watch is not None:
+                    self.job.options.watch(rows)
                 self.train_epoch()
                 probs = self.validate()
                 with self.stop.held(), stage("write"):

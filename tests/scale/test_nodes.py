@@ -2,7 +2,7 @@
 
 import pytest
 
-from kit.scale.nodes import Node, core_share, describe, gpu_share, nodes_of
+from kit.scale.nodes import Node, core_share, describe, gpu_share, nodes_of, room_of
 from kit.system.errors import KitError
 
 
@@ -49,6 +49,13 @@ def test_cores_are_a_node_s_by_its_gpus_or_all_by_jobs(monkeypatch):
     assert core_share(BOXES, 0, "cpu", 100) == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert core_share(BOXES, 0, "cpu", 2) == 3 and core_share(BOXES, 1, "cuda", 10) == 4
+
+
+def test_a_node_has_room_for_jobs_by_what_is_scarcer():
+    assert [room_of(node, 4, 1) for node in BOXES] == [4, 1, 0]
+    assert [room_of(node, 8, 1) for node in BOXES] == [2, 1, 0]
+    assert [room_of(node, 3, 0) for node in BOXES] == [5, 2, 1]
+    assert room_of(Node("d", "box", 16, 1), 1, 0.1) == 10
 
 
 def test_nodes_in_words():

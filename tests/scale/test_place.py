@@ -24,6 +24,7 @@ def test_jobs_run_here_unless_the_options_say_otherwise(tmp_path, monkeypatch):
     beside = place(tmp_path, "--device", "cpu,cpu", "--retries", "0")
     assert beside.run is not run_here and beside.device == "cpu"
     assert (beside.title, beside.share) == ("side by side on cpu,cpu", "1 core each")
+    assert beside.slots == 2
 
 
 @pytest.mark.parametrize(
