@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,17 +15,18 @@ from kit.benchmarks.folds import Folds, recipe_folds, run_folds
 from kit.benchmarks.loops import matrix_peak, other_inference
 from kit.benchmarks.synthetic import PhotoSet, drawn_folder, link_photos, training_photos
 from kit.benchmarks.timing import SeparateProcess, Table, in_turns, ratio_text
-from kit.blending.classify import EarlyPolicy, classify
+from kit.blending.classify import classify
+from kit.blending.early_rule import EarlyPolicy
 from kit.blending.margins import sample_size
 from kit.blending.rule import uniform_rule
 from kit.competitions import DEFAULT, find_competition
 from kit.data.folder import DataFolder, test_photos
 from kit.data.loader import PhotoDataset, default_workers
 from kit.inference.autotune import autotune, photos_per_second
+from kit.inference.blocks import Blocks
 from kit.inference.engine import Compute
 from kit.inference.member import Member, member_passes
-from kit.inference.pass_cache import PhotoSet as PassPhotos
-from kit.inference.passes import Passes
+from kit.inference.photo_set import PhotoSet as PassPhotos
 from kit.inference.predict import predict
 from kit.inference.runtime import InferenceMode, InferenceModel
 from kit.inference.views import make_views
@@ -64,13 +64,12 @@ class _RunEnsemble:
 
     def classes(self, policy: EarlyPolicy | None = None, exact: bool = False) -> np.ndarray:
         """The classes (N,); probabilities that an earlier call has saved are removed first."""
-        for saved in self.place.glob("runs/*/*/p*-*.npz"):
-            saved.unlink()
-        shutil.rmtree(self.place / "runs" / "pixels", ignore_errors=True)
+        for kept in self.place.glob("runs/*/*/*-*.npz"):
+            kept.unlink()
         compute = dataclasses.replace(self.compute, exact=exact)
         views, photos = make_views("hflip"), PassPhotos(self.data.test_images, tuple(self.images))
-        passes = Passes(member_passes([self.member], views), photos, views, compute)
-        return classify(passes, uniform_rule("mean", 1, passes.classes), policy).classes
+        blocks = Blocks(member_passes([self.member], views), photos, views, compute)
+        return classify(blocks, uniform_rule("mean", 1, blocks.classes), policy).classes
 
     def loops(self) -> dict[str, Callable[[], np.ndarray]]:
         """The ensemble as a loop, by its options: none, `--fast`, `--agree`, `--exact`.

@@ -64,31 +64,32 @@ def recompute_close_calls(
     drawn: np.ndarray,
     progress: Progress | None = None,
 ) -> Recomputed:
-    """Sums of probabilities, those of close calls computed again, exactly.
+    """Sums of probabilities, those of close calls computed again, exactly, in their place.
 
-    `total` (N, C) has rounding errors, and `ahead` (N,) is how far each photo's class is ahead in
-    it. `exact_sums(rows)` gives the exact sums (len(rows), C) of the same passes, and of all. First
-    come the photos `drawn` at random, then the closest ones, until the next
-    one is ahead by more than twice the largest error found.
+    `total` (N, C) has rounding errors until then, and `ahead` (N,) is how far each photo's class is
+    ahead in it. `exact_sums(rows)` gives the exact sums (len(rows), C) of the same passes, and of
+    all. First come the photos `drawn` at random, then the closest ones, until the next one is ahead
+    by more than twice the largest error found.
 
     So a class that is left differs from the exact one only where its error is more than twice as
     large as any found. What is proven is that with 99 % confidence at most 1 % of the photos have
     an error above the largest of those drawn (see `rounding_sample`); that no class differs is not,
     for errors that are rarer than that may be missed.
     """
-    exact, ranked, error = total.copy(), np.argsort(ahead, kind="stable"), 0.0
+    ranked, error = np.argsort(ahead, kind="stable"), 0.0
     ranked = np.concatenate([drawn, ranked[~np.isin(ranked, drawn)]])
-    done = 0
+    done, closest = 0, ahead[ranked[len(drawn) :]]
     while done < len(ranked) and (done < len(drawn) or ahead[ranked[done]] <= 2 * error):
         rows = np.sort(
             ranked[done : min(done + _CHUNK, len(drawn)) if done < len(drawn) else done + _CHUNK]
         )
-        same, exact[rows] = exact_sums(rows)
+        same, whole = exact_sums(rows)
         error = max(error, float(rounding_errors(total[rows], same, gains).max()))
+        total[rows] = whole
         done += len(rows)
         if progress is not None:
             progress.expect(
-                max(done, len(drawn) + int((ahead[ranked[len(drawn) :]] <= 2 * error).sum()))
+                max(done, int(np.searchsorted(closest, 2 * error, "right")) + len(drawn))
             )
             progress.advance(len(rows))
-    return Recomputed(exact, done, error)
+    return Recomputed(total, done, error)

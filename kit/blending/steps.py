@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.blending.classify import EarlyPolicy, classify
+from kit.blending.classify import classify
+from kit.blending.early_rule import EarlyPolicy
 from kit.blending.member_record import default_name
 from kit.blending.oof_score import OofScore
 from kit.blending.outcome import Outcome
@@ -17,11 +18,11 @@ from kit.blending.rule import Rule
 from kit.blending.saved_probs import check_save_probs
 from kit.blending.settings import EnsembleSettings, Output
 from kit.data.folder import DataFolder, answer_rows, read_ids, read_test, test_photos
+from kit.inference.blocks import Blocks
 from kit.inference.engine import Compute
 from kit.inference.member import Member, member_passes
 from kit.inference.member_files import only_files
-from kit.inference.pass_cache import PhotoSet
-from kit.inference.passes import Passes
+from kit.inference.photo_set import PhotoSet
 from kit.inference.views import make_views
 from kit.results import leaderboard
 from kit.results.check import check_place
@@ -95,10 +96,10 @@ def classify_photos(
         images = tuple(test_photos(data).values())
     read = data.competition.read
     photos = PhotoSet(data.test_images, tuple(ids), images=images, read=read)
-    passes = Passes(member_passes(members, views), photos, views, compute)
+    blocks = Blocks(member_passes(members, views), photos, views, compute)
     if not settings.fast:
-        return classify(passes, rule, exact=data.competition.answers_classes), settings
-    if settings.agree is not None and passes.known.all() and not compute.fresh:
+        return classify(blocks, rule, exact=data.competition.answers_classes), settings
+    if settings.agree is not None and blocks.all_known():
         warn(
             "--agree: all passes are kept from before, so that there is nothing to save; the "
             "classes are the full run's"
@@ -108,7 +109,7 @@ def classify_photos(
     if job.oof is not None:
         sign = job.oof.scores.metric.sign
         strengths = [sign * job.oof.members[m].score for m in active]
-    return classify(passes, rule, EarlyPolicy(strengths, settings.agree)), settings
+    return classify(blocks, rule, EarlyPolicy(strengths, settings.agree)), settings
 
 
 def with_outcome(record: Record, outcome: Outcome, started: float) -> Record:
