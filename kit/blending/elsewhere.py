@@ -18,8 +18,9 @@ _JOBS: Final = 4
 
 @dataclass(frozen=True)
 class Workers:
-    """Other processes that run blocks: their runner, their number, the device that each of them
-    has, and the folder for the logs of what they print.
+    """Other processes that run blocks: their runner, their number, and the device of each.
+
+    `logs` is the folder for what they print.
     """
 
     runner: Runner

@@ -83,16 +83,16 @@ class FewPasses:
             room = np.full((len(self.passes), stop, self._probs.shape[2]), np.nan, np.float32)
             self._probs = np.concatenate([self._probs, room], axis=1)
             self._hashes = np.concatenate([self._hashes, np.zeros((stop, 2), np.uint64)])
-        digests = photo_hashes(self.photos.root, [self.photos.files[r] for r in rows])
-        first = b"".join(digest[:16] for digest in digests)
-        hashes = np.frombuffer(first, np.uint64).reshape(-1, 2)
-        self._hashes[start:stop] = hashes
         self._place[rows], self._asked = np.arange(start, stop), stop
+        if len(self.files) < len(self.passes):
+            images = [self.photos.files[r] for r in rows]
+            first = b"".join(digest[:16] for digest in photo_hashes(self.photos.root, images))
+            self._hashes[start:stop] = np.frombuffer(first, np.uint64).reshape(-1, 2)
         for p, kept in enumerate(self._kept):
             if p in self.files:
                 self._probs[p, start:stop] = self.files[p][rows]
             elif kept is not None:
-                self._probs[p, start:stop] = kept.at(hashes)
+                self._probs[p, start:stop] = kept.at(self._hashes[start:stop])
 
     def close(self) -> None:
         """Keep what was computed, beside what was kept before."""
