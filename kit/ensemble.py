@@ -44,7 +44,7 @@ def build_parser() -> Parser:
     add_blend_options(parser)
     add_file_options(parser)
     add_flags(parser, allow_missing_folds="take a run with the folds that are there")
-    add_options(parser, "device", "workers")
+    add_options(parser, "device", "workers", "cache_dir")
     parser.add_argument(
         "--batch-size", type=whole_number(1), help="photos a batch, for a GPU of little memory"
     )
@@ -119,8 +119,7 @@ def add_file_options(parser: Parser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="default: submissions/<members>-<tta>.csv, with blend and decision if not the plain "
-        "ones",
+        help="default: submissions/<members>-<tta>.csv, with blend and decision if not plain",
     )
     parser.add_argument(
         "--save-probs",
@@ -142,7 +141,7 @@ def check_options(parser: Parser, args: Namespace) -> None:
     mode, taken = "--check", {"members", "check", "data", "plan"}
     if args.source is not None:
         mode = "--from"
-        taken |= {"source", "out", "device", "workers", "batch_size", "force"}
+        taken |= {"source", "out", "device", "workers", "batch_size", "cache_dir", "force"}
     for name, value in vars(args).items():
         if name not in taken and value != parser.get_default(name):
             option = "--decide" if name == "decision" else "--" + name.replace("_", "-")
@@ -203,7 +202,8 @@ def make_submission(
     from kit.data.plan import plan_json
     from kit.inference.engine import Compute
 
-    compute = Compute(args.device, args.workers, args.batch_size, args.exact)
+    place = args.cache_dir
+    compute = Compute(args.device, args.workers, args.batch_size, args.exact, cache_dir=place)
     output = Output(
         path=args.out,
         save_probs=args.save_probs,

@@ -23,11 +23,15 @@ import time
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kit.system.cli import Parser, command
 from kit.system.console import duration, say, show_table, warn
 from kit.system.errors import KitError, problem
-from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options, add_place_options, whole_number
+
+if TYPE_CHECKING:
+    from kit.training.job import FoldJob, TrainOptions
 
 
 def list_recipes() -> None:
@@ -74,7 +78,7 @@ def build_parser() -> Parser:
     """The command's options."""
     parser = Parser(prog="kit.train", description=__doc__)
     parser.add_argument(
-        "recipe", type=Path, nargs="?", help="a recipe file, such as recipes/effb4_5fold.py"
+        "recipe", type=Path, nargs="*", help="recipe files, such as recipes/effb4_5fold.py"
     )
     add_flags(parser, list="show the recipes with their parameters and GFLOP")
     parser.add_argument(
@@ -84,7 +88,8 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="where runs lie (default: runs)"
     )
-    add_options(parser, "device", "workers")
+    add_place_options(parser)
+    add_options(parser, "cache_dir")
     parser.add_argument(
         "--select",
         choices=("last", "best"),
@@ -134,7 +139,7 @@ def add_saving_options(parser: Parser) -> None:
     )
     add_flags(
         parser,
-        no_cache="keep no pixel cache in RUNS/pixels: decode in every epoch",
+        no_cache="keep no pixel cache: decode in every epoch",
         resume="only go on with an unfinished training; an error without one",
     )
     add_options(parser, force="train anew, in place of an earlier training")
@@ -142,12 +147,14 @@ def add_saving_options(parser: Parser) -> None:
 
 def check_options(args: Namespace) -> None:
     """Raise `KitError` for options that are absent, out of range, or at odds."""
-    if args.recipe is None:
+    if not args.recipe:
         raise KitError(
             "kit.train: name a recipe, such as recipes/effb4_5fold.py; --list shows them"
         )
     if not 0 < args.save_minutes < math.inf:
         raise KitError(f"--save-minutes {args.save_minutes}: take a number above 0")
+    if args.dry_run and args.cluster is not None:
+        raise KitError("--dry-run measures this machine: leave --cluster out")
     if args.resume and args.force:
         raise KitError(
             "--resume goes on with an earlier training, --force replaces it: take one of them"
@@ -163,19 +170,48 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_options(args)
     from kit.data.folder import find_data
     from kit.data.plan import read_plan
-    from kit.inference.engine import Compute
     from kit.recipe import load_recipe
+    from kit.scale.job import raise_errors
+    from kit.scale.place import choose_place
     from kit.training.estimate import estimate
-    from kit.training.job import TrainOptions
-    from kit.training.run import chosen_folds, train
+    from kit.training.run import chosen_folds, fold_jobs, shared_files, train_folds
 
-    recipe, plan = load_recipe(args.recipe), read_plan(args.plan)
+    recipes, plan = [load_recipe(path) for path in args.recipe], read_plan(args.plan)
     data = find_data(args.data, plan.competition)
     if args.select:
-        recipe = dataclasses.replace(recipe, select=args.select)
-    folds = chosen_folds(args.fold, plan.k)
-    options = TrainOptions(
-        compute=Compute(args.device, args.workers),
+        recipes = [dataclasses.replace(recipe, select=args.select) for recipe in recipes]
+    folds, options = chosen_folds(args.fold, plan.k), train_options(args)
+    if args.dry_run:
+        for recipe in recipes:
+            estimate(recipe, plan, data, folds, args.runs, options)
+        return
+    jobs = fold_jobs(recipes, plan, data, folds, args.runs, options)
+    started = time.monotonic()
+    place = choose_place(args, shared_files(jobs, args.plan), len(jobs))
+    if place.title:
+        say(f"{place.title}; {count(jobs)}, {place.share}")
+    ended = train_folds(jobs, place)
+    for job, one in zip(jobs, ended):
+        if one.error is None:
+            epoch = f"its {job.recipe.select} epoch" + ", chosen on the fold" * (
+                job.recipe.chosen_on_fold
+            )
+            name = job.name if len(recipes) > 1 else f"fold {job.fold}"
+            say(f"{name}: {one.result.line()}, {epoch}")
+    raise_errors(ended)
+    mirror = plan.competition.mirror is not None
+    names = [recipe.name for recipe in recipes]
+    say(f"{duration(time.monotonic() - started)}; next: {next_step(args, names, mirror)}")
+
+
+def train_options(args: Namespace) -> "TrainOptions":
+    """How to train, as the options say."""
+    from kit.inference.engine import Compute
+    from kit.training.job import TrainOptions
+
+    device = args.device and args.device.split(",")[0]  # of several each job is given its own
+    return TrainOptions(
+        compute=Compute(device, args.workers, cache_dir=args.cache_dir),
         force=args.force,
         resume=args.resume,
         limit=args.limit,
@@ -185,25 +221,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         track=args.track,
         profile=args.profile,
     )
-    if args.dry_run:
-        return estimate(recipe, plan, data, folds, args.runs, options)
-    started = time.monotonic()
-    scores = train(recipe, plan, data, folds, args.runs, options)
-    epoch = f"its {recipe.select} epoch" + ", chosen on the fold" * recipe.chosen_on_fold
-    for fold, score in zip(folds, scores):
-        say(f"fold {fold}: {score.line()}, {epoch}")
-    mirror = plan.competition.mirror is not None
-    say(f"{duration(time.monotonic() - started)}; next: {next_step(args, recipe.name, mirror)}")
 
 
-def next_step(args: Namespace, name: str, mirror: bool = True) -> str:
-    """The next command after a training: the one that makes a submission of the run `name`.
+def count(jobs: "Sequence[FoldJob]") -> str:
+    """How many folds of how many recipes there are, in words."""
+    folds, recipes = len(jobs), len({job.recipe.name for job in jobs})
+    return f"{folds} fold{'s'[: folds != 1]} of {recipes} recipe{'s'[: recipes != 1]}"
+
+
+def next_step(args: Namespace, names: Sequence[str], mirror: bool = True) -> str:
+    """The next command after a training: the one that makes a submission of the runs `names`.
 
     It has a mirrored view if the competition's photos may be mirrored.
     """
     if args.limit:
         return "the whole data, without --limit"
-    words = ["python", "-m", "kit.ensemble", str(args.runs / name), *["--tta", "hflip"] * mirror]
+    words = ["python", "-m", "kit.ensemble", *(str(args.runs / name) for name in names)]
+    words += ["--tta", "hflip"] * mirror
     words += ["--data", args.data] * (args.data is not None)
     words += ["--plan", str(args.plan)] * (args.plan != DEFAULT_PLAN)
     return shlex.join(words)

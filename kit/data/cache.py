@@ -4,6 +4,7 @@ Photos are decoded, cropped and resized once, for all folds, recipes, workers an
 Augmentation starts from it.
 """
 
+import dataclasses
 import inspect
 import math
 import shutil
@@ -20,7 +21,7 @@ from kit.data.paths import photo_paths, stat_of
 from kit.data.photos import crop_and_resize
 from kit.data.reading import Read, read_photo
 from kit.system.console import Progress, say, warn
-from kit.system.disk import atomic_write, text_hash
+from kit.system.disk import atomic_write, host_name, text_hash
 from kit.system.errors import KitError, problem
 from kit.system.locks import lock_folder
 from kit.system.script import ScriptFunction
@@ -80,7 +81,9 @@ def pixel_cache(
 
     Its name holds a hash over each photo's name, size and times, and over the code of `read`, the
     competition's function that reads a photo, so that a changed photo makes another cache, and
-    never a stale one. Caches of the same geometry and other photos are removed.
+    never a stale one. It holds the host that made it, too: another one with the same photos uses
+    it. Caches of the same geometry and other photos are removed if this host made them: boxes with
+    copies of the photos, whose times differ, share a folder so.
     None, with a warning, if the disk has no room; None, too, if it does not exist and `build` is
     false. Raises `KitError` for a photo that cannot be read, or that changes meanwhile.
     """
@@ -88,20 +91,18 @@ def pixel_cache(
     stamp = _stamp(root, images, geometry, read)
     of = f"x{geometry.channels}" * (geometry.channels != 3)
     prefix = f"{geometry.crop[0]}x{geometry.crop[1]}-{height}x{width}{of}-"
-    path = folder / f"{prefix}{stamp[:16]}.npy"
+    path = folder / f"{prefix}{stamp[:16]}.{host_name()}.npy"
     cache = PixelCache(path, tuple(images), (height, width, geometry.channels))
-    if cache.whole:
-        return cache
-    if not build:
-        return None
+    if (made := _whole(cache)) or not build:
+        return made
     need = len(images) * math.prod(cache.shape)
     try:
         with lock_folder(folder, "another process is building the pixel cache; waiting for it"):
-            if cache.whole:
-                return cache
+            if made := _whole(cache):
+                return made
             if path.exists():
                 warn(f"{path} is damaged; making it again")
-            for stale in folder.glob(f"{prefix}*.npy"):
+            for stale in folder.glob(f"{prefix}*.{host_name()}.npy"):
                 stale.unlink()  # a process that has it open keeps its pages
             if shutil.disk_usage(folder).free < need + _FREE_BYTES:
                 warn(
@@ -149,6 +150,14 @@ def temporary_cache(
         warn(f"{folder}: no pixel cache ({error.strerror or error}): photos are decoded each time")
         return None
     return cache
+
+
+def _whole(cache: PixelCache) -> PixelCache | None:
+    """A whole cache of the same photos: this host's, else another one's, else None."""
+    stem = cache.path.name.split(".")[0]
+    others = sorted(cache.path.parent.glob(f"{stem}.*.npy"))
+    caches = [cache, *(dataclasses.replace(cache, path=path) for path in others)]
+    return next((made for made in caches if made.whole), None)
 
 
 def _stamp(root: Path, images: Sequence[str], geometry: Geometry, read: Read | None) -> str:

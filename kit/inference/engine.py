@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -27,7 +28,8 @@ class Compute:
 
     `device` is a name (None: the first GPU, else the CPU), `workers` the number of loader
     processes. Each architecture runs in the mode that `modes` has by its name, or in the fastest
-    one, by measurement; with `exact`, in fp32. With `fresh` no kept probabilities are read.
+    one, by measurement; with `exact`, in fp32. With `fresh` no kept probabilities are read. Pixel
+    caches lie in `cache_dir` (None: beside the runs).
     """
 
     device: str | None = None
@@ -36,6 +38,12 @@ class Compute:
     exact: bool = False
     fresh: bool = False
     modes: Mapping[str, InferenceMode] = dataclasses.field(default_factory=dict)
+    cache_dir: Path | None = None
+
+    def placed(self) -> "Compute":
+        """The same for a process in any folder: its paths are absolute."""
+        place = self.cache_dir.absolute() if self.cache_dir is not None else None
+        return dataclasses.replace(self, cache_dir=place)
 
     def mode(self, architecture: Architecture, device: torch.device) -> InferenceMode:
         """The mode in which networks of an architecture run on a device."""

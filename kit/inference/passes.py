@@ -134,7 +134,10 @@ class Passes:
             return None
         (geometry,) = geometries
         if geometry not in self._caches:
-            self._folders.append(tempfile.TemporaryDirectory(prefix="kit-pixels-"))
+            parent = self.networks.compute.cache_dir
+            if parent is not None:
+                parent.mkdir(parents=True, exist_ok=True)
+            self._folders.append(tempfile.TemporaryDirectory(prefix="kit-pixels-", dir=parent))
             photos, place = self.photos, Path(self._folders[-1].name)
             self._caches[geometry] = temporary_cache(
                 place, photos.root, photos.files, geometry, photos.read

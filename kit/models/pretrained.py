@@ -13,12 +13,10 @@ from torch import Tensor
 from kit.system.errors import KitError, problem
 
 
-def load_pretrained(body: Any, source: str, channels: int = 3) -> None:
-    """Load ImageNet weights from a local file into a timm model, all but its head.
+def weights_path(source: str) -> Path:
+    """The `.safetensors` or torch file that a recipe's `pretrained` names.
 
-    `source` is a `.safetensors` or torch file, and may use environment variables. The first layer's
-    weights are adapted to a number of `channels`, as timm does it. Raises `KitError` where a weight
-    is missing, unknown or of another shape.
+    It may use environment variables; raises `KitError` for one that is not set.
     """
     path = Path(os.path.expanduser(os.path.expandvars(source)))
     unset = re.findall(r"\$\{?(\w+)", str(path))
@@ -27,6 +25,15 @@ def load_pretrained(body: Any, source: str, channels: int = 3) -> None:
             f"pretrained '{source}': the environment variable {unset[0]} is not set; export "
             f"{unset[0]}=DIR first"
         )
+    return path
+
+
+def load_pretrained(body: Any, path: Path, channels: int = 3) -> None:
+    """Load ImageNet weights from a local file into a timm model, all but its head.
+
+    The first layer's weights are adapted to a number of `channels`, as timm does it. Raises
+    `KitError` where a weight is missing, unknown or of another shape.
+    """
     try:
         # weights_only: a pickle may run anything.
         weights = (

@@ -1,5 +1,6 @@
 """A fold of a run: its files, and the key of its probabilities."""
 
+import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -59,6 +60,21 @@ class Fold:
     def bad_batch(self) -> Path:
         """The photos of a batch whose loss was not finite."""
         return self.folder / "bad_batch.txt"
+
+    @property
+    def log(self) -> Path:
+        """What its training printed, if it did not run in the command's own process."""
+        return self.folder / "log.txt"
+
+    @property
+    def stamp(self) -> str:
+        """What tells the files of a training from those of a later one: their times and sizes."""
+        marks = []
+        for path in (self.last, self.best):
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                marks.append(f"{path.name} {stat.st_mtime_ns} {stat.st_size}")
+        return ", ".join(marks)
 
 
 def oof_key(best: Path, plan: Plan, fold: int, precision: str) -> str:

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from kit.system.console import console_of, silence_stdout, stdout_is_broken
-from kit.system.errors import KitError, did_you_mean
+from kit.system.console import console_of, show_error, silence_stdout, stdout_is_broken
+from kit.system.errors import KitError, LoggedError, did_you_mean
 from kit.system.signals import sigterm_as_ctrl_c
 
 
@@ -51,7 +51,8 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
     """`main(argv)` as a command: a function that returns its exit code.
 
     0 is success, 2 a user's mistake (`KitError`, or an error of the system), whose one line goes
-    to standard error, and 130 Ctrl+C, SIGTERM or SIGHUP. A bug is raised.
+    to standard error, and 130 Ctrl+C, SIGTERM or SIGHUP. A bug is raised; of one in another
+    process (`LoggedError`) the line is printed, and the code is 1.
     """
 
     @functools.wraps(main)
@@ -68,6 +69,9 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
             return 0
         except KitError as error:
             return _fail(str(error))
+        except LoggedError as error:
+            show_error(str(error))
+            return 1
         except BrokenPipeError:
             if stdout_is_broken():
                 silence_stdout()
@@ -86,5 +90,5 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
 
 def _fail(line: str) -> int:
     """Print an error, and return the exit code of a user's mistake."""
-    console_of(stderr=True).print(f"error: {line}", style="red", markup=False, soft_wrap=True)
+    show_error(line)
     return 2

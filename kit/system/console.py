@@ -65,6 +65,11 @@ def warn(text: str) -> None:
     console_of(stderr=True).print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
 
 
+def show_error(text: str) -> None:
+    """Print one `error:` line to standard error."""
+    console_of(stderr=True).print(f"error: {text}", style="red", markup=False, soft_wrap=True)
+
+
 def show_table(
     title: str,
     columns: Sequence[str],

@@ -128,9 +128,16 @@ def device_name(device: torch.device) -> str:
     Measurements are kept by it.
     """
     if device.type == "cuda":
+        return kind_of(device)
+    return f"{kind_of(device)}, {torch.get_num_threads()} threads"
+
+
+def kind_of(device: torch.device) -> str:
+    """The name of the GPU or processor: those of one name round sums alike."""
+    if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     model = re.search(r"^model name\s*: (.*)$", read_proc("cpuinfo"), re.MULTILINE)
-    return f"{model[1] if model else 'CPU'}, {torch.get_num_threads()} threads"
+    return model[1] if model else "CPU"
 
 
 def read_proc(name: str) -> str:

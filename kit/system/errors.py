@@ -21,6 +21,13 @@ class KitError(Exception):
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
 
 
+class LoggedError(Exception):
+    """A bug in another process, whose traceback is in a log: one line that names it.
+
+    Commands print the line and exit with code 1.
+    """
+
+
 def did_you_mean(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
     """` (did you mean X?)` for the known name most like `name`; empty if none is like it.
 

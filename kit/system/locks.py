@@ -1,37 +1,52 @@
 """File locks, which the kernel releases when their process ends, however it ends."""
 
+import errno
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
-from kit.system.console import warn
+from kit.system.console import duration, warn
+from kit.system.disk import host_name, writer_of
 from kit.system.errors import problem
 
+# The errors of `flock` on file systems without locks: some of Lustre, FUSE and NFS.
+_NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+# A temporary file that is so old is no living process's, wherever that ran.
+_STALE_SECONDS: Final = 3600
 # A forked loader process inherits open files and their locks, and would hold these beyond the end
 # of its parent: it closes them.
 _locks: set[IO[str]] = set()
+_unlocked: set[int] = set()  # the file systems without locks that were told of, by their numbers
 
 os.register_at_fork(after_in_child=lambda: [file.close() for file in _locks])
 
 
 @contextmanager
-def lock_file(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+def lock_file(
+    path: Path, waiting: Callable[[], None] | None = None, seconds: float = 0, strict: bool = False
+) -> Iterator[None]:
     """Hold the lock of a file in the block.
 
-    If another process holds it, calls `waiting`, which may raise, and waits; without `waiting`
-    raises `BlockingIOError`.
+    If another process holds it, waits for so many `seconds`. If it still does, calls `waiting`,
+    which may raise, and waits for as long as it takes; without `waiting` raises `BlockingIOError`.
+    On a file system without locks the block runs without one, after one warning a process and file
+    system; if `strict`, `OSError` is raised instead.
     """
     with open(path, "w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if waiting is None:
+            if not _lock_within(file, seconds):
+                if waiting is None:
+                    raise BlockingIOError
+                waiting()
+                fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if strict or error.errno not in _NO_LOCKS:
                 raise
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _warn_unlocked(path.parent, error)
         _locks.add(file)
         try:
             yield
@@ -39,12 +54,41 @@ def lock_file(path: Path, waiting: Callable[[], None] | None = None) -> Iterator
             _locks.discard(file)
 
 
+def _lock_within(file: IO[str], seconds: float) -> bool:
+    """True if this process has the lock of a file, after at most so many seconds."""
+    end, told = time.monotonic() + seconds, False
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+        if not told:
+            warn(f"{file.name}: another process has the lock; waiting up to {duration(seconds)}")
+            told = True
+        time.sleep(1)
+
+
+def _warn_unlocked(folder: Path, error: OSError) -> None:
+    """Warn, once for each file system, that a folder's files cannot be locked."""
+    number = folder.stat().st_dev
+    if number not in _unlocked:
+        _unlocked.add(number)
+        warn(
+            f"{folder}: its file system has no locks ({error.strerror or error}): of two processes "
+            "on one fold only the file .owner stops the older one, at its next write; start none "
+            "twice"
+        )
+
+
 @contextmanager
-def lock_folder(folder: Path, waiting: str = "") -> Iterator[None]:
+def lock_folder(folder: Path, waiting: str = "", seconds: float = 0) -> Iterator[None]:
     """Hold the lock of a folder in the block, and remove what a killed process left half-written.
 
     If another process holds it, warns with the text `waiting`, and waits; without a text raises
-    `KitError`.
+    `KitError`, after waiting for so many `seconds`: the server of a network file system keeps the
+    lock of a lost machine for a while.
     """
 
     def report() -> None:
@@ -57,7 +101,30 @@ def lock_folder(folder: Path, waiting: str = "") -> Iterator[None]:
         warn(f"{folder}: {waiting}")
 
     folder.mkdir(parents=True, exist_ok=True)
-    with lock_file(folder / ".lock", report):
+    with lock_file(folder / ".lock", report, seconds):
         for temporary in folder.glob(".*.tmp"):
-            temporary.unlink()
+            if _is_left(temporary):
+                temporary.unlink(missing_ok=True)
         yield
+
+
+def _is_left(temporary: Path) -> bool:
+    """True if no process writes a temporary file any more, as far as this host can know."""
+    try:
+        if time.time() - temporary.stat().st_mtime > _STALE_SECONDS:
+            return True
+    except OSError:
+        return False
+    host, pid = writer_of(temporary) or ("", 0)
+    return host == host_name() and (pid == os.getpid() or not is_running(pid))
+
+
+def is_running(pid: int) -> bool:
+    """True if a process of this number runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass  # another user's
+    return True

@@ -1,6 +1,7 @@
 """The options that commands share, with one wording each, and the types of their values."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,17 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     return convert
 
 
+def gpu_number(text: str) -> float:
+    """A number of GPUs: a share of one, or a whole number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e4 or (number > 1 and number != int(number)):
+        raise argparse.ArgumentTypeError(f"{text}: take a share of a GPU, or a whole number")
+    return number
+
+
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "data": {"help": "the competition's folder (default: $KIT_DATA, then data/)"},
     "plan": {
@@ -33,18 +45,56 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     },
     "device": {"help": "cpu, cuda or cuda:1 (default: the first GPU, else the CPU)"},
     "workers": {"type": whole_number(0), "help": "loader processes (default: by the machine)"},
+    "cache_dir": {
+        "type": lambda text: Path(text).expanduser(),
+        "metavar": "DIR",
+        "help": "where pixel caches lie (default: $KIT_CACHE, then RUNS/pixels)",
+    },
     "force": {"action": "store_true", "help": "overwrite existing files"},
+    "cluster": {
+        "nargs": "?",
+        "const": "",
+        "metavar": "ADDRESS",
+        "help": "work on the Ray cluster at ADDRESS, such as box1:6379 (without it: $RAY_ADDRESS, "
+        "else a cluster that runs here, else one of this machine, for this command)",
+    },
+    "gpus": {
+        "type": gpu_number,
+        "metavar": "N",
+        "help": "GPUs of a task of the cluster, such as 1 or .5 (default: 1 where it has any)",
+    },
+    "task_cpus": {
+        "type": whole_number(1),
+        "metavar": "N",
+        "help": "cores of a task of the cluster (default: a node's cores by its GPUs)",
+    },
+    "retries": {
+        "type": whole_number(0),
+        "metavar": "N",
+        "help": "how often what was killed elsewhere is started again (default: 3)",
+    },
 }
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str, **helps: str) -> None:
     """Add the common options `names`, and those of `helps` with a help text of their own.
 
-    The names are `data`, `plan`, `device`, `workers` and `force`.
+    The names are `data`, `plan`, `device`, `workers`, `cache_dir` and `force`; those
+    of other places are added by `add_place_options`.
     """
     for name in [*names, *helps]:
-        settings = _OPTIONS[name]
-        parser.add_argument(f"--{name}", **settings | {"help": helps.get(name, settings["help"])})
+        settings = _OPTIONS[name] | ({"help": helps[name]} if name in helps else {})
+        if name == "cache_dir" and (folder := os.environ.get("KIT_CACHE")):
+            settings["default"] = Path(folder).expanduser()
+        parser.add_argument(f"--{name.replace('_', '-')}", **settings)
+
+
+def add_place_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of where a command's jobs run, which `kit.scale.place` reads."""
+    several = "cpu, cuda or cuda:1; several, as cuda:0,cuda:1, work side by side (default: the "
+    names = ("workers", "cluster", "gpus", "task_cpus", "retries")
+    add_options(parser, device=several + "first GPU, else the CPU)")
+    add_options(parser, *names)
 
 
 def add_flags(parser: argparse.ArgumentParser, **helps: str) -> None:

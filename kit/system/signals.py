@@ -34,12 +34,24 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+_patient: list[bool] = []  # not empty where a second signal is as the first one
+
+
+def be_patient() -> None:
+    """Let a second signal do no more than the first one, in this process, from now on.
+
+    For one that another process has started: a scheduler's SIGTERM reaches both, and the other
+    passes it on. Who wants this one to end at once kills it.
+    """
+    _patient[:] = [True]
+
+
 class Stop:
     """Holds Ctrl+C, SIGTERM and SIGHUP back while something is to be finished first.
 
     Within `held()` the first signal only sets `asked`, and raises `KeyboardInterrupt` at the end of
-    the block; a second one sets `forced` and raises at once. Outside of `held()` a signal raises at
-    once.
+    the block; a second one sets `forced` and raises at once, but not after `be_patient`. Outside of
+    `held()` a signal raises at once.
     """
 
     def __init__(self) -> None:
@@ -60,6 +72,8 @@ class Stop:
             signal.signal(number, handler)
 
     def _handle(self, *_: object) -> None:
+        if self._held and self.asked and _patient:
+            return
         if self._held and not self.asked:
             self.asked = True
             # Not printed by rich, which a signal may interrupt while it prints. The pipe may be

@@ -8,6 +8,7 @@ from kit.models.architecture import architecture_of
 from kit.models.network import count_parameters
 from kit.scoring.metrics import Scores
 from kit.system.console import Progress, say, warn
+from kit.system.disk import check_guard
 from kit.system.signals import Stop
 from kit.system.threads import share_threads
 from kit.training.checks import check_recipe
@@ -37,12 +38,13 @@ def train_fold(job: FoldJob) -> Scores:
     threads = _threads(job, status)
     parts = split_fold(job)
     at_once = _validation_photos(job)  # before the learner takes memory
-    learner = Learner(recipe, job.competition, parts.counts, device)
+    learner = Learner(recipe, job.competition, parts.counts, device, weights=options.weights)
     state = TrainingState() if status.state is None else restore(job, learner, status.state)
     del status  # twice the weights, and more
     cache = open_cache(job, build=not options.limit)  # a trial does not build it
     loaders = fold_loaders(job, parts, cache, job.workers, at_once)
     origin = recipe.describe() | {"fold": job.fold}
+    check_guard(files.folder)
     tracker = open_tracker(options.track, files.folder, origin, state.rows, options.must_track)
     sizes = loaders.batches.sizes
     begun = f"; going on after epoch {len(state.rows)}, step {state.step} of {len(sizes)}"

@@ -136,7 +136,7 @@ def open_cache(job: FoldJob, build: bool = True) -> PixelCache | None:
     if not job.options.cache:
         return None
     images, geometry = job.plan.photos["image"].tolist(), job.recipe.geometry(job.competition)
-    folder, read = job.runs / "pixels", job.competition.read
+    folder, read = job.options.compute.cache_dir or job.runs / "pixels", job.competition.read
     return pixel_cache(folder, job.data.train_images, images, geometry, build, read)
 
 

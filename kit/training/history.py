@@ -47,7 +47,7 @@ class History:
     @property
     def scores(self) -> Scores:
         """The scores of the selected epoch."""
-        return scores_of(self.selected, self.metric)
+        return scores_of(self.selected, self.metric.named)
 
     def describe(self) -> str:
         """The selected epoch and, where it was chosen on the fold, the last one beside it."""

@@ -1,5 +1,6 @@
 """One fold to train: a recipe, a plan, a fold's number and place, and how to train it."""
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from kit.data.folder import DataFolder
 from kit.data.loader import default_workers
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
+from kit.models.pretrained import weights_path
 from kit.recipe import Recipe
 from kit.results.run import Fold
 from kit.system.device import choose_device
@@ -26,7 +28,9 @@ class TrainOptions:
     the pixel cache. `last.pt` is written every `save_minutes` within an epoch. The weights of the
     last `keep_epochs` epochs are kept for `kit.soup`. `track` names a tracker; one that does not
     start is an error if `must_track`, else a warning. With `profile` each fold's folder gets a
-    profile of its training.
+    profile of its training. `lock_seconds` are waited for the lock of a fold that another process
+    trains, before that is an error. `weights` is the file that the recipe's `pretrained` names, as
+    it was found before; without it, it is found by the training.
     """
 
     compute: Compute = Compute()
@@ -39,6 +43,8 @@ class TrainOptions:
     track: str | None = None
     must_track: bool = True
     profile: bool = False
+    lock_seconds: float = 0
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,11 @@ class FoldJob:
     fold: int
     runs: Path
     options: TrainOptions
+
+    @property
+    def name(self) -> str:
+        """What the fold is called in messages."""
+        return f"{self.recipe.name}/fold{self.fold}"
 
     @property
     def competition(self) -> Competition:
@@ -66,6 +77,23 @@ class FoldJob:
     def device(self) -> torch.device:
         """The device to train on; raises `KitError` if it does not exist."""
         return choose_device(self.options.compute.device)
+
+    def placed(self) -> "FoldJob":
+        """The same job for a process in any folder, or on another machine with the same mounts.
+
+        Its paths are absolute, the file of pretrained weights with the environment variables of
+        this process. What is recorded of the job is the same; messages name absolute paths.
+        """
+        compute, weights = self.options.compute, self.options.weights
+        if weights is None and isinstance(self.recipe.pretrained, str):
+            weights = weights_path(self.recipe.pretrained)
+        options = dataclasses.replace(
+            self.options,
+            compute=compute.placed(),
+            weights=weights.absolute() if weights is not None else None,
+        )
+        data = dataclasses.replace(self.data, root=self.data.root.absolute())
+        return dataclasses.replace(self, data=data, runs=self.runs.absolute(), options=options)
 
     @property
     def workers(self) -> int:

@@ -1,6 +1,7 @@
 """Batch sizes that fit into a device's memory."""
 
 import contextlib
+import dataclasses
 import math
 import traceback
 from collections.abc import Iterator
@@ -31,7 +32,8 @@ def largest_fitting_batch(
                 torch.zeros(size, *geometry.size, geometry.channels, dtype=torch.uint8),
                 torch.zeros(size, *label, dtype=torch.int64),
             )
-            learner = Learner(recipe, competition, np.ones(competition.num_classes), device)
+            plain = dataclasses.replace(recipe, pretrained=False)  # no weights to find or fetch
+            learner = Learner(plain, competition, np.ones(competition.num_classes), device)
             for seed in range(2):  # the optimizer's own memory comes with the first step
                 learner.step([batch], 0.0, seed)
             return size

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -16,14 +16,19 @@ from kit.metrics.metric import metric_of
 from kit.models.checkpoint import check_versions, read_checkpoint_info
 from kit.results.run import read_metrics
 from kit.system.console import warn
+from kit.system.device import kind_of
 from kit.system.disk import atomic_write
-from kit.system.errors import problem
+from kit.system.errors import KitError, problem
+from kit.system.precision import precision_name
 from kit.system.versions import check_pixels, warn_versions
 from kit.training.history import History, Row
 from kit.training.job import FoldJob
 from kit.training.learner import Learner
 from kit.training.oof import is_kept, rebuild_oof
 
+# The form of `last.pt`, and what its numbers mean: raise it when a training of before cannot go on
+# to the same weights.
+STATE_VERSION: Final = 1
 # The keys of `last.pt`: the training's origin, its position, and the states that it has changed.
 _STATE = (
     "recipe",
@@ -36,7 +41,10 @@ _STATE = (
     "waited",
     "learner",
     "versions",
+    "version",
     "threads",
+    "precision",
+    "device",
 )
 
 
@@ -67,11 +75,19 @@ def load_state(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(
             io.BytesIO(content[:-32]), map_location="cpu", weights_only=True
         )
+        if state.get("version") != STATE_VERSION:
+            raise problem(
+                path,
+                "was written by another version of the kit",
+                remedy="finish the fold with that version, or train it again with --force",
+            )
         lacking = set(_STATE) - state.keys()
         if lacking:
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
         json.loads(state["recipe"])
         check_versions(state["versions"])
+    except KitError:
+        raise
     except Exception as error:
         raise problem(
             path,
@@ -191,6 +207,7 @@ def restore(job: FoldJob, learner: Learner, state: dict[str, Any]) -> TrainingSt
     """
     files = job.files
     warn_versions(files.last, state["versions"], training=True)
+    _warn_rounding(job, learner, state)
     if files.epochs and not job.options.keep_epochs:
         warn(
             f"{files.folder}: --keep-epochs was given before and is not now: the epochs from here "
@@ -213,6 +230,17 @@ def restore(job: FoldJob, learner: Learner, state: dict[str, Any]) -> TrainingSt
         if not ended and not is_kept(job, selected):
             _rebuild_kept(job, selected)
     return reached
+
+
+def _warn_rounding(job: FoldJob, learner: Learner, state: dict[str, Any]) -> None:
+    """Warn if a training goes on in another precision, or on another kind of device."""
+    before = f"{state['precision']} on {state['device']}"
+    now = f"{precision_name(learner.precision)} on {kind_of(job.device)}"
+    if before != now:
+        warn(
+            f"{job.files.folder}: began in {before} and goes on in {now}: its sums are rounded "
+            "otherwise"
+        )
 
 
 def _rebuild_kept(job: FoldJob, row: Row) -> None:

@@ -22,6 +22,10 @@ def scalars(row: dict[str, Any]) -> dict[str, float]:
     return {name.replace("_", "/", 1): value for name, value in row.items() if name != "epoch"}
 
 
+class TrackerError(KitError):
+    """A tracker that is not installed, or does not start."""
+
+
 class Tracker(Protocol):
     """A tracker: it takes rows of `metrics.csv`."""
 
@@ -133,7 +137,7 @@ def open_tracker(
 
     It is given the `rows` of the epochs so far; without rows it is a new run. `config` is the
     recipe, with the number of the `fold`. TensorBoard's files lie in the fold's folder, so that
-    `tensorboard --logdir runs` shows a run a fold. Raises `KitError` where the package is not
+    `tensorboard --logdir runs` shows a run a fold. Raises `TrackerError` where the package is not
     installed or does not start, unless it is not a `must`: then it warns.
     """
     if name is None:
@@ -143,7 +147,7 @@ def open_tracker(
             _TensorBoard(folder) if name == "tensorboard" else _Wandb(folder, config, not rows)
         )
     except ImportError as error:
-        raise KitError(
+        raise TrackerError(
             f"--track {name}: it is not installed ({error}); pip install 'kfold-kit[tracking]'"
         ) from error
     except Exception as error:
@@ -151,7 +155,7 @@ def open_tracker(
         if not must:
             warn(f"{line}; the training goes on without it")
             return _FaultTolerant(None, "")
-        raise KitError(
+        raise TrackerError(
             f"{line}; train without --track"
             + (", or with WANDB_MODE=offline" if name == "wandb" else "")
         ) from error

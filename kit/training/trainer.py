@@ -19,6 +19,7 @@ from kit.metrics.sums import log_loss
 from kit.results.run import score_column
 from kit.scoring.metrics import decided, score
 from kit.system.console import Progress, duration
+from kit.system.disk import atomic_write
 from kit.system.errors import problem
 from kit.system.profiler import stage
 from kit.system.signals import Stop
@@ -132,7 +133,8 @@ class Trainer:
                 train = self.parts.train["image"].to_numpy()
                 images = train[at % len(train)].tolist()  # from N on they are mirrored
                 lines = "".join(f"{image}\n" for image in images)
-                files.bad_batch.write_text(lines, encoding="utf-8")
+                with atomic_write(files.bad_batch, force=True) as temporary:
+                    temporary.write_text(lines, encoding="utf-8")
                 raise problem(
                     files.folder,
                     f"the training loss of epoch {epoch}, step {step + 1}, is not a finite number, "

@@ -14,13 +14,15 @@ import pandas as pd
 from kit.metrics.metric import metric_of
 from kit.models.checkpoint import CheckpointInfo, Origin, checkpoint_info, save
 from kit.results.run import score_column, write_metrics
+from kit.system.device import kind_of
+from kit.system.disk import check_guard, remove
 from kit.system.precision import precision_name
 from kit.system.versions import versions
 from kit.training.history import History, Row
 from kit.training.job import FoldJob
 from kit.training.learner import Learner
 from kit.training.oof import is_kept, write_oof
-from kit.training.resume import TrainingState, save_state
+from kit.training.resume import STATE_VERSION, TrainingState, save_state
 from kit.training.trackers import Tracker
 
 
@@ -50,7 +52,10 @@ class FoldWriter:
             "plan": self.job.plan.hash,
             "fold": self.job.fold,
             "versions": dict(versions()),
+            "version": STATE_VERSION,
             "threads": self.threads,
+            "precision": precision_name(self.learner.precision),
+            "device": kind_of(self.job.device),
             "learner": self.learner.state(),
             **state.position,
         }
@@ -72,7 +77,7 @@ class FoldWriter:
             for path in files.folder.glob(f"{prefix}-*.npz")
         ]
         for path in (files.last, files.best, files.oof, files.metrics, *files.epochs, *caches):
-            path.unlink(missing_ok=True)
+            remove(path)
 
     def _info(self, row: Row) -> CheckpointInfo:
         """The metadata of the checkpoint of an epoch."""
@@ -100,7 +105,7 @@ class FoldWriter:
         if not path.exists():
             save(path, self.learner.used, self._info(row))
         for stale in self.files.epochs[:-number]:
-            stale.unlink()
+            remove(stale)
 
     def _history(self, rows: Sequence[Row]) -> History:
         return History(self.job.recipe, metric_of(self.job.competition), rows)
@@ -121,11 +126,12 @@ class FoldWriter:
             self.keep(row, probs)
         self.keep_epoch(row)
         write_metrics(self.files.metrics, state.rows)
+        check_guard(self.files.folder)
         tracker.log(row)
         return selected
 
     def finish(self, state: TrainingState) -> None:
         """Write the metrics and remove `last.pt`: the fold is finished."""
         write_metrics(self.files.metrics, state.rows)
-        self.files.last.unlink(missing_ok=True)
-        self.files.bad_batch.unlink(missing_ok=True)
+        remove(self.files.last)
+        remove(self.files.bad_batch)

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import shutil
+import socket
 import subprocess
 import sys
 
@@ -182,3 +184,41 @@ def test_channels_and_the_code_that_reads_photos_make_caches_of_their_own(place)
     assert one.path.exists() and rgb.path.exists()
     fresh = PhotoDataset(photos, NAMES, [five], read=reader(8))
     assert (fresh[3][1][0] == second.open()[3]).all()
+
+
+def on_host(patch, name):
+    """This machine goes by another name."""
+    patch.setattr(socket, "gethostname", lambda: name)
+
+
+def test_hosts_with_the_same_photos_share_a_cache(place, monkeypatch, capsys):
+    pixels, photos = place / "pixels", place / "photos"
+    on_host(monkeypatch, "box1")
+    one = pixel_cache(pixels, photos, NAMES, GEOMETRY)
+    on_host(monkeypatch, "box2")
+    capsys.readouterr()
+    assert pixel_cache(pixels, photos, NAMES, GEOMETRY) == one
+    assert pixel_cache(pixels, photos, NAMES, GEOMETRY, build=False) == one
+    assert one.path.name.endswith(".box1.npy") and capsys.readouterr().out == ""
+    one.path.write_bytes(b"damaged")  # box1's own to mend
+    two = pixel_cache(pixels, photos, NAMES, GEOMETRY)
+    assert two.path.name.endswith(".box2.npy") and one.path.read_bytes() == b"damaged"
+
+
+def test_hosts_with_copies_of_the_photos_leave_each_other_s_caches_alone(place, monkeypatch):
+    pixels, built = place / "pixels", []
+    real = kit.data.cache._build
+    everywhere(monkeypatch, kit.data.cache, "_build", lambda *args: (built.append(1), real(*args)))
+    shutil.copytree(place / "photos", place / "copies")  # with times of change of their own
+
+    def on(host, root, names=NAMES):
+        on_host(monkeypatch, host)
+        return pixel_cache(pixels, place / root, names, GEOMETRY)
+
+    one, two = on("box1", "photos"), on("box2", "copies")
+    assert one != two and len(built) == 2
+    for _ in range(2):
+        assert on("box1", "photos") == one and on("box2", "copies") == two
+    assert len(built) == 2
+    assert on("box2", "copies", NAMES[:5]).path.exists() and len(built) == 3
+    assert one.path.exists() and not two.path.exists()  # the stale one of this host is removed

@@ -2,18 +2,25 @@
 
 import json
 import os
+import socket
 
 import pytest
 
 from kit.system.disk import (
     atomic_write,
+    check_guard,
     check_output,
     file_hash,
+    guarded,
+    host_name,
     json_bytes,
     near,
     read_json,
+    remove,
+    temporary_path,
     text_hash,
     write_json,
+    writer_of,
 )
 from kit.system.errors import KitError
 
@@ -100,3 +107,59 @@ def test_the_file_that_was_meant(tmp_path):
     (tmp_path / "folds.csv").touch()
     assert near(tmp_path / "fold.csv") == f" (did you mean {tmp_path / 'folds.csv'}?)"
     assert near(tmp_path / "nowhere" / "fold.csv") == ""
+
+
+@pytest.mark.parametrize(
+    "host, safe",
+    [
+        ("box-1.lab.org", "box-1-lab-org"),
+        ("스타/..", "-----"),
+        ("", "localhost"),
+        ("a" * 64, "a" * 31 + "-" + text_hash("a" * 64)[:8]),
+    ],
+)
+def test_a_temporary_name_tells_host_and_process(tmp_path, monkeypatch, host, safe):
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    assert host_name() == safe
+    path = temporary_path(tmp_path / "a.csv")
+    assert path == tmp_path / f".a.csv.{safe}.{os.getpid()}.tmp"
+    assert writer_of(path) == (safe, os.getpid())
+    assert writer_of(tmp_path / ".a.1.tmp") is None and writer_of(tmp_path / "a.tmp") is None
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "이" * 85, os.fsdecode(b"\xff" * 250)])
+def test_the_longest_names_are_written(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(socket, "gethostname", lambda: "h" * 64)
+    with atomic_write(tmp_path / name) as temporary:
+        temporary.write_text("new")
+        other = temporary_path(tmp_path / f"{name[:-1]}x")
+        assert writer_of(temporary) == (host_name(), os.getpid()) and other != temporary
+    assert (tmp_path / name).read_text() == "new" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_guard_runs_before_each_write_and_removal_in_its_folder_alone(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "mine", target_is_directory=True)
+    inside, outside = tmp_path / "mine" / "a.txt", tmp_path / "a.txt"
+    with atomic_write(inside) as temporary:
+        temporary.write_text("old")
+
+    def refuse():
+        raise KitError("not yours")
+
+    def write(path):
+        with atomic_write(path, force=True) as temporary:
+            temporary.write_text("new")
+
+    with guarded(tmp_path / "mine", refuse):
+        write(outside)
+        remove(outside)
+        for path in (inside, tmp_path / "link" / "a.txt", tmp_path / "mine" / "deep" / "a.txt"):
+            for change in (write, remove, check_guard):
+                with pytest.raises(KitError, match="not yours"):
+                    change(path)
+        with pytest.raises(KitError, match="not yours"):
+            check_guard(tmp_path / "mine")
+    assert inside.read_text() == "old" and not list((tmp_path / "mine").glob(".*"))
+    remove(inside)
+    remove(inside)
+    assert not inside.exists()

@@ -1,11 +1,16 @@
 """A lock is held by one process, and is free again when it ends."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
+import kit.system.locks
+from kit.system.disk import host_name
 from kit.system.errors import KitError
 from kit.system.locks import lock_file, lock_folder
 
@@ -36,7 +41,7 @@ def test_a_folder_is_held_by_one_process_until_it_ends(holder, tmp_path):
     with pytest.raises(KitError, match="another process is training this fold"):
         with lock_folder(folder):
             raise AssertionError("the block must not run")
-    (folder / ".best.1.tmp").touch()
+    (folder / f".best.{host_name()}.{holder.pid}.tmp").touch()
     holder.kill()
     holder.wait()
     with lock_folder(folder):  # the kernel has released it
@@ -81,3 +86,79 @@ def test_a_forked_process_does_not_keep_the_lock(tmp_path):
     finally:
         os.write(write, b"x")
         os.waitpid(child, 0)
+
+
+def test_temporary_files_of_living_processes_and_of_other_hosts_stay(tmp_path):
+    parent, host = os.getppid(), host_name()
+    left = [f".a.{host}.{os.getpid()}.tmp", ".a.other.1.tmp", ".a.tmp"]
+    stay = [f".b.{host}.{parent}.tmp", ".b.other.1.tmp", ".b.1.tmp", "c.tmp"]
+    for name in (*left, *stay):
+        (tmp_path / name).touch()
+    hours_ago = time.time() - 2 * 3600
+    for name in left[1:]:
+        os.utime(tmp_path / name, (hours_ago, hours_ago))
+    with lock_folder(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {*stay, ".lock"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP])
+def test_without_locks_one_warning_says_what_that_means(tmp_path, monkeypatch, capsys, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(kit.system.locks, "_unlocked", set())
+    ran = []
+    for name in ("a", "b", "a"):
+        with lock_folder(tmp_path / name, seconds=60), lock_file(tmp_path / "c"):
+            ran.append(name)
+    said = capsys.readouterr().err
+    assert ran == ["a", "b", "a"] and said.startswith(f"warning: {tmp_path / 'a'}: its file system")
+    assert said.count("\n") == 1 and "only the file .owner stops the older one" in said
+    with pytest.raises(OSError, match=os.strerror(number)), lock_file(tmp_path / "c", strict=True):
+        pass
+
+
+def test_another_error_of_locking_is_raised(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="Input/output"), lock_folder(tmp_path):
+        pass
+
+
+class Clock:
+    """Time that only sleeping takes; at `free` seconds the lock is let go."""
+
+    def __init__(self, free, release):
+        self.now, self.free, self.release = 0.0, free, release
+
+    def monotonic(self):
+        return self.now
+
+    def time(self):
+        return time.time()
+
+    def sleep(self, seconds):
+        self.now += seconds
+        if self.now >= self.free:
+            self.release()
+
+
+@pytest.mark.parametrize("free, seconds", [(20, 180), (200, 180), (1, 0)])
+def test_a_lock_is_waited_for_as_long_as_is_said(tmp_path, monkeypatch, capsys, free, seconds):
+    with open(tmp_path / ".lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        clock = Clock(free, lambda: fcntl.flock(held, fcntl.LOCK_UN))
+        monkeypatch.setattr(kit.system.locks, "time", clock)
+        if free <= seconds:
+            with lock_folder(tmp_path, seconds=seconds):
+                assert clock.now == free
+        else:
+            with pytest.raises(KitError, match="another process is training this fold"):
+                with lock_folder(tmp_path, seconds=seconds):
+                    raise AssertionError("the block must not run")
+            assert clock.now == seconds
+    said = capsys.readouterr().err.count("has the lock; waiting up to 3 min 00 s")
+    assert said == (1 if seconds else 0)

@@ -8,7 +8,7 @@ import pytest
 from kit.system.cli import Parser
 from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
 
-NAMES = ("data", "plan", "device", "workers", "force")
+NAMES = ("data", "plan", "device", "workers", "cache_dir", "force")
 
 
 def parser_of(*options):
@@ -17,12 +17,14 @@ def parser_of(*options):
     return parser
 
 
-def test_the_common_options_have_their_types_and_defaults():
+def test_the_common_options_have_their_types_and_defaults(monkeypatch):
+    monkeypatch.delenv("KIT_CACHE", raising=False)
     assert vars(parser_of(*NAMES).parse_args([])) == {
         "data": None,
         "plan": DEFAULT_PLAN,
         "device": None,
         "workers": None,
+        "cache_dir": None,
         "force": False,
     }
     args = parser_of(*NAMES).parse_args(["--plan", "p.csv", "--workers", "0", "--force"])
@@ -47,3 +49,13 @@ def test_flags_are_false_until_they_are_given():
     add_flags(parser, no_score="do without a score", exact="run in fp32")
     assert vars(parser.parse_args(["--no-score"])) == {"no_score": True, "exact": False}
     assert "do without a score" in parser.format_help()
+
+
+def test_the_cache_s_place_is_the_option_s_else_the_variable_s(monkeypatch):
+    monkeypatch.setenv("HOME", "/h")
+    monkeypatch.setenv("KIT_CACHE", "~/c")
+    parser = parser_of("cache_dir")
+    assert parser.parse_args([]).cache_dir == parser.get_default("cache_dir") == Path("/h/c")
+    assert parser.parse_args(["--cache-dir", "~/d"]).cache_dir == Path("/h/d")
+    monkeypatch.setenv("KIT_CACHE", "")
+    assert parser_of("cache_dir").parse_args([]).cache_dir is None
