@@ -6,13 +6,15 @@ import numpy as np
 
 from kit.blending.early import run_passes
 from kit.blending.early_rule import EarlyRule, pass_order
-from kit.blending.outcome import pass_weights
+from kit.blending.outcome import pass_weights, passes_of
 from kit.blending.rule import Rule
 from kit.inference.blocks import Blocks
+from kit.inference.elsewhere import call_elsewhere, parts_of
 from kit.inference.member import Checkpoint
+from kit.inference.networks import checkpoints_of
 from kit.inference.passes import Passes
-from kit.system.console import Progress
-from kit.system.errors import problem
+from kit.system.console import Progress, say
+from kit.system.errors import KitError, problem
 
 
 @dataclass(frozen=True)
@@ -88,3 +90,34 @@ def check_known(block: Passes, run: BlockRun) -> None:
                 [block.photos.ids[i] for i in np.flatnonzero(~known)],
                 "let all processes write into one folder of runs; the same command goes on",
             )
+
+
+def run_elsewhere(blocks: Blocks, early: EarlyRule | None) -> dict[int, BlockRun]:
+    """Run all blocks by the processes of a place; what became of each."""
+    parts = []
+    for part in parts_of(len(blocks.photos.ids), blocks.size, blocks.compute):
+        rows = slice(part.start, part.stop)
+        parts.append((blocks.placed(rows), early.part(rows) if early is not None else None))
+    checkpoints = checkpoints_of(blocks.passes)
+    of_parts = call_elsewhere(blocks.compute, checkpoints, "blocks", run_blocks, parts)
+    return dict(enumerate(run for of_part in of_parts for run in of_part))
+
+
+def run_blocks(blocks: Blocks, early: EarlyRule | None) -> list[BlockRun]:
+    """Run blocks, and keep their probabilities beside the checkpoints; what became of each.
+
+    Raises `KitError` if they cannot be kept there, from where another process takes them.
+    """
+    runs = []
+    for b in range(len(blocks)):
+        with blocks.open(b) as block:
+            run = run_block(blocks, b, block, early)
+        if blocks.unkept:
+            raise KitError(
+                f"{blocks.unkept[0]}; probabilities that one process has computed for another are "
+                "kept beside checkpoints: copy the runs to where all of them may write"
+            )
+        passes = passes_of(run.computed, len(block.photos.ids))
+        say(f"  block {b + 1}/{len(blocks)}  {len(block.photos.ids):,} photos, {passes:g} passes")
+        runs.append(run)
+    return runs

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kit.blending.block_runs import BlockRun, check_known, run_block, sum_block
+from kit.blending.block_runs import BlockRun, check_known, run_block, run_elsewhere, sum_block
 from kit.blending.close_calls import rounding_sample
 from kit.blending.early import margins_over_next, remaining_weights
 from kit.blending.early_rule import EarlyPolicy, EarlyRule, early_rule
-from kit.blending.elsewhere import Workers, run_elsewhere
 from kit.blending.outcome import (
     ExactSums,
     Outcome,
@@ -48,11 +47,7 @@ class _Sums:
 
 
 def classify(
-    blocks: Blocks,
-    rule: Rule,
-    policy: EarlyPolicy | None = None,
-    exact: bool = True,
-    workers: Workers | None = None,
+    blocks: Blocks, rule: Rule, policy: EarlyPolicy | None = None, exact: bool = True
 ) -> Outcome:
     """The answers to photos by the passes of members and a rule.
 
@@ -61,8 +56,8 @@ def classify(
     same probabilities (a network's rounding may differ with the photos that share a batch), or with
     `agree` all but a bounded number of them. Where networks run in 16 bits, close calls are
     computed again in fp32, of classes that are the argmax; unless `exact` is False, as where
-    probabilities are the answer. With `workers` these compute the blocks, and this process the
-    samples and the close calls.
+    probabilities are the answer. Where networks run at a place, its
+    processes do so, and this one takes what they have kept.
 
     Memory holds one block's passes at a time, and of all photos the blend (N, C), how far each
     class is ahead and how many passes it took; of a `rank` blend, in which a photo's place among
@@ -75,8 +70,8 @@ def classify(
         if policy is not None:
             early = early_rule(blocks, rule, policy, few)
         sampled = blocks.networks.computed
-        if workers is not None:
-            runs = run_elsewhere(blocks, early, workers)
+        if blocks.compute.place is not None and blocks.needing_networks:
+            runs = run_elsewhere(blocks, early)
         sums = _sum_blocks(blocks, rule, early, runs)
     computed = sums.computed + sampled
     outcome = Outcome(

@@ -10,8 +10,10 @@ from scipy.stats import hypergeom
 
 from kit.system.console import Progress
 
-# Photos that are run again together.
+# Photos that are run again together: a batch.
 _CHUNK: Final = 32
+# Photos that are asked for at once: a multiple of a batch.
+_ROUND: Final = 1 << 16
 # With this confidence at most this share of the photos is moved by rounding further than any photo
 # of a random sample.
 ROUNDING_CONFIDENCE: Final = 0.99
@@ -79,17 +81,21 @@ def recompute_close_calls(
     ranked, error = np.argsort(ahead, kind="stable"), 0.0
     ranked = np.concatenate([drawn, ranked[~np.isin(ranked, drawn)]])
     done, closest = 0, ahead[ranked[len(drawn) :]]
+    # The next one is a close call: with it come all that are known to be some, batch by batch.
     while done < len(ranked) and (done < len(drawn) or ahead[ranked[done]] <= 2 * error):
-        rows = np.sort(
-            ranked[done : min(done + _CHUNK, len(drawn)) if done < len(drawn) else done + _CHUNK]
-        )
+        until = len(drawn)
+        if done >= until:
+            count = int(np.searchsorted(closest, 2 * error, "right"))
+            until += -(-count // _CHUNK) * _CHUNK
+        if progress is not None:
+            progress.expect(min(until, len(ranked)))
+        until = min(until, done + _ROUND)
+        batches = [
+            np.sort(ranked[at : min(at + _CHUNK, until)]) for at in range(done, until, _CHUNK)
+        ]
+        rows = np.concatenate(batches)
         same, whole = exact_sums(rows)
         error = max(error, float(rounding_errors(total[rows], same, gains).max()))
         total[rows] = whole
         done += len(rows)
-        if progress is not None:
-            progress.expect(
-                max(done, int(np.searchsorted(closest, 2 * error, "right")) + len(drawn))
-            )
-            progress.advance(len(rows))
     return Recomputed(total, done, error)

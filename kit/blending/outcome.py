@@ -98,10 +98,11 @@ class ExactSums:
     passes: FewPasses
     rule: Rule
     taken: Taken | None = None
+    progress: Progress | None = None
 
     def sums(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The exact sums of photos."""
-        tables = self.passes.rows_of_all(rows)
+        tables = self.passes.rows_of_all(rows, self.progress)
         if self.taken is None:
             whole = blend(self.rule, owners_of(self.passes.passes), tables, len(rows))
             return whole, whole
@@ -128,7 +129,8 @@ def with_close_calls(
     """
     photos, gains, what = len(outcome.classes), exact.rule.gains, "close calls in fp32"
     with contextlib.closing(exact.passes), stage(what), Progress(what, photos) as progress:
-        result = recompute_close_calls(exact.sums, outcome.blended, gains, ahead, drawn, progress)
+        sums = dataclasses.replace(exact, progress=progress).sums
+        result = recompute_close_calls(sums, outcome.blended, gains, ahead, drawn, progress)
     classes = decide(result.total, gains)
     close = _close_calls_record(result, len(drawn), outcome.classes, classes, exact.passes)
     return dataclasses.replace(outcome, classes=classes, blended=result.total, close=close)

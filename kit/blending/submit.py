@@ -27,6 +27,7 @@ from kit.blending.steps import (
 )
 from kit.data.folder import DataFolder
 from kit.data.plan import Plan
+from kit.inference.elsewhere import with_modes
 from kit.inference.engine import Compute
 from kit.inference.member import Member
 from kit.inference.members import find_members, inference_modes
@@ -57,6 +58,7 @@ def ensemble(
     if settings.agree is not None:
         sample_size(len(ids), settings.agree)
     members = find_members(paths, plan, ids, settings.allow_missing, data.competition)
+    compute = with_modes(members, compute)
     # Before anything long: what is asked for is most likely what will be written.
     asked = check_output(output, members, paths, data, settings)
     selected = _select(members, plan, data, ids, settings, compute)

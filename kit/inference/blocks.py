@@ -21,7 +21,7 @@ from kit.system.console import warn
 
 
 class Blocks:
-    """The passes of an ensemble over N photos, in blocks of consecutive photos.
+    """The passes of an ensemble over N photos, in blocks of `size` consecutive photos.
 
     Photos are always computed so: a block's P passes are in memory while it is open, and kept
     beside the checkpoints when it is closed. Networks stay for the next block while there is room.
@@ -34,7 +34,7 @@ class Blocks:
         self, passes: Sequence[Pass], photos: PhotoSet, views: Mapping[str, View], compute: Compute
     ) -> None:
         self.passes, self.photos, self.views, self.compute = passes, photos, views, compute
-        self.networks, self.size = Networks(views, compute), photo_set.BLOCK
+        self.networks, self.size = Networks(views, compute), size or photo_set.BLOCK
         self.owners = np.array([one.owner for one in passes])
         self.hashes, self.unkept = dict[int, str](), list[str]()
         self._files = {
@@ -44,7 +44,7 @@ class Blocks:
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Blocks, (self.passes, self.photos, self.views, self.compute)
+        return Blocks, (self.passes, self.photos, self.views, self.compute, self.size)
 
     def __len__(self) -> int:
         return math.ceil(len(self.photos.ids) / self.size)
@@ -100,15 +100,14 @@ class Blocks:
             networks = Networks(self.views, dataclasses.replace(self.compute, exact=True))
         return FewPasses(self.passes, self.photos, networks, self._files)
 
-    def part(self, rows: slice, device: str | None) -> "Blocks":
-        """The blocks of some consecutive photos alone, for another process with its device."""
-        photos = self.photos.part(rows.start, rows.stop)
-        passes = list(self.passes)
+    def placed(self, rows: slice) -> "Blocks":
+        """The blocks of some consecutive photos alone, for a process of the place."""
+        photos = self.photos.part(rows.start, rows.stop).placed()
+        passes = [one.placed() for one in self.passes]
         for p, table in self._files.items():
             of_rows = Probs(np.array(photos.ids), table[rows])
             passes[p] = dataclasses.replace(passes[p], source=of_rows)
-        compute = dataclasses.replace(self.compute, device=device)
-        return Blocks(passes, photos, self.views, compute)
+        return Blocks(passes, photos, self.views, self.compute.placed(), self.size)
 
     def say_unkept(self, reasons: Sequence[str]) -> None:
         """Warn, once, that probabilities cannot be kept: the next ensemble computes them again."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kit.data.content import photo_hashes
+from kit.inference.elsewhere import run_few_elsewhere
 from kit.inference.member import Checkpoint, Pass
 from kit.inference.networks import Networks, checkpoint_of
 from kit.inference.pass_cache import FEW, KeptPass, kept_path, read_kept, write_kept
@@ -57,16 +58,26 @@ class FewPasses:
         place = self._place[rows]
         unknown = np.isnan(self._probs[:, place, 0])
         lacking, wanted = np.flatnonzero(unknown.any(axis=1)).tolist(), unknown.any(axis=0)
-        groups = self.networks.groups(lacking, self.passes) if lacking else []
-        for group in groups:
-            passes, photos = [self.passes[p] for p in group], self.photos.of(rows[wanted])
-            probs, _ = self.networks.run(passes, photos, None, progress)
-            for p, table in zip(group, probs):
-                self._probs[p, place[wanted]] = table
-            self._new.update(group)
-            if len(groups) > 1:
-                self.networks.clear()
+        if lacking:
+            self._run(lacking, rows[wanted], progress)
         return self._probs[:, place]
+
+    def _run(self, lacking: list[int], rows: np.ndarray, progress: Progress | None) -> None:
+        """Run passes on photos, here or at the place that networks run at."""
+        networks, place, photos = self.networks, self._place[rows], self.photos.of(rows)
+        passes = [self.passes[p] for p in lacking]
+        self._new.update(lacking)
+        if networks.compute.place is not None:
+            tables = run_few_elsewhere(passes, photos, networks.views, networks.compute)
+            self._probs[np.ix_(lacking, place)] = np.stack(tables)
+            networks.computed += len(rows) * len(passes)
+            return
+        groups = networks.groups(lacking, self.passes)
+        for group in groups:
+            probs, _ = networks.run([self.passes[p] for p in group], photos, None, progress)
+            self._probs[np.ix_(group, place)] = np.stack(probs)
+            if len(groups) > 1:
+                networks.clear()
 
     def take(self, rows: np.ndarray, probs: np.ndarray) -> None:
         """Take over what is known of the probabilities (P, len(rows), C) of photos."""

@@ -1,5 +1,6 @@
 """The photos that passes run on, and the blocks that they are computed in."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,10 @@ class PhotoSet:
             return self.known_hash
         digests = photo_hashes(self.root, self.files)
         return text_hash("".join(f"{i}\t{d.hex()}\n" for i, d in zip(self.ids, digests)))
+
+    def placed(self) -> "PhotoSet":
+        """The same for a process in any folder."""
+        return dataclasses.replace(self, root=self.root.absolute())
 
     def part(self, start: int, stop: int, known_hash: str = "") -> "PhotoSet":
         """The photos from `start` to before `stop`."""

@@ -47,9 +47,14 @@ class _Cluster:
     gpus: float
     retries: int
 
+    def room(self, node: Node) -> int:
+        """The number of tasks that a node has room for."""
+        by_cores = node.cpus / self.terms.cores
+        return int(min(by_cores, node.gpus / self.gpus) if self.gpus else by_cores)
+
     def fits(self, node: Node) -> bool:
         """True if a node has room for a task."""
-        return node.cpus >= self.terms.cores and node.gpus >= self.gpus
+        return self.room(node) > 0
 
 
 def on_cluster(args: Namespace, shared: Shared, jobs: int, retries: int) -> Place:
@@ -72,7 +77,8 @@ def on_cluster(args: Namespace, shared: Shared, jobs: int, retries: int) -> Plac
     if not any(map(cluster.fits, nodes)):
         most = ", ".join(f"{node.name} {describe([node])}" for node in nodes[:8])
         raise problem(title, f"no node has room for a task, {each}", [most], "ask for less")
-    return Place(functools.partial(_run, cluster=cluster), device, title, each)
+    processes = sum(map(cluster.room, nodes))
+    return Place(functools.partial(_run, cluster=cluster), device, title, each, processes)
 
 
 def _check_options(args: Namespace) -> None:

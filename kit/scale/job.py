@@ -47,14 +47,15 @@ Runner = Callable[[Sequence[Job]], Generator[Ended, None, None]]
 class Place:
     """Where jobs run: by `run`, on a `device` (None: the first GPU, else the CPU).
 
-    Where it is elsewhere than in this process, `title` names it and `share` says what each job has,
-    in words.
+    Where it is elsewhere than in this process, `title` names it, `share` says what each job has, in
+    words, and so many `processes` run jobs at once.
     """
 
     run: Runner
     device: str | None = None
     title: str = ""
     share: str = ""
+    processes: int = 1
 
 
 @dataclass(frozen=True)

@@ -52,4 +52,6 @@ def _side_by_side(devices: Sequence[str], retries: int) -> Place:
         raise KitError(f"--device {text}: torch sees {number} GPUs; name those that there are")
     share = core_share(devices)
     cores = f"{share} core{'s'[: share != 1]} each"
-    return Place(run_side_by_side(devices, retries), kind, f"side by side on {text}", cores)
+    return Place(
+        run_side_by_side(devices, retries), kind, f"side by side on {text}", cores, len(devices)
+    )
