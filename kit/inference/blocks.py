@@ -31,7 +31,12 @@ class Blocks:
     """
 
     def __init__(
-        self, passes: Sequence[Pass], photos: PhotoSet, views: Mapping[str, View], compute: Compute
+        self,
+        passes: Sequence[Pass],
+        photos: PhotoSet,
+        views: Mapping[str, View],
+        compute: Compute,
+        size: int | None = None,
     ) -> None:
         self.passes, self.photos, self.views, self.compute = passes, photos, views, compute
         self.networks, self.size = Networks(views, compute), size or photo_set.BLOCK
