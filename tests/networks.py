@@ -1,6 +1,9 @@
 """Networks, members and passes that tests share."""
 
 import contextlib
+import dataclasses
+import pickle
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +25,26 @@ from kit.inference.views import make_views
 from kit.models.architecture import Architecture, architecture_of
 from kit.models.network import Network
 from kit.results.probs import Probs
+from kit.scale.job import Ended, Job, Place
+from kit.system.errors import KitError
 
 CPU = torch.device("cpu")
 
 
 COMPUTE = Compute("cpu", 0)
+
+
+def pickled(jobs: Sequence[Job]) -> Generator[Ended, None, None]:
+    """A runner as that of other processes: it calls copies, the last job first."""
+    for job in reversed(jobs):
+        call, arguments = pickle.loads(pickle.dumps((job.call, job.arguments)))
+        try:
+            yield Ended(job, call(*arguments))
+        except KitError as error:
+            yield Ended(job, error=error)
+
+
+ELSEWHERE = dataclasses.replace(COMPUTE, place=Place(pickled, "cpu", "elsewhere", processes=2))
 
 
 HALF_MODE, FP32_MODE = InferenceMode(torch.bfloat16, 4), InferenceMode(torch.float32, 4)

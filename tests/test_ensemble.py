@@ -5,6 +5,7 @@ import json
 from helpers import ensemble_arguments
 
 from kit.ensemble import main
+from kit.inference import photo_set
 from kit.train import main as train_main
 
 
@@ -76,3 +77,21 @@ def test_a_profile_that_cannot_be_kept_costs_no_submission(copy, world, capsys):
     (copy / "s.profile.json").mkdir()
     assert main(ensemble_arguments(copy, "--profile")) == 0 and (copy / "s.csv").is_file()
     assert "the profile is not kept" in capsys.readouterr().err
+
+
+def test_two_processes_write_the_same_file_as_one(copy, monkeypatch, capsys, fails):
+    line = ensemble_arguments(copy, "--exact", "--batch-size", "4", "--force")
+    assert main(line) == 0
+    one = (copy / "s.csv").read_bytes()
+    for kept in (copy / "runs").glob("small/*/probs-*.npz"):
+        kept.unlink()
+    monkeypatch.setattr(photo_set, "BLOCK", 8)
+    capsys.readouterr()
+    assert main([*line, "--device", "cpu,cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "side by side on cpu,cpu; 2 blocks of photos, 1 core each" in out
+    assert "blocks 2 of 2  block 1/1  2 photos, 3 passes" in out and "3 of 3 passes" in out
+    assert (copy / "s.csv").read_bytes() == one
+    again = ["--from", copy / "s.json", "--data", copy / "data", "--out", copy / "t.csv"]
+    assert "takes one --device" in fails(main, *again, "--device", "cpu,cpu")
+    assert "--from: takes no --cluster; leave it out" in fails(main, *again, "--cluster")

@@ -131,15 +131,18 @@ def with_outcome(record: Record, outcome: Outcome, started: float) -> Record:
 def answer(outcome: Outcome, rule: Rule, data: DataFolder) -> Predicted:
     """What is predicted of the units of a submission, whose photos are pooled where it has several.
 
-    Pooled are the blended probabilities that are decided, and those at the temperature.
+    Pooled are the blended probabilities that are decided, or, where probabilities are the answer,
+    those at the temperature, too.
     """
-    rows, competition = answer_rows(data), data.competition
-    calibrated, blended = rule.calibrated(outcome.blended), outcome.blended
+    rows, competition, blended = answer_rows(data), data.competition, outcome.blended
+    calibrated = None if competition.decided else rule.calibrated(blended)
     if not rows.pooled:
         photo = np.argsort(rows.of_photo)  # of each unit
-        return Predicted(rows.units, outcome.classes[photo], calibrated[photo])
-    probs, sums = (pool(table, rows, competition) for table in (calibrated, blended))
-    return Predicted(rows.units, rule.decide(sums), probs)
+        probs = calibrated[photo] if calibrated is not None else None
+        return Predicted(rows.units, outcome.classes[photo], probs)
+    classes = rule.decide(pool(blended, rows, competition))
+    probs = pool(calibrated, rows, competition) if calibrated is not None else None
+    return Predicted(rows.units, classes, probs)
 
 
 def write_ensemble(
