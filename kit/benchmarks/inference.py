@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import torch
 
+from kit.benchmarks.bottleneck import Bottleneck, find_bottleneck
 from kit.benchmarks.folds import Folds, recipe_folds, run_folds
 from kit.benchmarks.loops import matrix_peak, other_inference
 from kit.benchmarks.synthetic import PhotoSet, drawn_folder, link_photos, training_photos
@@ -44,12 +45,13 @@ _AGREE: Final = 0.998
 class _Measured:
     """What was measured: each loop's seconds (rounds,) and classes (N,), and a network's speed.
 
-    The speed is the photos a second of a network alone.
+    The speed is the photos a second of a network alone, and `rates` say what bounds an ensemble.
     """
 
     seconds: dict[str, np.ndarray]
     classes: dict[str, np.ndarray]
     forward: float
+    rates: Bottleneck
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,16 @@ def bench_infer(
         with contextlib.closing(others):
             seconds, classes = in_turns({**loops, **others.loops}, rounds, "infer")
         forward = photos_per_second(InferenceModel(folds.networks[0], mode), device)
-    return _table(folds, mode, device, rounds, _Measured(seconds, classes, forward))
+        passes = len(folds.networks) * len(make_views("hflip"))
+        rates = find_bottleneck(
+            forward / passes,
+            photo_set.root,
+            photo_set.images,
+            folds.architecture.geometry,
+            compute,
+            device,
+        )
+    return _table(folds, mode, device, rounds, _Measured(seconds, classes, forward, rates))
 
 
 def _network_loop(
@@ -187,7 +198,7 @@ def _table(
         rows,
         f"a network alone takes {measured.forward:.1f} photos/s, {gflops:,.0f} GFLOP/s of the "
         f"{peak:,.0f} that this machine multiplies matrices with in {mode.name} "
-        f"({gflops / peak:.0%})",
+        f"({gflops / peak:.0%})\n{measured.rates.line()}",
         {
             "mode": mode.describe(),
             "passes_per_second": {
@@ -199,6 +210,7 @@ def _table(
             },
             "same_classes": same,
             "forward_photos_per_second": measured.forward,
+            "photos_per_second": dataclasses.asdict(measured.rates),
             "gflops": gflops,
             "matrix_gflops": peak,
         },
