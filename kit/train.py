@@ -11,6 +11,10 @@ every epoch, every `--save-minutes`, and before Ctrl+C or SIGTERM end the traini
 goes on from it, on a CPU to the same weights, byte for byte, as without the interruption. A
 finished fold is skipped.
 
+Several recipes are trained one after another. With several devices (`--device cuda:0,cuda:1`) folds
+are trained side by side by processes of this machine, and with `--cluster` as tasks of a Ray
+cluster: what is killed there is started again and goes on. Each fold then has a log, `log.txt`.
+
 On a CPU, trainings that are started side by side share its cores: each new one counts the others
 and takes as many threads as are its share, unless OMP_NUM_THREADS says how many.
 """
@@ -31,7 +35,7 @@ from kit.system.errors import KitError, problem
 from kit.system.options import DEFAULT_PLAN, add_flags, add_options, add_place_options, whole_number
 
 if TYPE_CHECKING:
-    from kit.training.job import FoldJob, TrainOptions
+    from kit.training.job import TrainOptions
 
 
 def list_recipes() -> None:
@@ -174,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from kit.scale.job import raise_errors
     from kit.scale.place import choose_place
     from kit.training.estimate import estimate
-    from kit.training.run import chosen_folds, fold_jobs, shared_files, train_folds
+    from kit.training.run import chosen_folds, describe_folds, fold_jobs, shared_files, train_folds
 
     recipes, plan = [load_recipe(path) for path in args.recipe], read_plan(args.plan)
     data = find_data(args.data, plan.competition)
@@ -189,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     started = time.monotonic()
     place = choose_place(args, shared_files(jobs, args.plan), len(jobs))
     if place.title:
-        say(f"{place.title}; {count(jobs)}, {place.share}")
+        say(f"{place.title}; {describe_folds(jobs)}, {place.share}")
     ended = train_folds(jobs, place)
     for job, one in zip(jobs, ended):
         if one.error is None:
@@ -221,12 +225,6 @@ def train_options(args: Namespace) -> "TrainOptions":
         track=args.track,
         profile=args.profile,
     )
-
-
-def count(jobs: "Sequence[FoldJob]") -> str:
-    """How many folds of how many recipes there are, in words."""
-    folds, recipes = len(jobs), len({job.recipe.name for job in jobs})
-    return f"{folds} fold{'s'[: folds != 1]} of {recipes} recipe{'s'[: recipes != 1]}"
 
 
 def next_step(args: Namespace, names: Sequence[str], mirror: bool = True) -> str:

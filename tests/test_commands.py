@@ -125,7 +125,7 @@ class Newcomer:
         """The exit code of a line; 0 if it has run already. A corrected plan is put back, so that
         the runs of the first one can still be used.
         """
-        words = shlex.split(line, comments=True)
+        words = elsewhere(shlex.split(line, comments=True))
         assert words[:2] == ["python", "-m"] and words[2].startswith("kit."), line
         if line in self.ran:
             return 0
@@ -147,6 +147,19 @@ class Newcomer:
         if code == 0:
             self.ran.add(line)
         return code
+
+
+def elsewhere(words: list[str]) -> list[str]:
+    """A command's words for a machine without GPUs and outside of a cluster.
+
+    Two GPUs are two processes; `scale/test_cluster.py` has a cluster.
+    """
+    words = ["cpu,cpu" if word == "cuda:0,cuda:1" else word for word in words]
+    if "--cluster" in words:
+        at = words.index("--cluster")
+        address = words[at + 1 : at + 2] and not words[at + 1].startswith("-")
+        del words[at : at + 1 + bool(address)]
+    return words
 
 
 # Five of each gender and age class: the fewest that five folds can hold.
@@ -243,6 +256,7 @@ def test_no_command_line_hides_outside_the_blocks_that_are_run():
             "`python -m kit.NAME`",
             "`python -m kit.ensemble`",
             "`pip install '.[tracking]'`",
+            "`pip install '.[cluster]'`",
         }, name
         assert not re.search(r"```(bash|console|shell)", text), name
 

@@ -2,8 +2,9 @@
 
 import json
 
-from helpers import ensemble_arguments
+from helpers import ensemble_arguments, everywhere
 
+import kit.data.cache
 from kit.ensemble import main
 from kit.inference import photo_set
 from kit.train import main as train_main
@@ -95,3 +96,21 @@ def test_two_processes_write_the_same_file_as_one(copy, monkeypatch, capsys, fai
     again = ["--from", copy / "s.json", "--data", copy / "data", "--out", copy / "t.csv"]
     assert "takes one --device" in fails(main, *again, "--device", "cpu,cpu")
     assert "--from: takes no --cluster; leave it out" in fails(main, *again, "--cluster")
+
+
+def test_pixel_caches_lie_where_the_option_says(copy, monkeypatch, fails, capsys):
+    place, plain, folders = copy / "pixels", kit.data.cache.temporary_cache, []
+
+    def recorded(folder, *rest):
+        folders.append(folder)
+        return plain(folder, *rest)
+
+    everywhere(monkeypatch, kit.data.cache, "temporary_cache", recorded)
+    assert main(ensemble_arguments(copy, "--fast", "--cache-dir", place)) == 0
+    # One of each block, which goes with it.
+    assert [folder.parent for folder in folders] == [place] and not list(place.iterdir())
+    capsys.readouterr()
+    checked = ["--check", copy / "s.csv", "--data", copy / "data"]
+    assert "--check: takes no --cache-dir" in fails(main, *checked, "--cache-dir", place)
+    monkeypatch.setenv("KIT_CACHE", str(place))  # which is nobody's mistake
+    assert main([str(word) for word in checked]) == 0

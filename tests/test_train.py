@@ -85,6 +85,21 @@ def test_a_trial_is_a_run_of_its_own(killable, tmp_path, capsys, fails):
     assert "--limit 1" in fails(main, *arguments, "--limit", "1")
 
 
+def test_several_recipes_in_one_command(killable, tmp_path, capsys, fails):
+    recipe_file(tmp_path, "second", ", epochs=1")
+    _, *options = killable.command[3:]
+    recipes = [killable.recipe, tmp_path / "second.py"]
+    arguments = [*recipes, *options, "--runs", tmp_path, "--limit", "10", "--workers", "0"]
+    assert main([str(a) for a in [*arguments, "--dry-run"]]) == 0
+    assert "mine, fold 0" in (out := capsys.readouterr().out) and "second, fold 0" in out
+    assert main([str(a) for a in arguments]) == 0
+    out = capsys.readouterr().out
+    assert "mine-limit10/fold0: macro-F1" in out and "second-limit10/fold0: macro-F1" in out
+    assert {"mine-limit10", "second-limit10"} <= {path.name for path in tmp_path.iterdir()}
+    assert "recipe mine is named twice" in fails(main, killable.recipe, *recipes, *options)
+    assert "leave --cluster out" in fails(main, *recipes, *options, "--dry-run", "--cluster")
+
+
 def test_a_dry_run_writes_nothing(killable, tmp_path, capsys):
     assert (
         main([str(a) for a in [*killable.command[3:], "--runs", tmp_path / "runs", "--dry-run"]])
@@ -178,3 +193,14 @@ def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
 
 def test_keep_epochs_below_zero(fails):
     assert "--keep-epochs -1" in fails(main, "x.py", "--keep-epochs", "-1")
+
+
+def test_the_pixel_cache_lies_where_the_option_or_the_variable_says(world, tmp_path, monkeypatch):
+    recipe = recipe_file(tmp_path, more=", epochs=1")
+    places = ["--data", world.data, "--plan", world.plan_path, "--runs", tmp_path / "runs"]
+    words = [str(a) for a in (recipe, *places, "--device", "cpu", "--workers", "0")]
+    monkeypatch.setenv("KIT_CACHE", str(tmp_path / "variable"))
+    assert main(words) == 0 and len(list((tmp_path / "variable").glob("*.npy"))) == 1
+    assert main([*words, "--force", "--cache-dir", str(tmp_path / "option")]) == 0
+    assert len(list((tmp_path / "option").glob("*.npy"))) == 1
+    assert not (tmp_path / "runs" / "pixels").exists()

@@ -37,6 +37,11 @@ class MetricName:
         """1 where more is better, else -1: a difference times it is a gain."""
         return 1 if self.greater else -1
 
+    @property
+    def named(self) -> "MetricName":
+        """Its name alone."""
+        return MetricName(self.name, self.title, self.greater, self.key)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(MetricName):
@@ -74,11 +79,6 @@ class Metric(MetricName):
         """How an F-score is averaged: `macro`, `macro_present`, `micro`, `samples`; else empty."""
         found = BETA.fullmatch(self.name)
         return found[2] if found and not self.is_function else ""
-
-    @property
-    def named(self) -> MetricName:
-        """Its name alone."""
-        return MetricName(self.name, self.title, self.greater, self.key)
 
 
 def recall_of_classes() -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import functools
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -14,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from kit.competition import Competition
 from kit.models.architecture import Architecture, architecture_of
 from kit.models.heads import Cosine, combine
-from kit.models.pretrained import load_pretrained, weights_path
+from kit.models.pretrained import load_pretrained
 from kit.recipe import Recipe
 from kit.system.errors import KitError, did_you_mean
 
@@ -73,11 +72,8 @@ def count_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def build(recipe: Recipe, competition: Competition, weights: Path | None = None) -> Network:
-    """The network that a recipe starts from, with its pretrained weights and a new head.
-
-    `weights` is the local file that `pretrained` names, if it was found before.
-    """
+def build(recipe: Recipe, competition: Competition) -> Network:
+    """The network that a recipe starts from, with its pretrained weights and a new head."""
     torch.manual_seed(recipe.seed)
     network = Network(
         architecture_of(recipe, competition),
@@ -86,8 +82,7 @@ def build(recipe: Recipe, competition: Competition, weights: Path | None = None)
         drop_path_rate=recipe.drop_path_rate,
     )
     if isinstance(recipe.pretrained, str):
-        path = weights or weights_path(recipe.pretrained)
-        load_pretrained(network.body, path, network.geometry.channels)
+        load_pretrained(network.body, recipe.pretrained, network.geometry.channels)
     _try(f"recipe {recipe.name}: {recipe.model}", network)
     last = network.body.get_classifier()
     if isinstance(last, nn.Linear):

@@ -28,12 +28,14 @@ def weights_path(source: str) -> Path:
     return path
 
 
-def load_pretrained(body: Any, path: Path, channels: int = 3) -> None:
+def load_pretrained(body: Any, source: str, channels: int = 3) -> None:
     """Load ImageNet weights from a local file into a timm model, all but its head.
 
-    The first layer's weights are adapted to a number of `channels`, as timm does it. Raises
-    `KitError` where a weight is missing, unknown or of another shape.
+    `source` is as `weights_path` takes it. The first layer's weights are adapted to a number of
+    `channels`, as timm does it. Raises `KitError` where a weight is missing, unknown or of another
+    shape.
     """
+    path = weights_path(source)
     try:
         # weights_only: a pickle may run anything.
         weights = (

@@ -8,23 +8,26 @@ import os
 import secrets
 import signal
 import socket
+import time
 from argparse import Namespace
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kit.scale.address import LOCAL, check_address, find_address
 from kit.scale.attempt import Outcome, Preempted, Terms, attempt, gave_up
 from kit.scale.job import Ended, Job, Place, Shared
 from kit.scale.nodes import Node, core_share, describe, gpu_share, nodes_of, number_of
 from kit.scale.sight import Sight, check_sight, look, marked
 from kit.scale.watch import Watch
-from kit.system.console import Progress
+from kit.system.console import Progress, warn
 from kit.system.errors import KitError, problem
 from kit.system.signals import Stop
 from kit.system.threads import cores
 
 _POLL_SECONDS: Final = 0.3
+_LOOK_SECONDS: Final = 60.0
 _SIGHT_SECONDS: Final = 60.0
 _STORE_BYTES: Final = 256 * 2**20  # of a cluster of this machine: jobs and results are small
 # Read when ray is loaded, by this process and by those of a cluster that it starts. A lost machine
@@ -45,7 +48,6 @@ class _Cluster:
     shared: Shared
     terms: Terms
     gpus: float
-    retries: int
 
     def room(self, node: Node) -> int:
         """The number of tasks that a node has room for."""
@@ -70,7 +72,7 @@ def on_cluster(args: Namespace, shared: Shared, jobs: int, retries: int) -> Plac
     share = args.task_cpus or core_share(nodes, gpus, device, jobs)
     variables = {name: os.environ[name] for name in shared.variables if name in os.environ}
     terms = Terms("", retries + 1, device, share, variables)
-    cluster = _Cluster(ray, shared, terms, gpus, retries)
+    cluster = _Cluster(ray, shared, terms, gpus)
     title = f"cluster {ray.get_runtime_context().gcs_address}: {describe(nodes)}"
     each = number_of(gpus, "GPU") + " and " if gpus else ""
     each += number_of(share, "core") + " each"
@@ -101,22 +103,21 @@ def _check_options(args: Namespace) -> None:
 def _connect(address: str) -> Any:
     """The module ray, connected to the cluster at an address.
 
-    Without one: to that of $RAY_ADDRESS, else to one that runs here, else to one of this machine
-    that is started now and ends with this process.
+    Without one: to that of $RAY_ADDRESS, else to one that runs here, else, as with `local`, to one
+    of this machine that is started now and ends with this process.
     """
     os.environ.update({n: value for n, value in _SETTINGS.items() if n not in os.environ})
     ray = importlib.import_module("ray")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    address = address or os.environ.get("RAY_ADDRESS", "")
+    address = find_address(address)
+    here = {"include_dashboard": False, "object_store_memory": _STORE_BYTES, "num_cpus": cores()}
     try:
-        try:
-            ray.init(address=address or "auto", **quiet)
-        except ConnectionError:
-            if address:
-                raise
-            here = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
-            ray.init(address="local", num_cpus=cores(), **here, **quiet)
+        if address == LOCAL:
+            ray.init(address=address, **here, **quiet)
+        else:
+            check_address(address)
+            ray.init(address=address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
         remedy = "check the address, and that ray runs there (ray status)"
@@ -126,6 +127,9 @@ def _connect(address: str) -> Any:
     finally:
         for number, handler in handlers.items():  # ray has its own
             signal.signal(number, handler)
+    # A lost worker is a line of `Watch`; ray would print pages, and knows no other switch.
+    worker: Any = importlib.import_module("ray._private.worker")
+    worker._worker_logs_enabled = False
     return ray
 
 
@@ -137,7 +141,7 @@ def _run(jobs: Sequence[Job], cluster: _Cluster) -> Generator[Ended, None, None]
     task = ray.remote(
         num_cpus=terms.cores,
         num_gpus=cluster.gpus,
-        max_retries=cluster.retries,
+        max_retries=terms.attempts - 1,
         retry_exceptions=[Preempted],
         max_calls=1,
     )(_attempt)
@@ -146,7 +150,7 @@ def _run(jobs: Sequence[Job], cluster: _Cluster) -> Generator[Ended, None, None]
     with Stop() as stop, stop.held(), Progress("jobs", len(jobs), "jobs") as progress:
         watch = Watch(jobs, command, progress, functools.partial(_is_lost, ray))
         waiting = {task.remote(job, terms, names): job for job in jobs}
-        asked = False
+        asked, looked = False, time.monotonic()
         try:
             while waiting:
                 if stop.asked and not asked:
@@ -154,12 +158,17 @@ def _run(jobs: Sequence[Job], cluster: _Cluster) -> Generator[Ended, None, None]
                     _cancel(ray, waiting)
                 done, _ = ray.wait(list(waiting), timeout=_POLL_SECONDS)
                 watch.poll()
+                if time.monotonic() - looked > _LOOK_SECONDS:  # ray would wait without a word
+                    looked = time.monotonic()
+                    if not any(map(cluster.fits, nodes_of(ray.nodes()))):
+                        warn("no node is left that has room for a task; waiting for one")
                 for ref in done:
                     job = waiting.pop(ref)
-                    outcome = _outcome(ray, ref, job, cluster.retries)
-                    if outcome is not None:
+                    outcome = _outcome(ray, ref)
+                    if outcome is not None or not asked:
                         watch.end(job)
-                        yield Ended(job, *outcome, logged=True)
+                        result, error = outcome or (None, gave_up(job, terms.attempts))
+                        yield Ended(job, result, error, logged=True)
         finally:
             _cancel(ray, waiting, at_once=stop.forced)
             if waiting and not stop.forced:
@@ -173,14 +182,12 @@ def _attempt(job: Job, terms: Terms, names: Mapping[str, str]) -> Outcome:
     return attempt(job, terms, names.get(ident, socket.gethostname()))
 
 
-def _outcome(ray: Any, ref: Any, job: Job, retries: int) -> Outcome | None:
-    """What a task has brought; None if it was cancelled."""
+def _outcome(ray: Any, ref: Any) -> Outcome | None:
+    """What a task has brought; None if it was cancelled, or lost in each of its attempts."""
     try:
         outcome: Outcome = ray.get(ref)
-    except ray.exceptions.TaskCancelledError:
-        return None
     except (ray.exceptions.RayError, Preempted):
-        return None, gave_up(job, retries + 1)
+        return None
     return outcome
 
 

@@ -1,7 +1,6 @@
 """The log of a job: what it prints, attempt by attempt, each with a line at its start and end."""
 
 import contextlib
-import io
 import os
 import re
 import sys
@@ -16,7 +15,8 @@ _START: Final = re.compile(
     r"pid (?P<pid>\d+), .*, command (?P<command>\w+)"
 )
 _END: Final = re.compile(r"--- attempt (?P<number>\d+) of command (?P<command>\w+): (?P<how>.*)")
-STOPPED: Final = "stopped by a signal"  # how an attempt ended that goes on later
+# How an attempt ended that goes on later.
+STOPPED: Final = "stopped by a signal, what was trained is saved"
 
 
 @dataclass(frozen=True)
@@ -95,20 +95,16 @@ def logged(path: Path) -> Iterator[None]:
     It is what any library writes to the descriptors of standard output and standard error, too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    streams = [s for s in (sys.stdout, sys.stderr) if isinstance(s, io.TextIOWrapper)]
-    for stream in streams:
-        stream.flush()
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    before = {number: os.dup(number) for number in (1, 2)}
-    for number in before:
-        os.dup2(file, number)
-    os.close(file)
-    try:
-        yield
-    finally:
-        for stream in streams:
+    with open(path, "a", encoding="utf-8", errors="backslashreplace", buffering=1) as file:
+        for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        for number, kept in before.items():
-            os.dup2(kept, number)
-            os.close(kept)
+        before = {number: os.dup(number) for number in (1, 2)}
+        for number in before:
+            os.dup2(file.fileno(), number)
+        try:
+            with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+                yield
+        finally:
+            for number, kept in before.items():
+                os.dup2(kept, number)
+                os.close(kept)

@@ -64,7 +64,7 @@ class Watch:
         elif going_on:
             self._show_again(name, f"goes on {going_on['place']}")
         elif step:
-            self._show_again(name)
+            self._show_again(name, "from its start")
             self.progress.say(f"{name}{line}")
             self.progress.unit = f"{step['word']}s"
             self._count(name, int(step["done"]), int(step["total"]))
@@ -84,11 +84,11 @@ class Watch:
             self._again[name] = f"again     {name} on {start.place}: {why}", times
         self._starts[name] = start
 
-    def _show_again(self, name: str, where: str = "from its start") -> None:
-        """Show the line of a retry, if one is held."""
+    def _show_again(self, name: str, where: str = "") -> None:
+        """Show the line of a retry, if one is held, with where it goes on, if that is known."""
         if name in self._again:
             line, times = self._again.pop(name)
-            self.progress.say(f"{line}; {where} {times}")
+            self.progress.say(f"{line}{where and '; '}{where} {times}")
 
     def _count(self, name: str, done: int, total: int) -> None:
         """Count a job's steps, and take those that have not begun to have as many."""

@@ -149,13 +149,13 @@ class Progress:
         rate = self.done / max(now - self._start, 1e-9)
         if self._bar is not None:
             self._bar.update(
-                self._task, completed=self.done, rate=f"{rate:,.0f} {self.unit}/s", note=self._note
+                self._task, completed=self.done, rate=speed(rate, self.unit), note=self._note
             )
         elif now - self._logged >= _LOG_SECONDS:
             self._logged = now
             eta = (self.total - self.done) / max(rate, 1e-9)
             console_of(stderr=True).print(
-                f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {rate:,.0f}/s, ETA "
+                f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {speed(rate)}, ETA "
                 f"{duration(eta)} {self._note}".rstrip(),
                 markup=False,
                 soft_wrap=True,
@@ -176,6 +176,15 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def speed(rate: float, unit: str = "") -> str:
+    """Units a second as people read them: `12 photos/s`, or of slow ones `3.5 epochs/min`."""
+    return (
+        f"{rate:,.0f} {unit}/s".replace(" /", "/")
+        if rate >= 1
+        else (f"{rate * 60:.1f} {unit}/min".replace(" /", "/"))
+    )
 
 
 def duration(seconds: float) -> str:

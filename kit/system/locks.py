@@ -76,9 +76,9 @@ def _warn_unlocked(folder: Path, error: OSError) -> None:
     if number not in _unlocked:
         _unlocked.add(number)
         warn(
-            f"{folder}: its file system has no locks ({error.strerror or error}): of two processes "
-            "on one fold only the file .owner stops the older one, at its next write; start none "
-            "twice"
+            f"{folder}: its file system has no locks ({error.strerror or error}): processes that "
+            "write there at once are not kept apart; of two that train one fold, the file .owner "
+            "stops the older one at its next write"
         )
 
 
@@ -116,10 +116,10 @@ def _is_left(temporary: Path) -> bool:
     except OSError:
         return False
     host, pid = writer_of(temporary) or ("", 0)
-    return host == host_name() and (pid == os.getpid() or not is_running(pid))
+    return host == host_name() and (pid == os.getpid() or not _is_running(pid))
 
 
-def is_running(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     """True if a process of this number runs on this machine."""
     try:
         os.kill(pid, 0)

@@ -55,8 +55,8 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
         "nargs": "?",
         "const": "",
         "metavar": "ADDRESS",
-        "help": "work on the Ray cluster at ADDRESS, such as box1:6379 (without it: $RAY_ADDRESS, "
-        "else a cluster that runs here, else one of this machine, for this command)",
+        "help": "work on the Ray cluster at ADDRESS, such as box1:6379; local is a new one of this "
+        "machine, for this command (without it: $RAY_ADDRESS, else one that runs here, else local)",
     },
     "gpus": {
         "type": gpu_number,

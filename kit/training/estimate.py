@@ -129,9 +129,7 @@ def measure(job: FoldJob, parts: FoldData, loaders: FoldLoaders) -> Measured:
     batches, seconds = [(photos, labels[at]) for at, photos in step], []
     rate = learning_rate(recipe, 0.5 / loaders.batches.steps)
     with explain_out_of_memory(recipe, job.competition, device):
-        learner = Learner(
-            recipe, job.competition, parts.counts, device, weights=job.options.weights
-        )
+        learner = Learner(job.located_recipe, job.competition, parts.counts, device)
         for n in range(3):  # the first one sets things up
             started = clock(device)
             loss = float(learner.step(batches, rate, n))

@@ -38,7 +38,7 @@ def train_fold(job: FoldJob) -> Scores:
     threads = _threads(job, status)
     parts = split_fold(job)
     at_once = _validation_photos(job)  # before the learner takes memory
-    learner = Learner(recipe, job.competition, parts.counts, device, weights=options.weights)
+    learner = Learner(job.located_recipe, job.competition, parts.counts, device)
     state = TrainingState() if status.state is None else restore(job, learner, status.state)
     del status  # twice the weights, and more
     cache = open_cache(job, build=not options.limit)  # a trial does not build it

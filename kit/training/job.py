@@ -96,6 +96,16 @@ class FoldJob:
         return dataclasses.replace(self, data=data, runs=self.runs.absolute(), options=options)
 
     @property
+    def located_recipe(self) -> Recipe:
+        """The recipe to build the network by: `pretrained` is the file that was found before.
+
+        The one that is recorded is `recipe`, as it was written.
+        """
+        weights = self.options.weights
+        pretrained = self.recipe.pretrained if weights is None else str(weights)
+        return dataclasses.replace(self.recipe, pretrained=pretrained)
+
+    @property
     def workers(self) -> int:
         """The number of loader processes."""
         workers = self.options.compute.workers

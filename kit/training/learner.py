@@ -6,7 +6,6 @@ uninterrupted one.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,8 +31,7 @@ class Learner:
     """A network in training, with its optimizer, scaler and moving average, on a device.
 
     `counts` (C,) are the training photos a class or label. `plain` trains without what makes it
-    fast, the channels-last layout and the precision that pays: to measure those by. `weights` is
-    the local file that the recipe's `pretrained` names, if it was found before.
+    fast, the channels-last layout and the precision that pays: to measure those by.
     """
 
     def __init__(
@@ -43,11 +41,10 @@ class Learner:
         counts: np.ndarray,
         device: torch.device,
         plain: bool = False,
-        weights: Path | None = None,
     ) -> None:
         self.recipe, self.device, self.classes = recipe, device, competition.num_classes
         self.layout = torch.contiguous_format if plain else torch.channels_last
-        self.network: Network = build(recipe, competition, weights).to(  # type: ignore[call-overload]
+        self.network: Network = build(recipe, competition).to(  # type: ignore[call-overload]
             device, memory_format=self.layout
         )
         self.precision = (

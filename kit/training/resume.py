@@ -30,22 +30,10 @@ from kit.training.oof import is_kept, rebuild_oof
 # to the same weights.
 STATE_VERSION: Final = 1
 # The keys of `last.pt`: the training's origin, its position, and the states that it has changed.
-_STATE = (
-    "recipe",
-    "plan",
-    "fold",
-    "rows",
-    "step",
-    "loss",
-    "seconds",
-    "waited",
-    "learner",
-    "versions",
-    "version",
-    "threads",
-    "precision",
-    "device",
-)
+_STATE: Final = (
+    "recipe plan fold rows step loss seconds waited learner versions version threads precision "
+    "device"
+).split()
 
 
 def save_state(path: Path, state: dict[str, Any], before: Callable[[], None] | None = None) -> None:

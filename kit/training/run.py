@@ -122,6 +122,12 @@ def _check_jobs(jobs: Sequence[FoldJob]) -> None:
         )
 
 
+def describe_folds(folds: Sequence[FoldJob]) -> str:
+    """How many folds of how many recipes there are, in words."""
+    number, recipes = len(folds), len({fold.recipe.name for fold in folds})
+    return f"{number} fold{'s'[: number != 1]} of {recipes} recipe{'s'[: recipes != 1]}"
+
+
 def shared_files(folds: Sequence[FoldJob], plan: Path) -> Shared:
     """What machines that train folds of a plan must see."""
     data, read = folds[0].data, {plan.absolute(), folds[0].data.root.absolute()}
@@ -151,7 +157,7 @@ def train_folds(folds: Sequence[FoldJob], place: Place = Place(run_here)) -> lis
                     say(_describe_end(one))
     except KeyboardInterrupt:
         left = [(fold, job) for fold, job in zip(folds, jobs) if job.name not in ended]
-        warn(_advice([(fold, job.arguments[1]) for fold, job in left]))
+        warn(advice([(fold, job.arguments[1]) for fold, job in left]))
         raise
     return [ended[fold.name] for fold in folds]
 
@@ -201,7 +207,7 @@ def train_alone(job: FoldJob, stamp: str) -> Scores:
         raise loader_killed() from error
 
 
-def _advice(left: Sequence[tuple[FoldJob, str]]) -> str:
+def advice(left: Sequence[tuple[FoldJob, str]]) -> str:
     """The next command after a stop before these folds ended; each with its stamp of before."""
     begun = [
         fold

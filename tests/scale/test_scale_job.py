@@ -2,8 +2,8 @@
 
 import pytest
 
-from kit.scale.job import Job, run_here
-from kit.system.errors import KitError
+from kit.scale.job import Ended, Job, raise_errors, run_here
+from kit.system.errors import KitError, LoggedError
 
 
 def job(name, call, folder):
@@ -37,3 +37,19 @@ def test_a_bug_and_ctrl_c_end_all(tmp_path):
     for call, error in ((lambda: 1 // 0, ZeroDivisionError), (stop, KeyboardInterrupt)):
         with pytest.raises(error):
             list(run_here([job("a", call, tmp_path), job("b", pytest.fail, tmp_path)]))
+
+
+def test_errors_are_a_line_each_and_a_bug_comes_last(tmp_path, capsys):
+    jobs = [job(name, int, tmp_path / name) for name in "abcd"]
+    raise_errors([Ended(jobs[0], 1)])
+    errors = [LoggedError("bug"), KitError("alike"), KitError("alike")]
+    ended = [Ended(jobs[0], 1)] + [
+        Ended(one, error=error, logged=True) for one, error in zip(jobs[1:], errors)
+    ]
+    with pytest.raises(LoggedError) as error:
+        raise_errors(ended)
+    assert str(error.value) == f"bug; log: {tmp_path / 'b' / 'log.txt'}"
+    line = f"error: alike; log: {tmp_path / 'c' / 'log.txt'}\n"
+    assert capsys.readouterr().err == line
+    with pytest.raises(KitError, match="^alike$"):
+        raise_errors([Ended(jobs[1], error=errors[1])])

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from kit.system.cli import Parser, command, command_line
-from kit.system.errors import KitError
+from kit.system.errors import KitError, LoggedError
 from kit.system.options import add_options, whole_number
 
 
@@ -18,6 +18,15 @@ def test_another_broken_pipe_is_no_success():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and "BrokenPipeError" in done.stderr
+
+
+def test_a_bug_of_another_process_is_its_line_and_code_1(capsys):
+    @command
+    def main(argv=None):
+        raise LoggedError("fold 1: ValueError: 3; log: log.txt")
+
+    assert main([]) == 1
+    assert capsys.readouterr().err == "error: fold 1: ValueError: 3; log: log.txt\n"
 
 
 def parsed(*line):

@@ -3,7 +3,7 @@
 from helpers import everywhere
 
 import kit.system.console
-from kit.system.console import Progress, duration, say, show_table, warn
+from kit.system.console import Progress, duration, say, show_error, show_table, speed, warn
 
 
 def test_progress_without_a_terminal_is_plain_lines(capsys, monkeypatch):
@@ -23,12 +23,19 @@ def test_durations():
     ]
 
 
+def test_speeds():
+    assert speed(12.4, "photos") == "12 photos/s" and speed(1234.0) == "1,234/s"
+    assert speed(0.0583, "epochs") == "3.5 epochs/min" and speed(0.5) == "30.0/min"
+
+
 def test_lines_are_printed_as_they_are(capsys):
     say(f"[bold]:star: {'x' * 300}")
     warn("[red]careful")
+    show_error("[red]wrong")
     captured = capsys.readouterr()
     assert (
-        captured.out == f"[bold]:star: {'x' * 300}\n" and captured.err == "warning: [red]careful\n"
+        captured.out == f"[bold]:star: {'x' * 300}\n"
+        and captured.err == "warning: [red]careful\nerror: [red]wrong\n"
     )
 
 

@@ -114,7 +114,7 @@ def test_without_locks_one_warning_says_what_that_means(tmp_path, monkeypatch, c
             ran.append(name)
     said = capsys.readouterr().err
     assert ran == ["a", "b", "a"] and said.startswith(f"warning: {tmp_path / 'a'}: its file system")
-    assert said.count("\n") == 1 and "only the file .owner stops the older one" in said
+    assert said.count("\n") == 1 and "the file .owner stops the older one" in said
     with pytest.raises(OSError, match=os.strerror(number)), lock_file(tmp_path / "c", strict=True):
         pass
 

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from kit.system.cli import Parser
-from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
+from kit.system.options import (
+    DEFAULT_PLAN,
+    add_flags,
+    add_options,
+    add_place_options,
+    gpu_number,
+    whole_number,
+)
 
 NAMES = ("data", "plan", "device", "workers", "cache_dir", "force")
 
@@ -59,3 +66,20 @@ def test_the_cache_s_place_is_the_option_s_else_the_variable_s(monkeypatch):
     assert parser.parse_args(["--cache-dir", "~/d"]).cache_dir == Path("/h/d")
     monkeypatch.setenv("KIT_CACHE", "")
     assert parser_of("cache_dir").parse_args([]).cache_dir is None
+
+
+def test_the_options_of_other_places():
+    parser = Parser(prog="kit.test")
+    add_place_options(parser)
+    args = parser.parse_args([])
+    assert (args.device, args.cluster, args.gpus, args.task_cpus, args.retries) == (None,) * 5
+    assert parser.parse_args(["--cluster"]).cluster == ""
+    args = parser.parse_args("--cluster box1:6379 --gpus .5 --task-cpus 4 --retries 0".split())
+    assert (args.cluster, args.gpus, args.task_cpus, args.retries) == ("box1:6379", 0.5, 4, 0)
+
+
+def test_gpus_are_a_share_of_one_or_a_whole_number():
+    assert [gpu_number(text) for text in (".5", "1", "0", "2")] == [0.5, 1, 0, 2]
+    for text in ("1.5", "-1", "nan", "inf", "two"):
+        with pytest.raises(argparse.ArgumentTypeError, match="a share of a GPU"):
+            gpu_number(text)

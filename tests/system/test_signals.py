@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from kit.system.signals import Stop, sigterm_as_ctrl_c
+import kit.system.signals
+from kit.system.signals import Stop, be_patient, sigterm_as_ctrl_c
 
 
 def send(number):
@@ -51,6 +52,17 @@ def test_the_second_signal_ends_at_once():
         send(signal.SIGTERM)
         lines.append("not reached")
     assert lines == [] and stop.forced
+
+
+def test_a_second_signal_ends_nothing_where_processes_are_patient(monkeypatch):
+    monkeypatch.setattr(kit.system.signals, "_patient", [])
+    be_patient()
+    lines = []
+    with pytest.raises(KeyboardInterrupt), Stop() as stop, stop.held():
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)
+        lines.append("saved")
+    assert lines == ["saved"] and not stop.forced
 
 
 def test_outside_of_what_is_held_a_signal_ends_at_once():

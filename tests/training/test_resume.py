@@ -13,9 +13,10 @@ import kit.training.resume
 from kit.models.checkpoint import read_checkpoint_info
 from kit.results.run import Fold
 from kit.scoring.metrics import score
+from kit.system.device import kind_of
 from kit.system.errors import KitError
 from kit.system.versions import versions
-from kit.training.resume import load_state, save_state
+from kit.training.resume import STATE_VERSION, load_state, save_state
 from kit.training.run import train
 
 
@@ -73,7 +74,7 @@ def test_a_best_checkpoint_that_went_is_told_when_going_on(world, tmp_path, monk
     assert files.best.read_bytes() == content and not files.last.exists()
 
 
-def test_what_goes_on_keeps_its_threads_and_says_other_versions(
+def test_what_goes_on_keeps_its_threads_and_says_other_versions_and_devices(
     world, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -86,6 +87,8 @@ def test_what_goes_on_keeps_its_threads_and_says_other_versions(
             state
             | {
                 "threads": 3,
+                "precision": "float16",
+                "device": "another GPU",
                 "versions": state["versions"] | {"timm": "0.1.2", "albumentations": ""},
             },
         )
@@ -102,6 +105,12 @@ def test_what_goes_on_keeps_its_threads_and_says_other_versions(
         assert torch.get_num_threads() == 3 and ", 3 threads, " in out
     finally:
         torch.set_num_threads(before)
+    folder = tmp_path / "small" / "fold0"
+    here = f"float32 on {kind_of(torch.device('cpu'))}"
+    assert (
+        f"warning: {folder}: began in float16 on another GPU and goes on in {here}: its sums are "
+        "rounded otherwise\n"
+    ) in err
     assert "last.pt: was made with timm 0.1.2 (here " in err and "albumentations none (here " in err
     assert read_checkpoint_info(Fold(tmp_path / "small" / "fold0").best).versions == dict(
         versions()
@@ -120,6 +129,9 @@ def test_the_state_is_plain_and_runs_nothing(tmp_path):
         "waited": 0.1,
         "versions": dict(versions()),
         "threads": 1,
+        "version": STATE_VERSION,
+        "precision": "float32",
+        "device": "CPU",
         "learner": {"network": {"w": torch.arange(3)}, "optimizer": {}},
     }
     save_state(tmp_path / "last.pt", state)
@@ -127,7 +139,12 @@ def test_the_state_is_plain_and_runs_nothing(tmp_path):
     save_state(tmp_path / "other.pt", state | {"versions": dict(versions()) | {"pixels": "0"}})
     with pytest.raises(KitError, match="decoded or resized otherwise"):
         load_state(tmp_path / "other.pt")
-    for bad in ({"f": print}, [], 3, {"rows": []}, state | {"recipe": "no JSON"}):
+    for version in (None, 0, STATE_VERSION + 1):
+        other = state | {"version": version}
+        save_state(tmp_path / "other.pt", other if version is not None else {"rows": []})
+        with pytest.raises(KitError, match="other.pt: was written by another version of the kit; "):
+            load_state(tmp_path / "other.pt")
+    for bad in ({"f": print}, [], 3, {"version": STATE_VERSION}, state | {"recipe": "no JSON"}):
         save_state(tmp_path / "bad.pt", bad)
         with pytest.raises(KitError, match="cannot be continued from"):
             load_state(tmp_path / "bad.pt")
@@ -138,3 +155,33 @@ def test_the_state_is_plain_and_runs_nothing(tmp_path):
         with pytest.raises(KitError, match="the file is damaged"):
             load_state(tmp_path / "bad.pt")
         content[at] ^= 4
+
+
+def test_a_training_that_was_given_its_share_goes_on_with_the_threads_it_began_with(
+    world, tmp_path, monkeypatch, capsys
+):
+    """Whatever the environment of the next process says: a runner sets it, and not a person."""
+    monkeypatch.setattr(kit.system.threads, "_taken", [])
+    everywhere(monkeypatch, kit.system.threads, "machine_cores", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    plain, before = kit.training.resume.save_state, torch.get_num_threads()
+
+    def saved(path, state, *_):
+        plain(path, state)
+        raise KeyboardInterrupt
+
+    try:
+        kit.system.threads.take_cores(2)
+        with monkeypatch.context() as patch:
+            everywhere(patch, kit.training.resume, "save_state", saved)
+            with pytest.raises(KeyboardInterrupt):
+                train(small(), world.plan, world.folder, [0], tmp_path, on_cpu(limit=8))
+        files = Fold(tmp_path / "small-limit8" / "fold0")
+        assert load_state(files.last)["threads"] == 2
+        kit.system.threads.take_cores(1)
+        capsys.readouterr()
+        train(small(), world.plan, world.folder, [0], tmp_path, on_cpu(limit=8))
+        out, err = capsys.readouterr()
+        assert ", 2 threads, " in out and "rounded otherwise" not in err
+    finally:
+        torch.set_num_threads(before)

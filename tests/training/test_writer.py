@@ -68,7 +68,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world, tmp_path, monk
 
     def full(descriptor):
         calls[0] += 1
-        if calls[0] > 5:  # the cache and the four files of an epoch
+        if calls[0] > 6:  # the cache, the owner and the four files of an epoch
             raise OSError(28, "No space left on device")
         real(descriptor)
 
