@@ -58,10 +58,10 @@ def ensemble(
     if settings.agree is not None:
         sample_size(len(ids), settings.agree)
     members = find_members(paths, plan, ids, settings.allow_missing, data.competition)
-    compute = with_modes(members, compute)
     # Before anything long: what is asked for is most likely what will be written.
     asked = check_output(output, members, paths, data, settings)
     selected = _select(members, plan, data, ids, settings, compute)
+    compute = with_modes(selected.members, compute)
     rule = selected.rule
     decision = selected.oof.used[1] if selected.oof else settings.decision
     used = dataclasses.replace(settings, blend=rule.blend, decision=decision)

@@ -42,8 +42,9 @@ def find_place(args: Namespace, members: Sequence[Path], data: DataFolder) -> Pl
     if elsewhere and not runs:
         raise KitError("--cluster and several devices are for networks, and no member has one")
     blocks = math.ceil(len(read_ids(data)) / photo_set.BLOCK) if elsewhere else 1
-    read = [data.root.absolute(), data.test_table.absolute(), *runs]
-    shared = Shared(tuple(read), runs[0].parent if runs else Path.cwd())
+    weights = [file for run in runs for file in sorted(run.rglob("best.safetensors")) or [run]]
+    read = (data.root.absolute(), data.test_table.absolute(), *weights)
+    shared = Shared(read, runs[0].parent if runs else Path.cwd())
     place = choose_place(args, shared, blocks)
     if not place.title:
         return None

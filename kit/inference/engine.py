@@ -30,8 +30,8 @@ class Compute:
     `device` is a name (None: the first GPU, else the CPU), `workers` the number of loader
     processes. Each architecture runs in the mode that `modes` has by its name, or in the fastest
     one, by measurement; with `exact`, in fp32. With `fresh` no kept probabilities are read. Pixel
-    caches lie in `cache_dir` (None: beside the runs). Where
-    there is a `place`, its processes run the networks of the photos to predict.
+    caches lie in `cache_dir` (None: beside the runs, or a temporary folder). Where there is a
+    `place`, its processes run the networks of the photos to predict.
     """
 
     device: str | None = None
