@@ -6,11 +6,13 @@
 
 `photos` times decoding, resizing and augmenting; `train` a recipe's training steps; `infer` five
 folds and their mirrored views, of a recipe with random weights, or of the checkpoints of a RUN or
-of one of its folds, with --fast, --agree and --exact, too; `scale` a recipe's training and
-inference by several processes at once, one a GPU, or on a CPU one a core; `blend` fits blends and
-class biases to drawn probabilities; `folds` plans a table of a million photos; `audit` looks for
-copies among the codes of 700,000. Without a name `photos`, `train`, `infer` and `blend` are
-measured, for effb4_5fold, and what follows is recommended: about a quarter of an hour on two cores.
+of one of its folds, with --fast, --agree and --exact, too, and what bounds them; `scale` a
+recipe's training and inference by several processes at once, one a GPU, or on a CPU one a core;
+`ensemble` takes a million tiny photos through kit.ensemble, for its time and memory a photo;
+`blend` fits blends and class biases to drawn probabilities; `folds` plans a table of a million
+photos; `audit` looks for copies among the codes of 700,000. Without a name `photos`, `train`,
+`infer` and `blend` are measured, for effb4_5fold, and what follows is recommended: about a quarter
+of an hour on two cores.
 
 Loops are measured in turns, those that are not the kit's in a process of their own. A ratio is the
 median of the rounds' ratios; beside it are the least and the largest. Photos are drawn, unless
@@ -49,9 +51,9 @@ def build_parser() -> Parser:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["all", "photos", "train", "infer", "scale", "blend", "folds", "audit"],
+        choices=["all", "photos", "train", "infer", "scale", "ensemble", "blend", "folds", "audit"],
         default="all",
-        help="what to measure (default: all but scale, folds and audit)",
+        help="what to measure (default: all but scale, ensemble, folds and audit)",
     )
     parser.add_argument(
         "recipe",
@@ -88,8 +90,8 @@ def add_size_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--photos",
-        type=whole_number(1, 100_000),
-        help="for infer and scale: photos (default: 24, on a GPU 2000)",
+        type=whole_number(1, 10_000_000),
+        help="of infer and scale (default: 24, on a GPU 2000), of ensemble (default: 1000000)",
     )
     parser.add_argument(
         "--processes", type=count, help="for scale: at most so many (default: a GPU or core each)"
@@ -165,6 +167,10 @@ def measure(args: Namespace, path: Path, data: "DataFolder | None") -> list["Tab
         from kit.benchmarks.planning import bench_audit
 
         return [bench_audit(people)]
+    if args.what == "ensemble":
+        from kit.benchmarks.many_photos import bench_ensemble
+
+        return [bench_ensemble(args.photos or 1_000_000)]
     if args.what == "blend":
         from kit.benchmarks.blending import bench_blend
 

@@ -16,17 +16,18 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kit.system.cli import Parser, command, command_line
-from kit.system.console import say, warn
 from kit.system.errors import KitError
-from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
+from kit.system.options import DEFAULT_PLAN, add_flags, add_options, add_place_options, whole_number
 
 if TYPE_CHECKING:
     from kit.blending.record import Record
     from kit.data.folder import DataFolder
     from kit.data.plan import Plan
+
+_OF_PLACES: Final = ("cluster", "gpus", "task_cpus", "retries")
 
 
 def build_parser() -> Parser:
@@ -44,7 +45,8 @@ def build_parser() -> Parser:
     add_blend_options(parser)
     add_file_options(parser)
     add_flags(parser, allow_missing_folds="take a run with the folds that are there")
-    add_options(parser, "device", "workers", "cache_dir")
+    add_place_options(parser)
+    add_options(parser, "cache_dir")
     parser.add_argument(
         "--batch-size", type=whole_number(1), help="photos a batch, for a GPU of little memory"
     )
@@ -146,9 +148,11 @@ def check_options(parser: Parser, args: Namespace) -> None:
         if name not in taken and value != parser.get_default(name):
             option = "--decide" if name == "decision" else "--" + name.replace("_", "-")
             reason = ""
-            if mode == "--from" and name not in ("save_probs", "profile"):
+            if mode == "--from" and name not in ("save_probs", "profile", *_OF_PLACES):
                 reason = ", for the record says it"
             raise KitError(f"{mode}: takes no {option}{reason}; leave it out")
+    if args.source is not None and "," in (args.device or ""):
+        raise KitError(f"--from: takes one --device, and not {args.device}")
 
 
 @command
@@ -159,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_options(parser, args)
     from kit.competitions import find_competition
     from kit.data.folder import find_data
-    from kit.reporting.checks import optional_plan, show_checks
+    from kit.reporting.checks import optional_plan, show_checks, show_files
     from kit.reporting.record import show_record
     from kit.system.device import choose_device
     from kit.system.profiler import profiled
@@ -169,13 +173,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = find_data(args.data, competition, "test")
     if args.check is not None:
         return show_checks(args.check, data, plan)
-    device = choose_device(args.device) if args.profile else None
+    device = choose_device(local_device(args)) if args.profile else None
     with profiled(device) as profile:
         out, record = make_submission(args, plan, data, command_line("ensemble", argv))
     show_record(record, competition)
     if profile is not None:
         profile.write(out.with_suffix(".profile"))
-    say_files(out, args.save_probs, data, plan)
+    show_files(out, args.save_probs, data, plan)
 
 
 def needed_plan(args: Namespace) -> "Plan | None":
@@ -192,6 +196,11 @@ def needed_plan(args: Namespace) -> "Plan | None":
     return read_plan(args.plan)
 
 
+def local_device(args: Namespace) -> str | None:
+    """The device of this process: where others run blocks of photos, the first, or any."""
+    return None if args.cluster is not None else args.device and args.device.split(",")[0]
+
+
 def make_submission(
     args: Namespace, plan: "Plan | None", data: "DataFolder", line: str
 ) -> "tuple[Path, Record]":
@@ -200,10 +209,17 @@ def make_submission(
     from kit.blending.settings import EnsembleSettings, Output
     from kit.blending.submit import ensemble
     from kit.data.plan import plan_json
+    from kit.inference.elsewhere import find_place
     from kit.inference.engine import Compute
 
-    place = args.cache_dir
-    compute = Compute(args.device, args.workers, args.batch_size, args.exact, cache_dir=place)
+    compute = Compute(
+        device=local_device(args),
+        workers=args.workers,
+        batch_size=args.batch_size,
+        exact=args.exact,
+        cache_dir=args.cache_dir,
+        place=find_place(args, args.members, data),
+    )
     output = Output(
         path=args.out,
         save_probs=args.save_probs,
@@ -226,24 +242,6 @@ def make_submission(
         allow_missing=args.allow_missing_folds,
     )
     return ensemble(args.members, plan, data, output, settings, compute)
-
-
-def say_files(out: Path, save_probs: Path | None, data: "DataFolder", plan: "Plan | None") -> None:
-    """Print the files that were written, and warnings about the submission `out`."""
-    from kit.inference.member_files import oof_path
-    from kit.results.check import check_submission, expected_counts
-    from kit.results.submission import describe_answers
-
-    if save_probs is not None:
-        oof = oof_path(save_probs)
-        more = f" and {oof}" if oof.exists() else ""
-        say(f"wrote {save_probs}{more}, a member for others")
-    say(
-        f"wrote {out} (checked against {data.test_table.name}: same ids, same order, "
-        f"{describe_answers(data.competition)}) and {out.with_suffix('.json')}"
-    )
-    for line in check_submission(out, data, expected_counts(out, plan, data.competition)):
-        warn(line)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Networks, members and passes that tests share."""
 
 import contextlib
+import dataclasses
+import pickle
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +15,36 @@ from kit.competitions.mask import competition as MASK
 from kit.data.folder import DataFolder, read_test
 from kit.data.geometry import Geometry
 from kit.data.loader import PhotoDataset, batches_of, make_loader
+from kit.inference.blocks import Blocks
 from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint, Member, member_passes
 from kit.inference.members import find_members
-from kit.inference.pass_cache import PhotoSet
-from kit.inference.passes import Passes
+from kit.inference.photo_set import PhotoSet
 from kit.inference.runtime import InferenceMode
 from kit.inference.views import make_views
 from kit.models.architecture import Architecture, architecture_of
 from kit.models.network import Network
 from kit.results.probs import Probs
+from kit.scale.job import Ended, Job, Place
+from kit.system.errors import KitError
 
 CPU = torch.device("cpu")
 
 
 COMPUTE = Compute("cpu", 0)
+
+
+def pickled(jobs: Sequence[Job]) -> Generator[Ended, None, None]:
+    """A runner as that of other processes: it calls copies, the last job first."""
+    for job in reversed(jobs):
+        call, arguments = pickle.loads(pickle.dumps((job.call, job.arguments)))
+        try:
+            yield Ended(job, call(*arguments))
+        except KitError as error:
+            yield Ended(job, error=error)
+
+
+ELSEWHERE = dataclasses.replace(COMPUTE, place=Place(pickled, "cpu", "elsewhere", processes=2))
 
 
 HALF_MODE, FP32_MODE = InferenceMode(torch.bfloat16, 4), InferenceMode(torch.float32, 4)
@@ -51,13 +69,30 @@ def run_all_passes(
     """The probabilities of each checkpoint, by its number, and view, and how many passes ran."""
     views = make_views(tta)
     passes = member_passes([Member("all", tuple(checkpoints))], views)
-    run = Passes(passes, PhotoSet(root, tuple(ids)), views, compute)
-    with contextlib.closing(run):
-        run.run_all()
+    blocks = Blocks(passes, PhotoSet(root, tuple(ids)), views, compute)
     numbers = [(c, view) for view in views for c in range(len(checkpoints))]
-    names = np.array(ids)
-    tables = {key: Probs(names, run.table(p)) for p, key in enumerate(numbers)}
-    return tables, run.computed // len(ids)
+    tables = {
+        key: Probs(np.array(ids), table) for key, table in zip(numbers, tables_of_all(blocks))
+    }
+    return tables, blocks.networks.computed // len(ids)
+
+
+def tables_of_all(blocks: Blocks) -> list[np.ndarray]:
+    """The probabilities (N, C) of each pass, run in full."""
+    parts = []
+    with contextlib.closing(blocks):
+        for b in range(len(blocks)):
+            with blocks.open(b) as block:
+                block.run_all()
+                parts.append([block.table(p).copy() for p in range(len(blocks.passes))])
+    return [np.concatenate(of_pass) for of_pass in zip(*parts)]
+
+
+def blocks_of(world: World, run: Path, tta: str = "hflip", compute: Compute = COMPUTE) -> Blocks:
+    """The blocks of the photos to predict, by the passes of a run."""
+    (member,), views = members_of(world, run), make_views(tta)
+    photos = PhotoSet(world.folder.test_images, tuple(read_test(world.folder)))
+    return Blocks(member_passes([member], views), photos, views, compute)
 
 
 def photos_of(folder: DataFolder) -> PhotoDataset:

@@ -2,9 +2,11 @@
 
 import json
 
-from helpers import ensemble_arguments
+from helpers import ensemble_arguments, everywhere
 
+import kit.data.cache
 from kit.ensemble import main
+from kit.inference import photo_set
 from kit.train import main as train_main
 
 
@@ -78,11 +80,35 @@ def test_a_profile_that_cannot_be_kept_costs_no_submission(copy, world, capsys):
     assert "the profile is not kept" in capsys.readouterr().err
 
 
+def test_two_processes_write_the_same_file_as_one(copy, monkeypatch, capsys, fails):
+    line = ensemble_arguments(copy, "--exact", "--batch-size", "4", "--force")
+    assert main(line) == 0
+    one = (copy / "s.csv").read_bytes()
+    for kept in (copy / "runs").glob("small/*/probs-*.npz"):
+        kept.unlink()
+    monkeypatch.setattr(photo_set, "BLOCK", 8)
+    capsys.readouterr()
+    assert main([*line, "--device", "cpu,cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "side by side on cpu,cpu; 2 blocks of photos, 1 core each" in out
+    assert "blocks 2 of 2  block 1/1  2 photos, 3 passes" in out and "3 of 3 passes" in out
+    assert (copy / "s.csv").read_bytes() == one
+    again = ["--from", copy / "s.json", "--data", copy / "data", "--out", copy / "t.csv"]
+    assert "takes one --device" in fails(main, *again, "--device", "cpu,cpu")
+    assert "--from: takes no --cluster; leave it out" in fails(main, *again, "--cluster")
+
+
 def test_pixel_caches_lie_where_the_option_says(copy, monkeypatch, fails, capsys):
-    place = copy / "pixels"
+    place, plain, folders = copy / "pixels", kit.data.cache.temporary_cache, []
+
+    def recorded(folder, *rest):
+        folders.append(folder)
+        return plain(folder, *rest)
+
+    everywhere(monkeypatch, kit.data.cache, "temporary_cache", recorded)
     assert main(ensemble_arguments(copy, "--fast", "--cache-dir", place)) == 0
-    assert len(list((place / "eval").glob("*.npy"))) == 1
-    assert not (copy / "runs" / "pixels" / "eval").exists()
+    # One of each block, which goes with it.
+    assert [folder.parent for folder in folders] == [place] and not list(place.iterdir())
     capsys.readouterr()
     checked = ["--check", copy / "s.csv", "--data", copy / "data"]
     assert "--check: takes no --cache-dir" in fails(main, *checked, "--cache-dir", place)

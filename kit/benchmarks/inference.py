@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,21 +11,23 @@ from typing import Final
 import numpy as np
 import torch
 
+from kit.benchmarks.bottleneck import Bottleneck, find_bottleneck
 from kit.benchmarks.folds import Folds, recipe_folds, run_folds
 from kit.benchmarks.loops import matrix_peak, other_inference
 from kit.benchmarks.synthetic import PhotoSet, drawn_folder, link_photos, training_photos
 from kit.benchmarks.timing import SeparateProcess, Table, in_turns, ratio_text
-from kit.blending.classify import EarlyPolicy, classify
+from kit.blending.classify import classify
+from kit.blending.early_rule import EarlyPolicy
 from kit.blending.margins import sample_size
 from kit.blending.rule import uniform_rule
 from kit.competitions import DEFAULT, find_competition
 from kit.data.folder import DataFolder, test_photos
 from kit.data.loader import PhotoDataset, default_workers
 from kit.inference.autotune import autotune, photos_per_second
+from kit.inference.blocks import Blocks
 from kit.inference.engine import Compute
 from kit.inference.member import Member, member_passes
-from kit.inference.pass_cache import PhotoSet as PassPhotos
-from kit.inference.passes import Passes
+from kit.inference.photo_set import PhotoSet as PassPhotos
 from kit.inference.predict import predict
 from kit.inference.runtime import InferenceMode, InferenceModel
 from kit.inference.views import make_views
@@ -44,12 +45,13 @@ _AGREE: Final = 0.998
 class _Measured:
     """What was measured: each loop's seconds (rounds,) and classes (N,), and a network's speed.
 
-    The speed is the photos a second of a network alone.
+    The speed is the photos a second of a network alone, and `rates` say what bounds an ensemble.
     """
 
     seconds: dict[str, np.ndarray]
     classes: dict[str, np.ndarray]
     forward: float
+    rates: Bottleneck
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,12 @@ class _RunEnsemble:
 
     def classes(self, policy: EarlyPolicy | None = None, exact: bool = False) -> np.ndarray:
         """The classes (N,); probabilities that an earlier call has saved are removed first."""
-        for saved in self.place.glob("runs/*/*/p*-*.npz"):
-            saved.unlink()
-        shutil.rmtree(self.place / "runs" / "pixels", ignore_errors=True)
+        for kept in self.place.glob("runs/*/*/*-*.npz"):
+            kept.unlink()
         compute = dataclasses.replace(self.compute, exact=exact)
         views, photos = make_views("hflip"), PassPhotos(self.data.test_images, tuple(self.images))
-        passes = Passes(member_passes([self.member], views), photos, views, compute)
-        return classify(passes, uniform_rule("mean", 1, passes.classes), policy).classes
+        blocks = Blocks(member_passes([self.member], views), photos, views, compute)
+        return classify(blocks, uniform_rule("mean", 1, blocks.classes), policy).classes
 
     def loops(self) -> dict[str, Callable[[], np.ndarray]]:
         """The ensemble as a loop, by its options: none, `--fast`, `--agree`, `--exact`.
@@ -140,7 +141,16 @@ def bench_infer(
         with contextlib.closing(others):
             seconds, classes = in_turns({**loops, **others.loops}, rounds, "infer")
         forward = photos_per_second(InferenceModel(folds.networks[0], mode), device)
-    return _table(folds, mode, device, rounds, _Measured(seconds, classes, forward))
+        passes = len(folds.networks) * len(make_views("hflip"))
+        rates = find_bottleneck(
+            forward / passes,
+            photo_set.root,
+            photo_set.images,
+            folds.architecture.geometry,
+            compute,
+            device,
+        )
+    return _table(folds, mode, device, rounds, _Measured(seconds, classes, forward, rates))
 
 
 def _network_loop(
@@ -188,7 +198,7 @@ def _table(
         rows,
         f"a network alone takes {measured.forward:.1f} photos/s, {gflops:,.0f} GFLOP/s of the "
         f"{peak:,.0f} that this machine multiplies matrices with in {mode.name} "
-        f"({gflops / peak:.0%})",
+        f"({gflops / peak:.0%})\n{measured.rates.line()}",
         {
             "mode": mode.describe(),
             "passes_per_second": {
@@ -200,6 +210,7 @@ def _table(
             },
             "same_classes": same,
             "forward_photos_per_second": measured.forward,
+            "photos_per_second": dataclasses.asdict(measured.rates),
             "gflops": gflops,
             "matrix_gflops": peak,
         },

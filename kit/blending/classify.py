@@ -1,178 +1,166 @@
 """From passes and a rule to the classes of photos: in full, or by a policy of early decisions."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from kit.blending.close_calls import recompute_close_calls, rounding_errors, rounding_sample
-from kit.blending.early import (
-    StoppingRule,
-    exact_stopping_rule,
-    margins_over_next,
-    remaining_weights,
-    run_passes,
+from kit.blending.block_runs import BlockRun, check_known, run_block, run_elsewhere, sum_block
+from kit.blending.close_calls import rounding_sample
+from kit.blending.early import margins_over_next, remaining_weights
+from kit.blending.early_rule import EarlyPolicy, EarlyRule, early_rule
+from kit.blending.outcome import (
+    ExactSums,
+    Outcome,
+    Taken,
+    blend,
+    member_means,
+    owners_of,
+    pass_weights,
+    passes_of,
+    with_close_calls,
 )
-from kit.blending.margins import Sample, draw_sample, fit_stopping_rule
-from kit.blending.outcome import ExactSums, Outcome, blend, pass_weights, with_close_calls
-from kit.blending.record import AgreeRecord, EarlyRecord
-from kit.blending.rule import Rule, decide
+from kit.blending.record import EarlyRecord
+from kit.blending.rule import Rule
+from kit.inference.blocks import Blocks
+from kit.inference.networks import checkpoints_of
 from kit.inference.passes import Passes
 from kit.system.console import Progress
-from kit.system.profiler import stage
 
 
-@dataclass(frozen=True)
-class EarlyPolicy:
-    """How photos are decided early: the members' `strengths` (M,), and the share `agree`.
+@dataclass
+class _Sums:
+    """What is known of all photos, filled in block by block.
 
-    `agree` is the share of photos that must have the full run's class; None for all.
+    `total` (N, C) are the sums that are decided, and `ahead` (N,) how far each photo's class is
+    ahead. `lacking` and `computed` count photos, once a pass, and `seconds` (P,) are those of the
+    passes.
     """
 
-    strengths: Sequence[float]
-    agree: float | None = None
+    total: np.ndarray
+    ahead: np.ndarray
+    taken: Taken
+    seconds: np.ndarray
+    lacking: int = 0
+    computed: int = 0
 
 
 def classify(
-    passes: Passes, rule: Rule, policy: EarlyPolicy | None = None, exact: bool = True
+    blocks: Blocks, rule: Rule, policy: EarlyPolicy | None = None, exact: bool = True
 ) -> Outcome:
     """The answers to photos by the passes of members and a rule.
 
     In full, each pass runs on each photo, but for what is known. With a policy the strongest
-    members run first, and a photo only until its class is decided. Where networks run in 16 bits,
-    close calls are computed again in fp32, of classes that are the argmax; unless `exact` is False,
-    as where probabilities are the answer.
+    members run first, and a photo only until its class is decided: the classes are the same for the
+    same probabilities (a network's rounding may differ with the photos that share a batch), or with
+    `agree` all but a bounded number of them. Where networks run in 16 bits, close calls are
+    computed again in fp32, of classes that are the argmax; unless `exact` is False, as where
+    probabilities are the answer. Where networks run at a place, its
+    processes do so, and this one takes what they have kept.
+
+    Memory holds one block's passes at a time, and of all photos the blend (N, C), how far each
+    class is ahead and how many passes it took; of a `rank` blend, in which a photo's place among
+    all counts, the members' means (M, N, C), too.
     """
-    if policy is not None:
-        return _classify_early(passes, rule, policy)
-    with contextlib.closing(passes):
-        passes.run_all()
-    photos, count = len(passes.photos.ids), len(passes.passes)
-    total = blend(rule, passes.owners, map(passes.table, range(count)), photos)
-    seconds = dict.fromkeys(passes.views, 0.0)
-    for one, spent in zip(passes.passes, passes.seconds.tolist()):
-        seconds[one.view] += spent
-    computed = passes.computed // photos
-    outcome = Outcome(rule.decide(total), total, seconds, passes.networks, computed)
-    if not (passes.rounded and exact and rule.by_argmax):
-        return outcome
-    sums, ahead = passes.exact(), margins_over_next(total, rule.gains, np.zeros(photos))
-    return with_close_calls(outcome, ExactSums(sums, rule), ahead, rounding_sample(photos))
-
-
-def _classify_early(passes: Passes, rule: Rule, policy: EarlyPolicy) -> Outcome:
-    """The same classes from fewer passes.
-
-    They are the same for the same probabilities: a network's rounding may differ with the photos
-    that share a batch. With `agree`, all but a bounded number are the same; its margins are fitted
-    to a random sample. Probabilities kept from before change the order of passes, but never the
-    order for `agree`, so that its classes can be made again.
-    """
-    weights, count, photos = pass_weights(passes, rule), len(passes.passes), len(passes.photos.ids)
-    needed, order = passes.lacking(), _pass_order(passes, policy)
-    exact = passes.exact() if passes.rounded else None
-    margins, agree, drawn, slack = exact_stopping_rule(count), None, rounding_sample(photos), 0.0
-    what = f"{count} passes, as far as needed"
-    with contextlib.closing(passes), Progress(what, count * photos) as progress:
-        if policy.agree is not None:
-            sample = draw_sample(photos, policy.agree)
-            margins = _fit_margins(passes, rule, order, sample, exact, progress)
-            agree = _agree_record(margins, sample)
-            # The sample's photos: their passes are known in fp32 already.
-            drawn = np.sort(sample.rows[rounding_sample(len(sample.rows))])
-        elif exact is not None:
-            slack = _slack(passes, ExactSums(exact, rule), drawn)
-        total, taken = run_passes(
-            lambda p, rows: passes.rows(order[p], rows, progress),
-            weights[order],
-            rule.gains,
-            margins,
-            photos,
-            slack,
-        )
-    # All passes of a photo are summed in the order of the full run, so that sums are rounded alike.
-    whole = np.flatnonzero(taken == count)
-    total[whole] = 0
-    for p in range(count):
-        total[whole] += weights[p] * passes.table(p)[whole].astype(np.float64)
-    saved = 1 - passes.computed / needed if needed else 0.0
-    decided = tuple(np.bincount(taken, minlength=count + 1)[1:].tolist())
-    seconds, computed = dict.fromkeys(passes.views, 0.0), round(passes.computed / photos, 2)
-    early = EarlyRecord(saved, decided, agree)
-    classes = decide(total, rule.gains)
-    outcome = Outcome(classes, total, seconds, passes.networks, computed, early)
-    if exact is None:
-        return outcome
-    # Without `agree`, all weight to come counts against a photo's leading class; with it, the
-    # fitted margins have allowed for that weight.
-    left = np.append(remaining_weights(weights[order]), 0)[taken - 1] * (policy.agree is None)
-    ahead = margins_over_next(total, rule.gains, left)
-    return with_close_calls(outcome, ExactSums(exact, rule, np.argsort(order), taken), ahead, drawn)
-
-
-def _pass_order(passes: Passes, policy: EarlyPolicy) -> list[int]:
-    """The passes in the order in which they run: the strongest members' plain views first.
-
-    Passes that need no network come before all others, for they cost nothing.
-    """
-    views = list(passes.views)
-
-    def key(p: int) -> tuple[bool, int, float]:
-        one = passes.passes[p]
-        costly = policy.agree is None and not passes.known[p]
-        return costly, views.index(one.view), -policy.strengths[one.owner]
-
-    return sorted(range(len(passes.passes)), key=key)
-
-
-def _fit_margins(
-    passes: Passes,
-    rule: Rule,
-    order: Sequence[int],
-    sample: Sample,
-    exact: Passes | None,
-    progress: Progress,
-) -> StoppingRule:
-    """The margins for `agree`, fitted to a sample of the photos, whose passes are all run."""
-    rows, weights = np.sort(sample.rows), pass_weights(passes, rule)[order]
-    for p in order:
-        passes.rows(p, rows, progress)
-    probs = np.stack([passes.table(p)[sample.rows] for p in order])
-    total = np.tensordot(weights, probs.astype(np.float64), 1)
-    if exact is not None:
-        sums = ExactSums(exact, rule)
-        with stage("close calls in fp32"):
-            total = recompute_close_calls(
-                lambda at: sums.sums(sample.rows[at]),
-                total,
-                rule.gains,
-                margins_over_next(total, rule.gains, np.zeros(len(total))),
-                rounding_sample(len(total)),
-            ).total
-    return fit_stopping_rule(probs, weights, rule.gains, sample, decide(total, rule.gains))
-
-
-def _agree_record(margins: StoppingRule, sample: Sample) -> AgreeRecord:
-    """What a record says of fitted margins."""
-    return AgreeRecord(
-        share=sample.agree,
-        sample=len(sample.rows),
-        fitted_on=sample.fitting,
-        tested_on=len(sample.rows) - sample.fitting,
-        differ=margins.differ,
-        allowed=margins.allowed,
-        margins=tuple(margins.after.round(6).tolist()),
+    close = blocks.rounded and (policy is not None or (exact and rule.by_argmax))
+    few, early, runs = blocks.few(exact=True) if close else None, None, dict[int, BlockRun]()
+    photos = len(blocks.photos.ids)
+    with contextlib.closing(blocks):
+        if policy is not None:
+            early = early_rule(blocks, rule, policy, few)
+        sampled = blocks.networks.computed
+        if blocks.compute.place is not None and blocks.needing_networks:
+            runs = run_elsewhere(blocks, early)
+        sums = _sum_blocks(blocks, rule, early, runs)
+    computed = sums.computed + sampled
+    outcome = Outcome(
+        classes=rule.decide(sums.total),
+        blended=sums.total,
+        views=_view_seconds(blocks, sums.seconds),
+        passes=blocks.needing_networks,
+        passes_computed=passes_of(computed, photos),
+        early=_early_record(early, sums, computed) if early is not None else None,
     )
+    if few is None:
+        return outcome
+    drawn = early.drawn if early is not None else rounding_sample(photos)
+    exact_sums = ExactSums(few, rule, sums.taken if early is not None else None)
+    return with_close_calls(outcome, exact_sums, sums.ahead, drawn)
 
 
-def _slack(passes: Passes, exact: ExactSums, drawn: np.ndarray) -> float:
-    """How far a class must be ahead to be decided: twice the largest rounding error of a sample.
+def _sum_blocks(
+    blocks: Blocks, rule: Rule, early: EarlyRule | None, runs: Mapping[int, BlockRun]
+) -> _Sums:
+    """The sums of all photos, by blocks that run here, unless `runs` has those of other processes.
 
-    A photo decided by less would have to be run again in full.
+    These must have kept all that they ran.
     """
-    weights = pass_weights(passes, exact.rule)
-    rough = np.tensordot(weights, passes.rows_of_all(drawn).astype(np.float64), 1)
-    with stage("close calls in fp32"):
-        errors = rounding_errors(rough, exact.sums(drawn)[1], exact.rule.gains)
-    return 2 * float(errors.max())
+    photos, count = len(blocks.photos.ids), len(blocks.passes)
+    taken = Taken(
+        np.full(photos, count, np.int32), np.zeros((len(blocks), count), int), blocks.size
+    )
+    sums = _Sums(np.zeros((photos, blocks.classes)), np.zeros(photos), taken, np.zeros(count))
+    ranked = rule.blend == "rank"
+    means = np.zeros((len(rule.weights), *sums.total.shape)) if ranked else None
+    with _progress(blocks, early) as progress:
+        for b in range(len(blocks)):
+            elsewhere = runs.get(b)
+            with blocks.open(b, elsewhere.photos if elsewhere is not None else "") as block:
+                if elsewhere is not None:
+                    check_known(block, elsewhere)
+                run = elsewhere or run_block(blocks, b, block, early, progress)
+                if means is not None:
+                    tables = map(block.table, range(count))
+                    means[:, blocks.rows(b)] = member_means(owners_of(block.passes), tables)
+                else:
+                    _add(sums, b, block, rule, run)
+                sums.seconds += block.seconds
+            sums.lacking, sums.computed = sums.lacking + run.lacking, sums.computed + run.computed
+    if means is not None:
+        sums.total[:] = rule.probs(means)
+        sums.ahead[:] = margins_over_next(sums.total, rule.gains, np.zeros(photos))
+    return sums
+
+
+def _add(sums: _Sums, b: int, block: Passes, rule: Rule, run: BlockRun) -> None:
+    """Fill in the photos of block `b`."""
+    photos, rows = len(block.photos.ids), slice(b * sums.taken.size, (b + 1) * sums.taken.size)
+    left = np.zeros(photos)
+    if run.order is None or run.taken is None:
+        tables = map(block.table, range(len(block.passes)))
+        sums.total[rows] = blend(rule, owners_of(block.passes), tables, photos)
+    else:
+        sums.total[rows] = sum_block(block, rule, run)
+        sums.taken.number[rows], sums.taken.ranks[b] = run.taken, np.argsort(run.order)
+        # Without `agree`, all weight to come counts against a photo's leading class; with it, the
+        # fitted margins have allowed for that weight.
+        if run.exact:
+            weights = pass_weights(block.passes, rule)[run.order]
+            left = np.append(remaining_weights(weights), 0)[run.taken - 1]
+    sums.ahead[rows] = margins_over_next(sums.total[rows], rule.gains, left)
+
+
+def _progress(blocks: Blocks, early: EarlyRule | None) -> Progress:
+    """The progress over all photos, or over all passes of each where they are decided early."""
+    photos, passes = len(blocks.photos.ids), len(blocks.passes)
+    if early is not None:
+        return Progress(f"{passes} passes, as far as needed", passes * photos)
+    checkpoints = len(checkpoints_of(blocks.passes))
+    return Progress(f"{checkpoints} checkpoints x {len(blocks.views)} views", photos)
+
+
+def _view_seconds(blocks: Blocks, seconds: np.ndarray) -> dict[str, float]:
+    """The seconds of each view, by those (P,) of the passes."""
+    of_view = dict.fromkeys(blocks.views, 0.0)
+    for one, spent in zip(blocks.passes, seconds.tolist()):
+        of_view[one.view] += spent
+    return of_view
+
+
+def _early_record(early: EarlyRule, sums: _Sums, computed: int) -> EarlyRecord:
+    """What a record says of photos that were decided early."""
+    passes = sums.taken.ranks.shape[1]
+    saved = 1 - computed / sums.lacking if sums.lacking else 0.0
+    decided = tuple(np.bincount(sums.taken.number, minlength=passes + 1)[1:].tolist())
+    return EarlyRecord(saved, decided, early.agree)

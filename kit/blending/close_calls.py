@@ -10,8 +10,10 @@ from scipy.stats import hypergeom
 
 from kit.system.console import Progress
 
-# Photos that are run again together.
+# Photos that are run again together: a batch.
 _CHUNK: Final = 32
+# Photos that are asked for at once: a multiple of a batch.
+_ROUND: Final = 1 << 16
 # With this confidence at most this share of the photos is moved by rounding further than any photo
 # of a random sample.
 ROUNDING_CONFIDENCE: Final = 0.99
@@ -64,31 +66,36 @@ def recompute_close_calls(
     drawn: np.ndarray,
     progress: Progress | None = None,
 ) -> Recomputed:
-    """Sums of probabilities, those of close calls computed again, exactly.
+    """Sums of probabilities, those of close calls computed again, exactly, in their place.
 
-    `total` (N, C) has rounding errors, and `ahead` (N,) is how far each photo's class is ahead in
-    it. `exact_sums(rows)` gives the exact sums (len(rows), C) of the same passes, and of all. First
-    come the photos `drawn` at random, then the closest ones, until the next
-    one is ahead by more than twice the largest error found.
+    `total` (N, C) has rounding errors until then, and `ahead` (N,) is how far each photo's class is
+    ahead in it. `exact_sums(rows)` gives the exact sums (len(rows), C) of the same passes, and of
+    all. First come the photos `drawn` at random, then the closest ones, until the next one is ahead
+    by more than twice the largest error found.
 
     So a class that is left differs from the exact one only where its error is more than twice as
     large as any found. What is proven is that with 99 % confidence at most 1 % of the photos have
     an error above the largest of those drawn (see `rounding_sample`); that no class differs is not,
     for errors that are rarer than that may be missed.
     """
-    exact, ranked, error = total.copy(), np.argsort(ahead, kind="stable"), 0.0
+    ranked, error = np.argsort(ahead, kind="stable"), 0.0
     ranked = np.concatenate([drawn, ranked[~np.isin(ranked, drawn)]])
-    done = 0
+    done, closest = 0, ahead[ranked[len(drawn) :]]
+    # The next one is a close call: with it come all that are known to be some, batch by batch.
     while done < len(ranked) and (done < len(drawn) or ahead[ranked[done]] <= 2 * error):
-        rows = np.sort(
-            ranked[done : min(done + _CHUNK, len(drawn)) if done < len(drawn) else done + _CHUNK]
-        )
-        same, exact[rows] = exact_sums(rows)
-        error = max(error, float(rounding_errors(total[rows], same, gains).max()))
-        done += len(rows)
+        until = len(drawn)
+        if done >= until:
+            count = int(np.searchsorted(closest, 2 * error, "right"))
+            until += -(-count // _CHUNK) * _CHUNK
         if progress is not None:
-            progress.expect(
-                max(done, len(drawn) + int((ahead[ranked[len(drawn) :]] <= 2 * error).sum()))
-            )
-            progress.advance(len(rows))
-    return Recomputed(exact, done, error)
+            progress.expect(min(until, len(ranked)))
+        until = min(until, done + _ROUND)
+        batches = [
+            np.sort(ranked[at : min(at + _CHUNK, until)]) for at in range(done, until, _CHUNK)
+        ]
+        rows = np.concatenate(batches)
+        same, whole = exact_sums(rows)
+        error = max(error, float(rounding_errors(total[rows], same, gains).max()))
+        total[rows] = whole
+        done += len(rows)
+    return Recomputed(total, done, error)

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,8 @@ from kit.blending.close_calls import (
 )
 from kit.blending.record import CloseCallsRecord, EarlyRecord
 from kit.blending.rule import Rule, decide
-from kit.inference.passes import Passes
+from kit.inference.few import FewPasses
+from kit.inference.member import Pass
 from kit.system.console import Progress
 from kit.system.profiler import stage
 
@@ -39,26 +40,51 @@ class Outcome:
     close: CloseCallsRecord | None = None
 
 
+def member_means(owners: np.ndarray, tables: Iterable[np.ndarray]) -> np.ndarray:
+    """The members' probabilities (M, N, C) float64, each the mean of its passes', (N, C) each."""
+    shares = np.bincount(owners)
+    means: np.ndarray | None = None
+    for m, table in zip(owners, tables):
+        means = np.zeros((len(shares), *table.shape)) if means is None else means
+        means[m] += table.astype(np.float64) / shares[m]
+    return np.zeros((0, 0, 0)) if means is None else means
+
+
 def blend(rule: Rule, owners: np.ndarray, tables: Iterable[np.ndarray], photos: int) -> np.ndarray:
     """The blend (N, C) of passes' probabilities, each (N, C) and of the member that owns it.
 
     A member's passes share its weight.
     """
-    shares, classes = np.bincount(owners), len(rule.biases)
-    if rule.blend in LINEAR:
-        blended = np.zeros((photos, classes))
-        for m, table in zip(owners, tables):
-            blended += rule.weights[m] / shares[m] * table.astype(np.float64)
-        return blended
-    means = np.zeros((len(shares), photos, classes))
+    if rule.blend not in LINEAR:
+        return rule.probs(member_means(owners, tables))
+    shares, blended = np.bincount(owners), np.zeros((photos, len(rule.biases)))
     for m, table in zip(owners, tables):
-        means[m] += table.astype(np.float64) / shares[m]
-    return rule.probs(means)
+        blended += rule.weights[m] / shares[m] * table.astype(np.float64)
+    return blended
 
 
-def pass_weights(passes: Passes, rule: Rule) -> np.ndarray:
+def owners_of(passes: Sequence[Pass]) -> np.ndarray:
+    """The members that own passes, (P,)."""
+    return np.array([one.owner for one in passes])
+
+
+def pass_weights(passes: Sequence[Pass], rule: Rule) -> np.ndarray:
     """The weight of each pass, (P,), where a member's passes share its weight."""
-    return np.asarray(rule.weights[passes.owners] / np.bincount(passes.owners)[passes.owners])
+    owners = owners_of(passes)
+    return np.asarray(rule.weights[owners] / np.bincount(owners)[owners])
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The passes that photos took: the first `number` (N,) of those of their block, of B.
+
+    `ranks` (B, P) are the places of the passes of each block of `size` photos in the order in which
+    they ran.
+    """
+
+    number: np.ndarray
+    ranks: np.ndarray
+    size: int
 
 
 @dataclass(frozen=True)
@@ -66,27 +92,32 @@ class ExactSums:
     """The sums of passes in fp32.
 
     `sums(rows)` are those of the passes that each photo took, and those of all, (len(rows), C)
-    each. `rank` (P,) is each pass's place in the order in which they ran, and `taken` (N,) how many
-    each photo took; without them it took all.
+    each; without `taken` it took all.
     """
 
-    passes: Passes
+    passes: FewPasses
     rule: Rule
-    rank: np.ndarray | None = None
-    taken: np.ndarray | None = None
+    taken: Taken | None = None
+    progress: Progress | None = None
 
     def sums(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The exact sums of photos."""
-        tables = self.passes.rows_of_all(rows)
-        if self.rank is None or self.taken is None:
-            whole = blend(self.rule, self.passes.owners, tables, len(rows))
+        tables = self.passes.rows_of_all(rows, self.progress)
+        if self.taken is None:
+            whole = blend(self.rule, owners_of(self.passes.passes), tables, len(rows))
             return whole, whole
         same, whole = np.zeros((2, len(rows), len(self.rule.biases)))
-        for p, weight in enumerate(pass_weights(self.passes, self.rule)):
-            share, ran = weight * tables[p].astype(np.float64), self.rank[p] < self.taken[rows]
+        ranks, number = self.taken.ranks[rows // self.taken.size], self.taken.number[rows]
+        for p, weight in enumerate(pass_weights(self.passes.passes, self.rule)):
+            share, ran = weight * tables[p].astype(np.float64), ranks[:, p] < number
             same[ran] += share[ran]
             whole += share
         return same, whole
+
+
+def passes_of(computed: int, photos: int) -> float:
+    """How many passes of all photos are as much as `computed` photos, once a pass: not 0 if any."""
+    return max(round(computed / photos, 2), 0.01 * bool(computed))
 
 
 def with_close_calls(
@@ -98,14 +129,15 @@ def with_close_calls(
     """
     photos, gains, what = len(outcome.classes), exact.rule.gains, "close calls in fp32"
     with contextlib.closing(exact.passes), stage(what), Progress(what, photos) as progress:
-        result = recompute_close_calls(exact.sums, outcome.blended, gains, ahead, drawn, progress)
+        sums = dataclasses.replace(exact, progress=progress).sums
+        result = recompute_close_calls(sums, outcome.blended, gains, ahead, drawn, progress)
     classes = decide(result.total, gains)
     close = _close_calls_record(result, len(drawn), outcome.classes, classes, exact.passes)
     return dataclasses.replace(outcome, classes=classes, blended=result.total, close=close)
 
 
 def _close_calls_record(
-    result: Recomputed, drawn: int, before: np.ndarray, after: np.ndarray, exact: Passes
+    result: Recomputed, drawn: int, before: np.ndarray, after: np.ndarray, exact: FewPasses
 ) -> CloseCallsRecord:
     """What a record says of close calls; `before` and `after` are the classes (N,)."""
     return CloseCallsRecord(
@@ -115,5 +147,5 @@ def _close_calls_record(
         error=round(result.error, 4),
         confidence=ROUNDING_CONFIDENCE,
         share=ROUNDING_SHARE,
-        passes_computed=round(exact.computed / len(after), 2),
+        passes_computed=passes_of(exact.networks.computed, len(after)),
     )

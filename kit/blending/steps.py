@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.blending.classify import EarlyPolicy, classify
+from kit.blending.classify import classify
+from kit.blending.early_rule import EarlyPolicy
 from kit.blending.member_record import default_name
 from kit.blending.oof_score import OofScore
 from kit.blending.outcome import Outcome
@@ -17,11 +18,11 @@ from kit.blending.rule import Rule
 from kit.blending.saved_probs import check_save_probs
 from kit.blending.settings import EnsembleSettings, Output
 from kit.data.folder import DataFolder, answer_rows, read_ids, read_test, test_photos
+from kit.inference.blocks import Blocks
 from kit.inference.engine import Compute
 from kit.inference.member import Member, member_passes
 from kit.inference.member_files import only_files
-from kit.inference.pass_cache import PhotoSet
-from kit.inference.passes import Passes
+from kit.inference.photo_set import PhotoSet
 from kit.inference.views import make_views
 from kit.results import leaderboard
 from kit.results.check import check_place
@@ -95,10 +96,10 @@ def classify_photos(
         images = tuple(test_photos(data).values())
     read = data.competition.read
     photos = PhotoSet(data.test_images, tuple(ids), images=images, read=read)
-    passes = Passes(member_passes(members, views), photos, views, compute)
+    blocks = Blocks(member_passes(members, views), photos, views, compute)
     if not settings.fast:
-        return classify(passes, rule, exact=data.competition.answers_classes), settings
-    if settings.agree is not None and passes.known.all() and not compute.fresh:
+        return classify(blocks, rule, exact=data.competition.answers_classes), settings
+    if settings.agree is not None and blocks.all_known():
         warn(
             "--agree: all passes are kept from before, so that there is nothing to save; the "
             "classes are the full run's"
@@ -108,7 +109,7 @@ def classify_photos(
     if job.oof is not None:
         sign = job.oof.scores.metric.sign
         strengths = [sign * job.oof.members[m].score for m in active]
-    return classify(passes, rule, EarlyPolicy(strengths, settings.agree)), settings
+    return classify(blocks, rule, EarlyPolicy(strengths, settings.agree)), settings
 
 
 def with_outcome(record: Record, outcome: Outcome, started: float) -> Record:
@@ -130,15 +131,18 @@ def with_outcome(record: Record, outcome: Outcome, started: float) -> Record:
 def answer(outcome: Outcome, rule: Rule, data: DataFolder) -> Predicted:
     """What is predicted of the units of a submission, whose photos are pooled where it has several.
 
-    Pooled are the blended probabilities that are decided, and those at the temperature.
+    Pooled are the blended probabilities that are decided, or, where probabilities are the answer,
+    those at the temperature, too.
     """
-    rows, competition = answer_rows(data), data.competition
-    calibrated, blended = rule.calibrated(outcome.blended), outcome.blended
+    rows, competition, blended = answer_rows(data), data.competition, outcome.blended
+    calibrated = None if competition.decided else rule.calibrated(blended)
     if not rows.pooled:
         photo = np.argsort(rows.of_photo)  # of each unit
-        return Predicted(rows.units, outcome.classes[photo], calibrated[photo])
-    probs, sums = (pool(table, rows, competition) for table in (calibrated, blended))
-    return Predicted(rows.units, rule.decide(sums), probs)
+        probs = calibrated[photo] if calibrated is not None else None
+        return Predicted(rows.units, outcome.classes[photo], probs)
+    classes = rule.decide(pool(blended, rows, competition))
+    probs = pool(calibrated, rows, competition) if calibrated is not None else None
+    return Predicted(rows.units, classes, probs)
 
 
 def write_ensemble(

@@ -27,6 +27,7 @@ from kit.blending.steps import (
 )
 from kit.data.folder import DataFolder
 from kit.data.plan import Plan
+from kit.inference.elsewhere import with_modes
 from kit.inference.engine import Compute
 from kit.inference.member import Member
 from kit.inference.members import find_members, inference_modes
@@ -60,6 +61,7 @@ def ensemble(
     # Before anything long: what is asked for is most likely what will be written.
     asked = check_output(output, members, paths, data, settings)
     selected = _select(members, plan, data, ids, settings, compute)
+    compute = with_modes(selected.members, compute)
     rule = selected.rule
     decision = selected.oof.used[1] if selected.oof else settings.decision
     used = dataclasses.replace(settings, blend=rule.blend, decision=decision)

@@ -132,6 +132,26 @@ def pixel_cache(
     return cache
 
 
+def temporary_cache(
+    folder: Path, root: Path, images: Sequence[str], geometry: Geometry, read: Read | None = None
+) -> PixelCache | None:
+    """A pixel cache of photos in an empty folder that only this process uses, and removes.
+
+    None, with a warning, if the disk has no room.
+    """
+    shape = (*geometry.size, geometry.channels)
+    cache = PixelCache(folder / "pixels.npy", tuple(images), shape)
+    need = len(images) * math.prod(shape)
+    try:
+        if shutil.disk_usage(folder).free < need + _FREE_BYTES:
+            raise OSError(f"no room for {need / 1e9:.1f} GB")
+        _build(cache, root, geometry, read)
+    except OSError as error:
+        warn(f"{folder}: no pixel cache ({error.strerror or error}): photos are decoded each time")
+        return None
+    return cache
+
+
 def _whole(cache: PixelCache) -> PixelCache | None:
     """A whole cache of the same photos: this host's, else another one's, else None."""
     stem = cache.path.name.split(".")[0]

@@ -1,9 +1,7 @@
 """A competition's folder: its files, and whether it still holds the photos that were planned."""
 
-import hashlib
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +10,11 @@ import pandas as pd
 from kit.competition import Competition
 from kit.data.answer_rows import AnswerRows, check_test_columns, match_rows
 from kit.data.definition import complete
-from kit.data.paths import fields_of, file_of, fill, lost_files, other_ending, photo_paths, stat_of
-from kit.data.photos import read_bytes
+from kit.data.paths import fields_of, fill, lost_files, other_ending, photo_paths, stat_of
 from kit.data.plan import Plan
 from kit.data.train_rows import has_training, table_hash
 from kit.system.console import warn
-from kit.system.disk import file_hash, text_hash
+from kit.system.disk import text_hash
 from kit.system.errors import problem
 from kit.system.table import check_unique, is_plain_name, read_table
 
@@ -218,18 +215,3 @@ def _test_table(data: DataFolder) -> pd.DataFrame:
         raise problem(path, what, [f"'{i}'" for i in unsafe], remedy)
     check_unique(path, table, column, remedy)
     return table
-
-
-def content_hash(root: Path, images: Sequence[str]) -> str:
-    """A hash over the names and bytes of photos, by which their probabilities are kept."""
-
-    def digest(image: str) -> str:
-        paths = photo_paths(root, image)
-        if not all(path.is_file() for path in paths):
-            return "".join(hashes[file_of(path)] for path in paths)
-        return hashlib.sha256(b"".join(map(read_bytes, paths))).hexdigest()
-
-    inside = {file_of(p) for i in images for p in photo_paths(root, i) if not p.is_file()}
-    hashes = {path: file_hash(path) for path in inside}
-    with ThreadPoolExecutor() as pool:
-        return text_hash("".join(f"{i}\t{h}\n" for i, h in zip(images, pool.map(digest, images))))

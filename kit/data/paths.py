@@ -6,7 +6,7 @@ An image of several channels is the paths of its files, joined by `|`.
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -30,8 +30,8 @@ def first_channel(image: str) -> str:
 
 def is_below(image: str) -> bool:
     """True if every file of an image stays below its folder."""
-    paths = [PurePosixPath(part) for part in image.split(CHANNELS)]
-    return "\0" not in image and not any(p.is_absolute() or ".." in p.parts for p in paths)
+    parts = image.split(CHANNELS)
+    return "\0" not in image and not any(p.startswith("/") or ".." in p.split("/") for p in parts)
 
 
 def file_of(path: Path) -> Path:
@@ -87,15 +87,14 @@ def fill_template(field: str, template: str, place: str, table: pd.DataFrame) ->
 
 def lost_files(root: Path, images: Sequence[str]) -> list[str]:
     """The files of images that do not exist below `root`; folders are listed, no file is read."""
-    files = [part for image in images for part in image.split(CHANNELS)]
-    folders = {os.path.dirname(file) for file in files}
+    files = [part.rpartition("/") for image in images for part in image.split(CHANNELS)]
+    folders = {folder for folder, _, _ in files}
     inside = {name for name in folders if file_of(root / name).is_file()}
     listed = {name: _files(root / name) for name in folders - inside}
     return [
-        file
-        for file in files
-        if (folder := os.path.dirname(file)) not in inside
-        and os.path.basename(file) not in listed[folder]
+        f"{folder}{slash}{name}"
+        for folder, slash, name in files
+        if folder not in inside and name not in listed[folder]
     ]
 
 

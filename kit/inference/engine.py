@@ -15,6 +15,7 @@ from kit.inference.member import Checkpoint
 from kit.inference.runtime import InferenceMode, InferenceModel
 from kit.models.architecture import Architecture
 from kit.models.checkpoint import load
+from kit.scale.job import Place
 from kit.system.device import free_memory, out_of_memory
 from kit.system.errors import KitError
 from kit.system.profiler import stage
@@ -29,7 +30,8 @@ class Compute:
     `device` is a name (None: the first GPU, else the CPU), `workers` the number of loader
     processes. Each architecture runs in the mode that `modes` has by its name, or in the fastest
     one, by measurement; with `exact`, in fp32. With `fresh` no kept probabilities are read. Pixel
-    caches lie in `cache_dir` (None: beside the runs).
+    caches lie in `cache_dir` (None: beside the runs, or a temporary folder). Where there is a
+    `place`, its processes run the networks of the photos to predict.
     """
 
     device: str | None = None
@@ -39,11 +41,13 @@ class Compute:
     fresh: bool = False
     modes: Mapping[str, InferenceMode] = dataclasses.field(default_factory=dict)
     cache_dir: Path | None = None
+    place: Place | None = None
 
     def placed(self) -> "Compute":
-        """The same for a process in any folder: its paths are absolute."""
-        place = self.cache_dir.absolute() if self.cache_dir is not None else None
-        return dataclasses.replace(self, cache_dir=place)
+        """The same for a process in any folder, of the place if there is one: absolute paths."""
+        folder = self.cache_dir.absolute() if self.cache_dir is not None else None
+        device = self.place.device if self.place is not None else self.device
+        return dataclasses.replace(self, device=device, cache_dir=folder, place=None)
 
     def mode(self, architecture: Architecture, device: torch.device) -> InferenceMode:
         """The mode in which networks of an architecture run on a device."""

@@ -1,5 +1,6 @@
 """Members of an ensemble, their checkpoints, and the passes of these."""
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ class Checkpoint:
     path: Path
     info: CheckpointInfo
     hash: str
+
+    def placed(self) -> "Checkpoint":
+        """The same for a process in any folder."""
+        return dataclasses.replace(self, path=self.path.absolute())
 
     @functools.cached_property
     def architecture(self) -> Architecture:
@@ -43,6 +48,10 @@ class Member:
     files: tuple[Path, ...] = ()
     test: Probs | None = None
     oof: Probs | None = None
+
+    def placed(self) -> "Member":
+        """The same for a process in any folder."""
+        return dataclasses.replace(self, checkpoints=tuple(c.placed() for c in self.checkpoints))
 
     @property
     def places(self) -> list[Path]:
@@ -73,6 +82,12 @@ class Pass:
     owner: int
     source: Checkpoint | Probs
     view: str
+
+    def placed(self) -> "Pass":
+        """The same for a process in any folder."""
+        if isinstance(self.source, Probs):
+            return self
+        return dataclasses.replace(self, source=self.source.placed())
 
 
 def member_passes(members: Sequence[Member], views: Iterable[str]) -> list[Pass]:

@@ -11,14 +11,14 @@ import pandas as pd
 from kit.competition import Competition
 from kit.data.folder import DataFolder
 from kit.data.plan import Plan
+from kit.inference.blocks import Blocks
 from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint, Member, Pass, unique_names
-from kit.inference.pass_cache import PhotoSet
-from kit.inference.passes import Passes
+from kit.inference.photo_set import PhotoSet
 from kit.inference.views import View, make_views
 from kit.results.probs import Probs, read_probs
 from kit.results.run import FOLD_FOLDER, Fold, oof_precision
-from kit.system.console import warn
+from kit.system.console import Progress, warn
 from kit.system.errors import KitError, problem
 
 Tables = list[list[Probs]]  # for each member, its folds' probabilities
@@ -148,7 +148,7 @@ def _fold_tables(
     images, read = tuple(fold_ids(plan, fold)), plan.competition.read
     photos = PhotoSet(data.train_images, images, "oof", read=read)
     known = {c.hash: read_oof(c, plan, compute.exact) for _, c in checkpoints}
-    passes = Passes(
+    blocks = Blocks(
         [
             Pass(m, (known[c.hash] if view == "plain" else None) or c, view)
             for view in views
@@ -158,10 +158,15 @@ def _fold_tables(
         views,
         compute,
     )
-    with contextlib.closing(passes):
-        passes.run_all()
+    tables = [np.empty((len(images), blocks.classes), np.float32) for _ in blocks.passes]
+    with contextlib.closing(blocks), Progress(f"out of fold {fold}", len(images)) as progress:
+        for b in range(len(blocks)):
+            with blocks.open(b) as block:
+                block.run_all(progress)
+                for p, table in enumerate(tables):
+                    table[blocks.rows(b)] = block.table(p)
     ids = np.array(photos.ids, dtype=np.str_)
-    return [(p.view, p.owner, Probs(ids, passes.table(i))) for i, p in enumerate(passes.passes)]
+    return [(one.view, one.owner, Probs(ids, t)) for one, t in zip(blocks.passes, tables)]
 
 
 def _common_photos(members: Sequence[Member], plan: Plan, tables: Tables) -> pd.DataFrame:

@@ -1,73 +1,52 @@
-"""Probabilities kept beside their checkpoints, and pixel caches of the photos to predict."""
+"""Probabilities kept beside their checkpoints."""
 
-import functools
 import json
-import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import torch
+import numpy as np
 
-from kit.data.cache import PixelCache, pixel_cache
-from kit.data.folder import content_hash
-from kit.data.geometry import Geometry
-from kit.data.reading import Read
-from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint
-from kit.results.probs import Probs, read_probs, write_probs
-from kit.results.run import FOLD_FOLDER
+from kit.inference.runtime import InferenceMode
 from kit.system.console import warn
-from kit.system.disk import text_hash
-from kit.system.errors import KitError
+from kit.system.disk import atomic_write, text_hash
+from kit.system.errors import KitError, problem
 from kit.system.versions import inference_versions
 
-PART: Final = "part"  # the prefix of kept files of some of the photos to predict
+PART: Final = "part"  # the prefix of kept files of some of a block's photos
+FEW: Final = "few"  # the prefix of kept files of a few of all photos, each by its own hash
 
 
 @dataclass(frozen=True)
-class PhotoSet:
-    """Photos that passes run on: files `images` below `root`, by default named as their `ids`.
+class KeptPass:
+    """A pass's probabilities `probs` (n, C) float32 as they are kept, and the seconds they took.
 
-    `prefix` names the files beside checkpoints that keep their probabilities: `probs` of photos to
-    predict, `oof` of training photos. `read` is the competition's function that reads a photo, if
-    it has one.
+    They are of all photos of a block, in order; or of its `rows` (n,) int64; or of the photos whose
+    `hashes` (n, 2) uint64 are given.
     """
 
-    root: Path
-    ids: tuple[str, ...]
-    prefix: str = "probs"
-    images: tuple[str, ...] = ()
-    read: Read | None = None
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The photos' paths below the folder."""
-        return self.images or self.ids
-
-    @functools.cached_property
-    def hash(self) -> str:
-        """The hash over the photos' names and bytes."""
-        return content_hash(self.root, self.files)
+    probs: np.ndarray
+    seconds: float = 0.0
+    rows: np.ndarray | None = None
+    hashes: np.ndarray | None = None
 
 
-def pass_key(
-    checkpoint: Checkpoint, photos: PhotoSet, view: str, compute: Compute, device: torch.device
-) -> str:
+def pass_key(checkpoint: Checkpoint, mode: InferenceMode, view: str, photos: str = "") -> str:
     """The key of a pass's probabilities: everything that decides on them.
 
-    The competition, with its channels, its `read` and its mirror, is a part of the checkpoint.
+    `photos` is the hash of a block's photos; it is empty where each photo has its own. The
+    competition, with its channels, its `read` and its mirror, is a part of the checkpoint.
     """
     geometry = checkpoint.geometry
     return json.dumps(
         {
             "checkpoint": checkpoint.hash,
-            "photos": photos.hash,
+            "photos": photos,
             "crop": geometry.crop,
             "size": geometry.size,
             "view": view,
-            "precision": compute.mode(checkpoint.architecture, device).name,
+            "precision": mode.name,
             "versions": inference_versions(),
         }
     )
@@ -78,77 +57,82 @@ def kept_path(checkpoint: Checkpoint, prefix: str, key: str) -> Path:
     return checkpoint.path.parent / f"{prefix}-{text_hash(key)[:16]}.npz"
 
 
-def keep_probs(tables: Iterable[tuple[Checkpoint, Probs]], prefix: str) -> None:
-    """Keep probabilities beside their checkpoints, under a prefix.
+def write_kept(path: Path, kept: KeptPass, key: str) -> None:
+    """Write the probabilities of a key as an `.npz` of plain arrays, without ids."""
+    arrays: dict[str, Any] = {
+        name: value
+        for name, value in (("rows", kept.rows), ("hashes", kept.hashes))
+        if value is not None
+    }
+    with atomic_write(path, force=True) as temporary, open(temporary, "wb") as file:
+        np.savez(
+            file,
+            probs=kept.probs.astype(np.float32, copy=False),
+            key=np.array(key),
+            seconds=np.array(kept.seconds),
+            **arrays,
+        )
 
-    If they cannot be written, there is a warning, and the next ensemble computes them again.
+
+def read_kept(path: Path, key: str) -> KeptPass | None:
+    """The probabilities of a key in a file; None if it is not there, or is of another key.
+
+    A damaged file is a warning, and None.
     """
-    failed = []
-    for checkpoint, table in tables:
-        try:
-            write_probs(kept_path(checkpoint, prefix, table.key), table, force=True)
-            if prefix == "probs":
-                kept_path(checkpoint, PART, table.key).unlink(missing_ok=True)
-        except KitError as error:
-            failed.append(str(error).partition(";")[0])
-    if failed:
-        warn(f"probabilities are not kept ({len(failed)} files): {failed[0]}")
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            if str(content["key"]) != key:
+                return None
+            rows = content["rows"] if "rows" in content else None
+            hashes = content["hashes"] if "hashes" in content else None
+            kept = KeptPass(content["probs"], float(content["seconds"]), rows, hashes)
+        wrong = _wrong(kept)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file
+        wrong = f"is no file of kept probabilities ({type(error).__name__}: {error})"
+    if wrong:
+        warn(f"computed again: {problem(path, wrong)}")
+        return None
+    return kept
 
 
-def read_kept(checkpoint: Checkpoint, photos: PhotoSet, key: str) -> Probs | None:
-    """Kept probabilities of all photos, or else of some of those to predict; None without any."""
-    prefixes = (photos.prefix, PART) if photos.prefix == "probs" else (photos.prefix,)
-    for prefix in prefixes:
-        path = kept_path(checkpoint, prefix, key)
-        if not path.exists():
-            continue
-        try:
-            table = read_probs(path)
-        except KitError as error:
-            warn(f"computed again: {error}")
-            continue
-        ids, wanted = set(table.ids), set(photos.ids)
-        if table.key == key and (ids <= wanted if prefix == PART else ids == wanted):
-            return table
-    return None
+def _wrong(kept: KeptPass) -> str:
+    """What is wrong with kept probabilities; empty if nothing is."""
+    probs, rows, hashes = kept.probs, kept.rows, kept.hashes
+    if probs.dtype != np.float32 or probs.ndim != 2 or not probs.size:
+        return f"holds {probs.dtype} {probs.shape}"
+    if not ((probs >= 0) & (probs <= 1.001)).all():
+        return "holds numbers that are not in 0..1"
+    if rows is not None and (rows.shape != probs.shape[:1] or (np.diff(rows) <= 0).any()):
+        return "holds rows that do not rise"
+    if hashes is not None and (hashes.shape != (len(probs), 2) or hashes.dtype != np.uint64):
+        return "holds other hashes than its photos'"
+    return ""
 
 
-class PixelCaches:
-    """Pixel caches of photos, one for each geometry, made when asked for.
+def read_block(checkpoint: Checkpoint, prefix: str, key: str, photos: int) -> KeptPass | None:
+    """Kept probabilities of a block of so many photos, or of some of those to predict."""
+    kept = read_kept(kept_path(checkpoint, prefix, key), key)
+    if kept is not None and kept.rows is None and len(kept.probs) == photos:
+        return kept
+    if prefix != "probs":
+        return None
+    kept = read_kept(kept_path(checkpoint, PART, key), key)
+    if kept is None or kept.rows is None or not 0 <= kept.rows[0] <= kept.rows[-1] < photos:
+        return None
+    return kept
 
-    They lie in a folder `place`, or without it beside the runs, or in a temporary folder until
-    `close`.
-    """
 
-    def __init__(self, photos: PhotoSet, place: Path | None = None) -> None:
-        self.photos, self.place = photos, place
-        self.name = {"probs": "eval"}.get(photos.prefix, photos.prefix)
-        self._caches: dict[Geometry, PixelCache | None] = {}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-
-    def of(self, checkpoint: Checkpoint, build: bool = True) -> PixelCache | None:
-        """The pixel cache of the geometry that a checkpoint's network sees.
-
-        None if no disk has room, or if the cache does not exist and is not to be built.
-        """
-        geometry = checkpoint.geometry
-        if geometry not in self._caches:
-            # A fold's cache lies beside the runs; a checkpoint file may lie anywhere.
-            folder = checkpoint.path.resolve().parent
-            if self.place is not None:
-                place = self.place / self.name
-            elif FOLD_FOLDER.fullmatch(folder.name) and len(folder.parents) > 3:
-                place = folder.parents[1] / "pixels" / self.name
-            else:
-                self._folder = self._folder or tempfile.TemporaryDirectory(prefix="kit-pixels-")
-                place = Path(self._folder.name)
-            photos = self.photos
-            self._caches[geometry] = pixel_cache(
-                place, photos.root, list(photos.files), geometry, build, photos.read
-            )
-        return self._caches[geometry]
-
-    def close(self) -> None:
-        """Remove the caches in the temporary folder."""
-        if self._folder is not None:
-            self._folder.cleanup()
+def keep_block(checkpoint: Checkpoint, prefix: str, key: str, kept: KeptPass) -> str:
+    """Keep a block's probabilities beside a checkpoint; why they cannot be, or an empty text."""
+    part = kept_path(checkpoint, PART, key)
+    try:
+        if kept.rows is not None:
+            write_kept(part, kept, key)
+            return ""
+        write_kept(kept_path(checkpoint, prefix, key), kept, key)
+        part.unlink(missing_ok=True)
+    except KitError as error:
+        return str(error).partition(";")[0]
+    return ""

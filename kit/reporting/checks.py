@@ -1,10 +1,11 @@
-"""The check of submissions, printed."""
+"""The check of submissions, printed, and what files an ensemble has written."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from kit.data.folder import DataFolder
 from kit.data.plan import Plan, read_plan
+from kit.inference.member_files import oof_path
 from kit.results import leaderboard
 from kit.results.check import check_submission, expected_counts
 from kit.results.submission import describe_answers
@@ -54,4 +55,18 @@ def _show_check(path: Path, data: DataFolder, plan: Plan | None) -> None:
         + (f"; class counts compared with {expected.source}" if expected else "")
     )
     for line in warnings:
+        warn(line)
+
+
+def show_files(out: Path, save_probs: Path | None, data: DataFolder, plan: Plan | None) -> None:
+    """Print the files that an ensemble has written, and warnings about its submission `out`."""
+    if save_probs is not None:
+        oof = oof_path(save_probs)
+        more = f" and {oof}" if oof.exists() else ""
+        say(f"wrote {save_probs}{more}, a member for others")
+    say(
+        f"wrote {out} (checked against {data.test_table.name}: same ids, same order, "
+        f"{describe_answers(data.competition)}) and {out.with_suffix('.json')}"
+    )
+    for line in check_submission(out, data, expected_counts(out, plan, data.competition)):
         warn(line)

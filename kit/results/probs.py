@@ -23,13 +23,12 @@ class Probs:
 
     Rows sum to 1, except those of several labels, whose probabilities are each label's own.
     `key` names everything they were computed from (checkpoint, photos, view), so that a stale file
-    is never used, and `seconds` is the time that took.
+    is never used.
     """
 
     ids: np.ndarray
     probs: np.ndarray
     key: str = ""
-    seconds: float = 0.0
 
     def at(self, ids: Sequence[str]) -> np.ndarray:
         """The rows of `ids`, in their order: (len(ids), C); an unknown id is a `KeyError`."""
@@ -50,7 +49,6 @@ def write_probs(path: Path, table: Probs, force: bool = False) -> None:
             ids=table.ids.astype(np.str_),
             probs=table.probs.astype(np.float32),
             key=np.array(table.key),
-            seconds=np.array(table.seconds),
         )
 
 
@@ -67,13 +65,8 @@ def read_probs(path: Path) -> Probs:
 def _read_npz(path: Path, remedy: str) -> Probs:
     try:
         with np.load(path, allow_pickle=False) as content:
-            seconds = float(content["seconds"]) if "seconds" in content else 0.0
-            return Probs(
-                content["ids"],
-                content["probs"],
-                str(content["key"]) if "key" in content else "",
-                seconds,
-            )
+            key = str(content["key"]) if "key" in content else ""
+            return Probs(content["ids"], content["probs"], key)
     except FileNotFoundError as error:
         raise unreadable(path, error) from error
     except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file

@@ -14,9 +14,9 @@ from kit.blending.classify import classify
 from kit.blending.rule import uniform_rule
 from kit.data.folder import read_test
 from kit.ensemble import main
+from kit.inference.blocks import Blocks
 from kit.inference.member import member_passes
-from kit.inference.pass_cache import PhotoSet
-from kit.inference.passes import Passes
+from kit.inference.photo_set import PhotoSet
 from kit.inference.views import make_views
 from kit.models.checkpoint import load
 from kit.system.device import to_device
@@ -36,8 +36,8 @@ def test_softmax_comes_before_the_mean_over_folds_and_views(world):
                 by_hand.append(network(photos.flip(3) if flip else photos).softmax(dim=1).numpy())
     views = make_views("hflip")
     photos = PhotoSet(world.folder.test_images, tuple(ids))
-    passes = Passes(member_passes(members_of(world), views), photos, views, COMPUTE)
-    outcome = classify(passes, uniform_rule("mean", 1, 18))
+    blocks = Blocks(member_passes(members_of(world), views), photos, views, COMPUTE)
+    outcome = classify(blocks, uniform_rule("mean", 1, 18))
     assert (
         len(by_hand) == 6
         and outcome.classes.tolist() == np.mean(by_hand, axis=0).argmax(axis=1).tolist()

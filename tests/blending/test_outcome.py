@@ -11,13 +11,13 @@ from networks import COMPUTE
 
 from kit.blending.choices import BLENDS
 from kit.blending.classify import classify
-from kit.blending.outcome import ExactSums, blend, pass_weights
+from kit.blending.outcome import ExactSums, Taken, blend, pass_weights
 from kit.blending.rule import Rule, uniform_rule
 from kit.data.folder import read_test
+from kit.inference.blocks import Blocks
 from kit.inference.member import Member, member_passes
 from kit.inference.members import find_members
-from kit.inference.pass_cache import PhotoSet
-from kit.inference.passes import Passes
+from kit.inference.photo_set import PhotoSet
 from kit.inference.views import make_views
 from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.results.probs import Probs
@@ -35,8 +35,8 @@ def test_runs_weigh_alike_whatever_folds_they_have(copy, world):
     )
     views, ids = make_views("none"), tuple(read_test(mask_folder(copy / "data")))
     photos = PhotoSet(mask_folder(copy / "data").test_images, ids)
-    passes = Passes(member_passes(members, views), photos, views, COMPUTE)
-    assert pass_weights(passes, uniform_rule("mean", 2, 18)).tolist() == pytest.approx(
+    blocks = Blocks(member_passes(members, views), photos, views, COMPUTE)
+    assert pass_weights(blocks.passes, uniform_rule("mean", 2, 18)).tolist() == pytest.approx(
         [1 / 6, 1 / 6, 1 / 6, 1 / 2]
     )
 
@@ -46,7 +46,7 @@ def file_passes(*tables):
     ids = np.array(list("abcdefgh"[: len(tables[0])]))
     members = [Member(str(m), test=Probs(ids, table)) for m, table in enumerate(tables)]
     photos = PhotoSet(Path("nowhere"), tuple(ids.tolist()))
-    return Passes(member_passes(members, ["plain"]), photos, make_views("none"), COMPUTE)
+    return Blocks(member_passes(members, ["plain"]), photos, make_views("none"), COMPUTE)
 
 
 def drawn_tables(members, photos):
@@ -67,12 +67,12 @@ def test_the_blend_of_files_is_the_rules(name):
 
 def test_exact_sums_are_of_the_passes_that_a_photo_took_and_of_all():
     tables, weights = drawn_tables(3, 4), np.array([0.5, 0.3, 0.2])
-    rule, passes = Rule("mean", weights, 1.0, np.zeros(3)), file_passes(*tables)
+    rule, blocks = Rule("mean", weights, 1.0, np.zeros(3)), file_passes(*tables)
     order, taken = [2, 0, 1], np.array([1, 2, 3, 1])
-    sums = ExactSums(passes.exact(), rule, np.argsort(order), taken)
+    sums = ExactSums(blocks.few(), rule, Taken(taken, np.argsort(order)[None], 4))
     same, whole = sums.sums(np.array([0, 1, 2]))
     np.testing.assert_allclose(same[0], 0.2 * tables[2, 0])
     np.testing.assert_allclose(same[1], 0.2 * tables[2, 1] + 0.5 * tables[0, 1])
     np.testing.assert_allclose(same[2], whole[2])
     np.testing.assert_allclose(whole, np.tensordot(weights, tables[:, :3], 1))
-    assert ExactSums(passes, rule).sums(np.array([1]))[1].tolist() == whole[1:2].tolist()
+    assert ExactSums(blocks.few(), rule).sums(np.array([1]))[1].tolist() == whole[1:2].tolist()

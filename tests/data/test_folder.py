@@ -10,16 +10,9 @@ from helpers import mask_folder
 from pets_folder import sample, usual, usual_folder
 
 from kit.competitions import find_competition
+from kit.data.content import photo_hashes
 from kit.data.definition import complete
-from kit.data.folder import (
-    DataFolder,
-    answer_rows,
-    check_data,
-    content_hash,
-    find_data,
-    fingerprint,
-    read_ids,
-)
+from kit.data.folder import DataFolder, answer_rows, check_data, find_data, fingerprint, read_ids
 from kit.data.folder import test_photos as photos_to_predict
 from kit.data.folder import test_templates as templates_to_predict
 from kit.data.planning import PlanOptions, plan_folds
@@ -106,10 +99,10 @@ def test_hashes_hold_every_channel(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_text(name)
     both, one = ["a|b"], ["a"]
-    before = content_hash(tmp_path, both), fingerprint(tmp_path, both), content_hash(tmp_path, one)
+    before = photo_hashes(tmp_path, both), fingerprint(tmp_path, both), photo_hashes(tmp_path, one)
     (tmp_path / "b").write_text("changed")
-    assert content_hash(tmp_path, both) != before[0] and fingerprint(tmp_path, both) != before[1]
-    assert content_hash(tmp_path, one) == before[2]
+    assert photo_hashes(tmp_path, both) != before[0] and fingerprint(tmp_path, both) != before[1]
+    assert photo_hashes(tmp_path, one) == before[2]
 
 
 def test_a_changed_table_is_a_warning_and_changed_photos_are_refused(tmp_path, capsys):
@@ -222,6 +215,6 @@ def test_photos_inside_of_one_file_are_planned_by_the_definition_s_reader(tmp_pa
     assert data.competition.frame == (16, 24)
     plan, remarks = plan_folds(data, tmp_path / "f.csv", PlanOptions(folds=2))
     assert plan.photos["image"][0] == "all.npz/p00" and remarks == []
-    before = content_hash(place, ["all.npz/p00"])
+    before = photo_hashes(place, ["all.npz/p00"])
     np.savez(place / "all.npz", **dict(zip(names, photos[::-1])))
-    assert content_hash(place, ["all.npz/p00"]) != before
+    assert photo_hashes(place, ["all.npz/p00"]) != before

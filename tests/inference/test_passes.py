@@ -8,9 +8,9 @@ from networks import (
     COMPUTE,
     CPU,
     Symmetric,
+    blocks_of,
     checkpoints_of,
     loader_of,
-    members_of,
     photos_of,
     run_all_passes,
 )
@@ -23,10 +23,7 @@ from kit.blending.settings import Output
 from kit.blending.submit import ensemble
 from kit.data.folder import read_test
 from kit.inference.engine import Compute
-from kit.inference.member import member_passes
 from kit.inference.members import find_members
-from kit.inference.pass_cache import PhotoSet
-from kit.inference.passes import Passes
 from kit.inference.predict import predict
 from kit.inference.views import make_views
 from kit.models.checkpoint import load
@@ -105,43 +102,35 @@ def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_on
     assert groups == [2, 1] and count[0] == len(ids) and computed == 6
     for key, table in whole.items():
         np.testing.assert_allclose(parted[key].at(ids), table.at(ids), atol=1e-6)
-    assert len(list((copy / "runs" / "pixels" / "eval").glob("*.npy"))) == 1
-
-
-def passes_of(copy, world, tta="hflip", few=False):
-    """The passes of the run in a copy of the world."""
-    (member,) = members_of(world, copy / "runs" / "small")
-    views = make_views(tta)
-    photos = PhotoSet(world.folder.test_images, tuple(read_test(world.folder)))
-    return Passes(member_passes([member], views), photos, views, COMPUTE, few)
+    assert not (copy / "runs" / "pixels" / "eval").exists()  # it was in a folder of its own
 
 
 def test_what_some_photos_ran_for_is_kept_and_taken_up(copy, world):
-    passes, rows = passes_of(copy, world), np.array([1, 4, 7])
-    assert passes.lacking() == 6 * 10 and not passes.known.any() and passes.networks == 6
-    first = passes.rows(2, rows)
-    assert passes.computed == 3 and passes.lacking() == 6 * 10 - 3
-    assert (passes.rows(2, rows) == first).all() and passes.computed == 3
-    passes.close()
-    folder = copy / "runs" / "small" / "fold2"
+    run, rows = copy / "runs" / "small", np.array([1, 4, 7])
+    blocks = blocks_of(world, run)
+    with blocks.open(0) as passes:
+        assert passes.lacking() == 6 * 10 and not passes.known.any()
+        first = passes.rows(2, rows)
+        assert blocks.networks.computed == 3 and passes.lacking() == 6 * 10 - 3
+        assert (passes.rows(2, rows) == first).all() and blocks.networks.computed == 3
+    folder = run / "fold2"
     assert len(list(folder.glob("part-*.npz"))) == 1 and not list(folder.glob("probs-*.npz"))
-    again = passes_of(copy, world)
-    assert again.lacking() == 6 * 10 - 3 and (again.table(2)[rows] == first).all()
-    assert np.isnan(again.table(2)[0]).all()
-    again.run_all()  # all photos of a pass that lacks some: what is kept whole is of one run
-    again.close()
-    assert again.computed == 6 * 10 and again.lacking() == 0
+    again = blocks_of(world, run)
+    with again.open(0) as passes:
+        assert passes.lacking() == 6 * 10 - 3 and (passes.table(2)[rows] == first).all()
+        assert np.isnan(passes.table(2)[0]).all()
+        passes.run_all()  # all photos of a pass that lacks some: what is kept whole is of one run
+        assert again.networks.computed == 6 * 10 and passes.lacking() == 0
     assert not list(folder.glob("part-*.npz")) and len(list(folder.glob("probs-*.npz"))) == 2
-    whole = passes_of(copy, world)
-    assert whole.known.all() and (whole.seconds > 0).all()
-    np.testing.assert_allclose(whole.table(2)[rows], first, atol=1e-6)
+    with blocks_of(world, run).open(0) as passes:
+        assert passes.known.all() and (passes.seconds > 0).all()
+        np.testing.assert_allclose(passes.table(2)[rows], first, atol=1e-6)
 
 
-def test_rows_of_all_are_those_of_each_pass(copy, world):
-    passes, rows = passes_of(copy, world, few=True), np.array([0, 2])
-    tables = passes.rows_of_all(rows)
-    assert tables.shape == (6, 2, 18) and passes.computed == 6 * 2
-    for p in range(6):
-        assert (passes.rows(p, rows) == tables[p]).all()
-    assert passes.computed == 6 * 2 and not (copy / "runs" / "pixels" / "eval").exists()
-    passes.close()
+def test_probabilities_that_were_computed_elsewhere_are_taken_over_and_kept(copy, world):
+    run, rows = copy / "runs" / "small", np.array([3, 5])
+    probs = np.full((6, 2, 18), 1 / 18, np.float32)
+    with blocks_of(world, run).open(0) as passes:
+        passes.take(rows, probs)
+    with blocks_of(world, run).open(0) as passes:
+        assert (passes.rows(4, rows) == probs[4]).all() and passes.lacking() == 6 * 8
