@@ -49,11 +49,6 @@ class _Cluster:
     terms: Terms
     gpus: float
 
-    def room(self, node: Node) -> int:
-        """The number of tasks that a node has room for."""
-        by_cores = node.cpus / self.terms.cores
-        return int(min(by_cores, node.gpus / self.gpus) if self.gpus else by_cores)
-
     def fits(self, node: Node) -> bool:
         """True if a node has room for a task."""
         return self.room(node) > 0
