@@ -44,7 +44,7 @@ def pickled(jobs: Sequence[Job]) -> Generator[Ended, None, None]:
             yield Ended(job, error=error)
 
 
-ELSEWHERE = dataclasses.replace(COMPUTE, place=Place(pickled, "cpu", "elsewhere", processes=2))
+ELSEWHERE = dataclasses.replace(COMPUTE, place=Place(pickled, "cpu", "elsewhere", slots=2))
 
 
 HALF_MODE, FP32_MODE = InferenceMode(torch.bfloat16, 4), InferenceMode(torch.float32, 4)

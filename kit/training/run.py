@@ -141,10 +141,9 @@ def shared_files(folds: Sequence[FoldJob], plan: Path) -> Shared:
 def train_folds(folds: Sequence[FoldJob], place: Place = Place(run_here)) -> list[Ended]:
     """Train folds at a place; how each of them has ended, in their order.
 
-    The result of one is the scores of the epoch that it keeps. An error ends its own fold alone,
-    but for a tracker that does not start, and where several processes train: the others of the
-    group wait for this one. With `force`, what another attempt of this call has
-    already trained is gone on with.
+    The result of one is the scores of the epoch that it keeps. An error ends its own fold alone, but
+    for a tracker that does not start, and where the others of a group wait for this process. With
+    `force`, what another attempt of this call has already trained is gone on with.
     """
     jobs = [_job(fold, place) for fold in folds]
     ended: dict[str, Ended] = {}
