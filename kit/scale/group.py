@@ -22,6 +22,7 @@ from torch.distributed.rendezvous import rendezvous
 from kit.scale.ranks import Ranks
 from kit.system.console import mute
 from kit.system.errors import KitError, problem
+from kit.system.signals import be_patient
 from kit.system.threads import cores, take_cores
 
 # How long a process waits for the others in one exchange, before it ends with an error.
@@ -186,6 +187,7 @@ def joined(ranks: Ranks) -> Iterator[Group]:
     take_cores(cores() // ranks.local_size)
     mute(not Group(ranks).leads)
     store = _connect(ranks)
+    be_patient()  # a scheduler's signal comes from torchrun once more
     try:
         yield Group(ranks, store)
     except BaseException as error:

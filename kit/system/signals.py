@@ -11,9 +11,8 @@ from typing import Any, Final
 from kit.system.console import is_muted
 
 # One stop may be told twice: a scheduler or a terminal signals a process both by itself and through
-# its parent, as SLURM and torchrun do. torchrun takes its time.
+# its parent, as SLURM and torchrun do.
 _SAME_STOP: Final = 1.0  # seconds
-_SAME_STOP_TOGETHER: Final = 5.0
 
 
 @contextlib.contextmanager
@@ -69,7 +68,6 @@ class Stop:
     def __init__(self, together: bool = False) -> None:
         self.asked = self.forced = False
         self._together = self._held = together
-        self._same = _SAME_STOP_TOGETHER if together else _SAME_STOP
         self._first: float | None = None
         self._before: dict[int, Any] = {}
 
@@ -89,7 +87,7 @@ class Stop:
         now = time.monotonic()
         if self._first is None:
             self._first = now
-        elif now - self._first < self._same or (self._held and self.asked and _patient):
+        elif now - self._first < _SAME_STOP or (self._held and self.asked and _patient):
             return
         if self._held and not self.asked:
             self.asked = True
