@@ -11,7 +11,7 @@ from kit.data.folder import DataFolder
 from kit.data.plan import Plan
 from kit.metrics.metric import Metric, metric_of
 from kit.results.run import score_column
-from kit.scale.job import Ended, Job, Place, run_here
+from kit.scale.job import Ended, Job, Place, raise_errors, run_here
 from kit.system.errors import KitError
 from kit.training.job import FoldJob, TrainOptions
 from kit.training.run import at_place
@@ -117,8 +117,7 @@ def run_round(search: Search, study: Study) -> Study:
 
 def _result(trial: Trial, ended: Ended) -> Trial:
     """A trial with its outcome; raises the error of its job, and of the recipe as it was."""
-    if ended.error is not None:
-        raise ended.error
+    raise_errors([ended])
     outcome: Outcome = ended.result
     if trial.number == 0 and outcome.state == FAILED:
         raise KitError(outcome.note)
