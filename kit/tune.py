@@ -17,7 +17,6 @@ it is is trained in its own run, `runs/effb4_5fold`, where trained folds are use
 import dataclasses
 import os
 import shlex
-import shutil
 import sys
 import time
 from argparse import Namespace
@@ -27,7 +26,6 @@ from typing import TYPE_CHECKING
 
 from kit.system.cli import Parser, command
 from kit.system.console import duration, say, warn
-from kit.system.disk import check_writable, refuse_existing
 from kit.system.errors import KitError, problem
 from kit.system.locks import lock_file
 from kit.system.options import DEFAULT_PLAN, add_flags, add_options, add_place_options, whole_number
@@ -107,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise KitError("kit.tune: name a field to vary, such as --vary lr=1e-4..1e-3:log")
     from kit.tuning.confirm import confirm
     from kit.tuning.sampler import load_optuna
-    from kit.tuning.search import run_search
+    from kit.tuning.search import begin, run_search
     from kit.tuning.show import show_result
     from kit.tuning.variant import publish
 
@@ -118,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     search.folder.mkdir(parents=True, exist_ok=True)
     try:
         with lock_file(search.folder / ".lock"):
-            study = run_search(search, begin(search, asked, out, args.force))
+            study = run_search(search, begin(search, asked, out))
             study = publish(search, confirm(search, study), args.recipe, out)
     except KeyboardInterrupt:
         warn("stopped; the same command goes on from here")
@@ -207,32 +205,6 @@ def where_to_search(args: Namespace, space: "Space", plan: "Plan", folder: Path)
     else:
         place = dataclasses.replace(place, run=run_logged)
     return Search(folder, space, plan, data, args.runs, options, place)
-
-
-def begin(search: "Search", asked: "Study", out: Path, force: bool) -> "Study":
-    """The study to go on with, or, with `force`, the one that was asked, from its start."""
-    from kit.tuning.study import check_same, read_study, study_path, write_study
-
-    record = study_path(search.folder)
-    if record.exists() and not force:
-        study = read_study(search.folder)
-        check_same(search.folder, study, asked)
-        study = dataclasses.replace(study, number=max(asked.number, len(study.trials)))
-        ended = len(study.trials) - len(study.asked)
-        say(f"{search.folder}: going on after {ended} of {study.number} trials")
-        return study
-    if not force:
-        refuse_existing(out, search.runs / asked.name)
-    check_writable(out)
-    record.unlink(missing_ok=True)
-    for folder in search.folder.glob("t[0-9]*"):
-        shutil.rmtree(folder)
-    write_study(search.folder, asked)
-    say(
-        f"{search.folder}: {asked.number} trials of {', '.join(asked.space)}; the best one is then "
-        f"trained on {len(asked.confirm_folds)} other folds, and the recipe as it is as well"
-    )
-    return asked
 
 
 def next_step(args: Namespace, study: "Study") -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import shutil
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,9 @@ from kit.data.folder import DataFolder
 from kit.data.plan import Plan
 from kit.metrics.metric import Metric, metric_of
 from kit.results.run import score_column
-from kit.scale.job import Ended, Job, Place, run_here
+from kit.scale.job import Ended, Job, Place, raise_errors, run_here
+from kit.system.console import say
+from kit.system.disk import check_writable, refuse_existing
 from kit.system.errors import KitError
 from kit.training.job import FoldJob, TrainOptions
 from kit.training.run import at_place
@@ -19,7 +22,7 @@ from kit.tuning.pruning import MedianRule, medians
 from kit.tuning.sampler import propose
 from kit.tuning.show import say_trial
 from kit.tuning.space import Space
-from kit.tuning.study import FAILED, Study, Trial, write_study
+from kit.tuning.study import FAILED, Study, Trial, check_same, read_study, study_path, write_study
 from kit.tuning.trial import Outcome, run_trial
 
 
@@ -70,6 +73,33 @@ class Search:
         return Job(f"trial {trial.number}", run_trial, (folds, rules), log)
 
 
+def begin(search: Search, asked: Study, out: Path) -> Study:
+    """The study to go on with, or, if it replaces others, the one that was asked, from its start.
+
+    Raises `KitError` if a record is of another study, or if what it will write to `out` is there.
+    """
+    record = study_path(search.folder)
+    if record.exists() and not asked.replaces:
+        study = read_study(search.folder)
+        check_same(search.folder, study, asked)
+        study = dataclasses.replace(study, number=max(asked.number, len(study.trials)))
+        ended = len(study.trials) - len(study.asked)
+        say(f"{search.folder}: going on after {ended} of {study.number} trials")
+        return study
+    if not asked.replaces:
+        refuse_existing(out, search.runs / asked.name)
+    check_writable(out)
+    record.unlink(missing_ok=True)
+    for folder in search.folder.glob("t[0-9]*"):
+        shutil.rmtree(folder)
+    write_study(search.folder, asked)
+    say(
+        f"{search.folder}: {asked.number} trials of {', '.join(asked.space)}; the best one is then "
+        f"trained on {len(asked.confirm_folds)} other folds, and the recipe as it is as well"
+    )
+    return asked
+
+
 def run_search(search: Search, study: Study) -> Study:
     """Try settings until the study has as many trials as are wanted, or all were tried.
 
@@ -117,8 +147,7 @@ def run_round(search: Search, study: Study) -> Study:
 
 def _result(trial: Trial, ended: Ended) -> Trial:
     """A trial with its outcome; raises the error of its job, and of the recipe as it was."""
-    if ended.error is not None:
-        raise ended.error
+    raise_errors([ended])
     outcome: Outcome = ended.result
     if trial.number == 0 and outcome.state == FAILED:
         raise KitError(outcome.note)

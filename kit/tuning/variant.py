@@ -48,11 +48,12 @@ def variant_text(study: Study, metric: MetricName, base: Path) -> str:
         raise ValueError("nothing was confirmed")
     settings = study.trials[confirmed.trial].settings
     before, after = confirmed.scores
+    chosen, others = say_folds(study.search_folds), say_folds(study.confirm_folds)
     doc = (
         f"{base.stem} with {show_settings(settings)}: the best of {len(study.trials)} trials on "
-        f"{say_folds(study.search_folds)}, which flatter it. On {say_folds(study.confirm_folds)}, "
-        f"which chose nothing, its {metric.title} is {after:.4f}, and {before:.4f} without: gain "
-        f"{confirmed.gain:+.4f}, 95 % interval {show_interval(confirmed.interval, '+.4f')}."
+        f"{chosen}, where its score flatters it. On {others}, which chose nothing, its "
+        f"{metric.title} is {after:.4f}, and {before:.4f} without: gain {confirmed.gain:+.4f}, "
+        f"95 % interval {show_interval(confirmed.interval, '+.4f')}."
     )
     fields = [f"name={study.name!r}", *(f"{key}={value!r}" for key, value in settings.items())]
     call = f"replace(load_recipe({str(base)!r}), {', '.join(fields)})".replace("'", '"')

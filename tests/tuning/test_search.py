@@ -12,7 +12,7 @@ from helpers import small
 from trainings import on_cpu
 
 from kit.scale.job import Ended, Job, Place
-from kit.system.errors import KitError
+from kit.system.errors import KitError, LoggedError
 from kit.tuning.search import Search, ask_round, run_logged, run_search
 from kit.tuning.space import read_space
 from kit.tuning.study import DONE, FAILED, PRUNED, Study, read_study, write_study
@@ -151,7 +151,7 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(searching, capsys
 
 
 def test_an_error_of_a_job_ends_the_search_and_is_not_recorded(searching):
-    for error in (KitError("the disk is full"), ZeroDivisionError("a bug")):
+    for error in (KitError("the disk is full"), LoggedError("a bug")):
         with pytest.raises(type(error)):
             searched(dataclasses.replace(searching, place=place(third=error)), study(searching))
         now = read_study(searching.folder)
