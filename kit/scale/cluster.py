@@ -62,7 +62,8 @@ class _Cluster:
 def on_cluster(args: Namespace, shared: Shared, jobs: int, retries: int) -> Place:
     """The place of so many jobs on the cluster that the options name, which it connects to.
 
-    Raises `KitError` for a cluster that cannot be reached, or in which no job fits.
+    Raises `KitError` for a cluster that cannot be reached, in which no job fits, or that has a node
+    which does not see what this machine sees.
     """
     _check_options(args)
     ray = _connect(args.cluster)
@@ -79,6 +80,7 @@ def on_cluster(args: Namespace, shared: Shared, jobs: int, retries: int) -> Plac
     if not any(map(cluster.fits, nodes)):
         most = ", ".join(f"{node.name} {describe([node])}" for node in nodes[:8])
         raise problem(title, f"no node has room for a task, {each}", [most], "ask for less")
+    _check_nodes(cluster)
     processes = sum(map(cluster.room, nodes))
     return Place(functools.partial(_run, cluster=cluster), device, title, each, processes)
 
@@ -136,7 +138,6 @@ def _connect(address: str) -> Any:
 def _run(jobs: Sequence[Job], cluster: _Cluster) -> Generator[Ended, None, None]:
     """Run jobs as tasks of a cluster, as a `Runner`."""
     ray, command = cluster.ray, secrets.token_hex(4)
-    _check_nodes(cluster)
     terms = dataclasses.replace(cluster.terms, command=command)
     task = ray.remote(
         num_cpus=terms.cores,

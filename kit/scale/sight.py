@@ -16,7 +16,7 @@ from kit.system.versions import versions
 
 Sight = Mapping[str, str]  # what is seen, by the name of the package or by the path
 _ABSENT = "nothing"
-_WRITABLE = "the same folder"
+_WRITABLE = "the folder of results"
 
 
 @contextmanager

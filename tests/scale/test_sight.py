@@ -20,7 +20,7 @@ def test_the_same_place_sees_the_same_and_nothing_is_left(shared):
         check_sight("box2", look(shared, mark), here)
     assert list(shared.written.iterdir()) == []
     assert {"kit", "torch", "timm", "Python"} <= here.keys() and here["kit"] == kit_hash()
-    assert here[str(shared.written)] == "the same folder"
+    assert here[str(shared.written)] == "the folder of results"
 
 
 def test_what_a_node_does_not_see_is_named(shared, tmp_path):

@@ -228,15 +228,14 @@ def frozen(bench: Bench) -> None:
     frozen = [raylet, *children_of(raylet)]
     for one in frozen:
         os.kill(one, signal.SIGSTOP)
+    (case.folder(0) / ".lock").unlink()  # as the server of a network file system forgets it
     started = time.monotonic()
-    wait_for("the fold is started again", lambda: case.pid(0, 2), 90)
-    print(f"frozen: started again after {time.monotonic() - started:.0f} s", flush=True)
-    case.until_saved(attempt=2)
+    wait_for("the fold goes on", lambda: f"{name} is gone; goes on after" in case.out.read_text())
+    print(f"frozen: goes on elsewhere after {time.monotonic() - started:.0f} s", flush=True)
     for one in frozen:
         with contextlib.suppress(OSError):
             os.kill(one, signal.SIGCONT)
-    text = case.end(process)
-    assert re.search(rf"again     mine/fold0 on box.*: {name} is gone; goes on after", text), text
+    case.end(process)
     wait_for("the zombie ends", lambda: not is_alive(pid), 30)
     log = (case.folder(0) / "log.txt").read_text()
     print("\n".join(line for line in log.splitlines() if "took it over" in line))
