@@ -36,3 +36,9 @@ def check_address(address: str) -> None:
     if "/" in host or not (host and port.isdecimal()):
         raise OSError("an address is HOST:PORT of the head node, such as box1:6379")
     socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+
+
+def check_loopback() -> None:
+    """Raise `OSError` if processes of this machine cannot reach each other over its loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname(), _ANSWER_SECONDS).close()

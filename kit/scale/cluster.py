@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kit.scale.address import LOCAL, check_address, find_address
+from kit.scale.address import LOCAL, check_address, check_loopback, find_address
 from kit.scale.attempt import Outcome, Preempted, Terms, attempt, gave_up
 from kit.scale.job import Ended, Job, Place, Shared
 from kit.scale.nodes import Node, core_share, describe, gpu_share, nodes_of, number_of
@@ -113,9 +113,15 @@ def _connect(address: str) -> Any:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     address = find_address(address)
-    here = {"include_dashboard": False, "object_store_memory": _STORE_BYTES, "num_cpus": cores()}
+    here: dict[str, Any] = {
+        "include_dashboard": False,
+        "object_store_memory": _STORE_BYTES,
+        "num_cpus": cores(),
+    }
+    here["_node_ip_address"] = "127.0.0.1"  # for this machine alone
     try:
         if address == LOCAL:
+            check_loopback()
             ray.init(address=address, **here, **quiet)
         else:
             check_address(address)
@@ -123,6 +129,8 @@ def _connect(address: str) -> Any:
     except (OSError, RuntimeError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
         remedy = "check the address, and that ray runs there (ray status)"
+        if address == LOCAL:
+            remedy = "look whether this machine's loopback is up (ip link set lo up)"
         raise problem(
             f"--cluster {address}", f"cannot be reached ({line})", remedy=remedy
         ) from error

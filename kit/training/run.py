@@ -157,7 +157,8 @@ def train_folds(folds: Sequence[FoldJob], place: Place = Place(run_here)) -> lis
                     say(_describe_end(one))
     except KeyboardInterrupt:
         left = [(fold, job) for fold, job in zip(folds, jobs) if job.name not in ended]
-        warn(advice([(fold, job.arguments[1]) for fold, job in left]))
+        if left:
+            warn(advice([(fold, job.arguments[1]) for fold, job in left]))
         raise
     return [ended[fold.name] for fold in folds]
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from kit.scale.address import LOCAL, check_address, find_address
+from kit.scale.address import LOCAL, check_address, check_loopback, find_address
 
 
 @pytest.fixture
@@ -39,3 +39,14 @@ def test_what_does_not_answer_is_an_error(address):
             check_address(wrong)
     with pytest.raises(OSError):
         check_address("127.0.0.1:1")
+
+
+def test_a_machine_without_a_loopback_is_an_error(monkeypatch):
+    check_loopback()
+
+    def unreachable(*_):
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(socket, "create_connection", unreachable)
+    with pytest.raises(OSError, match="unreachable"):
+        check_loopback()

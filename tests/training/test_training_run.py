@@ -119,6 +119,17 @@ def test_what_goes_on_after_a_stop_is_told(world, tmp_path):
     )
 
 
+def test_a_stop_after_the_last_fold_has_no_advice(world, tmp_path, capsys):
+    def run(jobs):
+        yield from run_here(jobs)
+        raise KeyboardInterrupt
+
+    folds = fold_jobs([small(epochs=1)], world.plan, world.folder, [0], tmp_path, on_cpu())
+    with pytest.raises(KeyboardInterrupt):
+        train_folds(folds, Place(run))
+    assert "stopped" not in capsys.readouterr().err
+
+
 def test_folds_train_elsewhere_from_absolute_paths(world, tmp_path, monkeypatch, capsys):
     """A place that runs jobs in this process, as a runner of another would."""
     seen = []
