@@ -28,7 +28,7 @@ from kit.training.job import TrainOptions
 from kit.training.run import train
 
 _SIDE: Final = 16  # pixels of a photo
-_TRAIN, _FILES, _CLASSES = 72, 256, 18
+_TRAIN, _FILES, _CLASSES = 80, 256, 20
 _SIZES: Final = (8, 4, 2, 1)  # what the number of photos is divided by
 
 

@@ -56,8 +56,8 @@ def classify(
     same probabilities (a network's rounding may differ with the photos that share a batch), or with
     `agree` all but a bounded number of them. Where networks run in 16 bits, close calls are
     computed again in fp32, of classes that are the argmax; unless `exact` is False, as where
-    probabilities are the answer. Where networks run at a place, its
-    processes do so, and this one takes what they have kept.
+    probabilities are the answer. Where networks run at a place, its processes do all that, and this
+    one takes what they have kept.
 
     Memory holds one block's passes at a time, and of all photos the blend (N, C), how far each
     class is ahead and how many passes it took; of a `rank` blend, in which a photo's place among

@@ -1,5 +1,6 @@
 """A competition's folder: its files, and whether it still holds the photos that were planned."""
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -199,11 +200,22 @@ def _photo_ids(competition: Competition, table: pd.DataFrame) -> list[str]:
     return ids
 
 
+@functools.lru_cache(maxsize=1)
+def _read_once(path: Path, changed: tuple[int, ...], ident: str) -> pd.DataFrame:
+    """The rows of a table that has `changed` last, by its size and times, with a column of ids.
+
+    The ids of a million photos are in memory once, however often they are asked for.
+    """
+    return read_table(path, {ident: "id"} if ident else {})
+
+
 def _test_table(data: DataFolder) -> pd.DataFrame:
     """The table of photos to predict, with unique ids."""
     path, competition = data.test_table, data.competition
     column = competition.id
-    table = read_table(path, {} if competition.answer_rows else {column: "id"})
+    stat = os.stat(path) if path.exists() else None
+    changed = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) if stat else ()
+    table = _read_once(path, changed, "" if competition.answer_rows else column)
     check_test_columns(path, competition, [str(name) for name in table])
     if competition.answer_rows:
         return table  # a photo may have several rows

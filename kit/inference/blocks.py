@@ -25,9 +25,8 @@ class Blocks:
 
     Photos are always computed so: a block's P passes are in memory while it is open, and kept
     beside the checkpoints when it is closed. Networks stay for the next block while there is room.
-    `hashes` are those of the blocks' photos, as far as they are known; `owners` (P,) the members of
-    the passes, and `unkept` the reasons why something could not be kept. Copied into another
-    process, it starts afresh there.
+    `hashes` are those of the blocks' photos, as far as they are known, and `unkept` the reasons why
+    something could not be kept. Copied into another process, it starts afresh there.
     """
 
     def __init__(
@@ -40,7 +39,6 @@ class Blocks:
     ) -> None:
         self.passes, self.photos, self.views, self.compute = passes, photos, views, compute
         self.networks, self.size = Networks(views, compute), size or photo_set.BLOCK
-        self.owners = np.array([one.owner for one in passes])
         self.hashes, self.unkept = dict[int, str](), list[str]()
         self._files = {
             p: one.source.at(photos.ids)

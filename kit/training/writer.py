@@ -73,7 +73,7 @@ class FoldWriter:
         files = self.files
         caches = [
             path
-            for prefix in ("probs", "part", "oof")
+            for prefix in ("probs", "part", "few", "oof")
             for path in files.folder.glob(f"{prefix}-*.npz")
         ]
         for path in (files.last, files.best, files.oof, files.metrics, *files.epochs, *caches):

@@ -84,3 +84,21 @@ def test_close_calls_are_settled_exactly(seed):
     assert (ahead[left] > 2 * found.error).all() and max(ahead[asked[20:]]) <= min(ahead[left])
     assert ((found.total * gains).argmax(axis=1) == (exact * gains).argmax(axis=1)).all()
     assert found.error <= 0.04 * gains.max() + 1e-12
+
+
+def test_rounds_of_any_size_recompute_the_same_photos_in_the_same_batches(monkeypatch):
+    exact, rough = rounded("of another size a photo", 3)
+    gains, drawn = np.ones(18), rounding_sample(len(rough))
+    ahead, results = margins_over_next(rough, gains, np.zeros(len(rough))), []
+    for size in (32, 64, 1 << 16):
+        monkeypatch.setattr("kit.blending.close_calls._ROUND", size)
+        asked = []
+
+        def again(rows, asked=asked):
+            asked.append(rows)
+            return exact[rows], exact[rows]
+
+        found = recompute_close_calls(again, rough.copy(), gains, ahead, drawn)
+        results.append((found.photos, found.error, np.concatenate(asked).tolist()))
+        assert max(map(len, asked)) <= max(size, 32)
+    assert results[0] == results[1] == results[2] and results[0][0] < len(rough)

@@ -74,7 +74,7 @@ def test_no_file_changes_after_any_moment_of_a_takeover(world, tmp_path, monkeyp
     before, runs = tmp_path / "before" / "small-limit8" / "fold0", tmp_path / "runs"
     old = on_cpu(keep_epochs=2, limit=8)
     train(small(lr=0.1), world.plan, world.folder, [0], tmp_path / "before", old)
-    for name in ("probs-1.npz", "oof-1.npz", "bad_batch.txt"):
+    for name in ("probs-1.npz", "few-1.npz", "oof-1.npz", "bad_batch.txt"):
         (before / name).write_bytes(b"old")
     folder, stopped, moment = runs / "small-limit8" / "fold0", True, 0
     while stopped:
@@ -91,10 +91,10 @@ def test_no_file_changes_after_any_moment_of_a_takeover(world, tmp_path, monkeyp
         assert takeover.before is None or content(folder) == takeover.before, moment
     names = set(content(folder))
     assert {"best.safetensors", "oof.npz", "metrics.csv", "epoch0002.safetensors"} <= names
-    assert "epoch0001.safetensors" not in names and "probs-1.npz" not in names
-    # Owner; seven files cleared; two epochs of last.pt, best, oof, epoch, metrics and one epoch
+    assert "epoch0001.safetensors" not in names and names.isdisjoint({"probs-1.npz", "few-1.npz"})
+    # Owner; eight files cleared; two epochs of last.pt, best, oof, epoch, metrics and one epoch
     # removed; metrics, last.pt, bad_batch.txt. After the last of them nothing is left to stop.
-    assert moment == 1 + 7 + 11 + 3
+    assert moment == 1 + 8 + 11 + 3
 
 
 def test_an_interrupted_training_does_not_save_what_is_another_s(world, tmp_path, monkeypatch):
