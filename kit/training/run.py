@@ -133,17 +133,16 @@ def shared_files(folds: Sequence[FoldJob], plan: Path) -> Shared:
     data, read = folds[0].data, {plan.absolute(), folds[0].data.root.absolute()}
     if data.train_table.is_file():  # else it is a pattern
         read.add(data.train_table.absolute())
-    weights = [fold.placed().options.weights for fold in folds]
-    read.update(path for path in weights if path is not None)
+    read.update(path for fold in folds if (path := fold.placed().options.weights) is not None)
     return Shared(tuple(sorted(read)), folds[0].runs.absolute(), _VARIABLES)
 
 
 def train_folds(folds: Sequence[FoldJob], place: Place = Place(run_here)) -> list[Ended]:
     """Train folds at a place; how each of them has ended, in their order.
 
-    The result of one is the scores of the epoch that it keeps. An error ends its own fold alone, but
-    for a tracker that does not start, and where the others of a group wait for this process. With
-    `force`, what another attempt of this call has already trained is gone on with.
+    The result of one is the scores of the epoch that it keeps. An error ends its own fold alone, if
+    it is none of a tracker's start or of a group. With `force`, what another attempt of this call
+    has already trained is gone on with.
     """
     jobs = [_job(fold, place) for fold in folds]
     ended: dict[str, Ended] = {}
@@ -151,7 +150,7 @@ def train_folds(folds: Sequence[FoldJob], place: Place = Place(run_here)) -> lis
         with contextlib.closing(place.run(jobs)) as running:
             for one in running:
                 ended[one.job.name] = one
-                if isinstance(one.error, TrackerError) or (one.error and folds[0].group.size > 1):
+                if one.error and (folds[0].group.size > 1 or isinstance(one.error, TrackerError)):
                     raise one.error
                 if place.title:
                     say(_describe_end(one))
