@@ -111,6 +111,8 @@ class FewPasses:
             for p in sorted(self._new):
                 probs, hashes = self._probs[p, : self._asked], self._hashes[: self._asked]
                 known = ~np.isnan(probs[:, 0])
+                if not known.any():  # stopped before the pass gave anything
+                    continue
                 probs, hashes, kept = probs[known], hashes[known], self._kept[p]
                 if kept is not None:
                     old = np.isnan(_ByHash(hashes, probs).at(kept.hashes)[:, 0])

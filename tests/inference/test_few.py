@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 
 import numpy as np
+import pytest
 from helpers import mask_folder
 from networks import COMPUTE, blocks_of, tables_of_all
 
@@ -56,3 +57,25 @@ def test_what_is_known_is_taken_over(copy, world):
     tables = few.rows_of_all(rows)
     assert few.networks.computed == 1 and np.isfinite(tables).all()
     assert (tables[:3] == probs[:3]).all() and not (tables[3, 1] == probs[0, 0]).any()
+
+
+def test_what_was_stopped_before_it_gave_anything_keeps_nothing(copy, world, monkeypatch):
+    run, rows = copy / "runs" / "small", np.array([4, 8])
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    first = blocks_of(world, run).few()
+    first.rows_of_all(rows)
+    for again in (blocks_of(world, run).few(), first):  # nothing was kept; something was
+        monkeypatch.setattr(again.networks, "run", stop)
+        with pytest.raises(KeyboardInterrupt):
+            again.rows_of_all(rows + 1)
+        again.close()
+        assert bool(list(run.rglob("few-*.npz"))) == (again is first)
+    third = blocks_of(world, run).few()
+    monkeypatch.setattr(third.networks, "run", stop)
+    with pytest.raises(KeyboardInterrupt):
+        third.rows_of_all(rows + 1)
+    third.close()
+    assert (blocks_of(world, run).few().rows_of_all(rows) == first.rows_of_all(rows)).all()
