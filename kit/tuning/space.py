@@ -22,7 +22,10 @@ _DIGITS: Final = 3  # of a drawn number: more would decide nothing, and nobody c
 _FIXED: Final = {
     "name": "the result is named by --out",
     "seed": "it is luck, which no search should pick",
-}
+} | dict.fromkeys(
+    ("select", "monitor", "patience"),
+    "it chooses the epoch by the photos that are scored, and would look better than it is",
+)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ def test_ranges_and_choices_are_read_as_they_are_typed():
         ("drop_rat=0,.2", "a recipe has no field 'drop_rat' (did you mean drop_rate?)"),
         ("seed=1,2", "seed cannot be varied: it is luck"),
         ("name=a,b", "name cannot be varied"),
+        ("select=last,best", "select cannot be varied: it chooses the epoch by the photos"),
+        ("patience=0..3", "patience cannot be varied"),
         ("lr=1e-3", "take two choices or more"),
         ("drop_rate=.2,.2", "all different"),
         ("lr=1e-3..1e-4", "the first number must be below the second"),
