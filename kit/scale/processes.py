@@ -43,7 +43,7 @@ class _Child:
     def result(self) -> Outcome | None:
         """The outcome; None if the process was killed, or has saved and is to go on later."""
         outcome: Outcome | None = None
-        with contextlib.suppress(EOFError):
+        with contextlib.suppress(EOFError, OSError):  # killed before it sent, or while it did
             outcome = self.outcome.recv() if self.outcome.poll() else None
         self.process.join()
         self.outcome.close()
@@ -86,9 +86,10 @@ def _run(
                 pool.wait()
                 watch.poll()
                 for job, outcome in pool.ended():
+                    if outcome is None and stop.asked:
+                        continue
                     if outcome is None and pool.attempts[job.name] <= retries:
-                        if not stop.asked:
-                            waiting.appendleft(job)
+                        waiting.appendleft(job)
                         continue
                     watch.end(job)
                     result, error = outcome or (None, gave_up(job, retries + 1))

@@ -6,9 +6,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import pytest
 import works
 from trainings import ctrl_c_for_children
 
@@ -116,3 +118,21 @@ def test_processes_save_and_end_when_the_one_that_started_them_is_killed(tmp_pat
     until("the job ends", lambda: not is_alive(pid), 10)
     assert mark.with_suffix(".saved").exists()
     assert "stopped by a signal, what was trained is saved" in mark.with_suffix(".txt").read_text()
+
+
+def test_a_stop_is_no_lack_of_memory_in_the_last_attempt_either(tmp_path):
+    """Ctrl+C where a killed process would not be started again."""
+    mark = tmp_path / "mark"
+    job = Job("one", works.wait, (mark,), tmp_path / "one.txt")
+
+    def stop():
+        until("the job starts", lambda: mark.exists() and mark.read_text())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    ended = []
+    with pytest.raises(KeyboardInterrupt):
+        ended += run_side_by_side(["cpu"], retries=0)([job])
+    thread.join()
+    assert not ended and mark.with_suffix(".saved").exists()
