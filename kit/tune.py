@@ -15,7 +15,6 @@ it is is trained in its own run, `runs/effb4_5fold`, where trained folds are use
 """
 
 import dataclasses
-import os
 import shlex
 import sys
 import time
@@ -24,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kit.scale.ranks import find_ranks
 from kit.system.cli import Parser, command
 from kit.system.console import duration, say, warn
 from kit.system.errors import KitError, problem
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             study = run_search(search, begin(search, asked, out))
             study = publish(search, confirm(search, study), args.recipe, out)
     except KeyboardInterrupt:
-        warn("stopped; the same command goes on from here")
+        warn(f"stopped; the same command{', without --force,' * args.force} goes on from here")
         raise
     except BlockingIOError:
         remedy = "wait for it, or stop it first"
@@ -194,7 +194,7 @@ def where_to_search(args: Namespace, space: "Space", plan: "Plan", folder: Path)
         raise KitError(f"{error}".replace("--force", "kit.train --force")) from error
     for line in space.idle:
         warn(f"recipe {space.recipe.name}: {line}")
-    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+    if find_ranks().size > 1:
         raise KitError(
             "torchrun gives one training several processes, and a search has many trainings: start "
             "it without; several --device or --cluster run them side by side"

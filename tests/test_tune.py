@@ -192,7 +192,10 @@ def test_what_cannot_be_searched_is_one_line(world, tmp_path, fails, more, line)
 
 
 def test_a_search_is_no_job_of_torchrun(world, tmp_path, fails, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "0")
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
     assert "start it without" in fails(main, *arguments(prepare(world, tmp_path / "bad"), 4))
 
 

@@ -1,6 +1,6 @@
 """Where a command's jobs run, as its options say: here, side by side, or on a cluster."""
 
-import os
+import re
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Final
@@ -10,6 +10,7 @@ import torch
 from kit.scale.cluster import on_cluster
 from kit.scale.job import Place, Shared, run_here
 from kit.scale.processes import core_share, run_side_by_side
+from kit.scale.ranks import find_ranks
 from kit.system.errors import KitError
 
 _RETRIES: Final = 3
@@ -24,7 +25,7 @@ def choose_place(args: Namespace, shared: Shared, jobs: int) -> Place:
     devices = args.device.split(",") if args.device else []
     retries = _RETRIES if args.retries is None else args.retries
     elsewhere = args.cluster is not None or len(devices) > 1
-    if elsewhere and int(os.environ.get("WORLD_SIZE") or 1) > 1:
+    if elsewhere and find_ranks().size > 1:
         raise KitError(
             "torchrun gives one job several processes, --cluster and several devices give each job "
             "one: take one of these ways"
@@ -44,11 +45,10 @@ def choose_place(args: Namespace, shared: Shared, jobs: int) -> Place:
 def _side_by_side(devices: Sequence[str], retries: int) -> Place:
     """A process for each of several devices of this machine."""
     text, kind = ",".join(devices), devices[0].partition(":")[0]
-    numbers = [name.removeprefix("cuda:") for name in devices]
-    if set(devices) != {"cpu"} and not all(number.isdecimal() for number in numbers):
+    if set(devices) != {"cpu"} and not all(re.fullmatch(r"cuda:\d+", one) for one in devices):
         raise KitError(f"--device {text}: take several GPUs, as cuda:0,cuda:1, or cpu,cpu")
     number = torch.cuda.device_count()
-    if kind == "cuda" and max(map(int, numbers)) >= number:
+    if kind == "cuda" and any(int(one.removeprefix("cuda:")) >= number for one in devices):
         raise KitError(f"--device {text}: torch sees {number} GPUs; name those that there are")
     share = core_share(devices)
     cores = f"{share} core{'s'[: share != 1]} each"

@@ -36,6 +36,8 @@ def test_jobs_run_here_unless_the_options_say_otherwise(tmp_path, monkeypatch):
         ("--gpus 1.5", "1.5: take a share of a GPU, or a whole number"),
         ("--device cpu,cuda:0", "take several GPUs, as cuda:0,cuda:1, or cpu,cpu"),
         ("--device cuda,cuda", "take several GPUs"),
+        ("--device cuda:0,1", "take several GPUs"),
+        ("--device 0,1", "take several GPUs"),
         ("--device cuda:98,cuda:99", "torch sees"),
         ("--cluster recipes/tiny.py", "takes the word behind it for an address"),
         ("--cluster --device cuda:1", "with --cluster take cpu or cuda"),
@@ -54,7 +56,10 @@ def test_a_cluster_needs_ray(tmp_path, monkeypatch):
 
 
 def test_torchrun_and_jobs_elsewhere_are_at_odds(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "0")
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
     for words in (["--cluster"], ["--device", "cpu,cpu"]):
         with pytest.raises(KitError, match="torchrun gives one job several processes"):
             place(tmp_path, *words)
