@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from kit.system.threads import cores
 
 # Photos that a thread reads at a time: a task for each of a million would cost more than its hash.
 _AT_A_TIME: Final = 64
+_one_at_a_time = threading.Lock()
 
 
 def photo_hashes(root: Path, images: Sequence[str]) -> list[bytes]:
@@ -47,10 +49,11 @@ def _content(path: Path) -> bytes:
         if file == path or not file.is_file():
             return read_bytes(path)  # its error says what to do
     stat = file.stat()
-    return _hash_of(file, stat.st_size, stat.st_mtime_ns)
+    with _one_at_a_time:  # else each thread would read the same whole file
+        return _hash_of(file, stat.st_size, stat.st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.cache
 def _hash_of(file: Path, size: int, changed: int) -> bytes:
     """The hash of a file of many photos, which is not read again while size and time are equal."""
     return file_hash(file).encode()
