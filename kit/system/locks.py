@@ -97,7 +97,7 @@ def lock_folder(folder: Path, waiting: str = "", seconds: float = 0) -> Iterator
                 folder,
                 "another process is training this fold",
                 remedy="wait for it, or stop it first",
-            )
+            ) from BlockingIOError()  # of the system, not of what is trained
         warn(f"{folder}: {waiting}")
 
     folder.mkdir(parents=True, exist_ok=True)

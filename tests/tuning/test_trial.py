@@ -8,6 +8,7 @@ from trainings import on_cpu
 from kit.results.probs import read_probs
 from kit.scoring.metrics import score
 from kit.system.errors import KitError
+from kit.system.locks import lock_folder
 from kit.training.job import FoldJob
 from kit.tuning.pruning import MedianRule
 from kit.tuning.study import DONE, FAILED, PRUNED
@@ -56,6 +57,13 @@ def test_a_mistake_in_the_settings_is_an_outcome_and_one_of_the_system_an_error(
     monkeypatch.setattr("kit.tuning.trial.train_alone", full)
     with pytest.raises(KitError, match="the disk is full"):
         run_trial(trial, [None])
+
+
+def test_a_fold_that_another_process_trains_is_no_outcome(world, tmp_path):
+    (fold,) = folds(world, tmp_path, (0,))
+    with lock_folder(fold.files.folder):
+        with pytest.raises(KitError, match="another process is training this fold"):
+            run_trial([fold], [None])
 
 
 def test_a_score_that_is_no_number_is_a_failure(world, monkeypatch):
