@@ -21,6 +21,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from kit.scale.ranks import Ranks
 from kit.system.console import mute
+from kit.system.device import out_of_memory
 from kit.system.errors import KitError, problem
 from kit.system.signals import be_patient
 from kit.system.threads import cores, take_cores
@@ -150,6 +151,8 @@ def _answered() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if out_of_memory(error):  # of what is exchanged
+            raise
         raise _no_answer() from error
 
 
