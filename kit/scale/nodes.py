@@ -1,11 +1,11 @@
 """The nodes of a cluster: their names, what they have, and what each job gets of it."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kit.system.errors import KitError
+from kit.system.threads import wanted_threads
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ def core_share(nodes: Sequence[Node], gpus: float, device: str, jobs: int) -> in
     whole = [node for node in nodes if node.cpus >= 1]
     largest = max((node.cpus for node in whole), default=1)
     share = max(1, int(min(largest, sum(node.cpus for node in whole) / max(1, jobs))))
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    return min(share, int(threads)) if device == "cpu" and threads.isdecimal() else share
+    return wanted_threads(share) if device == "cpu" else share
 
 
 def describe(nodes: Sequence[Node]) -> str:

@@ -20,7 +20,7 @@ from kit.scale.watch import Watch
 from kit.system.console import Progress
 from kit.system.errors import LoggedError
 from kit.system.signals import Stop
-from kit.system.threads import cores
+from kit.system.threads import cores, wanted_threads
 
 _POLL_SECONDS: Final = 0.3
 _OF_TERMINALS: Final = (signal.SIGINT, signal.SIGHUP)
@@ -64,8 +64,7 @@ def run_side_by_side(devices: Sequence[str], retries: int) -> Runner:
 def core_share(devices: Sequence[str]) -> int:
     """The number of cores of each process: fewer on CPUs, if OMP_NUM_THREADS says so."""
     share = max(1, cores() // len(devices))
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    return min(share, int(threads)) if devices[0] == "cpu" and threads.isdecimal() else share
+    return wanted_threads(share) if devices[0] == "cpu" else share
 
 
 def _run(

@@ -113,6 +113,12 @@ def share_threads(begun_with: int | None = None) -> int:
     return torch.get_num_threads()
 
 
+def wanted_threads(most: int) -> int:
+    """The threads for a job that has `most` cores of a CPU: fewer if OMP_NUM_THREADS says so."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(most, int(wanted))) if wanted.isdecimal() else most
+
+
 def take_cores(number: int) -> None:
     """Let this process use `number` cores, as its share of a machine that runs several jobs.
 

@@ -138,3 +138,11 @@ def test_trainings_are_not_counted_where_files_cannot_be_locked(monkeypatch, cap
         assert kit.system.threads.other_trainings() == 0
     assert not list(kit.system.threads._trainings().iterdir())
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("wanted, threads", [(None, 4), ("2", 2), ("8", 4), ("0", 1), ("2,1", 4)])
+def test_a_job_has_no_more_threads_than_the_environment_says(monkeypatch, wanted, threads):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if wanted is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    assert kit.system.threads.wanted_threads(4) == threads
