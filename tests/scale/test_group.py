@@ -140,3 +140,16 @@ def test_processes_that_do_not_find_each_other_say_so(monkeypatch):
         joined(Ranks(0, 2, 0, 2)),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "error, shown",
+    [(RuntimeError("Connection closed by peer"), KitError), (torch.OutOfMemoryError(), None)],
+)
+def test_lack_of_memory_is_not_taken_for_a_process_that_has_ended(monkeypatch, error, shown):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", fail)
+    with pytest.raises(shown or type(error)):
+        Group(Ranks(0, 2)).sum([torch.ones(3)])
