@@ -54,24 +54,37 @@ def attempt(job: Job, terms: Terms, host: str = "") -> Outcome:
     be_patient()
     place = f"{host or socket.gethostname()} ({_describe_device(terms)})"
     start = Start(number, terms.attempts, job.name, place, os.getpid(), terms.command)
-    with logged(job.log):
-        print(start, flush=True)
-        try:
-            with sigterm_as_ctrl_c():
-                result = job.call(*job.arguments)
-        except KitError as error:
-            print(start.ended(f"error: {error}"), flush=True)
-            return None, error
-        except KeyboardInterrupt:
-            print(start.ended(STOPPED), flush=True)
-            raise Preempted(job.name) from None
-        except Exception as error:  # a bug: its traceback is of use where it happened
-            traceback.print_exc(file=sys.stdout)
-            print(start.ended(f"{type(error).__name__}: {error}"), flush=True)
-            line = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            return None, LoggedError(f"{job.name}: {line}")
-        print(start.ended("finished"), flush=True)
+    try:
+        with logged(job.log):
+            return _run(job, start)
+    except OSError as error:  # of the log: one of the job's own is its outcome
+        what = f"cannot be written: {error.strerror or error}"
+        return None, problem(job.log, what, remedy="free some space, or let it be written to")
+
+
+def _run(job: Job, start: Start) -> Outcome:
+    """The outcome of a job, whose log is what this process prints."""
+    print(start, flush=True)
+    try:
+        with sigterm_as_ctrl_c():
+            result = job.call(*job.arguments)
+    except KitError as error:
+        print(start.ended(f"error: {error}"), flush=True)
+        return None, error
+    except KeyboardInterrupt:
+        print(start.ended(STOPPED), flush=True)
+        raise Preempted(job.name) from None
+    except Exception as error:  # a bug: its traceback is of use where it happened
+        traceback.print_exc(file=sys.stdout)
+        print(start.ended(f"{type(error).__name__}: {error}"), flush=True)
+        return None, bug(job, error)
+    print(start.ended("finished"), flush=True)
     return result, None
+
+
+def bug(job: Job, error: BaseException) -> LoggedError:
+    """The line of a job's exception that is no person's mistake."""
+    return LoggedError(f"{job.name}: " + " ".join(f"{type(error).__name__}: {error}".split())[:300])
 
 
 def gave_up(job: Job, attempts: int) -> KitError:

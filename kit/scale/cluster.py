@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kit.scale.address import LOCAL, check_address, check_loopback, find_address
-from kit.scale.attempt import Outcome, Preempted, Terms, attempt, gave_up
+from kit.scale.attempt import Outcome, Preempted, Terms, attempt, bug, gave_up
 from kit.scale.job import Ended, Job, Place, Shared
 from kit.scale.nodes import Node, core_share, describe, gpu_share, nodes_of, number_of, room_of
 from kit.scale.sight import Sight, check_sight, look, marked
@@ -172,7 +172,7 @@ def _run(jobs: Sequence[Job], cluster: _Cluster) -> Generator[Ended, None, None]
                         warn("no node is left that has room for a task; waiting for one")
                 for ref in done:
                     job = waiting.pop(ref)
-                    outcome = _outcome(ray, ref)
+                    outcome = _outcome(ray, ref, job)
                     if outcome is not None or not asked:
                         watch.end(job)
                         result, error = outcome or (None, gave_up(job, terms.attempts))
@@ -190,11 +190,15 @@ def _attempt(job: Job, terms: Terms, names: Mapping[str, str]) -> Outcome:
     return attempt(job, terms, names.get(ident, socket.gethostname()))
 
 
-def _outcome(ray: Any, ref: Any) -> Outcome | None:
+def _outcome(ray: Any, ref: Any, job: Job) -> Outcome | None:
     """What a task has brought; None if it was cancelled, or lost in each of its attempts."""
     try:
         outcome: Outcome = ray.get(ref)
-    except (ray.exceptions.RayError, Preempted):
+    except Preempted:
+        return None
+    except ray.exceptions.RayTaskError as error:  # before the job began, as on a node without kit
+        return None, bug(job, error.cause)
+    except ray.exceptions.RayError:
         return None
     return outcome
 

@@ -74,3 +74,10 @@ def test_the_attempts_of_a_command_end(tmp_path):
     assert "small/fold0: its process was killed or lost 2 times" in str(error)
     again = Terms("another", 2, "cpu", 1)
     assert attempt(job(tmp_path, works.square, 1), again) == (1, None)
+
+
+def test_a_log_that_cannot_be_written_is_no_lack_of_memory(tmp_path):
+    (tmp_path / "log.txt").mkdir()
+    result, error = attempt(job(tmp_path, works.square, 3), TERMS)
+    assert result is None and type(error) is KitError
+    assert "log.txt: cannot be written: Is a directory" in str(error)
