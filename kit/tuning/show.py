@@ -1,4 +1,4 @@
-"""What a person sees of a search: a line a trial, the best ones, and what came of it."""
+"""A search as its user sees it: a line a trial, the best ones, and what came of it."""
 
 from collections.abc import Sequence
 from typing import Final
