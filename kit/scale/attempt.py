@@ -54,23 +54,33 @@ def attempt(job: Job, terms: Terms, host: str = "") -> Outcome:
     be_patient()
     place = f"{host or socket.gethostname()} ({_describe_device(terms)})"
     start = Start(number, terms.attempts, job.name, place, os.getpid(), terms.command)
-    with logged(job.log):
-        print(start, flush=True)
-        try:
-            with sigterm_as_ctrl_c():
-                result = job.call(*job.arguments)
-        except KitError as error:
-            print(start.ended(f"error: {error}"), flush=True)
-            return None, error
-        except KeyboardInterrupt:
-            print(start.ended(STOPPED), flush=True)
-            raise Preempted(job.name) from None
-        except Exception as error:  # a bug: its traceback is of use where it happened
-            traceback.print_exc(file=sys.stdout)
-            print(start.ended(f"{type(error).__name__}: {error}"), flush=True)
-            line = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            return None, LoggedError(f"{job.name}: {line}")
-        print(start.ended("finished"), flush=True)
+    try:
+        with logged(job.log):
+            return _call(job, start)
+    except OSError as error:  # of the log itself: the job's own are caught
+        what = f"cannot be written ({error.strerror or error})"
+        remedy = "make room, or let it be written; the same command goes on"
+        return None, problem(job.log, what, remedy=remedy)
+
+
+def _call(job: Job, start: Start) -> Outcome:
+    """Call a job between the first and the last line of its attempt's log."""
+    print(start, flush=True)
+    try:
+        with sigterm_as_ctrl_c():
+            result = job.call(*job.arguments)
+    except KitError as error:
+        print(start.ended(f"error: {error}"), flush=True)
+        return None, error
+    except KeyboardInterrupt:
+        print(start.ended(STOPPED), flush=True)
+        raise Preempted(job.name) from None
+    except Exception as error:  # a bug: its traceback is of use where it happened
+        traceback.print_exc(file=sys.stdout)
+        print(start.ended(f"{type(error).__name__}: {error}"), flush=True)
+        line = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return None, LoggedError(f"{job.name}: {line}")
+    print(start.ended("finished"), flush=True)
     return result, None
 
 
