@@ -15,7 +15,6 @@ it is is trained in its own run, `runs/effb4_5fold`, where trained folds are use
 """
 
 import dataclasses
-import os
 import shlex
 import sys
 import time
@@ -143,7 +142,7 @@ def asked_search(args: Namespace, out: Path) -> tuple["Search", "Study"]:
     from kit.tuning.study import Study
 
     recipe, plan = load_recipe(args.recipe), read_plan(args.plan)
-    folds = sorted(chosen_folds(args.search_folds, plan.k))
+    folds = sorted(chosen_folds(args.search_folds, plan.k, "--search-folds"))
     rest = tuple(fold for fold in range(plan.k) if fold not in folds)
     if len(rest) < 2:
         what = f"leaves {len(rest)} of {plan.k} folds to confirm the best trial on: it takes 2"
@@ -180,6 +179,7 @@ def where_to_search(args: Namespace, space: "Space", plan: "Plan", folder: Path)
     from kit.data.folder import find_data
     from kit.inference.engine import Compute
     from kit.scale.place import choose_place
+    from kit.scale.ranks import find_ranks
     from kit.training.job import TrainOptions
     from kit.training.run import fold_jobs, shared_files
     from kit.tuning.search import Search, run_logged
@@ -194,7 +194,7 @@ def where_to_search(args: Namespace, space: "Space", plan: "Plan", folder: Path)
         raise KitError(f"{error}".replace("--force", "kit.train --force")) from error
     for line in space.idle:
         warn(f"recipe {space.recipe.name}: {line}")
-    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+    if find_ranks().size > 1:
         raise KitError(
             "torchrun gives one training several processes, and a search has many trainings: start "
             "it without; several --device or --cluster run them side by side"

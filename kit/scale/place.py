@@ -1,6 +1,5 @@
 """Where a command's jobs run, as its options say: here, side by side, or on a cluster."""
 
-import os
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Final
@@ -10,6 +9,7 @@ import torch
 from kit.scale.cluster import on_cluster
 from kit.scale.job import Place, Shared, run_here
 from kit.scale.processes import core_share, run_side_by_side
+from kit.scale.ranks import find_ranks
 from kit.system.errors import KitError
 
 _RETRIES: Final = 3
@@ -24,7 +24,7 @@ def choose_place(args: Namespace, shared: Shared, jobs: int) -> Place:
     devices = args.device.split(",") if args.device else []
     retries = _RETRIES if args.retries is None else args.retries
     elsewhere = args.cluster is not None or len(devices) > 1
-    if elsewhere and int(os.environ.get("WORLD_SIZE") or 1) > 1:
+    if elsewhere and find_ranks().size > 1:
         raise KitError(
             "torchrun gives one job several processes, --cluster and several devices give each job "
             "one: take one of these ways"
