@@ -44,7 +44,7 @@ def chosen_folds(text: str, k: int, option: str = "--fold") -> list[int]:
     parts = text.split(",")
     if not all(part.isdecimal() and int(part) < k for part in parts):
         raise KitError(
-            f"{option} {text}: the plan has the folds 0 to {k - 1}; take one, several as 0,2, or all"
+            f"{option} {text}: the plan has the folds 0 to {k - 1}; take one, some as 0,2, or all"
         )
     return list(dict.fromkeys(map(int, parts)))
 
