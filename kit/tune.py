@@ -143,7 +143,7 @@ def asked_search(args: Namespace, out: Path) -> tuple["Search", "Study"]:
     from kit.tuning.study import Study
 
     recipe, plan = load_recipe(args.recipe), read_plan(args.plan)
-    folds = sorted(chosen_folds(args.search_folds, plan.k))
+    folds = sorted(chosen_folds(args.search_folds, plan.k, "--search-folds"))
     rest = tuple(fold for fold in range(plan.k) if fold not in folds)
     if len(rest) < 2:
         what = f"leaves {len(rest)} of {plan.k} folds to confirm the best trial on: it takes 2"

@@ -177,7 +177,7 @@ def test_another_search_is_refused_and_force_begins_anew(undisturbed, tmp_path, 
     [
         (["--search-folds", "all"], "leaves 0 of 3 folds to confirm the best trial on"),
         (["--search-folds", "0,1"], "leaves 1 of 3 folds"),
-        (["--search-folds", "3"], "the plan has the folds 0 to 2"),
+        (["--search-folds", "3"], "--search-folds 3: the plan has the folds 0 to 2"),
         (["--trials", "1"], "--trials 1: take 2 or more"),
         (["--vary", "lrr=1,2"], "a recipe has no field 'lrr' (did you mean lr?)"),
         (["--out", "weak.py"], "is no name for a variant"),
@@ -192,11 +192,13 @@ def test_what_cannot_be_searched_is_one_line(world, tmp_path, fails, more, line)
 
 
 def test_a_search_is_no_job_of_torchrun(world, tmp_path, fails, monkeypatch):
-    for name in ("RANK", "LOCAL_RANK"):
-        monkeypatch.setenv(name, "0")
-    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
-        monkeypatch.setenv(name, "2")
-    assert "start it without" in fails(main, *arguments(prepare(world, tmp_path / "bad"), 4))
+    words = arguments(prepare(world, tmp_path / "bad"), 4)
+    monkeypatch.setenv("WORLD_SIZE", "abc")
+    assert "WORLD_SIZE=abc" in fails(main, *words)
+    ranks = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in ranks.items():
+        monkeypatch.setenv(name, value)
+    assert "start it without" in fails(main, *words)
 
 
 def test_a_search_needs_a_field_and_a_free_name(world, tmp_path, fails):

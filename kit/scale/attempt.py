@@ -58,8 +58,9 @@ def attempt(job: Job, terms: Terms, host: str = "") -> Outcome:
         with logged(job.log):
             return _run(job, start)
     except OSError as error:  # of the log: one of the job's own is its outcome
-        what = f"cannot be written: {error.strerror or error}"
-        return None, problem(job.log, what, remedy="free some space, or let it be written to")
+        what = f"cannot be written ({error.strerror or error})"
+        remedy = "make room, or let it be written; the same command goes on"
+        return None, problem(job.log, what, remedy=remedy)
 
 
 def _run(job: Job, start: Start) -> Outcome:
@@ -83,7 +84,7 @@ def _run(job: Job, start: Start) -> Outcome:
 
 
 def bug(job: Job, error: BaseException) -> LoggedError:
-    """The line of a job's exception that is no person's mistake."""
+    """The line of a job's exception that is no user's mistake."""
     return LoggedError(f"{job.name}: " + " ".join(f"{type(error).__name__}: {error}".split())[:300])
 
 

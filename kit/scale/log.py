@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Final
 
 _START: Final = re.compile(
-    r"--- attempt (?P<number>\d+) of (?P<attempts>\d+) of (?P<name>.*) on (?P<place>.*), "
-    r"pid (?P<pid>\d+), .*, command (?P<command>\w+)"
+    r"--- attempt (?P<number>\d{1,9}) of (?P<attempts>\d{1,9}) of (?P<name>.*) on (?P<place>.*), "
+    r"pid (?P<pid>\d{1,9}), .*, command (?P<command>\w+)"
 )
-_END: Final = re.compile(r"--- attempt (?P<number>\d+) of command (?P<command>\w+): (?P<how>.*)")
+_END: Final = re.compile(
+    r"--- attempt (?P<number>\d{1,9}) of command (?P<command>\w+): (?P<how>.*)"
+)
 # How an attempt ended that goes on later.
 STOPPED: Final = "stopped by a signal, what was trained is saved"
 

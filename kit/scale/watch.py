@@ -9,7 +9,7 @@ from kit.scale.log import STOPPED, Start, read_end, read_lines, read_start
 from kit.system.console import Progress
 
 # What a job prints for the one who watches it: two spaces, a word, how many of how many.
-_STEP: Final = re.compile(r"  (?P<word>\w+) +(?P<done>\d+)/(?P<total>\d+)  .*")
+_STEP: Final = re.compile(r"  (?P<word>\w+) +(?P<done>\d{1,9})/(?P<total>\d{1,9})  .*")
 _GOING_ON: Final = re.compile(r".*; going on (?P<place>after .*)")
 
 

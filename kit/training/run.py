@@ -37,14 +37,14 @@ _VARIABLES: Final = (
 )
 
 
-def chosen_folds(text: str, k: int) -> list[int]:
-    """The folds of `--fold`: `all`, one number, or several with commas."""
+def chosen_folds(text: str, k: int, option: str = "--fold") -> list[int]:
+    """The folds that an option names: `all`, one number, or several with commas."""
     if text == "all":
         return list(range(k))
     parts = text.split(",")
     if not all(part.isdecimal() and int(part) < k for part in parts):
         raise KitError(
-            f"--fold {text}: the plan has the folds 0 to {k - 1}; take one, several as 0,2, or all"
+            f"{option} {text}: the plan has the folds 0 to {k - 1}; take one, some as 0,2, or all"
         )
     return list(dict.fromkeys(map(int, parts)))
 

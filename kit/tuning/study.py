@@ -140,6 +140,8 @@ def read_study(folder: Path) -> Study:
         numbers = [trial.number for trial in trials]
         if numbers != list(range(len(numbers))) or study.round < 1:
             raise ValueError("its trials are not in order")
+        if study.confirmation is not None and study.confirmation.trial not in numbers:
+            raise ValueError("it confirms no trial of its own")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"is no record of a search ({type(error).__name__}: {str(error)[:120]})"
         raise problem(path, what, remedy=_ANEW) from error
@@ -159,7 +161,11 @@ def _trial(content: dict[str, Any]) -> Trial:
 
 
 def _confirmation(content: dict[str, Any]) -> Confirmation:
-    return Confirmation(**{key: _tuples(value) for key, value in content.items()})
+    confirmed = Confirmation(**{key: _tuples(value) for key, value in content.items()})
+    for interval in (confirmed.interval, confirmed.folds_interval):
+        if interval is not None and [type(end) for end in interval] != [float, float]:
+            raise ValueError(f"an interval is {interval!r}")
+    return confirmed
 
 
 def _tuples(value: Any) -> Any:

@@ -1,5 +1,7 @@
 """One attempt of a job: its outcome, its log, and when it gives up."""
 
+import os
+import resource
 import signal
 
 import pytest
@@ -41,8 +43,6 @@ def test_a_result_comes_back_and_what_was_printed_is_in_the_log(tmp_path, capfd)
 
 
 def test_variables_are_set_where_the_machine_has_none(tmp_path, monkeypatch):
-    import os
-
     home = os.environ["HOME"]
     result, _ = attempt(job(tmp_path, dict, os.environ), TERMS)
     monkeypatch.delenv("KIT_SOMEWHERE")
@@ -76,8 +76,25 @@ def test_the_attempts_of_a_command_end(tmp_path):
     assert attempt(job(tmp_path, works.square, 1), again) == (1, None)
 
 
-def test_a_log_that_cannot_be_written_is_no_lack_of_memory(tmp_path):
-    (tmp_path / "log.txt").mkdir()
-    result, error = attempt(job(tmp_path, works.square, 3), TERMS)
+def test_a_log_that_cannot_be_written_is_a_line_and_no_killed_process(tmp_path):
+    log = tmp_path / "log.txt"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))  # as a full disk
+    try:
+        result, error = attempt(job(tmp_path, works.square, 3), TERMS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert result is None and type(error) is KitError
-    assert "log.txt: cannot be written: Is a directory" in str(error)
+    assert str(error).startswith(f"{log}: cannot be written (File too large)")
+    log.unlink()
+    log.mkdir()
+    error = attempt(job(tmp_path, works.square, 3), TERMS)[1]
+    assert str(error).startswith(f"{log}: cannot be written (Is a directory)")
+
+
+def test_a_log_with_numbers_beyond_any_is_read_like_other_text(tmp_path):
+    nines = "9" * 5000
+    (tmp_path / "log.txt").write_text(
+        f"--- attempt {nines} of {nines} of a on b, pid {nines}, now, command 3f9a\n\x1b[2J\n"
+    )
+    assert attempt(job(tmp_path, works.square, 3), TERMS) == (9, None)

@@ -56,11 +56,13 @@ def test_a_cluster_needs_ray(tmp_path, monkeypatch):
 
 
 def test_torchrun_and_jobs_elsewhere_are_at_odds(tmp_path, monkeypatch):
-    for name in ("RANK", "LOCAL_RANK"):
-        monkeypatch.setenv(name, "0")
-    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
-        monkeypatch.setenv(name, "2")
+    ranks = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in ranks.items():
+        monkeypatch.setenv(name, value)
     for words in (["--cluster"], ["--device", "cpu,cpu"]):
         with pytest.raises(KitError, match="torchrun gives one job several processes"):
             place(tmp_path, *words)
     assert place(tmp_path).run is run_here
+    monkeypatch.setenv("WORLD_SIZE", "abc")
+    with pytest.raises(KitError, match="WORLD_SIZE=abc, .* are no ranks of a group"):
+        place(tmp_path, "--cluster")

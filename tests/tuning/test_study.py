@@ -74,6 +74,11 @@ def damaged(content, **changes):
         lambda text: damaged(text, trials=[dataclasses.asdict(TRIALS[0]) | {"score": None}]),
         lambda text: damaged(text, trials=[dataclasses.asdict(TRIALS[0]) | {"state": "lost"}]),
         lambda text: damaged(text, confirmation={"trial": 1}),
+        lambda text: damaged(text, confirmation=dataclasses.asdict(CONFIRMED) | {"trial": 9}),
+        lambda text: damaged(text, confirmation=dataclasses.asdict(CONFIRMED) | {"interval": 1}),
+        lambda text: damaged(
+            text, confirmation=dataclasses.asdict(CONFIRMED) | {"folds_interval": ["0", None]}
+        ),
         lambda text: damaged(text, more=1),
         lambda text: damaged(text, round=0),
     ],
