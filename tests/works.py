@@ -9,7 +9,6 @@ from pathlib import Path
 from kit.system.errors import KitError
 from kit.system.threads import cores
 
-
 # While a new process loads this module, Ctrl+C at a terminal has to wait.
 CTRL_C_WAITS = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
