@@ -21,7 +21,7 @@ from kit.scale.job import Ended, Job, Place, Shared
 from kit.scale.nodes import Node, core_share, describe, gpu_share, nodes_of, number_of, room_of
 from kit.scale.sight import Sight, check_sight, look, marked
 from kit.scale.watch import Watch
-from kit.system.console import Progress, warn
+from kit.system.console import Progress, say, warn
 from kit.system.errors import KitError, problem
 from kit.system.signals import Stop
 from kit.system.threads import cores
@@ -121,6 +121,7 @@ def _connect(address: str) -> Any:
     try:
         if address == LOCAL:
             check_loopback()
+            say("starting a Ray cluster on this machine, for this command")
             ray.init(address=address, **here, **quiet)
         else:
             check_address(address)
