@@ -46,7 +46,8 @@ def build_parser() -> Parser:
     add_file_options(parser)
     add_flags(parser, allow_missing_folds="take a run with the folds that are there")
     add_place_options(parser)
-    add_options(parser, "cache_dir")
+    folder = "$KIT_CACHE, then the system's temporary folder"
+    add_options(parser, cache_dir=f"where --fast caches pixels while it runs (default: {folder})")
     parser.add_argument(
         "--batch-size", type=whole_number(1), help="photos a batch, for a GPU of little memory"
     )

@@ -14,6 +14,7 @@ finished fold is skipped.
 Several recipes are trained one after another. With several devices (`--device cuda:0,cuda:1`) folds
 are trained side by side by processes of this machine, and with `--cluster` as tasks of a Ray
 cluster: what is killed there is started again and goes on. Each fold then has a log, `log.txt`.
+`torchrun --standalone --nproc-per-node 2 -m kit.train` spreads each step of a fold over two GPUs.
 
 On a CPU, trainings that are started side by side share its cores: each new one counts the others
 and takes as many threads as are its share, unless OMP_NUM_THREADS says how many.
@@ -146,15 +147,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def train_recipes(args: Namespace, group: "Group") -> None:
     """Train what the options name, by all processes of a group, or estimate the time."""
+    from kit.recipe import load_recipe
+
+    recipes = [load_recipe(path) for path in args.recipe]  # a typo is told before the slow imports
     from kit.data.folder import find_data
     from kit.data.plan import read_plan
-    from kit.recipe import load_recipe
     from kit.scale.job import raise_errors
     from kit.scale.place import choose_place
     from kit.training.estimate import estimate
     from kit.training.run import chosen_folds, describe_folds, fold_jobs, shared_files, train_folds
 
-    recipes, plan = [load_recipe(path) for path in args.recipe], read_plan(args.plan)
+    plan = read_plan(args.plan)
     data = find_data(args.data, plan.competition)
     if args.select:
         recipes = [dataclasses.replace(recipe, select=args.select) for recipe in recipes]

@@ -9,6 +9,9 @@ from pathlib import Path
 from kit.system.errors import KitError
 from kit.system.threads import cores
 
+# While a new process loads this module, Ctrl+C at a terminal has to wait.
+CTRL_C_WAITS = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
 
 def square(number: int) -> int:
     """The square of a number, with a word on each stream and a step that is shown."""
@@ -52,6 +55,7 @@ def always_end() -> None:
 
 def wait(mark: Path) -> None:
     """Say who waits, wait for a signal, and take a moment to save."""
+    print(f"Ctrl+C waited: {CTRL_C_WAITS}")
     mark.write_text(str(os.getpid()))
     try:
         time.sleep(60)

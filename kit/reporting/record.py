@@ -156,10 +156,15 @@ def _show_classes(record: Record, oof: OofScore, competition: Competition) -> No
 def _say_passes(record: Record) -> None:
     """Print how many passes ran, and how."""
     names, number = [m.name for m in record.members], sum(m.folds for m in record.members)
+    others = ", the others kept from before or not needed"
+    if record.passes_computed >= record.passes:
+        others = ""
+    elif not record.passes_computed:
+        others = ": no network ran, all were kept from before"
     say(
         f"{', '.join(names)}: {number} checkpoint{'s'[: number != 1]}; views: "
         f"{', '.join(record.views)}; {record.passes_computed:g} of {record.passes} passes "
-        f"computed, the others kept from before or not needed; {duration(record.seconds)}"
+        f"computed{others}; {duration(record.seconds)}"
     )
     if record.modes:
         modes = [

@@ -21,7 +21,7 @@ from kit.scale.job import Ended, Job, Place, Shared
 from kit.scale.nodes import Node, core_share, describe, gpu_share, nodes_of, number_of, room_of
 from kit.scale.sight import Sight, check_sight, look, marked
 from kit.scale.watch import Watch
-from kit.system.console import Progress, warn
+from kit.system.console import Progress, say, warn
 from kit.system.errors import KitError, problem
 from kit.system.signals import Stop
 from kit.system.threads import cores
@@ -30,14 +30,10 @@ _POLL_SECONDS: Final = 0.3
 _LOOK_SECONDS: Final = 60.0
 _SIGHT_SECONDS: Final = 60.0
 _STORE_BYTES: Final = 256 * 2**20  # of a cluster of this machine: jobs and results are small
-# Read when ray is loaded, by this process and by those of a cluster that it starts. A lost machine
-# closes no connection: by ray's own setting its tasks are started again after seven minutes.
-_SETTINGS: Final = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_grpc_client_keepalive_time_ms": "5000",
-    "RAY_grpc_client_keepalive_timeout_ms": "5000",
-}
+# Read when ray is loaded, by this process and by those of a cluster that it starts. No keepalive
+# for this process alone: a cluster that was started without it takes the pings for an attack and
+# closes the connections, and its tasks are started again and again.
+_SETTINGS: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 @dataclass(frozen=True)
@@ -116,18 +112,19 @@ def _connect(address: str) -> Any:
         "include_dashboard": False,
         "object_store_memory": _STORE_BYTES,
         "num_cpus": cores(),
+        "_node_ip_address": "127.0.0.1",  # for this machine alone
     }
-    here["_node_ip_address"] = "127.0.0.1"  # for this machine alone
     try:
         if address == LOCAL:
             check_loopback()
+            say("starting a Ray cluster on this machine, for this command")
             ray.init(address=address, **here, **quiet)
         else:
             check_address(address)
             ray.init(address=address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
-        remedy = "check the address, and that ray runs there (ray status)"
+        remedy = "check the address, that ray runs there (ray status), and that both have one token"
         if address == LOCAL:
             remedy = "look whether this machine's loopback is up (ip link set lo up)"
         raise problem(

@@ -10,6 +10,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Final
@@ -111,6 +112,8 @@ class _Pool:
         device, context = self.free.pop(0), multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(target=_work, args=(job, self.terms, sender), name=job.name)
+        # multiprocessing's own process; starting it lets a terminal's signals through again.
+        resource_tracker.ensure_running()
         with _environment(device, self.terms.cores), _without_ctrl_c():
             process.start()
         sender.close()

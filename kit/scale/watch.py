@@ -6,7 +6,7 @@ from typing import Final
 
 from kit.scale.job import Job
 from kit.scale.log import STOPPED, Start, read_end, read_lines, read_start
-from kit.system.console import Progress
+from kit.system.console import Progress, say
 
 # What a job prints for the one who watches it: two spaces, a word, how many of how many.
 _STEP: Final = re.compile(r"  (?P<word>\w+) +(?P<done>\d{1,9})/(?P<total>\d{1,9})  .*")
@@ -65,7 +65,7 @@ class Watch:
             self._show_again(name, f"goes on {going_on['place']}")
         elif step:
             self._show_again(name, "from its start")
-            self.progress.say(f"{name}{line}")
+            say(f"{name}{line}")
             self.progress.unit = f"{step['word']}s"
             self._count(name, int(step["done"]), int(step["total"]))
 
@@ -73,7 +73,7 @@ class Watch:
         before = self._starts.get(name)
         self._show_again(name)
         if before is None:
-            self.progress.say(f"started   {name} on {start.place}")
+            say(f"started   {name} on {start.place}")
         else:
             why = "it was killed"
             if self._ends.pop(name, "") == STOPPED:
@@ -88,7 +88,7 @@ class Watch:
         """Show the line of a retry, if one is held, with where it goes on, if that is known."""
         if name in self._again:
             line, times = self._again.pop(name)
-            self.progress.say(f"{line}{where and '; '}{where} {times}")
+            say(f"{line}{where and '; '}{where} {times}")
 
     def _count(self, name: str, done: int, total: int) -> None:
         """Count a job's steps, and take those that have not begun to have as many."""

@@ -20,6 +20,7 @@ _LOG_SECONDS = 20.0
 
 
 _muted: list[bool] = []  # holds something while this process prints nothing
+_bars: list[Console] = []  # what the bars of progress are drawn on, while there are any
 
 
 def mute(muted: bool) -> None:
@@ -71,17 +72,25 @@ def console_of(stderr: bool = False) -> Console:
 
 def say(text: str = "", style: str | None = None) -> None:
     """Print one line to standard output, as it is (no markup, no wrapping)."""
-    console_of().print(text, style=style, markup=False, soft_wrap=True)
+    _print(text, style)
 
 
 def warn(text: str) -> None:
     """Print one `warning:` line to standard error."""
-    console_of(stderr=True).print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+    _print(f"warning: {text}", "yellow", stderr=True)
 
 
 def show_error(text: str) -> None:
     """Print one `error:` line to standard error."""
-    console_of(stderr=True).print(f"error: {text}", style="red", markup=False, soft_wrap=True)
+    _print(f"error: {text}", "red", stderr=True)
+
+
+def _print(text: str, style: str | None, stderr: bool = False) -> None:
+    """Print one line, above the bar if one is shown on the same terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    shown = _bars and stream and stream.isatty()
+    console = _bars[-1] if shown else console_of(stderr)
+    console.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def show_table(
@@ -146,6 +155,7 @@ class Progress:
                 redirect_stdout=bool(sys.stdout) and sys.stdout.isatty(),
             )
             self._bar.start()
+            _bars.append(console)
             self._task = self._bar.add_task(self.what, total=self.total, rate="", note="")
         return self
 
@@ -175,13 +185,6 @@ class Progress:
                 soft_wrap=True,
             )
 
-    def say(self, text: str) -> None:
-        """Print one line to standard output, above the bar."""
-        if self._bar is None or not sys.stdout or not sys.stdout.isatty():
-            say(text)  # standard output is a log, and the bar is on standard error alone
-        else:
-            self._bar.console.print(text, markup=False, soft_wrap=True)
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -189,6 +192,7 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         if self._bar is not None:
+            _bars.remove(self._bar.console)
             self._bar.stop()
 
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
 
@@ -26,6 +27,9 @@ from kit.training.learner import Learner
 from kit.training.memory import explain_out_of_memory
 from kit.training.schedule import learning_rate
 
+# What is left of a stage without its decoding is no less: nothing that can be told from noise.
+_LEAST: Final = 1e-4  # seconds
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -39,6 +43,11 @@ class Stage:
     def each(self) -> float:
         """The seconds a photo."""
         return self.seconds / self.photos
+
+    def row(self) -> list[str]:
+        """Its name, the seconds and the photos a second, if there is enough to tell."""
+        rate = f"{self.photos / self.seconds:,.0f}" if self.seconds > _LEAST else "-"
+        return [self.name, f"{self.seconds:.3f}", rate]
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Measured:
         """The same measurement for photos that come from the pixel cache."""
         loading, validation = (
             dataclasses.replace(
-                stage, seconds=max(stage.seconds - self.decoding.each * stage.photos, 1e-4)
+                stage, seconds=max(stage.seconds - self.decoding.each * stage.photos, _LEAST)
             )
             for stage in (self.loading, self.validation)
         )
@@ -103,7 +112,7 @@ def estimate(
         f"{recipe.name}, fold {job.fold}: {recipe.model}, {measured.place}, "
         f"{measured.step.photos} photos a step",
         ["stage", "seconds", "photos/s"],
-        [[s.name, f"{s.seconds:.3f}", f"{s.photos / s.seconds:,.0f}"] for s in stages],
+        [stage.row() for stage in stages],
     )
     several = len(folds) > 1
     fold_seconds = recipe.epochs * measured.epoch(steps, len(parts.valid), job.workers)

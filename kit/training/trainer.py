@@ -18,7 +18,7 @@ from kit.metrics.metric import Metric, metric_of
 from kit.metrics.sums import log_loss
 from kit.results.run import score_column
 from kit.scoring.metrics import decided, score
-from kit.system.console import Progress, duration
+from kit.system.console import Progress, duration, say
 from kit.system.disk import atomic_write
 from kit.system.errors import problem
 from kit.system.profiler import stage
@@ -195,7 +195,7 @@ class Trainer:
         row = self.job.group.share(row)
         state.end_epoch(row)
         is_kept = self.writer.end_epoch(state, probs, self.tracker)
-        self.progress.say(
+        say(
             f"  epoch {epoch:2d}/{recipe.epochs}  loss {row['train_loss']:.3f}  val loss "
             f"{row['val_loss']:.3f}  {scores.line()}  {duration(seconds)}"
             + ("  best so far" if is_kept and recipe.select == "best" else "")

@@ -11,8 +11,10 @@ from kit.reporting.comparing import compare_predictions, read_runs
 from kit.results.predictions import Predictions
 from kit.scale.job import raise_errors
 from kit.scoring.bootstrap import Interval
+from kit.system.console import say
 from kit.training.run import train_folds
 from kit.tuning.search import Search
+from kit.tuning.show import say_folds
 from kit.tuning.study import Confirmation, Study, Trial, write_study
 from kit.tuning.trial import scores_of
 
@@ -29,6 +31,10 @@ def confirm(search: Search, study: Study) -> Study:
         search.folds(study, trial, study.confirm_folds) for trial in (study.trials[0], best)
     )
     pairs = [fold for pair in zip(recipe, winner) for fold in pair]
+    say(
+        f"trial {best.number} is the best one so far; now it is trained on "
+        f"{say_folds(study.confirm_folds)}, and so is the recipe as it is"
+    )
     raise_errors(train_folds(pairs, search.place))
     predictions = read_runs([fold.files.folder for fold in (*recipe, *winner)], search.plan)
     fold_of = search.plan.photos.set_index("image")["fold"]

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import shutil
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from kit.training.job import FoldJob, TrainOptions
 from kit.training.run import at_place
 from kit.tuning.pruning import MedianRule, medians
 from kit.tuning.sampler import propose
-from kit.tuning.show import say_trial
+from kit.tuning.show import say_time_left, say_trial
 from kit.tuning.space import Space
 from kit.tuning.study import FAILED, Study, Trial, check_same, read_study, study_path, write_study
 from kit.tuning.trial import Outcome, run_trial
@@ -84,7 +85,10 @@ def begin(search: Search, asked: Study, out: Path) -> Study:
         check_same(search.folder, study, asked)
         study = dataclasses.replace(study, number=max(asked.number, len(study.trials)))
         ended = len(study.trials) - len(study.asked)
-        say(f"{search.folder}: going on after {ended} of {study.number} trials")
+        place = f"going on after {ended} of {study.number} trials"
+        if study.confirmation is not None:
+            place = "the search has ended, and nothing is trained; --force searches anew"
+        say(f"{search.folder}: {place}")
         return study
     if not asked.replaces:
         refuse_existing(out, search.runs / asked.name)
@@ -104,15 +108,21 @@ def run_search(search: Search, study: Study) -> Study:
     """Try settings until the study has as many trials as are wanted, or all were tried.
 
     The record is written whenever trials are asked, and whenever one has ended. One that was asked
-    when the process was killed is trained on, with the settings that it was asked with.
+    when the process was killed is trained on, with the settings that it was asked with. The first
+    round with a variant tells how long the rest may take.
     """
+    estimated = False
     while True:
         if not study.asked:
             study = ask_round(search, study)
             if not study.asked:
                 return study
             write_study(search.folder, study)
+        started = time.monotonic()
         study = run_round(search, study)
+        if not estimated and 1 < len(study.trials) < study.number:
+            estimated = True
+            say_time_left(study, time.monotonic() - started, search.place.slots)
 
 
 def ask_round(search: Search, study: Study) -> Study:

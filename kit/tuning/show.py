@@ -1,11 +1,12 @@
 """A search as its user sees it: a line a trial, the best ones, and what came of it."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
 from kit.metrics.metric import MetricName
 from kit.scoring.bootstrap import say_interval, show_interval
-from kit.system.console import say, show_table
+from kit.system.console import duration, say, show_table
 from kit.tuning.space import show_settings
 from kit.tuning.study import DONE, FAILED, PRUNED, Confirmation, Study, Trial
 
@@ -27,6 +28,16 @@ def say_trial(study: Study, trial: Trial, metric: MetricName) -> None:
         note = trial.note.split("; ")[0]  # what to do about it is for a training
         result = f"failed ({note})" if trial.state == FAILED else f"pruned {note}"
     say(f"trial {trial.number:3d} of {study.number}  {settings}  {result}")
+
+
+def say_time_left(study: Study, seconds: float, slots: int) -> None:
+    """Print how long a search may go on, by the seconds of a round; `slots` train at once."""
+    rounds = math.ceil((study.number - len(study.trials)) / study.round)
+    rest = math.ceil(2 * len(study.confirm_folds) / slots)  # a variant, and the recipe as it is
+    say(
+        f"about {duration(seconds * rounds)} more for the trials, and "
+        f"{duration(seconds / len(study.search_folds) * rest)} to confirm the best one"
+    )
 
 
 def show_result(study: Study, metric: MetricName, groups: str) -> None:
@@ -91,10 +102,10 @@ def say_verdict(study: Study, metric: MetricName, groups: str) -> None:
 def _doubt(confirmed: Confirmation, groups: str) -> str:
     """Why a trial is not to be taken."""
     gain = f"the gain of trial {confirmed.trial}"
-    if confirmed.interval is None:
-        return f"too few {groups} tell whether trial {confirmed.trial} is better"
     if confirmed.gain <= 0:
         return f"trial {confirmed.trial} is not better on folds that nothing was chosen on"
+    if confirmed.interval is None:
+        return f"too few {groups} tell whether trial {confirmed.trial} is better"
     if confirmed.interval[0] <= 0:
         return f"{gain} is not above chance"
     return f"{gain} is no larger than trainings of one recipe may differ"

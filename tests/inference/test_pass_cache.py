@@ -29,7 +29,7 @@ def test_a_second_ensemble_runs_no_network_and_a_stale_file_is_never_used(
         everywhere(patch, kit.inference.predict, "predict", never)
         assert main(ensemble_arguments(copy, "--tta", "hflip", "--force")) == 0
         assert main(ensemble_arguments(copy, "--tta", "none", "--force")) == 0
-    assert "0 of 3 passes computed" in capsys.readouterr().out
+    assert "0 of 3 passes computed: no network ran" in capsys.readouterr().out
     assert (
         main(ensemble_arguments(copy, "--tta", "hflip", "--force")) == 0
         and (copy / "s.csv").read_bytes() == first

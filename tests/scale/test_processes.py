@@ -117,7 +117,9 @@ def test_processes_save_and_end_when_the_one_that_started_them_is_killed(tmp_pat
     process.wait()
     until("the job ends", lambda: not is_alive(pid), 10)
     assert mark.with_suffix(".saved").exists()
-    assert "stopped by a signal, what was trained is saved" in mark.with_suffix(".txt").read_text()
+    log = mark.with_suffix(".txt").read_text()
+    assert "stopped by a signal, what was trained is saved" in log
+    assert "Ctrl+C waited: True" in log  # in the first process, too
 
 
 def test_a_stop_is_no_lack_of_memory_in_the_last_attempt_either(tmp_path):

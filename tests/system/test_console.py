@@ -1,5 +1,10 @@
 """What is printed: lines as they are, tables in columns, progress without a terminal."""
 
+import os
+import re
+import subprocess
+import sys
+
 from helpers import everywhere
 
 import kit.system.console
@@ -22,6 +27,24 @@ def test_progress_without_a_terminal_is_plain_lines(capsys, monkeypatch):
         progress.advance(5, "note")
     line = capsys.readouterr().err
     assert line.startswith("reading: 5/10 photos, ") and "ETA" in line and line.endswith("note\n")
+
+
+def test_lines_stand_above_the_bar_of_a_terminal():
+    code = (
+        "from kit.system.console import Progress, say, warn\n"
+        "with Progress('reading', 10):\n    say('a line')\n    warn('careful')\n"
+        "say('the end')\n"
+    )
+    terminal, end = os.openpty()
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
+        variables = os.environ | {"TERM": "xterm"}
+        words = [sys.executable, "-c", code]
+        subprocess.run(words, stdout=end, stderr=end, env=variables, check=True)
+        os.close(end)
+        printed = re.sub(r"\x1b\[[\d;]*m", "", os.read(screen.fileno(), 65536).decode())
+    # Each begins where the terminal has erased the bar.
+    for line in ("a line", "warning: careful", "the end"):
+        assert f"\x1b[2K{line}\r\n" in printed
 
 
 def test_durations():

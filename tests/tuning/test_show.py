@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from kit.metrics.metric import find_metric
-from kit.tuning.show import say_folds, say_trial, show_result
+from kit.tuning.show import say_folds, say_time_left, say_trial, show_result
 from kit.tuning.study import DONE, FAILED, PRUNED, Confirmation, Study, Trial
 
 LOSS, ACCURACY = find_metric("log_loss").named, find_metric("accuracy").named
@@ -52,6 +52,12 @@ def test_each_trial_is_a_line(capsys):
         "trial   2 of 4  lr=0.4  pruned on fold 0, epoch 2: worse than the median",
         "trial   3 of 4  lr=9.0  failed (the loss is not finite)",
     ]
+
+
+def test_the_time_left_counts_rounds_and_confirming_trainings(capsys):
+    # Two rounds of two are left; two times three folds are confirmed, two at once.
+    say_time_left(study(number=7, round=2, confirm_folds=(1, 2, 3)), 10.0, 2)
+    assert lines(capsys) == ["about 20 s more for the trials, and 30 s to confirm the best one"]
 
 
 def test_the_winner_s_curse_is_shown_beside_the_confirmed_gain(capsys):
