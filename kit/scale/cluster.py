@@ -101,18 +101,22 @@ def _connect(address: str) -> Any:
     """The module ray, connected to the cluster at an address.
 
     Without one: to that of $RAY_ADDRESS, else to one that runs here, else, as with `local`, to one
-    of this machine that is started now and ends with this process.
+    of this machine that is started now, with a token of its own, and ends with this process.
     """
-    os.environ.update({n: value for n, value in _SETTINGS.items() if n not in os.environ})
+    address = find_address(address)
+    settings = dict(_SETTINGS)
+    if address == LOCAL:
+        # ray listens on every interface, and whoever reached it would run code as this user.
+        settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    os.environ.update({n: value for n, value in settings.items() if n not in os.environ})
     ray = importlib.import_module("ray")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    address = find_address(address)
     here: dict[str, Any] = {
         "include_dashboard": False,
         "object_store_memory": _STORE_BYTES,
         "num_cpus": cores(),
-        "_node_ip_address": "127.0.0.1",  # for this machine alone
+        "_node_ip_address": "127.0.0.1",  # a machine without a network has no other
     }
     try:
         if address == LOCAL:

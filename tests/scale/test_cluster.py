@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import kit
+from kit.results.run import Fold
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "two_nodes.py"
 
@@ -36,6 +37,38 @@ def test_killed_and_lost_tasks_end_with_the_bytes_of_an_undisturbed_training(kil
     """SIGKILL and SIGTERM of workers, a recipe that cannot be trained; a node is lost."""
     out = run_cases(killable, tmp_path, "retries", "node")
     assert "retries: equal bytes" in out and "node: equal bytes" in out
+
+
+STRANGER = """import sys
+import ray
+ray.init(address=sys.argv[1], log_to_driver=False)
+"""
+
+
+@pytest.mark.xdist_group("cluster")
+def test_a_cluster_of_one_command_gives_the_same_bytes_and_turns_strangers_away(killable, tmp_path):
+    pytest.importorskip("ray")
+    words = [*killable.command, "--runs", tmp_path, "--cluster", "local", "--task-cpus", "1"]
+    words = [word for word in map(str, words) if word != "--device"]
+    words[words.index("cpu")] = "--device=cpu"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    # Without a variable of its own: ray has an own word for a token that is given.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    with subprocess.Popen(words, env=environment, **pipes) as command:
+        lines, address = [], None
+        for line in command.stdout:
+            lines.append(line)
+            found = re.search(r"cluster (\S+:\d+)", line)
+            if found and address is None:
+                address = found[1]
+                asked = [sys.executable, "-c", STRANGER, address]
+                stranger = subprocess.run(
+                    asked, env=environment, capture_output=True, text=True, timeout=100
+                )
+                assert stranger.returncode and "auth" in stranger.stderr.lower()
+    assert command.returncode == 0 and address is not None, "".join(lines)
+    files = Fold(tmp_path / "mine" / "fold0")
+    assert files.best.read_bytes() == killable.whole.best.read_bytes()
 
 
 @pytest.mark.trial
