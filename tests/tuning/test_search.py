@@ -117,7 +117,9 @@ def test_the_recipe_as_it_is_comes_first_and_is_never_pruned(searching, capsys):
     whole = searched(searching, study(searching))
     assert whole.trials[0].settings == {"lr": 0.3, "drop_rate": 0.0}
     assert whole.trials[0].state == DONE
-    lines = capsys.readouterr().out.splitlines()
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if line.startswith("trial ")]
+    assert "more for the trials" in out
     assert len(lines) == 16 and "as it is" in lines[0] and "best so far" in lines[0]
     assert sum("pruned on fold 0, epoch 3" in line for line in lines) > 2
     job = searching.job(whole, whole.trials[0])
