@@ -34,7 +34,14 @@ from kit.scale.ranks import find_ranks
 from kit.system.cli import Parser, command
 from kit.system.console import duration, mute, say
 from kit.system.errors import KitError
-from kit.system.options import DEFAULT_PLAN, add_flags, add_options, add_place_options, whole_number
+from kit.system.options import (
+    add_flags,
+    add_options,
+    add_place_options,
+    data_words,
+    first_device,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from kit.scale.group import Group
@@ -51,10 +58,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--fold", default="0", metavar="0|0,2|all", help="which folds to train (default: 0)"
     )
-    add_options(parser, "data", "plan")
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="where runs lie (default: runs)"
-    )
+    add_options(parser, "data", "plan", "runs")
     add_place_options(parser)
     add_options(parser, "cache_dir")
     parser.add_argument(
@@ -190,8 +194,7 @@ def train_options(args: Namespace, group: "Group") -> "TrainOptions":
     from kit.inference.engine import Compute
     from kit.training.job import TrainOptions
 
-    # Of several devices each job is given its own.
-    device = group.device(args.device and args.device.split(",")[0])
+    device = group.device(first_device(args.device))
     return TrainOptions(
         compute=Compute(device, args.workers, cache_dir=args.cache_dir),
         force=args.force,
@@ -215,9 +218,7 @@ def next_step(args: Namespace, names: Sequence[str], mirror: bool = True) -> str
         return "the whole data, without --limit"
     words = ["python", "-m", "kit.ensemble", *(str(args.runs / name) for name in names)]
     words += ["--tta", "hflip"] * mirror
-    words += ["--data", args.data] * (args.data is not None)
-    words += ["--plan", str(args.plan)] * (args.plan != DEFAULT_PLAN)
-    return shlex.join(words)
+    return shlex.join(words + data_words(args))
 
 
 if __name__ == "__main__":

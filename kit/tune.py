@@ -28,7 +28,14 @@ from kit.system.cli import Parser, command
 from kit.system.console import duration, say, warn
 from kit.system.errors import KitError, problem
 from kit.system.locks import lock_file
-from kit.system.options import DEFAULT_PLAN, add_flags, add_options, add_place_options, whole_number
+from kit.system.options import (
+    add_flags,
+    add_options,
+    add_place_options,
+    data_words,
+    first_device,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from kit.data.plan import Plan
@@ -62,10 +69,7 @@ def build_parser() -> Parser:
         help="the folds of the trials; the others confirm the best one (default: 0)",
     )
     add_search_options(parser)
-    add_options(parser, "data", "plan")
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="where runs lie (default: runs)"
-    )
+    add_options(parser, "data", "plan", "runs")
     add_place_options(parser)
     add_options(
         parser, "cache_dir", force="search anew, in place of an earlier search and what it left"
@@ -185,7 +189,7 @@ def where_to_search(args: Namespace, space: "Space", plan: "Plan", folder: Path)
     from kit.tuning.search import Search, run_logged
 
     data = find_data(args.data, plan.competition)
-    device = args.device and args.device.split(",")[0]  # of several each job is given its own
+    device = first_device(args.device)
     pixels = args.cache_dir or args.runs / "pixels"  # the trials' runs lie deeper
     options = TrainOptions(compute=Compute(device, args.workers, cache_dir=pixels))
     try:
@@ -215,9 +219,7 @@ def next_step(args: Namespace, study: "Study") -> str:
         words = ["python", "-m", "kit.train", str(args.recipe), "--fold", "all"]
     elif confirmed.above_chance:
         words = [*words[:-1], str(args.runs / study.name)]
-    words += ["--data", args.data] * (args.data is not None)
-    words += ["--plan", str(args.plan)] * (args.plan != DEFAULT_PLAN)
-    return shlex.join(words)
+    return shlex.join(words + data_words(args))
 
 
 if __name__ == "__main__":

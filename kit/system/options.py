@@ -43,6 +43,7 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
         "default": DEFAULT_PLAN,
         "help": f"the fold plan (default: {DEFAULT_PLAN})",
     },
+    "runs": {"type": Path, "default": Path("runs"), "help": "where runs lie (default: runs)"},
     "device": {"help": "cpu, cuda or cuda:1 (default: the first GPU, else the CPU)"},
     "workers": {"type": whole_number(0), "help": "loader processes (default: by the machine)"},
     "cache_dir": {
@@ -79,7 +80,7 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
 def add_options(parser: argparse.ArgumentParser, *names: str, **helps: str) -> None:
     """Add the common options `names`, and those of `helps` with a help text of their own.
 
-    The names are `data`, `plan`, `device`, `workers`, `cache_dir` and `force`; those
+    The names are `data`, `plan`, `runs`, `device`, `workers`, `cache_dir` and `force`; those
     of other places are added by `add_place_options`.
     """
     for name in [*names, *helps]:
@@ -95,6 +96,17 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     names = ("workers", "cluster", "gpus", "task_cpus", "retries")
     add_options(parser, device=several + "first GPU, else the CPU)")
     add_options(parser, *names)
+
+
+def first_device(given: str | None) -> str | None:
+    """The first of the devices of `--device`: of several each job is given its own."""
+    return given and given.split(",")[0]
+
+
+def data_words(args: argparse.Namespace) -> list[str]:
+    """The words of `--data` and `--plan` that a next command needs, too."""
+    words = ["--data", args.data] * (args.data is not None)
+    return words + ["--plan", str(args.plan)] * (args.plan != DEFAULT_PLAN)
 
 
 def add_flags(parser: argparse.ArgumentParser, **helps: str) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+from kit.system.disk import text_hash
 from kit.system.errors import problem
 from kit.system.precision import precision_name
 from kit.system.versions import versions
@@ -19,9 +20,8 @@ def check_alike(job: FoldJob, learner: Learner, state: TrainingState) -> None:
     """
     if job.group.size == 1:
         return
-    described = json.dumps(job.recipe.describe()).encode()
     facts = {
-        "recipe": hashlib.sha256(described).hexdigest(),
+        "recipe": text_hash(json.dumps(job.recipe.describe())),
         "fold plan": job.plan.hash,
         "fold": str(job.fold),
         "versions": json.dumps(versions()),

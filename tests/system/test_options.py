@@ -11,11 +11,13 @@ from kit.system.options import (
     add_flags,
     add_options,
     add_place_options,
+    data_words,
+    first_device,
     gpu_number,
     whole_number,
 )
 
-NAMES = ("data", "plan", "device", "workers", "cache_dir", "force")
+NAMES = ("data", "plan", "runs", "device", "workers", "cache_dir", "force")
 
 
 def parser_of(*options):
@@ -29,6 +31,7 @@ def test_the_common_options_have_their_types_and_defaults(monkeypatch):
     assert vars(parser_of(*NAMES).parse_args([])) == {
         "data": None,
         "plan": DEFAULT_PLAN,
+        "runs": Path("runs"),
         "device": None,
         "workers": None,
         "cache_dir": None,
@@ -83,3 +86,19 @@ def test_gpus_are_a_share_of_one_or_a_whole_number():
     for text in ("1.5", "-1", "nan", "inf", "two"):
         with pytest.raises(argparse.ArgumentTypeError, match="a share of a GPU"):
             gpu_number(text)
+
+
+def test_a_next_command_names_data_and_plan_only_where_they_are_not_the_usual_ones():
+    parser = Parser(prog="x")
+    add_options(parser, "data", "plan")
+    assert data_words(parser.parse_args([])) == []
+    words = ["--data", "d", "--plan", "p.csv"]
+    assert data_words(parser.parse_args(words)) == words
+
+
+def test_the_first_of_several_devices_is_this_process_s():
+    assert [first_device(given) for given in (None, "cpu", "cuda:1,cuda:0")] == [
+        None,
+        "cpu",
+        "cuda:1",
+    ]
