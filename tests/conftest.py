@@ -32,6 +32,7 @@ from kit.results.run import Fold
 from kit.training.run import train
 
 torch.set_num_threads(1)
+pytest_plugins = ["recorder"]
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 

@@ -1,0 +1,78 @@
+"""A plugin of pytest: which messages of the kit the tests got, and whose remedy they tried."""
+
+import argparse
+import functools
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import kit.system.console
+from kit.system.errors import KitError, LoggedError
+
+KIT = Path(kit.__file__).parent
+RECORD = "KIT_TESTS_MESSAGES"  # where the record is; processes of a run inherit it
+_BETWEEN = {str(KIT / "system" / name) for name in ("errors.py", "console.py")}
+_noted: set[tuple[str, ...]] = set()
+
+
+def note(kind: str, file: str, line: int, message: str) -> None:
+    """Add a line to the record: what happened to the message of a line of the kit, in which test."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+    key = (kind, str(Path(file).relative_to(KIT)), str(line), test)
+    if RECORD in os.environ and key not in _noted:
+        _noted.add(key)
+        with open(os.environ[RECORD], "a", encoding="utf-8") as record:
+            record.write("\t".join([*key, " ".join(message.split())]) + "\n")
+
+
+def site_of_call() -> tuple[str, int]:
+    """The file and line of the kit that made the message which is being made."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_filename in _BETWEEN and frame.f_back:
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def watch(patch: pytest.MonkeyPatch) -> None:
+    """Note each error and each warning from now on."""
+    for error in (KitError, LoggedError, argparse.ArgumentTypeError):
+        patch.setattr(error, "__init__", _noting(error.__init__))
+    show = kit.system.console._print
+
+    @functools.wraps(show)
+    def shown(text: str, *args: object, **options: object) -> None:
+        site = site_of_call()
+        if text.startswith("warning: ") and Path(site[0]).is_relative_to(KIT):
+            note("got", *site, text)
+        show(text, *args, **options)
+
+    patch.setattr(kit.system.console, "_print", shown)
+
+
+def _noting(init):
+    @functools.wraps(init)
+    def made(error: Exception, *args: object) -> None:
+        init(error, *args)
+        site = site_of_call()
+        if Path(site[0]).is_relative_to(KIT):
+            note("got", *site, str(error))
+            error.site = site
+
+    return made
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the record, in the process that starts the others."""
+    if RECORD not in os.environ:
+        os.environ[RECORD] = str(Path(tempfile.mkdtemp(prefix="messages-")) / "record.tsv")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watched_messages():
+    """Every message of the kit is noted."""
+    with pytest.MonkeyPatch.context() as patch:
+        watch(patch)
+        yield
