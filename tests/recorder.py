@@ -1,6 +1,7 @@
 """A plugin of pytest: which messages of the kit the tests got, and whose remedy they tried."""
 
 import argparse
+import contextlib
 import functools
 import os
 import sys
@@ -13,7 +14,7 @@ import kit.system.console
 from kit.system.errors import KitError, LoggedError
 
 KIT = Path(kit.__file__).parent
-RECORD = "KIT_TESTS_MESSAGES"  # where the record is; processes of a run inherit it
+RECORD = "KIT_TESTS_MESSAGES"  # the folder of the record; processes of a run inherit it
 _BETWEEN = {str(KIT / "system" / name) for name in ("errors.py", "console.py")}
 _noted: set[tuple[str, ...]] = set()
 
@@ -24,8 +25,10 @@ def note(kind: str, file: str, line: int, message: str) -> None:
     key = (kind, str(Path(file).relative_to(KIT)), str(line), test)
     if RECORD in os.environ and key not in _noted:
         _noted.add(key)
-        with open(os.environ[RECORD], "a", encoding="utf-8") as record:
-            record.write("\t".join([*key, " ".join(message.split())]) + "\n")
+        line_of_record = "\t".join([*key, " ".join(message.split())]) + "\n"
+        with contextlib.suppress(OSError):  # a test may limit the size or the number of files
+            with open(Path(os.environ[RECORD]) / f"{os.getpid()}.tsv", "a") as record:
+                record.write(line_of_record)
 
 
 def site_of_call() -> tuple[str, int]:
@@ -67,7 +70,7 @@ def _noting(init):
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the record, in the process that starts the others."""
     if RECORD not in os.environ:
-        os.environ[RECORD] = str(Path(tempfile.mkdtemp(prefix="messages-")) / "record.tsv")
+        os.environ[RECORD] = tempfile.mkdtemp(prefix="messages-")
 
 
 @pytest.fixture(scope="session", autouse=True)
