@@ -128,10 +128,10 @@ def check_people(what: str, people: int | None) -> None:
     if what in ("folds", "audit"):
         if not 1000 <= people <= 2_000_000:
             raise KitError(
-                f"--people {people}: take 1000, so that every class has enough people, to 2000000"
+                f"--people {people}: every class needs enough people; take 1000 to 2000000"
             )
     elif not 50 <= people <= 20_000:
-        raise KitError(f"--people {people}: for blend take 50 to 20000")
+        raise KitError(f"--people {people}: is no number for blend; take 50 to 20000")
 
 
 def recipe_or_run(what: str, given: Path | None) -> Path:

@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.record is not None or args.board:
         return use_log(args, scores)
     if scores:
-        raise KitError("--public and --private: need --record NAME")
+        raise KitError("--public and --private: are of --record; add --record NAME")
     if len(args.files) > 1:  # of submissions/*.csv
         args.files = [path for path in args.files if path.name != LOG.name]
     check_options(parser, args)
@@ -131,7 +131,7 @@ def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
     if args.files or args.vote or args.answers:
         raise KitError("kit.compare: --record and --board take no files; leave them out")
     if args.record is not None and not scores:
-        raise KitError("--record: give the site's score with --public or --private")
+        raise KitError("--record: lacks the site's score; add --public or --private")
     from kit.metrics.metric import metric_of
     from kit.reporting.leaderboard_tables import show_board
     from kit.results.board_summary import summarise
@@ -157,7 +157,7 @@ def check_options(parser: Parser, args: Namespace) -> None:
     """Raise `KitError` unless there are files to compare, and options that suit them."""
     files = args.files
     if not files:
-        raise KitError("kit.compare: name submissions, or --board, or --record NAME")
+        raise KitError("kit.compare: lacks a file; name submissions, --board or --record NAME")
     if len(files) == 1 and args.answers is None:
         more = "run" if files[0].is_dir() else "submission or --answers FILE"
         raise KitError(f"{files[0]}: there is nothing to compare it with; name a second {more}")

@@ -34,8 +34,8 @@ def demo(out: Path, people: int = 60, eval_people: int = 20, force: bool = False
     """Run the pipeline into the folder `out`; the ensemble's macro-F1 on the sample's answers."""
     if people < 50 or eval_people < 1:
         raise KitError(
-            f"--people {people} --eval-people {eval_people}: take 50 or more people, so that each "
-            "class has some in five folds, and 1 or more eval people"
+            f"--people {people} --eval-people {eval_people}: are too few; take 50 or more people, "
+            "so that each class has some in five folds, and 1 or more eval people"
         )
     prepare_folder(out, force)
     data = draw(out / "data", people, eval_people)
@@ -102,7 +102,8 @@ def draw(out: Path, people: int, eval_people: int) -> "DataFolder":
     )
     competition = find_competition(DEFAULT)
     if competition.draw is None:
-        raise KitError(f"competition {competition.name}: its definition has no function `draw`")
+        what = "its definition has no function `draw`"
+        raise problem(f"competition {competition.name}", what, remedy="give it one")
     competition.draw(out, people, eval_people, 0, False)
     return DataFolder(out, competition)
 

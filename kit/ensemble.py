@@ -136,8 +136,8 @@ def check_options(parser: Parser, args: Namespace) -> None:
     """Raise `KitError` unless there are members, `--from` or `--check`, and suitable options."""
     if [bool(args.members), args.source is not None, args.check is not None].count(True) != 1:
         raise KitError(
-            "kit.ensemble: name members, such as runs/effb4_5fold, or --from FILE.json, or "
-            "--check FILE.csv: one of the three"
+            "kit.ensemble: takes one of three; name members, such as runs/effb4_5fold, or --from "
+            "FILE.json, or --check FILE.csv"
         )
     if args.members:
         return
@@ -153,7 +153,7 @@ def check_options(parser: Parser, args: Namespace) -> None:
                 reason = ", for the record says it"
             raise KitError(f"{mode}: takes no {option}{reason}; leave it out")
     if args.source is not None and "," in (args.device or ""):
-        raise KitError(f"--from: takes one --device, and not {args.device}")
+        raise KitError(f"--from: --device {args.device} are several; name one")
 
 
 @command

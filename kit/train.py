@@ -123,12 +123,12 @@ def check_options(args: Namespace) -> None:
             "kit.train: name a recipe, such as recipes/effb4_5fold.py; --list shows them"
         )
     if not 0 < args.save_minutes < math.inf:
-        raise KitError(f"--save-minutes {args.save_minutes}: take a number above 0")
+        raise KitError(f"--save-minutes {args.save_minutes}: is no time; take a number above 0")
     if args.dry_run and args.cluster is not None:
-        raise KitError("--dry-run measures this machine: leave --cluster out")
+        raise KitError("--dry-run measures this machine; leave --cluster out")
     if args.resume and args.force:
         raise KitError(
-            "--resume goes on with an earlier training, --force replaces it: take one of them"
+            "--resume goes on with an earlier training, --force replaces it; take one of them"
         )
 
 

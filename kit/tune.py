@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Search the settings of a recipe that a command line names."""
     args = build_parser().parse_args(argv)
     if not args.vary:
-        raise KitError("kit.tune: name a field to vary, such as --vary lr=1e-4..1e-3:log")
+        raise KitError("kit.tune: nothing varies; name a field, such as --vary lr=1e-4..1e-3:log")
     from kit.tuning.confirm import confirm
     from kit.tuning.sampler import load_optuna
     from kit.tuning.search import begin, run_search
@@ -200,8 +200,8 @@ def where_to_search(args: Namespace, space: "Space", plan: "Plan", folder: Path)
         warn(f"recipe {space.recipe.name}: {line}")
     if find_ranks().size > 1:
         raise KitError(
-            "torchrun gives one training several processes, and a search has many trainings: start "
-            "it without; several --device or --cluster run them side by side"
+            "torchrun gives one training several processes, and a search has many trainings; start "
+            "it without: several --device or --cluster run them side by side"
         )
     place = choose_place(args, shared_files(folds, args.plan), args.round or args.trials)
     if place.title:

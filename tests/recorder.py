@@ -20,7 +20,7 @@ _noted: set[tuple[str, ...]] = set()
 
 
 def note(kind: str, file: str, line: int, message: str) -> None:
-    """Add a line to the record: what happened to the message of a line of the kit, in which test."""
+    """Add to the record what happened to the message of a line of the kit, and in which test."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
     key = (kind, str(Path(file).relative_to(KIT)), str(line), test)
     if RECORD in os.environ and key not in _noted:

@@ -79,7 +79,7 @@ def test_bad_input_is_one_line(tmp_path, fails, world):
     assert "separated by something else than commas" in fails(main, a, b)
     b.write_text("Image,ans\n0.jpg,1\n")
     assert "has no column 'ImageID'" in fails(main, a, b)
-    assert "name submissions, or --board" in fails(main)
+    assert "name submissions, --board or" in fails(main)
 
 
 def test_a_name_is_not_markup(tmp_path, capsys):

@@ -94,7 +94,7 @@ def test_two_processes_write_the_same_file_as_one(copy, monkeypatch, capsys, fai
     assert "blocks 2 of 2  block 1/1  2 photos, 3 passes" in out and "3 of 3 passes" in out
     assert (copy / "s.csv").read_bytes() == one
     again = ["--from", copy / "s.json", "--data", copy / "data", "--out", copy / "t.csv"]
-    assert "takes one --device" in fails(main, *again, "--device", "cpu,cpu")
+    assert "are several; name one" in fails(main, *again, "--device", "cpu,cpu")
     assert "--from: takes no --cluster; leave it out" in fails(main, *again, "--cluster")
 
 

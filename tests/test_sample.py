@@ -10,7 +10,7 @@ from kit.sample import main
 @pytest.mark.parametrize(
     "options, told",
     [
-        (["--groups", "5"], "--groups: is 5, must be at least 6"),
+        (["--groups", "5"], "--groups: is 5; take 6 or more"),
         (["--test-groups", "0"], "--test-groups: is 0"),
         (["--seed", "-1"], "--seed: is -1"),
         (["--groups", "many"], "many"),

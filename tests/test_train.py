@@ -103,7 +103,7 @@ def test_several_recipes_in_one_command(killable, tmp_path, capsys, fails):
     out = capsys.readouterr().out
     assert "mine-limit10/fold0: macro-F1" in out and "second-limit10/fold0: macro-F1" in out
     assert {"mine-limit10", "second-limit10"} <= {path.name for path in tmp_path.iterdir()}
-    assert "recipe mine is named twice" in fails(main, killable.recipe, *recipes, *options)
+    assert "recipe mine: is named twice" in fails(main, killable.recipe, *recipes, *options)
     assert "leave --cluster out" in fails(main, *recipes, *options, "--dry-run", "--cluster")
 
 

@@ -204,7 +204,7 @@ def test_a_search_is_no_job_of_torchrun(world, tmp_path, fails, monkeypatch):
 def test_a_search_needs_a_field_and_a_free_name(world, tmp_path, fails):
     root = prepare(world, tmp_path / "bad")
     without = [word for word in arguments(root, 4) if word != "--vary" and word not in SPACE]
-    assert "name a field to vary" in fails(main, *without)
+    assert "nothing varies; name a field" in fails(main, *without)
     (root / "weak_tuned.py").touch()
     assert "weak_tuned.py: exists already" in fails(main, *arguments(root, 4))
 

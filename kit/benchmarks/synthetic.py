@@ -80,7 +80,9 @@ def drawn_folder(folder: Path, photos: int) -> DataFolder:
     """A sample of the default competition with at least `photos` training photos, in `folder`."""
     competition = find_competition(DEFAULT)
     if competition.draw is None:
-        raise KitError(f"competition {competition.name}: it cannot draw a sample")
+        raise KitError(
+            f"competition {competition.name}: it cannot draw a sample; name photos with --data"
+        )
     groups = max(50, math.ceil(photos / PHOTOS))
     return DataFolder(competition.draw(folder / "data", groups, 1, 0, False), competition)
 

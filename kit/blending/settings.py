@@ -61,7 +61,7 @@ def check_settings(settings: EnsembleSettings, competition: Competition) -> None
         ("--decide bias", settings.decision != "argmax", decision_refusal(competition)),
     ):
         if given and why:
-            raise KitError(f"{option}: {why}")
+            raise KitError(f"{option}: {why}; leave it out")
     fitted = settings.blend in FITTED or settings.decision != "argmax"
     if not settings.score and (fitted or settings.score_tta):
         raise KitError(

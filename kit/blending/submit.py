@@ -116,7 +116,7 @@ def _select(
         return Ensemble(members, plain_rule(settings.blend, len(members), data.competition))
     if plan is None:
         raise KitError(
-            "a score needs the fold plan, which has the labels: name it with --plan, or --no-score"
+            "a score needs the fold plan, which has the labels; name it with --plan, or --no-score"
         )
     tta = settings.tta if settings.score_tta else "none"
     oof = oof_probs(members, plan, data, tta, compute, settings.force_views)

@@ -37,7 +37,7 @@ def check_sizes(sizes: Mapping[str, tuple[int, int, str]]) -> None:
     for option, (value, least, why) in sizes.items():
         if value < least:
             reason = f", {why}" if why else ""
-            raise problem(option, f"is {value}, must be at least {least}{reason}")
+            raise problem(option, f"is {value}", remedy=f"take {least} or more{reason}")
 
 
 def write_text(path: Path, text: str) -> None:

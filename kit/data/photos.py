@@ -152,8 +152,7 @@ def augmented(transform: Any, photo: np.ndarray) -> np.ndarray:
         or changed.shape != photo.shape
     ):
         raise KitError(
-            "augment must give a uint8 photo of the size it gets: cropping, resizing, normalising "
-            "and making tensors "
-            "are the kit's, so that training and inference cannot differ"
+            "augment must give a uint8 photo of the size it gets; leave cropping, resizing, "
+            "normalising and making tensors to the kit, so that training and inference agree"
         )
     return changed  # type: ignore[no-any-return]

@@ -39,7 +39,8 @@ def read_photo(
     if len(paths) == 1 and channels != 1:
         return decode(paths[0], least, LARGE)[0]
     if len(paths) != channels:
-        raise problem(root / image, f"has {len(paths)} files and not {channels}")
+        what = f"has {len(paths)} files and not {channels}, as the photos of the plan"
+        raise problem(root / image, what, remedy="mend the definition's image or test_image")
     return _stacked(paths, [decode(path, least, LARGE, grey=True)[0] for path in paths])
 
 
@@ -74,7 +75,8 @@ def _stacked(paths: Sequence[Path], channels: Sequence[np.ndarray]) -> np.ndarra
     """Channels (height, width) as one photo; raises `KitError` if they are of different sizes."""
     if len({channel.shape for channel in channels}) > 1:
         sizes = [f"{p}: {c.shape[1]} x {c.shape[0]}" for p, c in zip(paths, channels)]
-        raise problem(paths[0], "and the other channels of this photo differ in size", sizes)
+        what = "and the other channels of this photo differ in size"
+        raise problem(paths[0], what, sizes, "unpack the data again, or leave the photo out")
     return np.stack(channels, axis=2)
 
 

@@ -40,7 +40,7 @@ def assign_folds(
     several tasks if a stratum has; of one, a rare class may be absent from folds.
     """
     if folds < 2:
-        raise KitError(f"--folds {folds}: there must be at least 2 folds")
+        raise KitError(f"--folds {folds}: is no number of folds; take 2 or more")
     code, names = pd.factorize(photos["group"])
     first = np.full(len(names), -1)
     first[code[::-1]] = np.arange(len(code))[::-1]

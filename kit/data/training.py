@@ -82,9 +82,11 @@ def _by_function(competition: Competition, root: Path, corrections: Path | None)
         file = inspect.getfile(read)
         trace = traceback.extract_tb(error.__traceback__)
         line = next((frame.lineno for frame in trace[::-1] if frame.filename == file), "?")
-        raise KitError(f"{file} line {line}: {type(error).__name__}: {error}") from error
+        what = f"{type(error).__name__}: {error}"
+        raise problem(f"{file} line {line}", what, remedy="mend the definition's `rows`") from error
     if not isinstance(given, TrainingPhotos):
-        raise KitError(f"{place}: `rows` must return TrainingPhotos, and not {given!r:.60}")
+        what = f"`rows` returns {given!r:.60}"
+        raise problem(place, what, remedy="let it return TrainingPhotos, of kit.task")
     return given
 
 
@@ -93,20 +95,22 @@ def _check_table(table: pd.DataFrame, competition: Competition) -> None:
     place = f"competition {competition.name}: the table of `rows`"
     lacking = [n for n in ("image", "group", *competition.columns, "label") if n not in table]
     if lacking:
-        raise problem(place, "lacks columns", lacking)
+        raise problem(place, "lacks columns", lacking, "let `rows` give them")
     named = table["image"].map(lambda image: isinstance(image, str) and image != "")
     lost = table.loc[~named | table["group"].isna() | (table["group"] == "")]
     if len(lost):
-        raise problem(place, "has rows without an image or a group", lost.index.tolist())
+        what = "has rows without an image or a group"
+        raise problem(place, what, lost.index.tolist(), "let `rows` give each of them both")
     whole = [*competition.columns, *([] if competition.several_labels else ["label"])]
     bad = [name for name in whole if not pd.api.types.is_integer_dtype(table[name])]
     if bad:
-        raise problem(place, "has columns that are no whole numbers", bad)
+        what = "has columns that are no whole numbers"
+        raise problem(place, what, bad, "let `rows` give them as int")
     if competition.several_labels:
         check_label_texts(place, table, competition.num_classes)
         return
     labels = table["label"]
     outside = table.loc[~labels.between(0, competition.num_classes - 1), "image"]
     if len(outside) or not len(table):
-        what = f"must have labels 0..{competition.num_classes - 1} for one photo or more"
-        raise problem(place, what, outside.tolist())
+        what = f"has no photos, or labels outside of 0..{competition.num_classes - 1}"
+        raise problem(place, what, outside.tolist(), "mend `rows`, or the definition's classes")

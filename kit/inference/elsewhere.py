@@ -40,7 +40,9 @@ def find_place(args: Namespace, members: Sequence[Path], data: DataFolder) -> Pl
     runs = [path.absolute() for path in members if not only_files([path])]
     elsewhere = args.cluster is not None or "," in (args.device or "")
     if elsewhere and not runs:
-        raise KitError("--cluster and several devices are for networks, and no member has one")
+        raise KitError(
+            "--cluster and several devices are for networks, and no member has one; leave them out"
+        )
     blocks = math.ceil(len(read_ids(data)) / photo_set.BLOCK) if elsewhere else 1
     weights = [file for run in runs for file in sorted(run.rglob("best.safetensors")) or [run]]
     read = (data.root.absolute(), data.test_table.absolute(), *weights)

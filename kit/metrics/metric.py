@@ -70,7 +70,8 @@ def find_metric(name: str) -> Metric:
         if 0.1 <= beta <= 10:
             return f_metric(name, beta, average)
     known = names()
-    raise KitError(f"metric '{name}': is none of {', '.join(known)}{did_you_mean(name, known)}")
+    hint = did_you_mean(name, known)
+    raise KitError(f"metric '{name}': there is no such metric{hint}; take {', '.join(known)}")
 
 
 def names() -> list[str]:
@@ -110,9 +111,9 @@ def of_function(function: Callable[[np.ndarray, np.ndarray], float], greater: bo
             raise
         except Exception as error:  # whatever a user's function raises is theirs to mend
             what = f"{type(error).__name__}: {error}"
-            raise KitError(f"the definition's metric '{name}' failed ({what})") from error
+            raise KitError(f"the definition's metric '{name}' failed ({what}); mend it") from error
         if not math.isfinite(score):
-            what = f"of {len(truth):,} photos, and must be a finite number"
+            what = f"of {len(truth):,} photos; let it return a finite number"
             raise KitError(f"the definition's metric '{name}' is {score} {what}")
         return score
 

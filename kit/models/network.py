@@ -125,7 +125,9 @@ def _create(architecture: Architecture, pretrained: bool = False, **options: Any
     model, size = architecture.model, architecture.geometry.size
     if not timm.is_model(model):
         hint = did_you_mean(model, timm.list_models())
-        raise KitError(f"model '{model}': timm has no such architecture{hint}")
+        raise KitError(
+            f"model '{model}': timm has no such architecture{hint}; take one of timm.list_models()"
+        )
     # Some architectures know no drop_path_rate.
     options = {name: value for name, value in options.items() if value}
     config = timm.get_pretrained_cfg(model)

@@ -100,7 +100,7 @@ def _table(predicted: Predicted, rows: AnswerRows, competition: Competition) -> 
     if predicted.probs is None:
         raise KitError(
             f"competition {competition.name}: a submission holds probabilities, which votes and "
-            "classes do not give"
+            "classes do not give; take another --blend"
         )
     probs = predicted.probs.astype(np.float64)
     if not competition.several_labels:

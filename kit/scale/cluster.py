@@ -88,12 +88,12 @@ def _check_options(args: Namespace) -> None:
             "last, or an option behind it"
         )
     if args.device not in (None, "cpu", "cuda"):
-        raise KitError(f"--device {args.device}: with --cluster take cpu or cuda")
+        raise KitError(f"--device {args.device}: is no device of a cluster; take cpu or cuda")
     if args.device == "cuda" and args.gpus == 0:
-        raise KitError("--gpus 0 leaves --device cuda without a GPU: take one of them")
+        raise KitError("--gpus 0 leaves --device cuda without a GPU; take one of them")
     if importlib.util.find_spec("ray") is None:
         raise KitError(
-            "--cluster needs ray, which is not installed: pip install 'kfold-kit[cluster]'"
+            "--cluster needs ray, which is not installed; pip install 'kfold-kit[cluster]'"
         )
 
 

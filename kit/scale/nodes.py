@@ -48,7 +48,7 @@ def gpu_share(nodes: Sequence[Node], device: str | None, given: float | None) ->
     """The GPUs of each job: those `given`, else one where it may use one and there is any."""
     some = any(node.gpus for node in nodes)
     if device == "cuda" and not some:
-        raise KitError(f"--device cuda: the cluster has no GPU, but {describe(nodes)}")
+        raise KitError(f"--device cuda: the cluster has {describe(nodes)}, and no GPU; take cpu")
     return float(device != "cpu" and some) if given is None else float(given)
 
 

@@ -28,17 +28,17 @@ def choose_place(args: Namespace, shared: Shared, jobs: int) -> Place:
     if elsewhere and find_ranks().size > 1:
         raise KitError(
             "torchrun gives one job several processes, --cluster and several devices give each job "
-            "one: take one of these ways"
+            "one; take one of these ways"
         )
     if args.cluster is not None:
         return on_cluster(args, shared, jobs, retries)
     for name in ("gpus", "task_cpus"):
         if getattr(args, name) is not None:
-            raise KitError(f"--{name.replace('_', '-')} is of a cluster's tasks: add --cluster")
+            raise KitError(f"--{name.replace('_', '-')} is of a cluster's tasks; add --cluster")
     if elsewhere:
         return _side_by_side(devices, retries)
     if args.retries is not None:
-        raise KitError("--retries is of jobs in other processes: add --cluster, or several devices")
+        raise KitError("--retries is of jobs in other processes; add --cluster, or several devices")
     return Place(run_here, args.device)
 
 
@@ -46,7 +46,7 @@ def _side_by_side(devices: Sequence[str], retries: int) -> Place:
     """A process for each of several devices of this machine."""
     text, kind = ",".join(devices), devices[0].partition(":")[0]
     if set(devices) != {"cpu"} and not all(re.fullmatch(r"cuda:\d+", one) for one in devices):
-        raise KitError(f"--device {text}: take several GPUs, as cuda:0,cuda:1, or cpu,cpu")
+        raise KitError(f"--device {text}: are no devices; take GPUs, as cuda:0,cuda:1, or cpu,cpu")
     number = torch.cuda.device_count()
     if kind == "cuda" and any(int(one.removeprefix("cuda:")) >= number for one in devices):
         raise KitError(f"--device {text}: torch sees {number} GPUs; name those that there are")

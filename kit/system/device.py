@@ -27,7 +27,7 @@ def choose_device(name: str | None) -> torch.device:
     except RuntimeError as error:
         raise KitError(f"--device {name}: no such device; take cpu, cuda or cuda:1") from error
     if device.type not in ("cpu", "cuda"):
-        raise KitError(f"--device {name}: the kit computes on cpu or cuda")
+        raise KitError(f"--device {name}: is none that the kit computes on; take cpu or cuda")
     if device.type == "cuda":
         if (device.index or 0) >= torch.cuda.device_count():
             raise KitError(

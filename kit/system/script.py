@@ -42,7 +42,8 @@ def run_script(path: Path, fields: Sequence[str] = ()) -> tuple[ModuleType, str]
     except (OSError, UnicodeDecodeError) as error:
         raise problem(path, f"cannot be read ({error})", remedy="save it as UTF-8 text") from error
     except SyntaxError as error:
-        raise KitError(f"{path} line {error.lineno}: syntax error: {error.msg}") from error
+        what = f"syntax error: {error.msg}"
+        raise problem(f"{path} line {error.lineno}", what, remedy="mend the file") from error
     except KitError as error:
         raise KitError(f"{path}: {error}") from error
     except (Exception, SystemExit) as error:  # whatever a user's file raises is theirs to mend
@@ -51,7 +52,8 @@ def run_script(path: Path, fields: Sequence[str] = ()) -> tuple[ModuleType, str]
         misspelt = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         hint = did_you_mean(misspelt[1], fields) if misspelt else ""
         raise KitError(
-            f"{path} line {lines[-1] if lines else '?'}: {type(error).__name__}: {error}{hint}"
+            f"{path} line {lines[-1] if lines else '?'}: {type(error).__name__}: {error}{hint}; "
+            "mend the file"
         ) from error
 
 

@@ -95,7 +95,7 @@ def estimate(
     Prints seconds and memory as well; writes nothing. Raises `KitError` in a group of processes.
     """
     if options.group.size > 1:
-        raise KitError("--dry-run measures one process: start it without torchrun")
+        raise KitError("--dry-run measures one process; start it without torchrun")
     check_data(data, plan)
     check_recipe(recipe, plan.competition)
     job = FoldJob(recipe, plan, data, folds[0], runs, options)

@@ -61,7 +61,7 @@ def ordered_task(recipe: Recipe, competition: Competition) -> Task:
             if tasks[0].edges
             else f", one less than {wanted + 1} classes"
         )
-        raise KitError(f"{line} must be {wanted} numbers{than}")
+        raise KitError(f"{line} makes another number of classes; take {wanted} numbers{than}")
     return tasks[0]
 
 

@@ -69,13 +69,15 @@ def check_mirrors(transform: Any, mirror: dict[str, str] | None) -> None:
     if mirror == {}:
         return
     if not isinstance(transform, BaseCompose):
-        what = "must return an albumentations Compose, in which mirrors can be found"
-        raise KitError(f"augment {what}, as the competition's mirror is {mirror or None}")
+        raise KitError(
+            "augment returns no albumentations Compose, in which mirrors can be found, and the "
+            f"competition's mirror is {mirror or None}; return A.Compose([...])"
+        )
     allowed: tuple[type, ...] = ()
-    why = "is None: no photo may be mirrored"
+    why = "is None; take it out, for no photo may be mirrored"
     if mirror:
         allowed = (A.HorizontalFlip, _Mirror)
-        why = "swaps classes: take HorizontalFlip alone"
+        why = "swaps classes; take HorizontalFlip alone"
     for part in _parts(transform):
         if isinstance(part, (A.HorizontalFlip, *_OTHERS)) and type(part) not in allowed:
             name = type(part).__name__

@@ -87,7 +87,7 @@ def fold_jobs(
     names = [recipe.name for recipe in recipes]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
-        raise KitError(f"recipe {twice[0]} is named twice: each has a run of its own")
+        raise KitError(f"recipe {twice[0]}: is named twice, for one run; name each once")
     if options.limit:
         recipes = [
             dataclasses.replace(recipe, name=f"{recipe.name}-limit{options.limit}")

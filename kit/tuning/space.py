@@ -153,18 +153,22 @@ def _read_varied(text: str, recipe: Recipe) -> Varied:
     field, equals, values = (part.strip() for part in text.partition("="))
     types = {f.name: f.type for f in dataclasses.fields(recipe)}
     if not equals or not values:
-        raise KitError(f"--vary {text}: {_FORMS}")
+        raise KitError(f"--vary {text}: names no values; {_FORMS}")
     if field not in types:
         hint = did_you_mean(field, list(types))
-        raise KitError(f"--vary {text}: a recipe has no field {field!r}{hint}")
+        raise KitError(
+            f"--vary {text}: a recipe has no field {field!r}{hint}; kit/recipe.py has them all"
+        )
     if field in _FIXED:
-        raise KitError(f"--vary {text}: {field} cannot be varied: {_FIXED[field]}")
+        raise KitError(
+            f"--vary {text}: {field} cannot be varied, for {_FIXED[field]}; leave it out"
+        )
     if ".." in values:
         kinds = (types[field], *get_args(types[field]))
         return _read_range(text, field, values, whole=int in kinds)
     choices = tuple(_read_value(value.strip()) for value in values.split(","))
     if len(choices) < 2 or len(set(map(repr, choices))) < len(choices):
-        raise KitError(f"--vary {text}: take two choices or more, all different; {_FORMS}")
+        raise KitError(f"--vary {text}: needs two choices or more, all different; {_FORMS}")
     return Varied(field, choices)
 
 
@@ -176,9 +180,11 @@ def _read_range(text: str, field: str, values: str, whole: bool) -> Varied:
     if not numbers or (colon and scale != "log"):
         raise KitError(f"--vary {text}: is no range of numbers; {_FORMS}")
     if low >= high:
-        raise KitError(f"--vary {text}: the first number must be below the second")
+        raise KitError(f"--vary {text}: is no range; let the first number be below the second")
     if colon and low <= 0:
-        raise KitError(f"--vary {text}: a logarithm needs numbers above 0")
+        raise KitError(
+            f"--vary {text}: a logarithm needs numbers above 0; leave :log out, or raise the first"
+        )
     if not whole:
         low, high = float(low), float(high)
     return Varied(field, low=low, high=high, log=bool(colon))

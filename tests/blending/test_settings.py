@@ -22,7 +22,7 @@ def test_fast_and_agree_say_what_they_cannot_do(copy, fails):
     assert "allows 0 of 10 photos" in fails(main, *root, "--agree", ".998")
     assert "--agree 2: take a share" in fails(main, *root, "--agree", "2")
     assert "there is no view to score" in fails(main, *root, "--score-tta")
-    assert "one of the three" in fails(main) and "one of the three" in fails(
+    assert "takes one of three" in fails(main) and "takes one of three" in fails(
         main, *root, "--check", "x.csv"
     )
     assert not (copy / "s.csv").exists()

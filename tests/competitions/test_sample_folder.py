@@ -40,5 +40,5 @@ def test_a_failure_leaves_nothing(tmp_path):
 
 def test_the_first_option_below_its_least_value_is_named():
     check_sizes({"--groups": (6, 6, "")})
-    with pytest.raises(KitError, match="^--groups: is 5, must be at least 6, one each$"):
+    with pytest.raises(KitError, match="^--groups: is 5; take 6 or more, one each$"):
         check_sizes({"--groups": (5, 6, "one each"), "--seed": (-1, 0, "")})

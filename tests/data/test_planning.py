@@ -64,7 +64,7 @@ def fail():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (lambda: None, "must return TrainingPhotos, and not None"),
+        (lambda: None, "`rows` returns None; let it return TrainingPhotos"),
         (lambda: TrainingPhotos(GOOD.drop(columns="group")), "lacks columns .*: group"),
         (lambda: TrainingPhotos(GOOD.drop(columns="years")), "lacks columns .*: years"),
         (lambda: TrainingPhotos(GOOD.astype({"label": str})), "no whole numbers .*: label"),

@@ -36,7 +36,7 @@ def test_a_job_has_one_gpu_where_there_is_any():
     assert gpu_share(BOXES, None, None) == gpu_share(BOXES, "cuda", None) == 1
     assert gpu_share(BOXES, "cpu", None) == gpu_share(BOXES[2:], None, None) == 0
     assert gpu_share(BOXES, None, 0.5) == 0.5 and gpu_share(BOXES, "cpu", 1) == 1
-    with pytest.raises(KitError, match="--device cuda: the cluster has no GPU, but 4 cores"):
+    with pytest.raises(KitError, match="--device cuda: the cluster has 4 cores, and no GPU"):
         gpu_share(BOXES[2:], "cuda", None)
 
 

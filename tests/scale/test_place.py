@@ -30,17 +30,17 @@ def test_jobs_run_here_unless_the_options_say_otherwise(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "words, line",
     [
-        ("--gpus 1", "--gpus is of a cluster's tasks: add --cluster"),
+        ("--gpus 1", "--gpus is of a cluster's tasks; add --cluster"),
         ("--task-cpus 1", "--task-cpus is of a cluster's tasks"),
         ("--retries 1", "--retries is of jobs in other processes"),
         ("--gpus 1.5", "1.5: take a share of a GPU, or a whole number"),
-        ("--device cpu,cuda:0", "take several GPUs, as cuda:0,cuda:1, or cpu,cpu"),
-        ("--device cuda,cuda", "take several GPUs"),
-        ("--device cuda:0,1", "take several GPUs"),
-        ("--device 0,1", "take several GPUs"),
+        ("--device cpu,cuda:0", "take GPUs, as cuda:0,cuda:1, or cpu,cpu"),
+        ("--device cuda,cuda", "are no devices"),
+        ("--device cuda:0,1", "are no devices"),
+        ("--device 0,1", "are no devices"),
         ("--device cuda:98,cuda:99", "torch sees"),
         ("--cluster recipes/tiny.py", "takes the word behind it for an address"),
-        ("--cluster --device cuda:1", "with --cluster take cpu or cuda"),
+        ("--cluster --device cuda:1", "is no device of a cluster"),
         ("--cluster --device cuda --gpus 0", "without a GPU"),
     ],
 )

@@ -33,5 +33,5 @@ def test_photos_from_the_cache_are_not_decoded():
 
 def test_a_group_of_processes_is_not_measured(world, tmp_path):
     options = on_cpu(group=Group(Ranks(0, 2)))
-    with pytest.raises(KitError, match="--dry-run measures one process: start it without torchrun"):
+    with pytest.raises(KitError, match="--dry-run measures one process; start it without torchrun"):
         estimate(small(), world.plan, world.folder, [0], tmp_path, options)

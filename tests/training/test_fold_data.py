@@ -70,7 +70,9 @@ def test_dropped_ages_are_left_out_and_nothing_else_changes():
 
 def test_other_numbers_than_the_task_has_and_tasks_without_numbers_are_told():
     labels, ages = people()
-    with pytest.raises(KitError, match=r"recipe small: edges=\(30,\) must be 2 numbers, as \(30, "):
+    with pytest.raises(
+        KitError, match=r"recipe small: edges=\(30,\) makes .*; take 2 numbers, as \(30, "
+    ):
         training_labels(small(edges=(30,)), photos(labels, ages), MASK)
     pets = Competition(name="pets", tasks=(Task("pet", ("cat", "dog")),), frame=(8, 8))
     table = pd.DataFrame({"label": [0, 1, 1]})
@@ -134,7 +136,7 @@ def test_edges_of_a_task_that_has_none_of_its_own():
     rows = pd.DataFrame({"image": list("abc"), "label": [0, 0, 1], "cm": [3, 8, 9]})
     assert training_labels(small(edges=(5,)), rows, competition)[1].tolist() == [0, 1, 1]
     assert training_labels(small(drop=(8, 8)), rows, competition)[0].tolist() == [True, False, True]
-    with pytest.raises(KitError, match="must be 1 numbers, one less than 2 classes"):
+    with pytest.raises(KitError, match="take 1 numbers, one less than 2 classes"):
         training_labels(small(edges=(5, 6)), rows, competition)
 
 

@@ -83,7 +83,7 @@ def test_a_fold_that_fails_does_not_end_the_others(world, tmp_path, monkeypatch)
 
 
 def test_two_recipes_of_one_name_are_refused(world, tmp_path):
-    with pytest.raises(KitError, match="recipe small is named twice"):
+    with pytest.raises(KitError, match="recipe small: is named twice"):
         fold_jobs([small(), small()], world.plan, world.folder, [0], tmp_path, on_cpu())
 
 

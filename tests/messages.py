@@ -1,0 +1,136 @@
+"""The catalogue of all messages: `python tests/messages.py` writes it from the code of the kit.
+
+A site is a call that makes a message: an error (`KitError`, `problem`), a warning (`warn`), or the
+text of an option's type. Its text is what the code says, with {expressions} for what the data say,
+and with <one | or | other> where the code chooses.
+"""
+
+import ast
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import kit
+
+KIT, CATALOGUE = Path(kit.__file__).parent, Path(__file__).with_name("messages.md")
+MAKERS = ("KitError", "problem", "warn", "LoggedError", "ArgumentTypeError")
+_PLACE, _WRONG, _OFFENDERS, _REMEDY = range(4)  # the parameters of `problem`
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """A call that makes a message: where it stands, and what it says."""
+
+    module: str
+    lines: range
+    maker: str
+    text: str
+
+
+def sites() -> list[Site]:
+    """Every site of the kit, by module and line."""
+    return [site for path in sorted(KIT.rglob("*.py")) for site in _sites(path)]
+
+
+def _sites(path: Path) -> Iterator[Site]:
+    """The sites of a module."""
+    module, tree = path.relative_to(KIT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+    if module in ("system/errors.py", "system/console.py"):
+        return
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
+        maker = ast.unparse(call.func).rpartition(".")[2]
+        if maker in MAKERS:
+            text = " ".join(_message(call, maker, _before(tree, call)).split())
+            yield Site(module, range(call.lineno, (call.end_lineno or 0) + 1), maker, text)
+
+
+def _message(call: ast.Call, maker: str, before: list[ast.stmt]) -> str:
+    """The text of a call that makes a message."""
+    if maker != "problem":
+        return _text(call.args[0], before)
+    parts: dict[object, ast.expr] = dict(enumerate(call.args))
+    parts |= {keyword.arg: keyword.value for keyword in call.keywords}
+    place, wrong = _text(parts[_PLACE], before), _text(parts[_WRONG], before)
+    offenders = parts.get(_OFFENDERS, parts.get("offenders"))
+    some = (
+        "" if offenders is None or ast.unparse(offenders) == "[]" else " (N found, the first: {})"
+    )
+    remedy = parts.get(_REMEDY, parts.get("remedy"))
+    return f"{place}: {wrong}{some}" + (f"; {_text(remedy, before)}" if remedy else "")
+
+
+def _before(tree: ast.AST, call: ast.Call) -> list[ast.stmt]:
+    """The statements that run before a call in its function and module, the nearest first."""
+    blocks = [
+        block
+        for node in ast.walk(tree)
+        for name in ("body", "orelse", "finalbody")
+        if isinstance(block := getattr(node, name, None), list) and block
+        if block[0].lineno <= call.lineno <= (block[-1].end_lineno or 0)
+    ]
+    statements = [part for block in blocks for part in block]
+    last = [part for part in statements if (part.end_lineno or 0) < call.lineno]
+    return sorted(last, key=lambda part: -part.lineno)
+
+
+def _meanings(name: str, before: list[ast.stmt]) -> tuple[list[ast.expr], list[ast.expr]]:
+    """What a name may stand for after some statements, and what may be added to it."""
+    values: list[ast.expr] = []
+    added: list[ast.expr] = []
+    for statement in before:
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            continue
+        for node in ast.walk(statement):
+            if isinstance(node, ast.AugAssign) and ast.unparse(node.target) == name:
+                added.insert(0, node.value)
+            for target in node.targets if isinstance(node, ast.Assign) else []:
+                pair = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+                pairs = zip(target.elts, node.value.elts) if pair else [(target, node.value)]
+                values += [value for part, value in pairs if ast.unparse(part) == name]
+        if values:
+            break
+    return values, added
+
+
+def _text(node: ast.expr, before: list[ast.stmt]) -> str:
+    """An expression as a text: what is constant in it, and the rest in braces."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part, before) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return _text(node.value, before)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and _is_text(node):
+        return _text(node.left, before) + _text(node.right, before)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and _is_text(node):
+        return _either([_text(node.left, before), ""])
+    if isinstance(node, ast.IfExp):
+        return _either([_text(node.body, before), _text(node.orelse, before)])
+    if isinstance(node, ast.Name):
+        values, added = _meanings(node.id, before)
+        texts = [_text(value, before[before.index(_of(value, before)) + 1 :]) for value in values]
+        if any(not text.startswith("{") for text in texts):
+            return _either(texts) + "".join(_either(["", _text(part, before)]) for part in added)
+    return "{" + ast.unparse(node) + "}"
+
+
+def _is_text(node: ast.expr) -> bool:
+    """True if a constant text is in an expression."""
+    return any(isinstance(getattr(part, "value", None), str) for part in ast.walk(node))
+
+
+def _of(value: ast.expr, statements: list[ast.stmt]) -> ast.stmt:
+    """The statement that an expression stands in."""
+    return next(s for s in statements if s.lineno <= value.lineno <= (s.end_lineno or 0))
+
+
+def _either(texts: list[str]) -> str:
+    """The texts of which one is meant."""
+    different = list(dict.fromkeys(texts))
+    return different[0] if len(different) == 1 else f"<{' | '.join(different)}>"
+
+
+if __name__ == "__main__":
+    for site in sites():
+        print(site.module, site.lines.start, site.maker, site.text)
