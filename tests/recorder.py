@@ -15,14 +15,16 @@ from kit.system.errors import KitError, LoggedError
 
 KIT = Path(kit.__file__).parent
 RECORD = "KIT_TESTS_MESSAGES"  # the folder of the record; processes of a run inherit it
+Site = tuple[str, int]  # a file of the kit, and a line
 _BETWEEN = {str(KIT / "system" / name) for name in ("errors.py", "console.py")}
+made: list[tuple[Site, str]] = []  # in this process, since it was last cleared
 _noted: set[tuple[str, ...]] = set()
 
 
-def note(kind: str, file: str, line: int, message: str) -> None:
+def note(kind: str, site: Site, message: str) -> None:
     """Add to the record what happened to the message of a line of the kit, and in which test."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
-    key = (kind, str(Path(file).relative_to(KIT)), str(line), test)
+    key = (kind, str(Path(site[0]).relative_to(KIT)), str(site[1]), test)
     if RECORD in os.environ and key not in _noted:
         _noted.add(key)
         line_of_record = "\t".join([*key, " ".join(message.split())]) + "\n"
@@ -31,12 +33,19 @@ def note(kind: str, file: str, line: int, message: str) -> None:
                 record.write(line_of_record)
 
 
-def site_of_call() -> tuple[str, int]:
+def site_of_call() -> Site:
     """The file and line of the kit that made the message which is being made."""
     frame = sys._getframe(2)
     while frame.f_code.co_filename in _BETWEEN and frame.f_back:
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
+
+
+def _got(site: Site, message: str) -> None:
+    """A message was made."""
+    if Path(site[0]).is_relative_to(KIT):
+        made.append((site, message))
+        note("got", site, message)
 
 
 def watch(patch: pytest.MonkeyPatch) -> None:
@@ -48,8 +57,8 @@ def watch(patch: pytest.MonkeyPatch) -> None:
     @functools.wraps(show)
     def shown(text: str, *args: object, **options: object) -> None:
         site = site_of_call()
-        if text.startswith("warning: ") and Path(site[0]).is_relative_to(KIT):
-            note("got", *site, text)
+        if text.startswith("warning: "):
+            _got(site, text)
         show(text, *args, **options)
 
     patch.setattr(kit.system.console, "_print", shown)
@@ -59,10 +68,7 @@ def _noting(init):
     @functools.wraps(init)
     def made(error: Exception, *args: object) -> None:
         init(error, *args)
-        site = site_of_call()
-        if Path(site[0]).is_relative_to(KIT):
-            note("got", *site, str(error))
-            error.site = site
+        _got(site_of_call(), str(error))
 
     return made
 

@@ -106,7 +106,7 @@ def test_bad_arguments(fails, tmp_path, world, monkeypatch):
     shutil.copytree(world.data, tmp_path / "bare", ignore=shutil.ignore_patterns("*.jpg"))
     assert "holds no photos" in fails(main, "photos", "--data", tmp_path / "bare", "--pairs", "1")
     assert "--people 20: is no number for blend; take 50" in fails(main, "blend", "--people", "20")
-    assert "--people 20: take 1000" in fails(main, "audit", "--people", "20")
+    assert "take 1000 to 2000000" in fails(main, "audit", "--people", "20")
     assert "no-such" in fails(main, "train", tmp_path / "no-such.py")
     recipe = tmp_path / "small.py"
     recipe.write_text("from helpers import small\n\nrecipe = small()\n")

@@ -92,7 +92,7 @@ def read_plan(path: Path) -> Plan:
     record = plan_json(path)
     if not record.exists():
         raise problem(record, "the plan's record is not there", remedy=AGAIN)
-    digest, meta = file_hash(path), read_json(record)
+    digest, meta = file_hash(path), read_json(record, AGAIN)
     if meta.get("folds.csv") != digest:
         what = f"is not the plan that {record.name} beside it describes"
         raise problem(path, what, remedy=AGAIN)

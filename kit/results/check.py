@@ -29,15 +29,16 @@ def check_place(out: Path, inputs: Iterable[Path], force: bool) -> None:
     record, inputs = out.with_suffix(".json"), list(inputs)
     check_output(out, "a submission", suffixes=(".csv",), inputs=inputs, force=force)
     check_output(record, inputs=inputs, force=force)
-    if record.exists() and not {"kit", "sha256", "members"} <= read_json(record).keys():
+    other = "choose another --out"
+    if record.exists() and not {"kit", "sha256", "members"} <= read_json(record, other).keys():
         what = "is no record of a submission, and would be replaced by one"
-        raise problem(record, what, remedy="choose another --out")
+        raise problem(record, what, remedy=other)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
     """The record beside a submission; None without a record, or if it is of another file."""
     try:
-        record = read_json(path.with_suffix(".json"))
+        record = read_json(path.with_suffix(".json"), "make the submission again")
         return record if record.get("sha256") == file_hash(path) else None
     except KitError:
         return None

@@ -198,16 +198,16 @@ def json_bytes(content: dict[str, Any]) -> bytes:
         return (json.dumps(content, indent=1) + "\n").encode()
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file."""
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file; `remedy` is what to do about a file that has none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise unreadable(path, error) from error
     except ValueError as error:
-        raise problem(path, f"is no JSON ({error})", remedy="make it again") from error
+        raise problem(path, f"is no JSON ({error})", remedy=remedy) from error
     if not isinstance(content, dict):
-        raise problem(path, "holds no JSON object", remedy="make it again")
+        raise problem(path, "holds no JSON object", remedy=remedy)
     return content
 
 

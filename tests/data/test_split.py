@@ -111,7 +111,7 @@ def test_more_folds_than_people_in_a_class():
     )
     with pytest.raises(KitError, match="only 3 people are male and >=60.*--folds 3 or fewer"):
         assign_folds(photos, MASK, 5, 0)
-    with pytest.raises(KitError, match="at least 2 folds"):
+    with pytest.raises(KitError, match="take 2 or more"):
         assign_folds(photos, MASK, 1, 0)
     with pytest.raises(
         KitError,

@@ -71,7 +71,7 @@ def test_bad_entries_are_one_line_and_change_nothing(tmp_path, fails):
         main, "--record", "effb4-hflip", "--public", "nan", "--log", log
     )
     assert "lacks the site's score" in fails(main, "--record", "effb4-hflip", "--log", log)
-    assert "need --record" in fails(main, "a.csv", "b.csv", "--public", ".5")
+    assert "add --record" in fails(main, "a.csv", "b.csv", "--public", ".5")
     assert "take no files" in fails(main, "a.csv", "--board")
     assert "cannot be read" in fails(main, "--board", "--log", tmp_path / "none.csv")
     assert log.read_bytes() == before

@@ -62,16 +62,16 @@ def test_json_keeps_korean(tmp_path):
 def test_json_of_no_utf8_is_escaped_and_comes_back(tmp_path):
     content = {"path": os.fsdecode(b"\xff.csv")}
     (tmp_path / "a.json").write_bytes(json_bytes(content))
-    assert read_json(tmp_path / "a.json") == content
+    assert read_json(tmp_path / "a.json", "delete it") == content
 
 
 @pytest.mark.parametrize("content, said", [("{", "is no JSON"), ("[]", "holds no JSON object")])
 def test_bad_json_is_one_line(tmp_path, content, said):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(KitError, match=said):
-        read_json(tmp_path / "a.json")
+        read_json(tmp_path / "a.json", "delete it")
     with pytest.raises(KitError, match="cannot be read"):
-        read_json(tmp_path / "b.json")
+        read_json(tmp_path / "b.json", "delete it")
 
 
 def test_hashes_are_those_of_the_bytes(tmp_path):
