@@ -37,16 +37,22 @@ class Call:
 
 
 class Recorder:
-    """Records the calls of one process and its threads below `place` into the folder `out`."""
+    """Records the calls of a process, and of those it forks, below `place` into the folder `out`.
 
-    def __init__(self, place: Path, out: Path) -> None:
+    The files that they read below `place`, and below `data`, are recorded, too.
+    """
+
+    def __init__(self, place: Path, out: Path, data: Path | None = None) -> None:
         self.place, self.out = f"{place.resolve()}/", out
+        self.data = f"{data or place}/"
         out.mkdir(parents=True, exist_ok=True)
-        self._log = -1
+        self._log = self._reads = -1
 
     def start(self) -> None:
         """Record from here on, in this process; syncing takes no time then."""
-        self._log = os.open(self.out / "calls", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        self._log = os.open(self.out / "calls", flags)
+        self._reads = os.open(self.out / "reads", flags)
         os.fsync = os.fdatasync = self._sync
         os.sync = lambda: self._write(Call("sync_all"))
         sys.addaudithook(self._hear)
@@ -60,6 +66,10 @@ class Recorder:
                     found.append(Call(*pickle.load(file)))
                 except EOFError:
                     return found
+
+    def reads(self) -> list[str]:
+        """The files that were read, with those of `place` by their paths below it, sorted."""
+        return sorted(set((self.out / "reads").read_text(encoding="utf-8").splitlines()))
 
     def content(self, name: str) -> bytes:
         """The bytes of a hash."""
@@ -81,9 +91,22 @@ class Recorder:
             self._write(call)
 
     def _open(self, path: Any, mode: Any, flags: int) -> Call | None:
-        if not flags & _WRITES or isinstance(path, int):
+        if isinstance(path, int):
             return None
+        if not flags & _WRITES:
+            return self._hear_read(path)
         return Call("open", self._name(path), new=bool(flags & os.O_EXCL))
+
+    def _hear_read(self, path: Any) -> None:
+        """Record that a file is read."""
+        name = self._read_name(path)
+        if name and self._reads >= 0:
+            os.write(self._reads, f"{name}\n".encode())
+
+    def _read_name(self, path: Any) -> str:
+        """The name of a file that is read: below the folder, or whole below the data."""
+        text = os.path.abspath(os.fsdecode(path))
+        return text if text.startswith(self.data) else self._name(path)
 
     def _rename(self, path: Any, target: Any, at: int = -1, target_at: int = -1) -> Call | None:
         source = self._name(path, at)
