@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from kit.folds import show_plan
 from kit.system.cli import Parser, command
 from kit.system.console import duration, say
+from kit.system.disk import atomic_write
 from kit.system.errors import KitError, problem
 from kit.system.options import add_options
 
@@ -79,10 +80,8 @@ def prepare_folder(out: Path, force: bool) -> None:
         for part in _PARTS:
             shutil.rmtree(out / part, ignore_errors=True)
         (out / _PAGE).unlink(missing_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _MARK).write_text(
-        "Made by python -m kit.demo, which may replace it with --force.\n", encoding="utf-8"
-    )
+    with atomic_write(out / _MARK, force=True) as mark:
+        mark.write_text("Made by python -m kit.demo, which may replace it with --force.\n", "utf-8")
 
 
 def say_step(title: str, line: str) -> None:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from kit.scale.ranks import find_ranks
 from kit.system.cli import Parser, command
 from kit.system.console import duration, say, warn
+from kit.system.durable import make_folder
 from kit.system.errors import KitError, problem
 from kit.system.locks import lock_file
 from kit.system.options import (
@@ -117,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     out = args.out or args.recipe.with_name(f"{args.recipe.stem}_tuned.py")
     search, asked = asked_search(args, out)
     started = time.monotonic()
-    search.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(search.folder)
     try:
         with lock_file(search.folder / ".lock"):
             study = run_search(search, begin(search, asked, out))

@@ -12,7 +12,7 @@ from kit.inference.member_files import oof_path
 from kit.results import leaderboard
 from kit.results.probs import PROBABILITY_FILES, Probs, read_foreign_probs, write_foreign_probs
 from kit.system.console import warn
-from kit.system.disk import check_writable, refuse_existing, refuse_input
+from kit.system.disk import check_writable, refuse_existing, refuse_input, remove
 from kit.system.errors import KitError, problem
 
 
@@ -73,7 +73,7 @@ def save_probs(
         )
         oof = None
     if oof is None or path.suffix == ".npz":
-        oof_path(path).unlink(missing_ok=True)  # that of a file that --force replaces
+        remove(oof_path(path))  # that of a file that --force replaces
     else:
         write_foreign_probs(oof_path(path), oof, competition, force)
     if oof is not None and path.suffix == ".npz":

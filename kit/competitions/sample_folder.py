@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kit import __version__
+from kit.system.durable import make_folder, move
 from kit.system.errors import problem
 
 
@@ -55,16 +56,20 @@ def _is_sample(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _renamed_at_the_end(out: Path) -> Iterator[Path]:
-    """A sibling folder to fill, renamed to `out` at the end and removed when filling it fails."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+    """A sibling folder to fill, renamed to `out` at the end and removed when filling it fails.
+
+    Its files, of which there may be thousands, are synced all at once before that.
+    """
+    make_folder(out.parent)
     new, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
     new.mkdir()
     try:
         yield new
+        os.sync()
         if out.exists():
             out.rename(old)
         try:
-            new.rename(out)
+            move(new, out)
         except OSError:
             if old.exists():
                 old.rename(out)

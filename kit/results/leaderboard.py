@@ -14,6 +14,7 @@ import pandas as pd
 from kit.metrics.metric import Metric
 from kit.system.console import warn
 from kit.system.disk import atomic_write, file_hash
+from kit.system.durable import make_folder
 from kit.system.errors import KitError, did_you_mean, problem
 from kit.system.locks import lock_file
 from kit.system.table import read_csv
@@ -57,7 +58,7 @@ BOARD_COLUMNS: Final = tuple(field.name for field in dataclasses.fields(BoardRow
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold the log in the block, and let other processes wait, so that no row is lost."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with lock_file(path.with_name(f".{path.name}.lock"), lambda: None):
         yield
 

@@ -12,7 +12,7 @@ from kit.competition import Competition
 from kit.data.answer_rows import TASK, AnswerRows, answer_columns
 from kit.data.folder import DataFolder, answer_rows
 from kit.results.answers import Answers, deviation, read_answers
-from kit.system.disk import atomic_write, file_hash, json_bytes
+from kit.system.disk import atomic_write, file_hash, json_bytes, remove
 from kit.system.errors import KitError, problem
 from kit.system.table import read_csv, read_header
 
@@ -148,7 +148,7 @@ def write_submission(
             record |= {"remade_as": _compared(path, temporary, digest, original, competition)}
         beside.write_bytes(json_bytes(record))
         # From here on the earlier file's record must not stand beside the new file.
-        record_path.unlink(missing_ok=True)
+        remove(record_path)
     return record
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kit.system.durable import make_folder
+
 _START: Final = re.compile(
     r"--- attempt (?P<number>\d{1,9}) of (?P<attempts>\d{1,9}) of (?P<name>.*) on (?P<place>.*), "
     r"pid (?P<pid>\d{1,9}), .*, command (?P<command>\w+)"
@@ -96,7 +98,7 @@ def logged(path: Path) -> Iterator[None]:
 
     It is what any library writes to the descriptors of standard output and standard error, too.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with open(path, "a", encoding="utf-8", errors="backslashreplace", buffering=1) as file:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

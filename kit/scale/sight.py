@@ -11,6 +11,7 @@ from pathlib import Path
 import kit
 from kit.scale.job import Shared
 from kit.system.disk import check_writable, file_hash
+from kit.system.durable import make_folder
 from kit.system.errors import KitError, problem
 from kit.system.versions import versions
 
@@ -23,7 +24,7 @@ _WRITABLE = "the folder of results"
 def marked(folder: Path) -> Iterator[str]:
     """In the block a folder has a file of a new name, by which other machines know it."""
     check_writable(folder / "file")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with tempfile.NamedTemporaryFile(prefix=".seen-", dir=folder) as file:
         yield Path(file.name).name
 

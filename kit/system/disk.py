@@ -7,10 +7,11 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from kit.system.durable import make_folder, move, sync_file, sync_folder
 from kit.system.errors import KitError, did_you_mean, problem
 
 _LONGEST = 255  # bytes of a file's name, on all usual file systems
@@ -68,29 +69,38 @@ def check_guard(path: Path) -> None:
             _guards[folder]()
 
 
-def remove(path: Path) -> None:
-    """Remove a file, if it exists and its folder's guard does not raise."""
-    check_guard(path)
-    path.unlink(missing_ok=True)
+def remove(*paths: Path) -> None:
+    """Remove files that exist, if their folders' guards do not raise, for good.
+
+    What is written from here on is written after that, even if the power fails.
+    """
+    removed = dict[Path, None]()
+    for path in paths:
+        check_guard(path)
+        with suppress(FileNotFoundError):
+            path.unlink()
+            removed[path.parent] = None
+    for folder in removed:
+        sync_folder(folder)
 
 
 @contextmanager
 def atomic_write(path: Path, force: bool = False) -> Iterator[Path]:
     """Yield a temporary path, and move the file to `path` if the block ends well.
 
-    Otherwise nothing is left behind. Raises `KitError` before the block runs if `path` exists,
-    unless `force`, and at its end what the guard of the folder raises.
+    Otherwise nothing is left behind. The file is on the disk before it is moved, and the move is
+    before this returns. Raises `KitError` before the block runs if `path` exists, unless `force`,
+    and at its end what the guard of the folder raises.
     """
     if not force:
         refuse_existing(path)
     temporary = temporary_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        sync_file(temporary)
         check_guard(path)  # as late as can be
-        os.replace(temporary, path)
+        move(temporary, path)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise problem(

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from kit.system.disk import atomic_write, guarded, json_bytes
+from kit.system.disk import atomic_write, guarded, json_bytes, remove
 from kit.system.errors import KitError, problem
 
 OWNER: Final = ".owner"  # the file in the folder: JSON with host, pid and token
@@ -42,7 +42,7 @@ def owned(folder: Path) -> Iterator[None]:
     finally:
         with suppress(KitError, OSError):  # another owner's file stays
             check()
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _check(path: Path, token: object) -> None:

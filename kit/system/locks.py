@@ -11,7 +11,9 @@ from typing import IO, Final
 
 from kit.system.console import duration, warn
 from kit.system.disk import host_name, writer_of
+from kit.system.durable import make_folder
 from kit.system.errors import problem
+from kit.system.soft_lock import SoftLock, is_running
 
 # The errors of `flock` on file systems without locks: some of Lustre, FUSE and NFS.
 _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
@@ -25,6 +27,28 @@ _unlocked: set[int] = set()  # the file systems without locks that were told of,
 os.register_at_fork(after_in_child=lambda: [file.close() for file in _locks])
 
 
+class _KernelLock:
+    """The lock of an open file, by `flock`."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self.file = file
+
+    def take(self) -> bool:
+        """Take the lock if it is free; True if this process has it now."""
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def wait(self) -> None:
+        """Take the lock as soon as it is free."""
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        """Leave the lock to the kernel, which gives it back when the file is closed."""
+
+
 @contextmanager
 def lock_file(
     path: Path, waiting: Callable[[], None] | None = None, seconds: float = 0, strict: bool = False
@@ -33,52 +57,53 @@ def lock_file(
 
     If another process holds it, waits for so many `seconds`. If it still does, calls `waiting`,
     which may raise, and waits for as long as it takes; without `waiting` raises `BlockingIOError`.
-    On a file system without locks the block runs without one, after one warning a process and file
+    On a file system without locks a `SoftLock` stands for it, after one warning a process and file
     system; if `strict`, `OSError` is raised instead.
     """
     with open(path, "w") as file:
+        lock: _KernelLock | SoftLock = _KernelLock(file)
         try:
-            if not _lock_within(file, seconds):
-                if waiting is None:
-                    raise BlockingIOError
-                waiting()
-                fcntl.flock(file, fcntl.LOCK_EX)
+            taken = lock.take()
         except OSError as error:
             if strict or error.errno not in _NO_LOCKS:
                 raise
             _warn_unlocked(path.parent, error)
+            lock = SoftLock(path)
+            taken = lock.take()
+        if not taken and not _is_taken_within(lock, path, seconds):
+            if waiting is None:
+                raise BlockingIOError
+            waiting()
+            lock.wait()
         _locks.add(file)
         try:
             yield
         finally:
             _locks.discard(file)
+            lock.release()
 
 
-def _lock_within(file: IO[str], seconds: float) -> bool:
-    """True if this process has the lock of a file, after at most so many seconds."""
-    end, told = time.monotonic() + seconds, False
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-        if not told:
-            warn(f"{file.name}: another process has the lock; waiting up to {duration(seconds)}")
-            told = True
+def _is_taken_within(lock: _KernelLock | SoftLock, path: Path, seconds: float) -> bool:
+    """True if this process has taken a lock after at most so many seconds."""
+    end = time.monotonic() + seconds
+    if seconds:
+        warn(f"{path}: another process has the lock; waiting up to {duration(seconds)}")
+    while time.monotonic() < end:
         time.sleep(1)
+        if lock.take():
+            return True
+    return False
 
 
 def _warn_unlocked(folder: Path, error: OSError) -> None:
-    """Warn, once for each file system, that a folder's files cannot be locked."""
+    """Warn, once for each file system, by what its files are locked instead."""
     number = folder.stat().st_dev
     if number not in _unlocked:
         _unlocked.add(number)
         warn(
-            f"{folder}: its file system has no locks ({error.strerror or error}): processes that "
-            "write there at once are not kept apart; of two that train one fold, the file .owner "
-            "stops the older one at its next write"
+            f"{folder}: its file system has no locks ({error.strerror or error}): instead a file "
+            "beside each, *.held, names the host and the process that work there; should two train "
+            "one fold all the same, the file .owner stops the older one at its next write"
         )
 
 
@@ -100,7 +125,7 @@ def lock_folder(folder: Path, waiting: str = "", seconds: float = 0) -> Iterator
             ) from BlockingIOError()  # of the system, not of what is trained
         warn(f"{folder}: {waiting}")
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with lock_file(folder / ".lock", report, seconds):
         for temporary in folder.glob(".*.tmp"):
             if _is_left(temporary):
@@ -116,15 +141,4 @@ def _is_left(temporary: Path) -> bool:
     except OSError:
         return False
     host, pid = writer_of(temporary) or ("", 0)
-    return host == host_name() and (pid == os.getpid() or not _is_running(pid))
-
-
-def _is_running(pid: int) -> bool:
-    """True if a process of this number runs on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass  # another user's
-    return True
+    return host == host_name() and (pid == os.getpid() or not is_running(pid))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kit.system.console import warn
+from kit.system.disk import atomic_write
 from kit.system.errors import KitError
 
 TRACKERS = ("tensorboard", "wandb")
@@ -64,7 +65,8 @@ class _Wandb:
         # The same id after an interruption, so that what goes on is not another run.
         place = folder / _WANDB_ID
         if new or not place.exists():
-            place.write_text(secrets.token_hex(4), encoding="utf-8")
+            with atomic_write(place, force=True) as temporary:
+                temporary.write_text(secrets.token_hex(4), encoding="utf-8")
         # Without an account a competitor at night wants the run, not a question: offline, for
         # `wandb sync` later.
         mode = os.environ.get("WANDB_MODE") or ("online" if _has_account() else "offline")

@@ -76,8 +76,7 @@ class FoldWriter:
             for prefix in ("probs", "part", "few", "oof")
             for path in files.folder.glob(f"{prefix}-*.npz")
         ]
-        for path in (files.last, files.best, files.oof, files.metrics, *files.epochs, *caches):
-            remove(path)
+        remove(files.last, files.best, files.oof, files.metrics, *files.epochs, *caches)
 
     def _info(self, row: Row) -> CheckpointInfo:
         """The metadata of the checkpoint of an epoch."""
@@ -104,8 +103,7 @@ class FoldWriter:
         path = self.files.epoch(row["epoch"])
         if not path.exists():
             save(path, self.learner.used, self._info(row))
-        for stale in self.files.epochs[:-number]:
-            remove(stale)
+        remove(*self.files.epochs[:-number])
 
     def _history(self, rows: Sequence[Row]) -> History:
         return History(self.job.recipe, metric_of(self.job.competition), rows)
@@ -133,5 +131,4 @@ class FoldWriter:
     def finish(self, state: TrainingState) -> None:
         """Write the metrics and remove `last.pt`: the fold is finished."""
         write_metrics(self.files.metrics, state.rows)
-        remove(self.files.last)
-        remove(self.files.bad_batch)
+        remove(self.files.last, self.files.bad_batch)

@@ -15,7 +15,8 @@ from kit.metrics.metric import Metric, metric_of
 from kit.results.run import score_column
 from kit.scale.job import Ended, Job, Place, raise_errors, run_here
 from kit.system.console import say
-from kit.system.disk import check_writable, refuse_existing
+from kit.system.disk import check_writable, refuse_existing, remove
+from kit.system.durable import make_folder, sync_folder
 from kit.system.errors import KitError
 from kit.training.job import FoldJob, TrainOptions
 from kit.training.run import at_place
@@ -93,9 +94,10 @@ def begin(search: Search, asked: Study, out: Path) -> Study:
     if not asked.replaces:
         refuse_existing(out, search.runs / asked.name)
     check_writable(out)
-    record.unlink(missing_ok=True)
+    remove(record)
     for folder in search.folder.glob("t[0-9]*"):
         shutil.rmtree(folder)
+    sync_folder(search.folder)  # no folder of before comes back beside the new record
     write_study(search.folder, asked)
     say(
         f"{search.folder}: {asked.number} trials of {', '.join(asked.space)}; the best one is then "
@@ -172,14 +174,13 @@ def remove_weights(search: Search, study: Study) -> None:
     for trial in study.trials:
         if trial.number not in (0, best) and trial not in study.asked:
             for fold in search.folds(study, trial, study.search_folds):
-                for path in (fold.files.last, fold.files.best, fold.files.oof):
-                    path.unlink(missing_ok=True)
+                remove(fold.files.last, fold.files.best, fold.files.oof)
 
 
 def run_logged(jobs: Sequence[Job]) -> Generator[Ended, None, None]:
     """Run jobs one after another in this process, with what they print in their logs."""
     for job in jobs:
-        job.log.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(job.log.parent)
         with open(job.log, "a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
             ended = list(run_here([job]))
         yield from ended

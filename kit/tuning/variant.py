@@ -1,7 +1,6 @@
 """What a search leaves: the five lines of a variant recipe, and its run in its place."""
 
 import dataclasses
-import os
 import shutil
 import textwrap
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from kit.metrics.metric import MetricName
 from kit.scoring.bootstrap import show_interval
 from kit.system.disk import atomic_write, refuse_existing
+from kit.system.durable import move
 from kit.tuning.search import Search
 from kit.tuning.show import say_folds
 from kit.tuning.space import show_settings
@@ -35,7 +35,7 @@ def publish(search: Search, study: Study, base: Path, out: Path) -> Study:
             if study.replaces and place.exists():
                 shutil.rmtree(place)
             refuse_existing(place)
-            os.rename(run, place)
+            move(run, place)
     study = dataclasses.replace(study, published=True)
     write_study(search.folder, study)
     return study

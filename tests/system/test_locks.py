@@ -5,6 +5,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -101,22 +102,55 @@ def test_temporary_files_of_living_processes_and_of_other_hosts_stay(tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == {*stay, ".lock"}
 
 
-@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP])
-def test_without_locks_one_warning_says_what_that_means(tmp_path, monkeypatch, capsys, number):
+@pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP])
+def no_locks(request, monkeypatch):
+    """The text of an error that `flock` raises from here on, as on a file system without locks."""
+
     def refuse(*_):
-        raise OSError(number, os.strerror(number))
+        raise OSError(request.param, os.strerror(request.param))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     monkeypatch.setattr(kit.system.locks, "_unlocked", set())
+    return os.strerror(request.param)
+
+
+def test_without_locks_one_warning_says_what_stands_for_them(no_locks, tmp_path, capsys):
     ran = []
     for name in ("a", "b", "a"):
         with lock_folder(tmp_path / name, seconds=60), lock_file(tmp_path / "c"):
             ran.append(name)
+            assert (tmp_path / name / ".lock.held").read_text().startswith(f"{host_name()} ")
+            with pytest.raises(KitError, match="another process is training this fold"):
+                with lock_folder(tmp_path / name):
+                    raise AssertionError("the block must not run")
+            with pytest.raises(BlockingIOError), lock_file(tmp_path / "c"):
+                pass
     said = capsys.readouterr().err
     assert ran == ["a", "b", "a"] and said.startswith(f"warning: {tmp_path / 'a'}: its file system")
-    assert said.count("\n") == 1 and "the file .owner stops the older one" in said
-    with pytest.raises(OSError, match=os.strerror(number)), lock_file(tmp_path / "c", strict=True):
+    assert said.count("\n") == 1 and "*.held, names the host and the process" in said
+    assert not list(tmp_path.rglob("*.held"))
+    with pytest.raises(OSError, match=no_locks), lock_file(tmp_path / "c", strict=True):
         pass
+
+
+def test_without_locks_one_that_waits_goes_on_when_the_other_ends(no_locks, tmp_path, monkeypatch):
+    monkeypatch.setattr(kit.system.locks, "_unlocked", {tmp_path.stat().st_dev})
+    inside, order = threading.Event(), list[str]()
+
+    def first():
+        with lock_file(tmp_path / "a"):
+            inside.set()
+            order.append("first")
+            time.sleep(0.3)
+            order.append("end of the first")
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    inside.wait()
+    with lock_file(tmp_path / "a", lambda: order.append("waiting")):
+        order.append("second")
+    thread.join()
+    assert order == ["first", "waiting", "end of the first", "second"]
 
 
 def test_another_error_of_locking_is_raised(tmp_path, monkeypatch):

@@ -176,6 +176,7 @@ def test_a_frozen_process_that_wakes_up_ends_with_one_line(world, tmp_path):
                 if "epoch  1/3" in line:
                     break
             os.kill(frozen.pid, signal.SIGSTOP)
+            os.utime(files.folder / ".lock.held", (0, 0))  # frozen for longer than a minute
             done = subprocess.run([*program, "0", *words], capture_output=True, text=True)
             assert done.returncode == 0 and "no locks" in done.stderr, done.stderr
             assert "going on after epoch 1" in done.stdout and not files.last.exists()
