@@ -163,7 +163,7 @@ def _fold_checkpoint(folder: Path, plan: Plan, single: bool = False) -> Checkpoi
     if not single and folder.name != f"fold{info.fold}":
         what = f"is the checkpoint of fold {info.fold}"
         raise problem(files.best, what, remedy="move it to its own folder")
-    epochs, wanted = len(read_metrics(files.metrics)), info.recipe["epochs"]
+    epochs, wanted = len(read_metrics(files.metrics, checkpoint.origin)), info.recipe["epochs"]
     # A soup has no metrics.
     whole = epochs >= wanted or info.recipe["patience"] or not files.metrics.exists()
     if files.last.exists() or not whole:
