@@ -1,0 +1,1 @@
+"""Fault trials: the kit's commands are killed, starved and lied to, and must lose nothing."""

@@ -1,0 +1,102 @@
+"""What a command leaves in a folder, compared: results by their content, and what was left over."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+# What no two runs have alike: times, durations (`views` has them in a record of an ensemble), and
+# how much was found ready.
+_TIMES: Final = re.compile(r"seconds|made|time.*|views|passes_computed")
+_MADE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
+# What a process that was killed may leave: temporary files and folders, and a folder's owner.
+_LEFT: Final = re.compile(r"\..+\.(tmp|old)|\.owner|\.seen-.*")
+# Files that are no results: locks, logs, and the temporary folder of `forked`.
+_IGNORED: Final = re.compile(r"\.(.*\.)?lock|log\.txt|__pycache__|tmp")
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """A hash of each result in a folder by its relative path; times in it do not count.
+
+    Locks, logs, what was left over, and what lies in `tmp/` are no results.
+    """
+    names = [name for name in _files(folder) if not any(map(_LEFT.fullmatch, Path(name).parts))]
+    return {name: _hash(folder / name) for name in names}
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Temporary files and folders, owners, and pixels in `tmp/`: after a command there are none.
+
+    Locks may stay.
+    """
+    paths = [*folder.rglob(".*"), *folder.glob("tmp/kit-pixels-*")]
+    names = [path.relative_to(folder) for path in paths]
+    return sorted(str(n) for n in names if _LEFT.fullmatch(n.name) or n.parts[0] == "tmp")
+
+
+def differences(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    """The results that two digests do not have alike, each in words."""
+    words = []
+    for name in sorted(one | other):
+        if one.get(name) != other.get(name):
+            how = "is missing" if name not in one else "is too many" if name not in other else ""
+            words.append(f"{name} {how or 'differs'}")
+    return words
+
+
+def _files(folder: Path) -> list[str]:
+    """The relative paths of a folder's files that may be results or left over."""
+    names = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [str(n) for n in names if not any(_IGNORED.fullmatch(part) for part in n.parts)]
+
+
+def _hash(path: Path) -> str:
+    """The hash of a result; of one that cannot be read by its kind, of its bytes."""
+    read = _CONTENT.get(path.suffix, Path.read_bytes)
+    try:
+        content = read(path)
+    except Exception as error:  # half written or damaged, however: unlike any whole one
+        content = f"{type(error).__name__}: ".encode() + path.read_bytes()
+    return hashlib.sha256(content).hexdigest()[:20]
+
+
+def _json(path: Path) -> bytes:
+    return json.dumps(_timeless(json.loads(path.read_text(encoding="utf-8")))).encode()
+
+
+def _timeless(value: Any) -> Any:
+    """A value of JSON without what no two runs have alike."""
+    if isinstance(value, dict):
+        return {k: _timeless(v) for k, v in value.items() if not _TIMES.fullmatch(k)}
+    return [_timeless(v) for v in value] if isinstance(value, list) else value
+
+
+def _csv(path: Path) -> bytes:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    kept = [name for name in table if not _TIMES.fullmatch(str(name))]
+    return path.read_bytes()[-1:] + table[kept].to_csv().encode()
+
+
+def _npz(path: Path) -> bytes:
+    with np.load(path, allow_pickle=False) as content:
+        names = [name for name in content if not _TIMES.fullmatch(name)]
+        arrays = [(name, content[name]) for name in names]
+    return b"".join(f"{n} {a.dtype} {a.shape} ".encode() + a.tobytes() for n, a in arrays)
+
+
+def _html(path: Path) -> bytes:
+    text = path.read_text(encoding="utf-8")
+    return _MADE.sub("TIME", text).encode()
+
+
+_CONTENT: Final[dict[str, Callable[[Path], bytes]]] = {
+    ".json": _json,
+    ".csv": _csv,
+    ".npz": _npz,
+    ".html": _html,
+}
