@@ -101,6 +101,14 @@ def oof_precision(key: str, best: Path, plan: Plan, fold: int) -> str | None:
     return precision if key == oof_key(best, plan, fold, precision) else None
 
 
+def belongs(key: str, checkpoint: str) -> bool:
+    """False if a key of out-of-fold probabilities names another checkpoint's hash."""
+    try:
+        return bool(json.loads(key)["checkpoint"] == checkpoint)
+    except (ValueError, KeyError, TypeError):
+        return True
+
+
 def score_column(metric: MetricName) -> str:
     """The column of `metrics.csv` that has the score, such as `val_f1_macro`."""
     return f"val_{metric.name}"
