@@ -14,8 +14,9 @@ DAMAGED: Final = "is damaged, or was changed by hand: its checksum does not fit"
 
 
 def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON object with the SHA-256 of all its values as its last one."""
-    return {**content, CHECKSUM: hashlib.sha256(json.dumps(content).encode()).hexdigest()}
+    """A JSON object with the SHA-256 of all its other values as its last one."""
+    values = {name: value for name, value in content.items() if name != CHECKSUM}
+    return {**values, CHECKSUM: hashlib.sha256(json.dumps(values).encode()).hexdigest()}
 
 
 def without_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,10 +24,10 @@ def without_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
 
     Another form of the same values is no change.
     """
-    values = {name: value for name, value in content.items() if name != CHECKSUM}
-    if content.get(CHECKSUM) != with_checksum(values)[CHECKSUM]:
+    checksum = with_checksum(content).pop(CHECKSUM)
+    if content.get(CHECKSUM) != checksum:
         raise ValueError("its checksum does not fit")
-    return values
+    return {name: value for name, value in content.items() if name != CHECKSUM}
 
 
 def line_checksums(lines: Sequence[str], origin: str) -> list[str]:
