@@ -65,6 +65,15 @@ class Fold:
         """What its training printed, if it did not run in the command's own process."""
         return self.folder / "log.txt"
 
+    def remedy(self, fold: int) -> str:
+        """What makes the out-of-fold probabilities of its checkpoint again, or says why it cannot.
+
+        A soup has no metrics.
+        """
+        if not self.metrics.exists():
+            return "make the soup again, with --force"
+        return f"python -m kit.train RECIPE --fold {fold} makes it again"
+
     @property
     def stamp(self) -> str:
         """What tells the files of a training from those of a later one: their times and sizes."""
