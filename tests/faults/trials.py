@@ -25,7 +25,8 @@ class Trial:
 
     `losses` are results that are gone, or that no plain second run makes equal to the undisturbed
     ones, and errors that are a traceback or no single line; `silent` are wrong results that nobody
-    was told of; `left` is what stays half-written or left over. `note` says what the fault was.
+    was told of; `left` is what stays half-written or left over. `note` says what the fault was, and
+    `met` whether it came before the command had ended.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Trial:
     left: tuple[str, ...] = ()
     seconds: float = 0.0
     note: str = ""
+    met: bool = True
 
     @property
     def good(self) -> bool:
