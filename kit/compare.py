@@ -136,7 +136,7 @@ def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
     from kit.reporting.leaderboard_tables import show_board
     from kit.results.board_summary import summarise
     from kit.results.check import paired_draws
-    from kit.results.leaderboard import enter_scores, read_board
+    from kit.results.leaderboard import check_board, enter_scores, read_board
 
     metric = metric_of(competition_of(args))
     if args.record is not None:
@@ -145,6 +145,7 @@ def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
         say(f"{row.submission}: {', '.join(texts)}")
     if args.board:
         rows = read_board(args.log)
+        check_board(args.log, rows)
         draws = paired_draws([row for row in rows if row.public is not None], args.log.parent)
         summary = summarise(rows, draws, metric.sign)
         if args.json:

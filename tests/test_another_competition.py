@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from helpers import tables_of
 from PIL import Image, ImageDraw
+from trainings import metrics_of
 
 import kit
 import kit.compare
@@ -23,7 +24,7 @@ import kit.train
 from kit.data.plan import read_plan
 from kit.models.checkpoint import read_checkpoint_info
 from kit.results.probs import read_probs
-from kit.results.run import Fold, read_metrics
+from kit.results.run import Fold
 
 # Commands run in the folder of a fixture, one after the other.
 pytestmark = pytest.mark.xdist_group("shapes")
@@ -141,7 +142,7 @@ def test_checkpoints_and_probabilities_have_three_classes(trained):
     assert info.geometry.crop == (64, 96) and info.geometry.frame == (64, 96)
     table = read_probs(fold.oof)
     assert table.probs.shape == (16, 3)
-    assert not [name for name in read_metrics(fold.metrics)[0] if name.endswith("_shape")]
+    assert not [name for name in metrics_of(fold)[0] if name.endswith("_shape")]
 
 
 def test_a_submission_has_the_competition_s_own_columns(submitted):

@@ -15,7 +15,7 @@ from kit.inference.engine import Compute
 from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.recipe import shipped_recipe
 from kit.results.probs import Probs, read_probs, write_probs
-from kit.results.run import Fold, oof_key, read_metrics
+from kit.results.run import Fold, oof_key, origin_of, read_metrics
 from kit.training.job import TrainOptions
 
 
@@ -89,21 +89,21 @@ def ctrl_c_for_children() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def without_times(path: Path) -> list[dict[str, float]]:
-    """The metrics of a run without what it took."""
-    return [
-        {k: v for k, v in row.items() if not k.startswith("time")} for row in read_metrics(path)
-    ]
+def metrics_of(files: Fold) -> list[dict[str, float]]:
+    """The metrics of a fold, whose checkpoint says what they are of."""
+    info = read_checkpoint_info(files.best)
+    return read_metrics(files.metrics, origin_of(info.recipe, info.plan, info.fold))
+
+
+def without_times(files: Fold) -> list[dict[str, float]]:
+    """The metrics of a fold without what it took."""
+    return [{k: v for k, v in row.items() if not k.startswith("time")} for row in metrics_of(files)]
 
 
 def assert_same_run(a: Fold, b: Fold) -> None:
     """The same bytes and metrics, and both are finished."""
     assert a.best.read_bytes() == b.best.read_bytes() and a.oof.read_bytes() == b.oof.read_bytes()
-    assert (
-        without_times(a.metrics) == without_times(b.metrics)
-        and not a.last.exists()
-        and not b.last.exists()
-    )
+    assert without_times(a) == without_times(b) and not a.last.exists() and not b.last.exists()
 
 
 def make_coloured(root: Path, people: list[tuple[str, str, int]]) -> Path:

@@ -7,11 +7,14 @@ Augmentation starts from it.
 import dataclasses
 import inspect
 import math
+import os
 import shutil
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -30,6 +33,8 @@ from kit.system.versions import PIXELS_VERSION
 
 # Bytes that must stay free beside the cache: room for checkpoints.
 _FREE_BYTES = 2 * 2**30
+# The type of a photo's checksum in the file.
+SUM: Final = "<u4"
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class PixelCache:
     """A file of photos after `crop_and_resize` to `size`.
 
     It is uint8 (photos, height, width, channels) in .npy format; row r is the photo `images[r]`.
-    `shape` is that of a row.
+    `shape` is that of a row. Behind the rows stand their checksums.
     """
 
     path: Path
@@ -56,12 +61,26 @@ class PixelCache:
         """The row of each of `images`, which must be in the cache."""
         return pd.Index(self.images).get_indexer(pd.Index(images))
 
+    def checksum(self, image: str, photo: bytes | memoryview) -> int:
+        """The CRC-32 of a photo, and of what its file name and `image` say that it is."""
+        named = f"{self.path.name.partition('.')[0]}\t{image}"
+        return zlib.crc32(photo, zlib.crc32(named.encode("utf-8", "surrogateescape")))
+
+    def read_sums(self) -> np.ndarray:
+        """The checksums of the rows, (photos,)."""
+        with open(self.path, "rb") as file:
+            file.seek(-len(self.images) * np.dtype(SUM).itemsize, os.SEEK_END)
+            return np.frombuffer(file.read(), SUM).copy()
+
     def open(self) -> np.ndarray:
         """The rows, mapped into memory and read-only; processes that open it share its pages."""
         try:
-            array: np.ndarray = np.load(self.path, mmap_mode="r")
+            array: np.memmap = np.load(self.path, mmap_mode="r")
             if array.shape != (len(self.images), *self.shape) or array.dtype != np.uint8:
                 raise ValueError(f"it holds {array.dtype} {array.shape}")
+            sums = len(array) * np.dtype(SUM).itemsize
+            if self.path.stat().st_size != array.offset + array.nbytes + sums:
+                raise ValueError("it is cut short, or too long")
         except Exception as error:  # numpy has its own for each kind of damage
             raise problem(
                 self.path, f"the pixel cache cannot be read ({type(error).__name__})"
@@ -189,10 +208,11 @@ def _stamp(root: Path, images: Sequence[str], geometry: Geometry, read: Read | N
 def _build(cache: PixelCache, root: Path, geometry: Geometry, read: Read | None) -> None:
     """Write the cache file; an `OSError` is one of writing."""
 
-    def load(image: str) -> bytes:
-        return crop_and_resize(read_photo(root, image, [geometry], read), geometry).tobytes()
+    def load(image: str) -> tuple[bytes, int]:
+        photo = crop_and_resize(read_photo(root, image, [geometry], read), geometry).tobytes()
+        return photo, cache.checksum(image, photo)
 
-    images = cache.images
+    images, sums = cache.images, list[int]()
     unreadable = False
     try:
         with (
@@ -212,8 +232,10 @@ def _build(cache: PixelCache, root: Path, geometry: Geometry, read: Read | None)
                 except KitError:
                     unreadable = True
                     raise
-                file.write(b"".join(pixels))
+                file.write(b"".join(photo for photo, _ in pixels))
+                sums += [checksum for _, checksum in pixels]
                 progress.advance(len(pixels))
+            file.write(np.array(sums, SUM).tobytes())
     except KitError as error:
         if not unreadable and isinstance(error.__cause__, OSError):
             raise error.__cause__ from None

@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from kit.data.cache import PixelCache
+from kit.data.cached_photos import CachedPhotos
 from kit.data.geometry import Geometry
 from kit.data.photos import augmented, crop_and_resize
 from kit.data.reading import Read, read_photo
@@ -52,7 +53,7 @@ class PhotoDataset(Dataset[tuple[int, list[np.ndarray]]]):
         self.root, self.images, self.geometries = root, list(images), list(geometries)
         self.augment, self.cache, self.read = augment, cache, read
         self._rows = cache.rows(self.images) if cache is not None else None
-        self._pixels: np.ndarray | None = None
+        self._cached: CachedPhotos | None = None
         self._transform: Any = None
 
     def __len__(self) -> int:
@@ -60,25 +61,28 @@ class PhotoDataset(Dataset[tuple[int, list[np.ndarray]]]):
 
     def __getitem__(self, at: int | tuple[int, int]) -> tuple[int, list[np.ndarray]]:
         i, seed = at if isinstance(at, tuple) else (at, None)
-        if self._pixels is None and self.cache is not None:
+        if self._cached is None and self.cache is not None:
             try:
-                self._pixels = self.cache.open()
-            except (
-                KitError
-            ) as error:  # someone has deleted it, or another run made it anew for changed photos
+                self._cached = CachedPhotos(self.cache)
+            except (KitError, OSError) as error:
+                # Someone has deleted it, or another run made it anew for changed photos.
                 warn(f"{error}; photos are decoded instead")
                 self.cache = None
-        if self._pixels is None or self._rows is None:
-            photo = read_photo(self.root, self.images[i], self.geometries, self.read)
-            fitted = [crop_and_resize(photo, geometry) for geometry in self.geometries]
+        if self._cached is None or self._rows is None:
+            fitted = self._decoded(i)
         else:
-            fitted = [self._pixels[self._rows[i]]]
+            fitted = [self._cached.photo(self._rows[i], lambda: self._decoded(i)[0])]
         if self.augment is None or seed is None:
             return i, fitted
         fitted = self._augmented(i, seed, fitted)
         if getattr(self._transform, "mirrored", False):
             i += len(self)
         return i, fitted
+
+    def _decoded(self, i: int) -> list[np.ndarray]:
+        """The array of photo `i` in each geometry, from its file."""
+        photo = read_photo(self.root, self.images[i], self.geometries, self.read)
+        return [crop_and_resize(photo, geometry) for geometry in self.geometries]
 
     def _augmented(self, i: int, seed: int, photos: list[np.ndarray]) -> list[np.ndarray]:
         """The arrays of photo `i` after its augmentation by a seed."""
@@ -99,7 +103,7 @@ class PhotoDataset(Dataset[tuple[int, list[np.ndarray]]]):
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {
             "_transform": None,
-            "_pixels": None,
+            "_cached": None,
         }  # a spawned worker makes its own
 
 

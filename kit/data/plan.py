@@ -1,5 +1,6 @@
 """The fold plan: `folds.csv`, the one authority on training labels and split, and its record."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from kit.system.errors import problem
 from kit.system.table import check_unique, read_csv, whole_numbers
 
 AGAIN = "plan again with python -m kit.folds --force"
+_SAME = "the options of before make the same plan again"
 _MOST = 10**9 - 1  # of a number in a column
 
 
@@ -92,16 +94,29 @@ def read_plan(path: Path) -> Plan:
     record = plan_json(path)
     if not record.exists():
         raise problem(record, "the plan's record is not there", remedy=AGAIN)
-    digest, meta = file_hash(path), read_json(record, AGAIN)
+    meta = read_json(record, f"put a copy back, or {AGAIN}: {_SAME}")
+    digest = file_hash(path)
     if meta.get("folds.csv") != digest:
-        what = f"is not the plan that {record.name} beside it describes"
-        raise problem(path, what, remedy=AGAIN)
+        what = f"is damaged, changed by hand, or not the plan that {record.name} describes"
+        raise problem(path, what, remedy=_remedy(meta))
     try:
         competition = recorded_competition(meta.get("competition"))
     except ValueError as error:
         raise problem(record, str(error), remedy=AGAIN) from error
     _check_definition(meta.get("definition"))
     return Plan(_plan_photos(path, path, competition), digest, meta, competition)
+
+
+def _remedy(meta: Mapping[str, Any]) -> str:
+    """How to get the plan of a record back, and how labels and folds are changed instead."""
+    audit = meta.get("audit")
+    options = f"--folds {meta.get('folds')} --seed {meta.get('seed')}"
+    options += " --no-audit" * (isinstance(audit, dict) and not audit.get("done"))
+    options += " and the same --corrections" * bool(meta.get("corrections"))
+    return (
+        f"{AGAIN} {options} to get it back; --corrections changes labels, and the definition's "
+        "fold takes folds of your own"
+    )
 
 
 def _plan_photos(source: Path, path: Path, competition: Competition) -> pd.DataFrame:

@@ -136,7 +136,9 @@ def autotune(architecture: Architecture, device: torch.device) -> InferenceMode:
     place = _kept_place(key)
     try:
         if place is not None and place.exists():
-            return read_mode(read_json(place, "delete it"))
+            content = read_json(place, "delete it")
+            if content.get("of") == key:  # not another one's
+                return read_mode(content)
     except (KitError, ValueError, OSError):
         pass  # damaged, or not to be read: measured again
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

@@ -10,6 +10,7 @@ from kit.data.geometry import Geometry
 from kit.models.architecture import Architecture
 from kit.models.checkpoint import CheckpointInfo
 from kit.results.probs import Probs
+from kit.results.run import origin_of
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class Checkpoint:
     def placed(self) -> "Checkpoint":
         """The same for a process in any folder."""
         return dataclasses.replace(self, path=self.path.absolute())
+
+    @property
+    def origin(self) -> str:
+        """What the metrics beside it are of: its recipe, its plan and its fold."""
+        return origin_of(self.info.recipe, self.info.plan, self.info.fold)
 
     @functools.cached_property
     def architecture(self) -> Architecture:

@@ -12,8 +12,8 @@ from kit.inference.member import Checkpoint, Member
 from kit.inference.member_files import only_files, oof_path, read_member_file
 from kit.inference.runtime import InferenceMode
 from kit.models.checkpoint import CheckpointInfo, read_checkpoint_info
-from kit.results.probs import PROBABILITY_FILES
-from kit.results.run import FOLD_FOLDER, Fold, read_metrics
+from kit.results.probs import PROBABILITY_FILES, read_key
+from kit.results.run import FOLD_FOLDER, Fold, belongs, read_metrics
 from kit.system.console import warn
 from kit.system.device import choose_device
 from kit.system.disk import file_hash, near
@@ -163,7 +163,11 @@ def _fold_checkpoint(folder: Path, plan: Plan, single: bool = False) -> Checkpoi
     if not single and folder.name != f"fold{info.fold}":
         what = f"is the checkpoint of fold {info.fold}"
         raise problem(files.best, what, remedy="move it to its own folder")
-    epochs, wanted = len(read_metrics(files.metrics)), info.recipe["epochs"]
+    if not (files.last.exists() or belongs(read_key(files.oof), checkpoint.hash)):
+        what = "is damaged, or not the checkpoint that oof.npz beside it is of"
+        again = files.remedy(info.fold).replace("it again", "oof.npz again, if that is wrong")
+        raise problem(files.best, what, remedy=f"put a copy back; {again}")
+    epochs, wanted = len(read_metrics(files.metrics, checkpoint.origin)), info.recipe["epochs"]
     # A soup has no metrics.
     whole = epochs >= wanted or info.recipe["patience"] or not files.metrics.exists()
     if files.last.exists() or not whole:

@@ -85,9 +85,7 @@ def read_oof(checkpoint: Checkpoint, plan: Plan, exact: bool = False) -> Probs |
         files.oof.exists() or FOLD_FOLDER.fullmatch(files.folder.resolve().name)
     ):
         return None
-    remedy = "make the soup again, with --force"
-    if files.metrics.exists():
-        remedy = f"python -m kit.train RECIPE --fold {fold} makes it again"
+    remedy = files.remedy(fold)
     if not files.oof.exists():
         raise problem(files.oof, "is not there", remedy=remedy)
     oof = read_probs(files.oof)

@@ -80,7 +80,8 @@ def read_kept(path: Path, key: str) -> KeptPass | None:
     A damaged file is a warning, and None.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
+        # Opened here: numpy leaves a damaged file open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
             if str(content["key"]) != key:
                 return None
             rows = content["rows"] if "rows" in content else None

@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
+from torch import Tensor
 
 from kit import __version__
 from kit.competition import recorded_competition
@@ -18,9 +21,13 @@ from kit.data.plan import Plan
 from kit.models.architecture import Architecture, make_architecture
 from kit.models.network import Network, count_parameters
 from kit.recipe import Recipe, chosen_on_fold
+from kit.system.checksum import with_checksum, without_checksum
 from kit.system.disk import atomic_write
 from kit.system.errors import problem
 from kit.system.versions import check_pixels, versions
+
+# A copy may lie with a teammate, or as a kept epoch beside it.
+_REMEDY: Final = "put a copy of it back, or make it again: its training or its soup, with --force"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,24 +122,41 @@ def checkpoint_info(
 
 
 def save(path: Path, network: Network, info: CheckpointInfo) -> None:
-    """Write a network's weights and metadata, in place of the file before it."""
+    """Write a network's weights and metadata, with their checksums, in place of the file before."""
     weights = {
         name: value.detach().cpu().contiguous() for name, value in network.body.state_dict().items()
     }
+    content = with_checksum(dataclasses.asdict(info) | {"weights": weights_checksum(weights)})
     with atomic_write(path, force=True) as temporary:
         # One key: safetensors writes several in a random order, and equal checkpoints should be
         # equal bytes. As bytes, and not by its own writer, so that a full disk is an OSError with a
         # reason.
-        temporary.write_bytes(
-            serialize(weights, metadata={"kit": json.dumps(dataclasses.asdict(info))})
-        )
+        temporary.write_bytes(serialize(weights, metadata={"kit": json.dumps(content)}))
+
+
+def weights_checksum(weights: Mapping[str, Tensor]) -> str:
+    """The CRC-32 of tensors on the CPU, with their names, types and shapes.
+
+    safetensors has none. A CRC-32 takes 15 ms for the 75 MB of an EfficientNet-B4, SHA-256 53 ms.
+    """
+    value = 0
+    for name, tensor in sorted(weights.items()):
+        value = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), value)
+        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, value)
+    return f"{value:08x}"
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata of a checkpoint with the checksum of its weights, `weights`."""
+    with safe_open(path, framework="pt") as file:
+        return without_checksum(json.loads((file.metadata() or {})["kit"]))
 
 
 def read_checkpoint_info(path: Path) -> CheckpointInfo:
     """Read a checkpoint's metadata; raises `KitError` for a file that is no checkpoint."""
     try:
-        with safe_open(path, framework="pt") as file:
-            content = json.loads((file.metadata() or {})["kit"])
+        content = _read_metadata(path)
+        del content["weights"]
         content = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in content.items()
@@ -149,8 +173,8 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
     except Exception as error:  # damaged, or a safetensors file of something else
         raise problem(
             path,
-            f"is no checkpoint of the kit ({type(error).__name__}: {str(error)[:120]})",
-            remedy="train the fold again with --force",
+            f"is damaged, or no checkpoint of the kit ({type(error).__name__}: {str(error)[:120]})",
+            remedy=_REMEDY,
         ) from error
     check_pixels(path, info.versions)
     return info
@@ -166,15 +190,16 @@ def check_versions(versions: Any) -> None:
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> Network:
-    """The network of a checkpoint, in evaluation mode."""
+    """The network of a checkpoint, in evaluation mode; raises `KitError` for damaged weights."""
     info = read_checkpoint_info(path)
     network = Network(info.architecture, (info.mean, info.std))
     try:
-        network.body.load_state_dict(load_file(path))
+        weights = load_file(path)
+        if weights_checksum(weights) != _read_metadata(path)["weights"]:
+            raise ValueError("their checksum does not fit: the file is damaged")
+        network.body.load_state_dict(weights)
     except Exception as error:
         raise problem(
-            path,
-            f"holds weights that do not fit {info.model} ({str(error)[:120]})",
-            remedy="train the fold again with --force",
+            path, f"holds weights that do not fit {info.model} ({str(error)[:120]})", remedy=_REMEDY
         ) from error
     return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]

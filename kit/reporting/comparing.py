@@ -19,8 +19,9 @@ from kit.inference.oof import oof_probs
 from kit.metrics.metric import Metric, metric_of
 from kit.reporting.comparison import ComparedFile, Comparison, Gain, OofCounts, Pair, Truth
 from kit.reporting.likeness import Likeness, of_classes, of_lists, of_probs
-from kit.results.check import expected_counts, read_record
+from kit.results.check import expected_counts
 from kit.results.predictions import Predictions, read_files
+from kit.results.record_file import read_record
 from kit.scoring.agreement import cluster_order, leaf_order, most_diverse
 from kit.scoring.bootstrap import GroupBootstrap
 from kit.scoring.class_counts import class_counts, distribution_p

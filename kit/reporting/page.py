@@ -126,7 +126,9 @@ def _members(members: Sequence[Member], names: Sequence[str], metric: MetricName
 
 def _curves(name: str, member: Member, metric: MetricName) -> str:
     """The learning curves of a member's folds; empty where it has no epochs of its own."""
-    folds = {c.info.fold: read_metrics(Fold(c.path.parent).metrics) for c in member.checkpoints}
+    folds = {
+        c.info.fold: read_metrics(Fold(c.path.parent).metrics, c.origin) for c in member.checkpoints
+    }
     trained = {fold: rows for fold, rows in sorted(folds.items()) if rows}
     chosen = {c.info.fold: c.info.epoch for c in member.checkpoints}
     title = f"learning curves of {name}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,10 @@ from kit.data.targets import targets
 from kit.metrics.metric import metric_of
 from kit.results import leaderboard
 from kit.results.answers import Answers, read_answers
+from kit.results.record_file import check_record, read_record
 from kit.results.submission import SAME, read_submission
 from kit.scoring.class_counts import Expected, class_counts, distribution_p, rao_scott_correction
-from kit.system.disk import check_output, file_hash, read_json
+from kit.system.disk import check_output, read_json
 from kit.system.errors import KitError, problem
 
 _FAR = 0.001  # the p of a chi-square below which class counts are strange
@@ -29,19 +29,10 @@ def check_place(out: Path, inputs: Iterable[Path], force: bool) -> None:
     record, inputs = out.with_suffix(".json"), list(inputs)
     check_output(out, "a submission", suffixes=(".csv",), inputs=inputs, force=force)
     check_output(record, inputs=inputs, force=force)
-    other = "choose another --out"
-    if record.exists() and not {"kit", "sha256", "members"} <= read_json(record, other).keys():
+    remedy = "choose another --out, or delete it"
+    if record.exists() and not {"kit", "sha256", "members"} <= read_json(record, remedy).keys():
         what = "is no record of a submission, and would be replaced by one"
-        raise problem(record, what, remedy=other)
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """The record beside a submission; None without a record, or if it is of another file."""
-    try:
-        record = read_json(path.with_suffix(".json"), "make the submission again")
-        return record if record.get("sha256") == file_hash(path) else None
-    except KitError:
-        return None
+        raise problem(record, what, remedy=remedy)
 
 
 def paired_draws(rows: Sequence[leaderboard.BoardRow], folder: Path) -> np.ndarray | None:
@@ -106,9 +97,11 @@ def check_submission(path: Path, data: DataFolder, expected: Expected | None) ->
     """Check a submission as the competition will; warnings for the user.
 
     They are of absent classes, empty answers, unusual counts and an equal file. Raises `KitError`
-    if ids, order or classes are not those that the competition wants.
+    if ids, order or classes are not those that the competition wants, or the record beside it is
+    another's.
     """
     competition = data.competition
+    check_record(path)
     answers = read_submission(path, data)
     if competition.decided:
         warnings = _absent(
@@ -124,11 +117,6 @@ def check_submission(path: Path, data: DataFolder, expected: Expected | None) ->
     if equal:
         more = f", and {len(equal) - 1} more" * (len(equal) > 1)
         warnings.append(f"{path}: is the same submission as {equal[0]}{more}")
-    record = path.with_suffix(".json")
-    if record.exists() and read_record(path) is None:
-        warnings.append(
-            f"{path}: {record.name} beside it is not its record: one of the two was changed"
-        )
     return warnings
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kit.metrics.metric import Metric
+from kit.results.record_file import record_beside
 from kit.system.console import warn
 from kit.system.disk import atomic_write, file_hash
 from kit.system.durable import make_folder
@@ -75,18 +76,17 @@ def add(submission: Path, record: Mapping[str, Any]) -> None:
         warn(f"{submission} is not in the leaderboard log: {error}")
 
 
-def _add(path: Path, submission: Path, record: Mapping[str, Any]) -> None:
+def _row_of(name: str, record: Mapping[str, Any], made: str) -> BoardRow:
+    """The row of a submission by its record."""
     oof = record.get("oof") or {}
     low, high = oof.get("interval") or (None, None)
-    row = BoardRow(
-        submission.name,
-        record["sha256"],
-        datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"),
-        " ".join(member["name"] for member in record["members"]),
-        oof.get("score"),
-        low,
-        high,
-    )
+    members = " ".join(member["name"] for member in record["members"])
+    return BoardRow(name, record["sha256"], made, members, oof.get("score"), low, high)
+
+
+def _add(path: Path, submission: Path, record: Mapping[str, Any]) -> None:
+    made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
+    row = _row_of(submission.name, record, made)
     with _alone(path):
         rows = read_board(path) if path.exists() else []
         key = (row.submission, row.sha256)
@@ -112,6 +112,7 @@ def enter_scores(path: Path, name: str, scores: Mapping[str, float], metric: Met
             raise problem(f"--{what}", f"{score:g} is no {metric.title}", remedy=remedy)
     with _alone(path):
         rows = read_board(path)
+        check_board(path, rows)
         file = path.parent / f"{Path(name).name.removesuffix('.csv')}.csv"
         named = [n for n, row in enumerate(rows) if row.submission == file.name]
         if not named:
@@ -123,6 +124,41 @@ def enter_scores(path: Path, name: str, scores: Mapping[str, float], metric: Met
         rows[at] = dataclasses.replace(rows[at], **scores)  # type: ignore[arg-type]
         write_board(path, rows)
     return rows[at]
+
+
+def check_board(path: Path, rows: Sequence[BoardRow]) -> None:
+    """Raise `KitError` for rows that the records beside the log contradict; warn of missing ones.
+
+    What the site says, and when a row was made, stands in no record.
+    """
+    wrong, missing = list[str](), []
+    for submission in sorted(path.parent.glob("*.csv")):
+        record = record_beside(submission) or {}
+        if not {"sha256", "members"} <= record.keys():
+            continue
+        key = (submission.name, record["sha256"])
+        same = [row for row in rows if (row.submission, row.sha256) == key]
+        missing += [] if same else [submission.name]
+        for row in same:
+            wrong += _contradictions(row, _row_of(row.submission, record, row.made))
+    if wrong:
+        raise problem(path, "is damaged, or was changed", wrong, "mend these cells")
+    if missing:
+        warn(
+            f"{path}: has no row of {missing[0]} as it is now; if it was not removed on purpose, "
+            "make the submission again"
+        )
+
+
+def _contradictions(row: BoardRow, true: BoardRow) -> list[str]:
+    """What a row says otherwise than the record of its submission."""
+    wrong = ["members"] if row.members != true.members else []
+    for name in ("oof", "low", "high"):
+        given, right = getattr(row, name), getattr(true, name)
+        # A spreadsheet rounds what it saves.
+        if (given is None) != (right is None) or not np.isclose(given or 0, right or 0, 0, 1e-6):
+            wrong.append(name)
+    return [f"{name} of {row.submission}, {getattr(true, name)} by its record" for name in wrong]
 
 
 def score_range(metric: Metric) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from kit.competition import Competition
 from kit.results.answers import read_answers
+from kit.results.record_file import check_record
 from kit.system.errors import problem
 
 
@@ -38,8 +39,11 @@ def read_files(
     """Read submissions, joined by id in the first one's order, and answers.
 
     Answers may have a column of groups. Raises `KitError` where two files have not the same ids,
-    and where one has no probabilities, and probabilities are asked for.
+    where the record beside one is another's, and where one has no probabilities, and probabilities
+    are asked for.
     """
+    for path in files:
+        check_record(path)
     names, given = _names(files), [read_answers(path, competition) for path in files]
     ids, probs, truth, groups = given[0].ids, None, None, None
     rows = [_rows_of(path, one.ids, files[0], ids) for path, one in zip(files, given)]

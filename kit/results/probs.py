@@ -62,9 +62,19 @@ def read_probs(path: Path) -> Probs:
     return table
 
 
+def read_key(path: Path) -> str:
+    """The key alone of probabilities; empty where there is none."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
+            return str(content["key"])
+    except Exception:  # damaged, or none: `read_probs` says it
+        return ""
+
+
 def _read_npz(path: Path, remedy: str) -> Probs:
     try:
-        with np.load(path, allow_pickle=False) as content:
+        # Opened here: numpy leaves a damaged file open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
             key = str(content["key"]) if "key" in content else ""
             return Probs(content["ids"], content["probs"], key)
     except FileNotFoundError as error:

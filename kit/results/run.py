@@ -3,7 +3,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +12,12 @@ import pandas as pd
 
 from kit.data.plan import Plan
 from kit.metrics.metric import MetricName
-from kit.system.disk import atomic_write, file_hash
+from kit.system.checksum import CHECKSUM, line_checksums
+from kit.system.disk import atomic_write, file_hash, text_hash, unreadable
 from kit.system.errors import problem
-from kit.system.table import read_csv, read_header
+from kit.system.table import read_csv
 
 FOLD_FOLDER: Final = re.compile(r"fold\d+")  # a fold's folder in a run
-_METRICS = ("epoch", "lr", "train_loss", "val_loss", "val_acc")
-_TIMES = ("time_data", "time_step")
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,15 @@ class Fold:
         """What its training printed, if it did not run in the command's own process."""
         return self.folder / "log.txt"
 
+    def remedy(self, fold: int) -> str:
+        """What makes the out-of-fold probabilities of its checkpoint again, or says why it cannot.
+
+        A soup has no metrics.
+        """
+        if not self.metrics.exists():
+            return "make the soup again, with --force"
+        return f"python -m kit.train RECIPE --fold {fold} makes it again"
+
     @property
     def stamp(self) -> str:
         """What tells the files of a training from those of a later one: their times and sizes."""
@@ -102,6 +110,14 @@ def oof_precision(key: str, best: Path, plan: Plan, fold: int) -> str | None:
     return precision if key == oof_key(best, plan, fold, precision) else None
 
 
+def belongs(key: str, checkpoint: str) -> bool:
+    """False if a key of out-of-fold probabilities names another checkpoint's hash."""
+    try:
+        return bool(json.loads(key)["checkpoint"] == checkpoint)
+    except (ValueError, KeyError, TypeError):
+        return True
+
+
 def score_column(metric: MetricName) -> str:
     """The column of `metrics.csv` that has the score, such as `val_f1_macro`."""
     return f"val_{metric.name}"
@@ -112,23 +128,42 @@ def task_column(metric: MetricName, task: str) -> str:
     return f"val_{metric.key}_{task}"
 
 
-def write_metrics(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write a run's `metrics.csv`, a row an epoch, in place of the one before it."""
+def origin_of(recipe: Mapping[str, Any], plan: str, fold: int) -> str:
+    """A hash of what a fold was trained with: the recipe, as described, and the plan's hash."""
+    return text_hash(json.dumps([recipe, plan, fold], sort_keys=True))
+
+
+def write_metrics(path: Path, rows: Sequence[dict[str, Any]], origin: str) -> None:
+    """Write a run's `metrics.csv`, a row an epoch, in place of the one before it.
+
+    Each row ends with its checksum; `origin` is that of the fold's training.
+    """
+    lines = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").splitlines()
     with atomic_write(path, force=True) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
+        ends = [CHECKSUM, *line_checksums(lines, origin)[1:]]
+        text = "".join(f"{line},{end}\n" for line, end in zip(lines, ends))
+        temporary.write_bytes(text.encode())
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a run's `metrics.csv` as numbers; none where there is no file."""
+def read_metrics(path: Path, origin: str) -> list[dict[str, float]]:
+    """The rows of a run's `metrics.csv` as numbers; none where there is no file.
+
+    Raises `KitError` if it is damaged, or that of a fold of another `origin`.
+    """
     if not path.exists():
         return []
-    scores = [name for name in read_header(path) if name.startswith("val_")]
-    table = read_csv(path, [*_METRICS, *_TIMES], [n for n in scores if n not in _METRICS])
     try:
-        return [
-            {str(k): float(v) for k, v in row.items()} for row in table.to_dict(orient="records")
-        ]
-    except ValueError as error:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    parts = [line.rpartition(",") for line in lines]
+    checksums = line_checksums([line for line, _, _ in parts], origin)
+    if [end for _, _, end in parts] != [CHECKSUM, *checksums[1:]]:
         raise problem(
-            path, f"is no metrics file ({error})", remedy="train the fold again with --force"
-        ) from error
+            path,
+            "is damaged, or of another fold's training: its checksums do not fit",
+            remedy="put a copy back, or train the fold again with --force; kit.ensemble and "
+            "kit.report need none: for them, delete it",
+        )
+    table = read_csv(path).drop(columns=CHECKSUM)
+    return [{str(k): float(v) for k, v in row.items()} for row in table.to_dict(orient="records")]

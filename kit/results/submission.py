@@ -12,6 +12,7 @@ from kit.competition import Competition
 from kit.data.answer_rows import TASK, AnswerRows, answer_columns
 from kit.data.folder import DataFolder, answer_rows
 from kit.results.answers import Answers, deviation, read_answers
+from kit.system.checksum import with_checksum
 from kit.system.disk import atomic_write, file_hash, json_bytes, remove
 from kit.system.errors import KitError, problem
 from kit.system.table import read_csv, read_header
@@ -146,7 +147,7 @@ def write_submission(
         record = record | {"sha256": digest}
         if original is not None:
             record |= {"remade_as": _compared(path, temporary, digest, original, competition)}
-        beside.write_bytes(json_bytes(record))
+        beside.write_bytes(json_bytes(with_checksum(record)))
         # From here on the earlier file's record must not stand beside the new file.
         remove(record_path)
     return record

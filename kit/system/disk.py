@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from kit.system.checksum import DAMAGED, with_checksum, without_checksum
 from kit.system.durable import make_folder, move, sync_file, sync_folder
 from kit.system.errors import KitError, did_you_mean, problem
 
@@ -192,9 +193,9 @@ def text_hash(text: str) -> str:
 
 
 def write_json(path: Path, content: dict[str, Any], force: bool = False) -> None:
-    """Write a dict as JSON that people can read."""
+    """Write a dict as JSON that people can read, with its checksum."""
     with atomic_write(path, force) as temporary:
-        temporary.write_bytes(json_bytes(content))
+        temporary.write_bytes(json_bytes(with_checksum(content)))
 
 
 def json_bytes(content: dict[str, Any]) -> bytes:
@@ -209,16 +210,19 @@ def json_bytes(content: dict[str, Any]) -> bytes:
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """The JSON object in a file; `remedy` is what to do about a file that has none."""
+    """The dict that `write_json` has written, checked by its checksum."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise unreadable(path, error) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise problem(path, f"is no JSON ({error})", remedy=remedy) from error
     if not isinstance(content, dict):
         raise problem(path, "holds no JSON object", remedy=remedy)
-    return content
+    try:
+        return without_checksum(content)
+    except ValueError as error:
+        raise problem(path, DAMAGED, remedy=remedy) from error
 
 
 def unreadable(path: Path, error: OSError) -> KitError:

@@ -15,7 +15,7 @@ from kit.data.plan import Plan
 from kit.inference.engine import Compute
 from kit.models.pretrained import weights_path
 from kit.recipe import Recipe
-from kit.results.run import Fold
+from kit.results.run import Fold, origin_of
 from kit.scale.group import Group
 from kit.system.device import choose_device
 from kit.training.history import Row
@@ -84,6 +84,11 @@ class FoldJob:
     def files(self) -> Fold:
         """The files of the fold, in `runs/<recipe>/fold<k>`."""
         return Fold(self.runs / self.recipe.name / f"fold{self.fold}")
+
+    @cached_property
+    def origin(self) -> str:
+        """What the fold's metrics are of: its recipe and its plan."""
+        return origin_of(self.recipe.describe(), self.plan.hash, self.fold)
 
     @cached_property
     def device(self) -> torch.device:

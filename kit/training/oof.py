@@ -46,25 +46,22 @@ def is_kept(job: FoldJob, row: Row) -> bool:
 
 
 def rebuild_oof(job: FoldJob, row: Row) -> None:
-    """Make the out-of-fold probabilities of a fold's kept epoch again if they are gone or damaged.
+    """Make the out-of-fold probabilities of a fold's kept epoch again unless they are its own.
 
-    Raises `KitError` if the checkpoint is not the one they were made from.
+    Raises `KitError` if the checkpoint is not that of the epoch.
     """
     files = job.files
-    try:
-        key = read_probs(files.oof).key
-    except KitError:
-        warn(f"{files.oof} is gone or damaged; making it again")
-    else:
-        if oof_precision(key, files.best, job.plan, job.fold) is None:
-            raise problem(
-                files.best,
-                "is not the file that oof.npz beside it was made from: it was changed or is "
-                "damaged",
-                remedy="put the right one back, or train the fold again with --force",
-            )
+    if is_kept(job, row):
         return
-    info = read_checkpoint_info(files.best)
+    info = read_checkpoint_info(files.best) if files.best.exists() else None
+    if info is None or info.epoch != row["epoch"]:
+        what = "is gone" if info is None else f"is of epoch {info.epoch}"
+        raise problem(
+            files.best,
+            f"{what}, and the fold's is of epoch {row['epoch']:.0f}",
+            remedy="put a copy of that one back, or train the fold again with --force",
+        )
+    warn(f"{files.oof} is gone, damaged or of another checkpoint; making it again")
     valid = limited(job.plan.photos[job.plan.photos["fold"] == job.fold], info.limit)
     loader = make_loader(
         PhotoDataset(
@@ -83,7 +80,7 @@ def rebuild_oof(job: FoldJob, row: Row) -> None:
     if abs(loss - saved) > _ROUNDING:
         raise problem(
             files.best,
-            f"has the loss {loss:.3f}, not the {saved:.3f} it was saved with: it is damaged",
-            remedy="train the fold again with --force",
+            f"has the loss {loss:.3f}, not the {saved:.3f} of its epoch: it is of another training",
+            remedy="put a copy of the right one back, or train the fold again with --force",
         )
     write_oof(job, valid, probs, network.mode.name)

@@ -1,5 +1,6 @@
 """The state that an interrupted training goes on from."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -24,7 +25,7 @@ from kit.system.versions import check_pixels, warn_versions
 from kit.training.history import History, Row
 from kit.training.job import FoldJob
 from kit.training.learner import Learner
-from kit.training.oof import is_kept, rebuild_oof
+from kit.training.oof import rebuild_oof
 
 # The form of `last.pt`, and what its numbers mean: raise it when a training of before cannot go on
 # to the same weights.
@@ -34,6 +35,7 @@ _STATE: Final = (
     "recipe plan fold rows step loss seconds waited learner versions version threads precision "
     "device"
 ).split()
+_ANEW: Final = "train the fold again with --force"
 
 
 def save_state(path: Path, state: dict[str, Any], before: Callable[[], None] | None = None) -> None:
@@ -52,8 +54,11 @@ def save_state(path: Path, state: dict[str, Any], before: Callable[[], None] | N
             before()
 
 
-def load_state(path: Path) -> dict[str, Any]:
-    """Read `last.pt`, on the CPU and without running anything in it."""
+def load_state(path: Path, remedy: str = _ANEW) -> dict[str, Any]:
+    """Read `last.pt`, on the CPU and without running anything in it.
+
+    `remedy` is that of a damaged file.
+    """
     try:
         content = path.read_bytes()
         if (
@@ -80,7 +85,7 @@ def load_state(path: Path) -> dict[str, Any]:
         raise problem(
             path,
             f"cannot be continued from ({type(error).__name__}: {str(error)[:120]})",
-            remedy="train the fold again with --force",
+            remedy=remedy,
         ) from error
     check_pixels(path, state["versions"])
     return state
@@ -111,7 +116,7 @@ def resume_status(job: FoldJob) -> ResumeStatus:
     """
     files, recipe = job.files, job.recipe
     if files.last.exists():
-        state = load_state(files.last)
+        state = load_state(files.last, _without_state(job))
         _check_origin(job, json.loads(state["recipe"]), state["plan"], state["fold"])
         return ResumeStatus(state=state)
     if not files.best.exists():
@@ -122,7 +127,7 @@ def resume_status(job: FoldJob) -> ResumeStatus:
         what = "was trained for another competition than the fold plan's"
         remedy = "name its plan with --plan, or --force to train it anew"
         raise problem(files.folder, what, remedy=remedy)
-    history = History(recipe, metric_of(job.competition), read_metrics(files.metrics))
+    history = History(recipe, metric_of(job.competition), read_metrics(files.metrics, job.origin))
     if not history.finished:
         raise problem(
             files.folder,
@@ -131,6 +136,16 @@ def resume_status(job: FoldJob) -> ResumeStatus:
             remedy="--force to train it anew",
         )
     return ResumeStatus(finished=history)
+
+
+def _without_state(job: FoldJob) -> str:
+    """What to do where `last.pt` is damaged; the checkpoint beside it is not lost by that."""
+    files = job.files
+    with contextlib.suppress(KitError):
+        rows = read_metrics(files.metrics, job.origin)
+        if History(job.recipe, metric_of(job.competition), rows).finished and files.best.exists():
+            return "delete it: all epochs have ended"
+    return f"{_ANEW}; until then kit.ensemble takes {files.best}" if files.best.exists() else _ANEW
 
 
 def _check_origin(job: FoldJob, recipe: dict[str, Any], plan: str, fold: int) -> None:
@@ -213,10 +228,11 @@ def restore(job: FoldJob, learner: Learner, state: dict[str, Any]) -> TrainingSt
     reached = TrainingState(**{f.name: state[f.name] for f in dataclasses.fields(TrainingState)})
     if reached.rows:
         selected = History(job.recipe, metric_of(job.competition), reached.rows).selected
-        # If an epoch has just ended, the trainer makes its files itself.
+        # If an epoch has just ended, the trainer makes its files itself. The last one's, where that
+        # is kept, are replaced by the epoch that is under way.
         ended = selected is reached.rows[-1] and not reached.step
-        if job.group.leads and not ended and not is_kept(job, selected):
-            _rebuild_kept(job, selected)
+        if job.group.leads and job.recipe.select == "best" and not ended:
+            rebuild_oof(job, selected)
     return reached
 
 
@@ -229,18 +245,3 @@ def _warn_rounding(job: FoldJob, learner: Learner, state: dict[str, Any]) -> Non
             f"{job.files.folder}: began in {before} and goes on in {now}: its sums are rounded "
             "otherwise"
         )
-
-
-def _rebuild_kept(job: FoldJob, row: Row) -> None:
-    """Make the out-of-fold probabilities of a kept epoch again.
-
-    Raises `KitError` if its checkpoint is gone.
-    """
-    best = job.files.best
-    if not best.exists() or read_checkpoint_info(best).epoch != row["epoch"]:
-        raise problem(
-            best,
-            f"is not that of the kept epoch, {row['epoch']}: it is gone or damaged",
-            remedy="put it back, or train the fold again with --force",
-        )
-    rebuild_oof(job, row)

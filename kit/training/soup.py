@@ -68,6 +68,7 @@ def check_ingredients(paths: Sequence[Path], plan: Plan) -> list[CheckpointInfo]
     folds = [f"{p}, fold {info.fold}" for p, info in zip(paths, infos) if info.fold != first.fold]
     trained = [(info.recipe, info.limit) for info in infos]
     recipes = [str(path) for path, recipe in zip(paths, trained) if recipe != trained[0]]
+    _check_names(paths, infos)
     if twice:
         raise problem(twice[0], "the same checkpoint twice", twice, "name each one once")
     if foreign:
@@ -97,6 +98,18 @@ def check_ingredients(paths: Sequence[Path], plan: Plan) -> list[CheckpointInfo]
             "ones",
         )
     return infos
+
+
+def _check_names(paths: Sequence[Path], infos: Sequence[CheckpointInfo]) -> None:
+    """Raise `KitError` for a kept epoch that lies under the name of another one."""
+    for path, info in zip(paths, infos):
+        name = Fold(path.parent).epoch(info.epoch).name
+        if path.name.startswith("epoch") and path.name != name:
+            raise problem(
+                path,
+                f"holds epoch {info.epoch}, which is {name}",
+                remedy="put a copy of its own epoch back, or name other checkpoints",
+            )
 
 
 def check_place(paths: Sequence[Path], out: Path, data: DataFolder, force: bool) -> None:

@@ -70,8 +70,9 @@ class Trainer:
         """Train to the last epoch; if a stop is asked for, save first and then stop."""
         try:
             rows = self.state.rows
-            # An interruption may have come after last.pt was written.
-            if self.job.group.share(self.writer.lacks(rows)):
+            # An interruption may have come after last.pt was written. Within an epoch the weights
+            # are no longer those of the last one.
+            if self.job.group.share(not self.state.step and self.writer.lacks(rows)):
                 self.writer.keep(rows[-1], self.validate())
             if rows and not self.state.step:
                 self.writer.keep_epoch(rows[-1])

@@ -123,12 +123,12 @@ class FoldWriter:
         if selected:
             self.keep(row, probs)
         self.keep_epoch(row)
-        write_metrics(self.files.metrics, state.rows)
+        write_metrics(self.files.metrics, state.rows, self.job.origin)
         check_guard(self.files.folder)
         tracker.log(row)
         return selected
 
     def finish(self, state: TrainingState) -> None:
         """Write the metrics and remove `last.pt`: the fold is finished."""
-        write_metrics(self.files.metrics, state.rows)
+        write_metrics(self.files.metrics, state.rows, self.job.origin)
         remove(self.files.last, self.files.bad_batch)

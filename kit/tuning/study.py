@@ -127,7 +127,7 @@ def write_study(folder: Path, study: Study) -> None:
 def read_study(folder: Path) -> Study:
     """The study of a folder; raises `KitError` for a record that is damaged."""
     path = study_path(folder)
-    content = read_json(path, _ANEW)
+    content = read_json(path, f"put a copy back, or {_ANEW}")
     try:
         trials = tuple(_trial(trial) for trial in content.pop("trials"))
         confirmed = content.pop("confirmation")

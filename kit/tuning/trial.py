@@ -52,7 +52,7 @@ def run_trial(folds: Sequence[FoldJob], rules: Sequence[MedianRule | None]) -> O
             if isinstance(error.__cause__ or error.__context__, OSError):
                 raise
             return Outcome(FAILED, None, tuple(curves), str(error))
-        curves.append(tuple(row[column] for row in read_metrics(fold.files.metrics)))
+        curves.append(tuple(row[column] for row in read_metrics(fold.files.metrics, fold.origin)))
     predictions = read_runs([fold.files.folder for fold in folds], folds[0].plan)
     value = scores_of(predictions).score
     if not np.isfinite(value):

@@ -8,6 +8,7 @@ from helpers import ensemble_arguments, theirs
 
 from kit.blending.record import Record
 from kit.ensemble import main
+from kit.system.disk import read_json, write_json
 from kit.system.errors import KitError
 
 
@@ -31,7 +32,7 @@ def test_a_record_whose_score_cannot_be_shown_makes_no_file(copy, fails, capsys)
         {"members": [members[0] | {"files": [members[0]["files"][0] | {"path": None}]}]},
         {"members": [members[0] | {"files": [members[0]["files"][0] | {"chosen_on_fold": None}]}]},
     ):
-        (copy / "bad.json").write_text(json.dumps(record | damage))
+        write_json(copy / "bad.json", record | damage, force=True)
         line = [
             "--from",
             copy / "bad.json",
@@ -46,7 +47,7 @@ def test_a_record_whose_score_cannot_be_shown_makes_no_file(copy, fails, capsys)
 def test_a_record_is_read_as_it_was_written(copy):
     options = ("--tta", "hflip", "--score-tta", "--decide", "bias", "--fast")
     assert main(ensemble_arguments(copy, theirs(copy), *options)) == 0
-    content, record = json.loads((copy / "s.json").read_text()), Record.read(copy / "s.json")
+    content, record = read_json(copy / "s.json"), Record.read(copy / "s.json")
     assert json.loads(json.dumps(record.describe())) == content
     assert set(record.oof.views) == {"plain", "hflip"} == set(record.views)
     assert record.members[0].folds == 3 and record.members[1].files[0].fold is None
@@ -57,7 +58,7 @@ def test_a_record_is_read_as_it_was_written(copy):
 def test_a_record_that_is_none_is_one_line(tmp_path):
     with pytest.raises(KitError, match="there is no such file"):
         Record.read(tmp_path / "s.json")
-    for content in ("{}", '{"settings": {}}', '{"settings": {"used": "mean"}, "oof": null}'):
-        (tmp_path / "s.json").write_text(content)
+    for content in ({}, {"settings": {}}, {"settings": {"used": "mean"}, "oof": None}):
+        write_json(tmp_path / "s.json", content, force=True)
         with pytest.raises(KitError, match="is no record of a submission"):
             Record.read(tmp_path / "s.json")

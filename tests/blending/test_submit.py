@@ -19,6 +19,7 @@ from kit.inference.oof import oof_probs
 from kit.results.answers import read_answers
 from kit.results.probs import read_foreign_probs
 from kit.scoring.metrics import score
+from kit.system.disk import read_json, write_json
 
 
 def test_a_file_changes_the_blend_by_its_weight(copy, world):
@@ -122,11 +123,13 @@ def test_the_record_says_if_epochs_were_chosen_on_their_folds(
     assert ("each fold's kept epoch was chosen on it" in capsys.readouterr().out) == chosen
 
 
-def test_a_submission_without_a_score_is_its_records_own(copy, capsys):
+def test_a_submission_without_a_score_is_its_records_own(copy, capsys, fails):
     assert main(ensemble_arguments(copy, "--no-score")) == 0
     assert "is not its record" not in capsys.readouterr().err
-    (copy / "s.json").write_text(
-        json.dumps(json.loads((copy / "s.json").read_text()) | {"sha256": "0" * 64})
-    )
-    assert main(["--check", str(copy / "s.csv"), *ensemble_arguments(copy)[1:5]]) == 0
-    assert "s.json beside it is not its record" in capsys.readouterr().err
+    place = ensemble_arguments(copy)[1:5]
+    write_json(copy / "s.json", read_json(copy / "s.json") | {"sha256": "0" * 64}, force=True)
+    said = fails(main, "--check", copy / "s.csv", *place)
+    assert "s.csv: is not the file that s.json beside it describes" in said
+    (copy / "s.json").write_text("{")
+    assert "s.json: is no JSON" in fails(main, "--check", copy / "s.csv", *place)
+    assert "delete it" in fails(main, *ensemble_arguments(copy, "--no-score", "--force"))

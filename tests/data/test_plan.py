@@ -61,5 +61,5 @@ def test_a_plan_changed_by_hand_is_refused(tmp_path):
     write_plan(tmp_path / "folds.csv", plan_rows(), MASK, {})
     with open(tmp_path / "folds.csv", "a") as file:
         file.write("c/1.jpg,c,20,0,1\n")
-    with pytest.raises(KitError, match="is not the plan"):
+    with pytest.raises(KitError, match="folds.csv: is damaged, changed by hand"):
         read_plan(tmp_path / "folds.csv")

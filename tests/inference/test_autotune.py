@@ -10,6 +10,7 @@ import kit.inference.autotune
 import kit.system.precision
 from kit.inference.autotune import measure_modes, prepare
 from kit.inference.runtime import InferenceMode, InferenceModel, read_mode
+from kit.system.disk import write_json
 
 # Before the tests' own is in its place.
 autotune = kit.inference.autotune.autotune
@@ -75,7 +76,8 @@ def test_the_probe_is_said_and_kept(monkeypatch, tmp_path, capsys):
     assert "test_efficientnet at 32 x 24 on " in capsys.readouterr().out
     (kept,) = (tmp_path / "kfold-kit").iterdir()
     assert read_mode(json.loads(kept.read_text())) == way
-    kept.write_text(json.dumps({"precision": "bfloat16", "photos": 3}))
+    other = json.loads(kept.read_text()) | {"precision": "bfloat16", "photos": 3}
+    write_json(kept, other, force=True)
     assert (
         autotune.__wrapped__(*of) == InferenceMode(torch.bfloat16, 3)
         and not capsys.readouterr().out

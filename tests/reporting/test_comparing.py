@@ -11,7 +11,8 @@ from kit.compare import main
 from kit.reporting.comparing import compare
 from kit.scoring.agreement import most_diverse
 from kit.scoring.bootstrap import GroupBootstrap
-from kit.system.disk import file_hash
+from kit.system.disk import file_hash, write_json
+from kit.system.errors import KitError
 
 A, B = [0, 1, 2, 3, 17], [0, 4, 2, 9, 16]
 
@@ -113,19 +114,22 @@ def test_strong_files_that_are_least_alike(tmp_path, capsys):
     assert compared(files)["apart"] == []
     for path, f1 in zip(files, (0.6, 0.58, 0.59)):
         record = {"sha256": file_hash(path), "oof": {"score": f1, "interval": [f1 - 0.1, f1 + 0.1]}}
-        path.with_suffix(".json").write_text(json.dumps(record))
+        write_json(path.with_suffix(".json"), record)
     assert main([str(path) for path in files]) == 0
     assert "strong and least alike: a, c, b (kappa " in capsys.readouterr().out.replace(
         "a, b, c", "a, c, b"
     )
     record = {"sha256": file_hash(files[0]), "oof": {"score": 0.6, "interval": None}}
-    files[0].with_suffix(".json").write_text(json.dumps(record))
+    write_json(files[0].with_suffix(".json"), record, force=True)
     assert main([str(path) for path in files]) == 0
     assert (
         "strong and least alike: cannot be told" in capsys.readouterr().out
         and compared(files)["apart"] is None
     )
-    files[0].with_suffix(".json").write_text('{"sha256": "of another"}')
+    write_json(files[0].with_suffix(".json"), {"sha256": "of another"}, force=True)
+    with pytest.raises(KitError, match="is not the file that a.json beside it describes"):
+        compared(files)
+    files[0].with_suffix(".json").write_text('{"of": "another program"}')
     assert compared(files)["apart"] == []
 
 
@@ -135,19 +139,13 @@ def test_class_counts_stand_beside_those_out_of_fold(tmp_path, capsys):
         write_classes(tmp_path / "a.csv", [0] * 30 + [1] * 10),
         write_classes(tmp_path / "b.csv", [0] * 20 + [1] * 20),
     )
-    a.with_suffix(".json").write_text(
-        json.dumps(
-            {
-                "sha256": file_hash(a),
-                "oof": {
-                    "predicted_counts": [60, 60] + [0] * 16,
-                    "rao_scott_correction": [1.0, 1.0],
-                    "f1": 0.5,
-                    "interval": [0.4, 0.6],
-                },
-            }
-        )
-    )
+    oof = {
+        "predicted_counts": [60, 60] + [0] * 16,
+        "rao_scott_correction": [1.0, 1.0],
+        "f1": 0.5,
+        "interval": [0.4, 0.6],
+    }
+    write_json(a.with_suffix(".json"), {"sha256": file_hash(a), "oof": oof})
     result = compared([a, b])
     assert (
         result["files"]["a"]["oof_counts"][:2] == [60, 60]
@@ -164,7 +162,8 @@ def test_class_counts_stand_beside_those_out_of_fold(tmp_path, capsys):
     assert main([str(a), str(b)]) == 0
     out = capsys.readouterr().out
     assert "30 (20)" in out and "10 (20)" in out and "in brackets" in out
-    a.write_text(
-        a.read_text().replace("0.jpg,0", "0.jpg,2", 1)
-    )  # a record of another file says nothing
+    a.write_text(a.read_text().replace("0.jpg,0", "0.jpg,2", 1))
+    with pytest.raises(KitError, match="a.csv: is not the file that a.json beside it describes"):
+        compared([a, b])
+    a.with_suffix(".json").unlink()
     assert "oof_counts" not in compared([a, b])["files"]["a"]

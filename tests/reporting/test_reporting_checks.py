@@ -32,8 +32,10 @@ def test_the_check_stands_alone(copy, fails, capsys):
     edited = lines[1].split(",")[0] + f",{(int(lines[1].split(',')[1]) + 1) % 18}"
     (copy / "t.csv").write_text("\n".join([lines[0], edited, *lines[2:]]) + "\n")
     shutil.copy(copy / "s.json", copy / "t.json")
-    said = check(copy / "t.csv")
-    assert "t.json beside it is not its record" in said.err and "the training labels" in said.out
+    said = fails(main, "--check", copy / "t.csv", *place)
+    assert "t.csv: is not the file that t.json beside it describes" in said
+    (copy / "t.json").unlink()
+    assert "the training labels" in check(copy / "t.csv").out
     lines = (copy / "s.csv").read_text().splitlines()
     for content, wrong in (
         (lines[:-1], "lacks ids of"),

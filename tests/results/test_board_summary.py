@@ -11,7 +11,7 @@ from kit.metrics.metric import find_metric
 from kit.results import leaderboard as board
 from kit.results.board_summary import selection_bias, summarise
 from kit.results.leaderboard import BoardRow, read_board, write_board
-from kit.system.disk import file_hash
+from kit.system.disk import file_hash, write_json
 
 F1 = find_metric("f1_macro")
 
@@ -47,7 +47,7 @@ def recorded(folder, draws, **more):
             "draws": " ".join(f"{draw:.5f}" for draw in own),
         }
         record = {"sha256": file_hash(path), "plan": "p", "members": [], "oof": oof | more}
-        path.with_suffix(".json").write_text(json.dumps(record))
+        write_json(path.with_suffix(".json"), record)
         board.add(path, record)
         board.enter_scores(folder / "leaderboard.csv", path.name, {"public": 0.5 + n / 100}, F1)
 
@@ -77,9 +77,8 @@ def test_the_board_takes_the_draws_of_the_records(tmp_path, capsys):
         lambda record: record | {"sha256": "0" * 64},
         lambda record: {key: value for key, value in record.items() if key != "plan"},
         *(
-            lambda record, more=more: record | {"oof": more and record["oof"] | more}
+            lambda record, more=more: record | {"oof": record["oof"] | more}
             for more in (
-                None,
                 {"photos": 77},
                 {"groups": 11},
                 {"folds": {"2": 0.5, "3": 0.5}},
@@ -97,14 +96,12 @@ def test_the_board_takes_the_draws_of_the_records(tmp_path, capsys):
 def test_without_paired_draws_of_all_it_is_left_out(tmp_path, capsys, damage):
     recorded(tmp_path, correlated(0.8, n=3))
     path = tmp_path / "s1.json"
-    path.write_text(json.dumps(damage(json.loads(path.read_text()))))
+    write_json(path, damage(json.loads(path.read_text())), force=True)
     assert shown(tmp_path, capsys)[0] is None
 
 
-def test_a_lost_or_damaged_record_is_no_crash(tmp_path, capsys):
+def test_a_lost_record_is_no_crash(tmp_path, capsys):
     recorded(tmp_path, correlated(0.8, n=3))
-    (tmp_path / "s2.json").write_text("{")
-    assert shown(tmp_path, capsys)[0] is None
     (tmp_path / "s2.json").unlink()
     assert shown(tmp_path, capsys)[0] is None
     (tmp_path / "s2.csv").unlink()
@@ -114,6 +111,30 @@ def test_a_lost_or_damaged_record_is_no_crash(tmp_path, capsys):
         tmp_path / "leaderboard.csv", [rows[0], dataclasses.replace(rows[1], submission="")]
     )
     assert shown(tmp_path, capsys)[0] is None
+
+
+def test_a_log_and_its_records_contradict_each_other_in_no_silence(tmp_path, capsys, fails):
+    recorded(tmp_path, correlated(0.8, n=3))
+    log = tmp_path / "leaderboard.csv"
+    content, record = log.read_text(), (tmp_path / "s2.json").read_text()
+    shown(tmp_path, capsys)
+    for old, new, said in (
+        (",0.5,", ",0.4,", "is damaged, or was changed (3 found, the first: oof of s0.csv, 0.5"),
+        ("0.6", "0.5999999", ""),  # as a spreadsheet may round
+        ("0.6", "", "holds scores that are no numbers (3 found"),
+    ):
+        log.write_text(content.replace(old, new))
+        if said:
+            assert said in fails(main, "--board", "--log", log)
+            assert said in fails(main, "--record", "s0", "--public", ".5", "--log", log)
+        else:
+            shown(tmp_path, capsys)
+    log.write_text("".join(content.splitlines(keepends=True)[:-1]))
+    assert main(["--board", "--log", str(log)]) == 0
+    assert "has no row of s2.csv as it is now" in capsys.readouterr().err
+    log.write_text(content)
+    (tmp_path / "s2.json").write_text(record[:-9])
+    assert "s2.json: is no JSON" in fails(main, "--board", "--log", log)
 
 
 def test_the_best_is_the_least_where_less_is_better():

@@ -11,6 +11,7 @@ from helpers import CLASS_NAMES, MASK, NUM_CLASSES, mask_folder
 from kit.results.check import check_submission, expected_counts
 from kit.results.submission import Predicted, write_submission
 from kit.scoring.class_counts import Expected
+from kit.system.disk import write_json
 
 
 def test_absent_classes_and_far_counts_are_warned_of(copy):
@@ -60,7 +61,7 @@ def test_rows_without_labels_are_told_where_most_are(tmp_path, empty):
 def recorded(path, oof):
     """Put an out-of-fold score into the record beside a submission."""
     record = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps(record | {"oof": oof}))
+    write_json(path.with_suffix(".json"), record | {"oof": oof}, force=True)
 
 
 def test_labels_are_compared_by_their_shares(tmp_path):

@@ -1,6 +1,5 @@
 """Submissions and answers: what is read, understood with a warning, and refused."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from helpers import MASK, mask_folder
 from kit.data.folder import DataFolder, answer_rows
 from kit.results.answers import read_answers
 from kit.results.submission import Predicted, read_submission, write_submission
+from kit.system.disk import read_json
 from kit.system.errors import KitError
 
 
@@ -161,7 +161,7 @@ def test_every_form_comes_back_as_it_was_written(tmp_path, name, seed):
     data = form_folder(tmp_path / "data", form(name))
     given, out = predicted(data, seed), tmp_path / "s.csv"
     record = write_submission(out, given, data, {"kit": "test"})
-    assert record == json.loads(out.with_suffix(".json").read_text())
+    assert record == read_json(out.with_suffix(".json"))
     answers = read_submission(out, data)
     assert list(answers.ids) == list(given.ids) and np.array_equal(answers.classes, given.classes)
     if data.competition.answer in ("probability", "probabilities"):

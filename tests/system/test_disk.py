@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from kit.system.checksum import with_checksum
 from kit.system.disk import (
     atomic_write,
     check_guard,
@@ -56,16 +57,25 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path):
 
 def test_json_keeps_korean(tmp_path):
     write_json(tmp_path / "a.json", {"이름": "값"})
-    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"이름": "값"}
+    content = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert content == with_checksum({"이름": "값"})
+    assert read_json(tmp_path / "a.json", "delete it") == {"이름": "값"}
 
 
 def test_json_of_no_utf8_is_escaped_and_comes_back(tmp_path):
     content = {"path": os.fsdecode(b"\xff.csv")}
-    (tmp_path / "a.json").write_bytes(json_bytes(content))
+    (tmp_path / "a.json").write_bytes(json_bytes(with_checksum(content)))
     assert read_json(tmp_path / "a.json", "delete it") == content
 
 
-@pytest.mark.parametrize("content, said", [("{", "is no JSON"), ("[]", "holds no JSON object")])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("{", "is no JSON"),
+        ("[]", "holds no JSON object"),
+        ('{"a": 1}', "its checksum does not fit"),
+    ],
+)
 def test_bad_json_is_one_line(tmp_path, content, said):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(KitError, match=said):

@@ -8,7 +8,7 @@ import pytest
 import timm
 import torch
 from helpers import MASK, everywhere, mask_folder, small
-from trainings import assert_same_run, make_coloured, on_cpu
+from trainings import assert_same_run, make_coloured, metrics_of, on_cpu
 
 import kit.data.photos
 import kit.metrics.sums
@@ -23,7 +23,7 @@ from kit.inference.views import make_views
 from kit.models.checkpoint import load, read_checkpoint_info
 from kit.recipe import load_recipe, shipped_recipe
 from kit.results.probs import read_probs
-from kit.results.run import Fold, oof_key, read_metrics
+from kit.results.run import Fold, oof_key
 from kit.scoring.metrics import score
 from kit.system.errors import KitError
 from kit.training.fold import train_fold
@@ -46,7 +46,7 @@ def test_oof_covers_every_photo_once_and_belongs_to_its_checkpoint(world, copy):
         info, oof, rows = (
             read_checkpoint_info(files.best),
             read_probs(files.oof),
-            read_metrics(files.metrics),
+            metrics_of(files),
         )
         assert (
             info.fold == fold and info.plan == world.plan.hash and info.recipe == small().describe()
@@ -164,7 +164,7 @@ def test_which_epoch_is_kept_and_when_training_ends(
     recipe = small(name="chosen", epochs=4, **changes)
     done = train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())[0]
     files = Fold(tmp_path / "chosen" / "fold0")
-    info, rows = read_checkpoint_info(files.best), read_metrics(files.metrics)
+    info, rows = read_checkpoint_info(files.best), metrics_of(files)
     assert (len(rows), info.epoch, info.select, info.averaged) == (
         epochs,
         kept,
@@ -265,8 +265,8 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
     name, real = f"{recipe.name}-limit6", kit.results.run.write_metrics
     files = Fold(tmp_path / name / "fold0")
 
-    def stop_after_one(path, rows):
-        real(path, rows)
+    def stop_after_one(path, rows, *origin):
+        real(path, rows, *origin)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -275,7 +275,7 @@ def test_every_recipe_trains_saves_goes_on_and_predicts(drawn, tmp_path, monkeyp
             train(recipe, plan, mask_folder(data), [0], tmp_path, on_cpu(limit=6))
     assert len(load_state(files.last)["rows"]) == 1
     train(recipe, plan, mask_folder(data), [0], tmp_path, on_cpu(limit=6))
-    assert len(read_metrics(files.metrics)) == 2 and not files.last.exists()
+    assert len(metrics_of(files)) == 2 and not files.last.exists()
     oof = read_probs(files.oof)
     photos = PhotoDataset((data / "train" / "images"), oof.ids.tolist(), [recipe.geometry(MASK)])
     cpu = torch.device("cpu")

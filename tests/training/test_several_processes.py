@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from groups import signal_rank, torchrun
 from helpers import mask_folder, small
-from trainings import assert_same_run, on_cpu, recipe_file
+from trainings import assert_same_run, metrics_of, on_cpu, recipe_file
 
 from kit.data.plan import read_plan
 from kit.data.planning import PlanOptions, plan_folds
 from kit.recipe import load_recipe
 from kit.results.probs import read_probs
-from kit.results.run import Fold, read_metrics
+from kit.results.run import Fold
 from kit.scale.group import Group
 from kit.scale.ranks import Ranks
 from kit.system.errors import KitError
@@ -110,7 +110,7 @@ def assert_close(fold, alone):
     assert mine.ids.tolist() == other.ids.tolist()
     np.testing.assert_allclose(mine.probs, other.probs, rtol=0, atol=1e-4)
     assert (mine.probs.argmax(axis=1) == other.probs.argmax(axis=1)).mean() > 0.95
-    losses = [[row["val_loss"] for row in read_metrics(f.metrics)] for f in (fold, alone)]
+    losses = [[row["val_loss"] for row in metrics_of(f)] for f in (fold, alone)]
     assert losses[0] == pytest.approx(losses[1], abs=5e-5)
 
 

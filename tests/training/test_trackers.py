@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from helpers import everywhere, small
-from trainings import assert_same_run, on_cpu
+from trainings import assert_same_run, metrics_of, on_cpu
 
 import kit.results.run
 import kit.training.trackers
-from kit.results.run import Fold, read_metrics
+from kit.results.run import Fold
 from kit.system.errors import KitError
 from kit.training.run import train
 
@@ -19,8 +19,8 @@ def test_tensorboard_has_every_epoch_once_whatever_interrupted_it(world, tmp_pat
     pytest.importorskip("tensorboard")
     recipe, real = small(epochs=3), kit.results.run.write_metrics
 
-    def stop_after_two(path, rows):
-        real(path, rows)
+    def stop_after_two(path, rows, *origin):
+        real(path, rows, *origin)
         if len(rows) == 2:
             raise KeyboardInterrupt
 
@@ -55,7 +55,7 @@ def test_tensorboard_has_every_epoch_once_whatever_interrupted_it(world, tmp_pat
         "time/data",
         "time/step",
     }
-    rows = read_metrics(files.metrics)
+    rows = metrics_of(files)
     assert [step for step, _ in scalars["val/f1_macro"]] == [1, 2, 3]
     assert [value for _, value in scalars["train/loss"]] == pytest.approx(
         [row["train_loss"] for row in rows]

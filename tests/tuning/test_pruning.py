@@ -2,9 +2,9 @@
 
 import pytest
 from helpers import small
-from trainings import on_cpu
+from trainings import metrics_of, on_cpu
 
-from kit.results.run import Fold, read_metrics
+from kit.results.run import Fold
 from kit.training.run import train
 from kit.tuning.pruning import LEAST_TRIALS, MedianRule, Pruned, medians
 from kit.tuning.study import DONE, PRUNED, Trial
@@ -53,6 +53,6 @@ def test_a_pruned_training_is_saved_and_ends_at_the_same_epoch_again(world, tmp_
         seen.append(pruned.value.rows)
     files = Fold(tmp_path / "pruned" / "fold0")
     assert seen[0] == seen[1] and len(seen[0]) == 2
-    assert files.last.exists() and len(read_metrics(files.metrics)) == 2
+    assert files.last.exists() and len(metrics_of(files)) == 2
     train(recipe, world.plan, world.folder, [0], tmp_path, on_cpu())
-    assert len(read_metrics(files.metrics)) == 3 and not files.last.exists()
+    assert len(metrics_of(files)) == 3 and not files.last.exists()

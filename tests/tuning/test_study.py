@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from kit.system.checksum import with_checksum
 from kit.system.errors import KitError
 from kit.tuning.study import (
     ASKED,
@@ -60,7 +61,7 @@ def test_a_study_is_read_as_it_was_written(tmp_path, confirmation):
 
 
 def damaged(content, **changes):
-    return json.dumps(json.loads(content) | changes)
+    return json.dumps(with_checksum(json.loads(content) | changes))
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,7 @@ def damaged(content, **changes):
         lambda text: text[: len(text) // 2],
         lambda text: "[]",
         lambda text: "{}",
+        lambda text: text.replace('"seed": 0', '"seed": 1'),
         lambda text: damaged(text, trials=[{"number": 0}]),
         lambda text: damaged(text, trials=[dataclasses.asdict(TRIALS[1])]),
         lambda text: damaged(text, trials=[dataclasses.asdict(TRIALS[0]) | {"score": None}]),
