@@ -90,7 +90,10 @@ def is_plain(value: Any, depth: int = _DEEPEST) -> bool:
 
 def is_unicode(text: str) -> bool:
     """True if a text can be written as UTF-8, and is no longer than a file of code is."""
-    return len(text) <= LONGEST**2 and not any("\ud800" <= c <= "\udfff" for c in text)
+    try:
+        return len(text) <= LONGEST**2 and bool(text.encode()) or text == ""
+    except UnicodeEncodeError:  # half of a pair
+        return False
 
 
 def _shown(value: object) -> str:
