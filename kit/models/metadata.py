@@ -1,11 +1,11 @@
 """What a checkpoint says of itself, checked field by field: it may come from anywhere."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from kit.data.recorded import recorded_competition
-from kit.recipe import CHOICES, Recipe
+from kit.recipe import CHOICES, WHOLE, Recipe
 from kit.scoring.losses import LOSSES
 from kit.system.errors import KitError
 from kit.system.fields import Rule, is_file_name, is_text, is_whole_tuple
@@ -42,6 +42,13 @@ def recorded_recipe(record: Any) -> dict[str, Any]:
     return described | {"augment": code} | unknown
 
 
+def with_defaults(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe as described, with the defaults of fields that it lacks."""
+    fields = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    known = {n: default for n, default in fields.items() if default is not dataclasses.MISSING}
+    return known | dict(recipe)
+
+
 def metadata_rules(info: Any) -> Iterator[Rule]:
     """The rules of the fields of a `CheckpointInfo`, whose recipe is a `recorded_recipe`.
 
@@ -63,7 +70,7 @@ def metadata_rules(info: Any) -> Iterator[Rule]:
     yield "std", all(value > 1e-6 for value in info.std), "numbers above 0"
     for name, low, high in (
         ("fold", 0, 999),
-        ("epoch", 1, recipe["epochs"]),
+        ("epoch", 1, WHOLE["epochs"][1]),
         ("parameters", 0, _MOST_PARAMETERS),
         ("limit", 0, 10**9),
     ):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kit.models.metadata import recorded_recipe
+from kit.models.metadata import with_defaults
 from kit.scoring.bootstrap import Interval
 from kit.system.disk import read_json, write_json
 from kit.system.errors import problem
@@ -132,19 +132,16 @@ def read_study(folder: Path) -> Study:
     content = read_json(path)
     try:
         study = from_json(Study, content)
-        study = dataclasses.replace(study, recipe=recorded_recipe(study.recipe))
-        _check(study, folder)
+        _check(study)
     except ValueError as error:
         what = f"is no record of a search ({type(error).__name__}: {str(error)[:120]})"
         raise problem(path, what, remedy=_ANEW) from error
     return study
 
 
-def _check(study: Study, folder: Path) -> None:
-    """Raise `ValueError` for a study whose values are not those of its folder or of each other."""
+def _check(study: Study) -> None:
+    """Raise `ValueError` for a study whose values are at odds."""
     numbers = [trial.number for trial in study.trials]
-    if study.name != folder.name:  # a run of this name is written, and one before it removed
-        raise ValueError(f"it is of {study.name!r:.60}")
     if numbers != list(range(len(numbers))) or study.round < 1 or study.seed < 0:
         raise ValueError("its trials are not in order")
     if study.confirmation is not None and study.confirmation.trial not in numbers:
@@ -163,7 +160,9 @@ def check_same(folder: Path, before: Study, now: Study) -> None:
     The number of trials may change until the winner is confirmed: whoever has seen that would
     otherwise search until chance says yes.
     """
-    fields = ["recipe", "plan", "metric", "space", "search_folds", "confirm_folds", "seed", "prune"]
+    # A run of the name is written, and one before it removed.
+    fields = ["name", "recipe", "plan", "metric", "space", "search_folds", "confirm_folds"]
+    fields += ["seed", "prune"]
     if before.confirmation is not None:
         fields.append("number")
     names = {"number": "--trials", "space": "--vary", "search_folds": "--search-folds"}
@@ -171,6 +170,7 @@ def check_same(folder: Path, before: Study, now: Study) -> None:
     for field in fields:
         old, new = getattr(before, field), getattr(now, field)
         if field == "recipe":
+            old, new = with_defaults(old), with_defaults(new)
             changed = [key for key in old | new if old.get(key) != new.get(key)]
             lines += [f"{key} was {old.get(key)!r}, is {new.get(key)!r}"[:150] for key in changed]
         elif old != new and field == "plan":
