@@ -22,14 +22,15 @@ from typing import Any, Final
 import numpy as np
 
 from kit.metrics.metric import find_metric
-from kit.system.errors import KitError
 from kit.system.fields import (
+    LONGEST,
     Rule,
     are_shares,
     are_texts,
     check_rules,
     choices,
     is_pattern,
+    is_place,
     is_text,
     is_whole_tuple,
     whole_numbers,
@@ -127,20 +128,26 @@ class Competition:
     def _rules(self) -> Iterator[Rule]:
         for name in _TEXTS:
             yield name, is_text(getattr(self, name)), "a printable text"
+        for name in _PLACES:
+            yield name, is_place(getattr(self, name)), "a place below the data folder"
         for name in _FOUND:
             value = getattr(self, name)
-            yield name, isinstance(value, str) and value.isprintable(), "a printable text"
+            yield name, value == "" or is_text(value), "a printable text"
         for name in _ONE_OR_MORE:
             value = getattr(self, name)
-            yield name, isinstance(value, str) or are_texts(value), "a text, or a tuple of texts"
+            texts = value == "" or is_text(value) or are_texts(value)
+            yield name, texts, "a text, or a tuple of texts"
         for name in ("strata", "inputs"):
             value = getattr(self, name)
             yield name, value == () or are_texts(value), "a tuple of different texts"
+        yield "inputs", all(map(is_place, self.inputs)), "places below the data folder"
         yield from choices(self, {"kind": ("", *KINDS), "answer": ("", *ANSWERS), "pool": POOLS})
         tasks = isinstance(self.tasks, tuple) and all(isinstance(t, Task) for t in self.tasks)
         yield "tasks", tasks, "a tuple of tasks, such as (task,)"
         several = self.classes == () or are_texts(self.classes) and len(self.classes) > 1
         yield "classes", several, "a tuple of two or more different texts"
+        few = max(len(self.classes), math.prod(len(task.classes) for task in self.tasks))
+        yield "tasks", few <= MOST_CLASSES, f"of at most {MOST_CLASSES:,} classes together"
         free = not (self.classes and tasks and self.tasks) or self.class_names == self.classes
         yield "classes", free, "() where there are tasks"
         names = [task.name for task in self.tasks]
@@ -148,7 +155,7 @@ class Competition:
         free = SCORE_NAMES.isdisjoint(names)
         yield "tasks", free, f"of other names than {', '.join(sorted(SCORE_NAMES))}"
         yield "tasks", len(set(self.columns)) == len(self.columns), "of different columns"
-        pair = is_whole_tuple(self.frame) and len(self.frame) == 2
+        pair = is_whole_tuple(self.frame, 0, 10**5) and len(self.frame) == 2
         pair = pair and (min(self.frame) > 0 or self.frame == (0, 0))
         yield "frame", pair, "a pair (height, width) of pixels"
         shares = are_shares(self.crop) and len(self.crop) == 2
@@ -166,7 +173,8 @@ class Competition:
         for name in ("target_pattern", "group_pattern"):
             text = "a regular expression with one group, such as '([a-z]+)[0-9]*$'"
             yield name, is_pattern(getattr(self, name)), text
-        yield "separator", isinstance(self.separator, str) and self.separator != "", "a text"
+        parted = isinstance(self.separator, str) and 0 < len(self.separator) <= LONGEST
+        yield "separator", parted, "a text"
         yield "greater", isinstance(self.greater, bool), "True or False"
         named = isinstance(self.metric, str) or callable(self.metric)
         yield "metric", named, "the name of a metric, or a function"
@@ -275,28 +283,10 @@ class Competition:
         """The definition as plain JSON values; of functions `read` and `metric`, as their text."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.compare}
         values |= {"tasks": [dataclasses.asdict(task) for task in self.tasks]}
-        for name in _FUNCTIONS:
+        for name in FUNCTIONS:
             if isinstance(values[name], ScriptFunction):
                 values[name] = {"path": "", "text": values[name].text, "name": values[name].name}
         return json.loads(json.dumps(values))  # type: ignore[no-any-return]
-
-
-def recorded_competition(record: Any) -> Competition:
-    """The competition that `describe` has recorded; raises `ValueError` for anything else."""
-    if record is None:
-        raise ValueError("its competition is missing, as in files of an older version of the kit")
-    try:
-        tasks = tuple(Task(**_tuples(task)) for task in record["tasks"])
-        if not tasks:
-            raise ValueError("it has no tasks")
-        functions = {
-            name: ScriptFunction(**record[name], result="competition")
-            for name in _FUNCTIONS
-            if isinstance(record[name], dict)
-        }
-        return Competition(**_tuples(record | {"tasks": tasks} | functions))
-    except (TypeError, KeyError, AttributeError, ValueError, KitError) as error:
-        raise ValueError(f"its competition is damaged ({error})") from error
 
 
 # What files call the scores of all classes together: a task's own score stands beside them.
@@ -305,12 +295,9 @@ ONE_TASK: Final = "class"  # the name of the task where there is one
 KINDS: Final = ("classes", "order", "labels", "tasks")
 ANSWERS: Final = ("class", "name", "probability", "probabilities", "list")
 POOLS: Final = ("mean", "max")
-_FUNCTIONS = ("read", "metric")
-_TEXTS = ("name", "group", "train", "train_images", "test", "test_images")
+FUNCTIONS: Final = ("read", "metric")  # the fields that may be a function, and are recorded
+MOST_CLASSES: Final = 250_000  # the product of all tasks: a name of each is in memory
+_TEXTS = ("name", "group")
+_PLACES = ("train", "train_images", "test", "test_images")
 _FOUND = ("groups", "id", "answer_column", "fold", "answer_rows", "target_pattern", "group_pattern")
 _ONE_OR_MORE = ("image", "target", "test_image")
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """The values with tuples for JSON's lists."""
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}

@@ -6,7 +6,6 @@ A variant is `dataclasses.replace(load_recipe("recipes/base.py"), name="variant"
 import dataclasses
 import inspect
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ from kit.system.fields import (
     are_shares,
     check_rules,
     choices,
+    is_file_name,
+    is_model_name,
     is_whole_tuple,
     numbers,
     whole_numbers,
@@ -153,21 +154,20 @@ class Recipe:
         check_rules(f"recipe {self.name}", self, self._rules())
 
     def _rules(self) -> Iterator[Rule]:
-        named = isinstance(self.name, str) and bool(re.fullmatch(r"\w[\w.-]*", self.name))
-        yield "name", named, "a plain file name"
-        yield "model", isinstance(self.model, str), "the name of a timm architecture"
-        weights = isinstance(self.pretrained, (bool, str))
-        yield "pretrained", weights, "True, False or a weights file"
+        yield "name", is_file_name(self.name), "a plain file name"
+        yield "model", is_model_name(self.model), "the name of a timm architecture"
+        yield "pretrained", type(self.pretrained) in (bool, str), "True, False or a weights file"
         yield from choices(self, CHOICES)
-        pixels, crop = "a pair (height, width) of pixels", self.crop or (1, 1)
+        pixels, crop = "a pair (height, width) of pixels", self.crop
         size = (self.size, 1) if isinstance(self.size, int) else self.size
         good = is_whole_tuple(size, 1, 4096) and len(size) == 2
         yield "size", good, f"{pixels}, or the longer side alone"
         good = is_whole_tuple(crop, 1, 10**5) or are_shares(crop)
-        yield "crop", good and len(crop) == 2, f"{pixels}, or of shares up to 1.0"
+        yield "crop", crop is None or good and len(crop) == 2, f"{pixels}, or of shares up to 1.0"
         augment = self.augment is None or isinstance(self.augment, (FunctionType, ScriptFunction))
         yield "augment", augment, "a function, defined with def, that returns a transform"
-        drop, edges = self.drop or (0, 0), self.edges or (0,)
+        drop = (0, 0) if self.drop is None else self.drop
+        edges = (0,) if self.edges is None else self.edges
         between = is_whole_tuple(drop) and len(drop) == 2 and drop[0] <= drop[1]
         yield "drop", between, "None or a pair (lowest, highest)"
         rising = is_whole_tuple(edges) and edges == tuple(sorted(set(edges)))

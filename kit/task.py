@@ -39,7 +39,7 @@ class Task:
         yield "name", is_text(self.name), "a printable text"
         several = are_texts(self.classes) and len(self.classes) > 1
         yield "classes", several, "a tuple of two or more different printable texts"
-        free = isinstance(self.column, str) and self.column not in PLAN_COLUMNS
+        free = (self.column == "" or is_text(self.column)) and self.column not in PLAN_COLUMNS
         yield "column", free, f"a text other than {', '.join(PLAN_COLUMNS)}"
         edges = self.edges
         rising = is_whole_tuple(edges) and edges == tuple(sorted(set(edges)))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from helpers import MASK, NUM_CLASSES, decode
 
-from kit.competition import SCORE_NAMES, Competition, recorded_competition
+from kit.competition import SCORE_NAMES, Competition
+from kit.data.recorded import recorded_competition
 from kit.system.errors import KitError
 from kit.task import Task
 

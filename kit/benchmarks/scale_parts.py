@@ -13,8 +13,8 @@ import torch
 from kit.benchmarks.scale_table import STAGES
 from kit.benchmarks.synthetic import PhotoSet
 from kit.benchmarks.training import Steps, kit_training, quick
-from kit.competition import recorded_competition
 from kit.data.loader import PhotoDataset
+from kit.data.recorded import own_competition
 from kit.inference.engine import Compute
 from kit.inference.predict import predict
 from kit.inference.runtime import InferenceModel, read_mode
@@ -53,7 +53,7 @@ class Work:
 
 def parts(work: Work, device: torch.device) -> dict[str, Part]:
     """The parts of the work as they are done on a device, by their names."""
-    recipe, competition = quick(load_recipe(work.recipe)), recorded_competition(work.competition)
+    recipe, competition = quick(load_recipe(work.recipe)), own_competition(work.competition)
     photos, geometry = work.photos, recipe.geometry(competition)
     measured = Steps(recipe, competition, work.steps, work.loaders, device)
     train = kit_training(measured, photos, work.cache)

@@ -16,11 +16,12 @@ import torch
 from kit.benchmarks.loops import matrix_peak, timm_loader
 from kit.benchmarks.synthetic import PhotoSet, drawn_folder, training_photos
 from kit.benchmarks.timing import SeparateProcess, Table, ratio_text, self_timed_in_turns
-from kit.competition import Competition, recorded_competition
+from kit.competition import Competition
 from kit.competitions import DEFAULT, find_competition
 from kit.data.cache import pixel_cache
 from kit.data.folder import DataFolder
 from kit.data.loader import PhotoDataset, default_workers, iterate, make_loader
+from kit.data.recorded import own_competition
 from kit.models.architecture import architecture_of
 from kit.models.network import cost
 from kit.recipe import Recipe, load_recipe
@@ -113,7 +114,7 @@ def other_training(
     Neither has what makes the kit fast.
     """
     recipe = quick(load_recipe(path))
-    device, classes = torch.device(name), recorded_competition(competition)
+    device, classes = torch.device(name), own_competition(competition)
     measured = Steps(recipe, classes, steps, workers, device)
     model = timm.create_model(recipe.model, num_classes=classes.num_classes).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr)

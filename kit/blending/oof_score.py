@@ -5,17 +5,16 @@ Each class is an object of the record's JSON. `describe` gives plain values, and
 `Record.read` makes one line.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, get_type_hints
 
 from kit.metrics.metric import MetricName
 from kit.scoring.bootstrap import Interval
 from kit.scoring.metrics import Scores
+from kit.system.typed import from_json, value_of
 
 RECORD_ERRORS: Final = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -130,28 +129,17 @@ class OofScore:
 
 def read_oof_score(content: Mapping[str, Any]) -> OofScore:
     """The score that `OofScore.describe` has recorded."""
-    tasks = {name: TaskScore(**_checked(row)) for name, row in content["tasks"].items()}
+    hints: Mapping[str, Any] = get_type_hints(OofScore)
+    tasks = value_of(hints["tasks"], content["tasks"], "tasks")
     scores = Scores(
-        read_number(content["score"]),
-        MetricName(**content["metric"]),
-        {str(name): read_number(value) for name, value in content["metrics"].items()},
+        value_of(float, content["score"], "score"),
+        from_json(MetricName, content["metric"]),
+        value_of(dict[str, float], content["metrics"], "metrics"),
         {name: task.score for name, task in tasks.items()},
     )
-    named = {field.name for field in fields(OofScore)}
-    values = {name: value for name, value in content.items() if name in named}
-    tested, views = content["tested"], content.get("views")
     return OofScore(
-        **_checked(values)
-        | {
-            "scores": scores,
-            "folds": {int(k): read_number(value) for k, value in content["folds"].items()},
-            "tested": None if tested is None else GainTest(**_checked(tested)),
-            "candidates": _rows(Candidate, content["candidates"]),
-            "classes": _rows(ClassScore, content["classes"]),
-            "members": _rows(MemberScore, content["members"]),
-            "tasks": tasks,
-            "views": views and {name: ViewGain(**_checked(row)) for name, row in views.items()},
-        }
+        **{name: value_of(hints[name], v, name) for name, v in content.items() if name in hints}
+        | {"scores": scores}
     )
 
 
@@ -160,56 +148,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def read_interval(value: Any) -> Interval | None:
-    """An interval of a record."""
-    if value is None:
-        return None
-    low, high = value
-    return read_number(low), read_number(high)
-
-
-# What numbers a record has by name, wherever they are in it.
-_NUMBERS: Final = (
-    "score",
-    "gain",
-    "in_sample",
-    "nested",
-    "log_loss",
-    "mean_log_loss",
-    "correlation",
-    "alone",
-    "adds",
-    "effective",
-    "photos",
-    "groups",
-)
-
-
-def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of an object, checked by their names: numbers and intervals; tuples for lists."""
-    checked = {}
-    for name, value in values.items():
-        if name.endswith("interval"):
-            checked[name] = read_interval(value)
-        elif name in _NUMBERS:
-            checked[name] = read_number(value)
-        elif name == "correlations":
-            checked[name] = tuple(read_number(r) for r in value)
-        else:
-            checked[name] = tuple(value) if isinstance(value, list) else value
-    return checked
-
-
-def read_number(value: Any) -> Any:
-    """A number of a record, which is finite."""
-    whole = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not whole or not math.isfinite(value):
-        raise ValueError(f"{value!r:.40} is no number")
-    return value
-
-
-def _rows(kind: Callable[..., T], rows: Any) -> tuple[T, ...]:
-    """The objects of a list."""
-    return tuple(kind(**_checked(row)) for row in rows)

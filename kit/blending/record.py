@@ -5,17 +5,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from kit.blending.choices import BLENDS
-from kit.blending.oof_score import RECORD_ERRORS, OofScore, plain, read_number, read_oof_score
+from kit.blending.oof_score import RECORD_ERRORS, OofScore, plain, read_oof_score
 from kit.blending.rule import Rule
 from kit.blending.settings import EnsembleSettings
 from kit.inference.runtime import InferenceMode, read_mode
 from kit.system.disk import near, read_json
 from kit.system.errors import problem
+from kit.system.fields import is_text
+from kit.system.typed import from_json, value_of
 
 
 @dataclass(frozen=True)
@@ -182,45 +184,31 @@ class Record:
 def _read_record(content: Mapping[str, Any]) -> Record:
     """The record that `Record.describe` has described."""
     settings = {name: value for name, value in content["settings"].items() if name != "used"}
-    names = [f.name for f in dataclasses.fields(Record)]
-    values = {name: value for name, value in content.items() if name in names}
-    early, close, oof = None, content.get("close"), content["oof"]
+    hints: Mapping[str, Any] = get_type_hints(Record)
+    oof, early = content["oof"], {name: content.get(name) for name in ("saved", "decided_after")}
+    values = {
+        "used": value_of(str, content["settings"]["used"], "used"),
+        "modes": {str(name): read_mode(mode) for name, mode in content["modes"].items()},
+        "oof": None if oof is None else read_oof_score(oof),
+        "early": None,
+    }
     if "saved" in content:
-        agree = content.get("agree")
-        early = EarlyRecord(
-            float(content["saved"]),
-            tuple(content["decided_after"]),
-            agree and AgreeRecord(**agree | {"margins": tuple(agree["margins"])}),
-        )
+        values["early"] = from_json(EarlyRecord, early | {"agree": content.get("agree")})
+    given = dict(content) | {"settings": settings}
     return Record(
         **values
-        | {name: float(content[name]) for name in ("temperature", "clip")}
-        | {name: tuple(map(float, content[name])) for name in ("biases", "cuts")}
         | {
-            "settings": EnsembleSettings(**settings),
-            "used": content["settings"]["used"],
-            "versions": {str(name): str(v) for name, v in content["versions"].items()},
-            "modes": {name: read_mode(mode) for name, mode in content["modes"].items()},
-            "members": tuple(_read_member(member) for member in content["members"]),
-            "oof": None if oof is None else read_oof_score(oof),
-            "early": early,
-            "close": close and CloseCallsRecord(**close),
-            "counts": tuple(content["counts"]),
+            name: value_of(hints[name], value, name)
+            for name, value in given.items()
+            if name in hints and name not in values
         }
     )
-
-
-def _read_member(content: Mapping[str, Any]) -> MemberRecord:
-    """The member that `MemberRecord.describe` has described."""
-    files = tuple(MemberFile(**file) for file in content["files"])
-    numbers = {name: read_number(content[name]) for name in ("weight", "parameters", "gflop")}
-    return MemberRecord(**{**content, **numbers, "files": files})
 
 
 def _check(record: Record) -> None:
     """Raise `ValueError` for a record that cannot be made again or shown."""
     rule, size = record.rule, record.batch_size
-    if size is not None and not (type(size) is int and size > 0):
+    if size is not None and size < 1:
         raise ValueError("its batch size is damaged")
     whole = (
         rule.blend in BLENDS
@@ -231,14 +219,13 @@ def _check(record: Record) -> None:
         and 0 < rule.temperature < np.inf
         and 0 <= rule.clip < 0.5
         and len(record.cuts) in (0, len(record.biases) - 1)
-        and isinstance(rule.several, bool)
         and re.fullmatch("[0-9a-f]{64}", record.sha256)
     )
     files = [file for member in record.members for file in member.files]
     if not whole or not all(member.files for member in record.members):
         raise ValueError("its rule is damaged")
-    told = all(type(f.chosen_on_fold) is bool and isinstance(f.path, str) for f in files)
-    if not told or not all(isinstance(member.name, str) for member in record.members):
+    placed = all(is_text(f.path) and not f.path.startswith("/") for f in files)
+    if not placed or not all(is_text(member.name) for member in record.members):
         raise ValueError("its members are damaged")
     oof = record.oof
     if oof is not None and (

@@ -8,7 +8,7 @@ from pathlib import Path
 from kit import __version__
 from kit.blending.member_record import seen_from
 from kit.blending.record import MemberRecord, Record
-from kit.blending.settings import Output
+from kit.blending.settings import Output, check_settings
 from kit.blending.steps import (
     Ensemble,
     answer,
@@ -50,6 +50,7 @@ def reproduce(
     if len(record.biases) != data.competition.num_classes:
         what = f"is of a competition with {len(record.biases)} classes, and this one has "
         raise problem(source, f"{what}{data.competition.num_classes}", remedy="name its --plan")
+    check_settings(record.settings, data.competition)
     check_pixels(source, record.versions)
     warn_versions(source, record.versions)
     paths = _member_paths(source, record)
@@ -88,7 +89,7 @@ def _member_paths(source: Path, record: Record) -> list[list[Path]]:
     paths = [[folder / file.path for file in member.files] for member in record.members]
     hashes = [file.sha256 for member in record.members for file in member.files]
     files = list(zip([path for of_member in paths for path in of_member], hashes))
-    absent = [str(path) for path, _ in files if not path.exists()]
+    absent = [str(path) for path, _ in files if not path.is_file()]
     if absent:
         raise problem(source, "members that are not where they were", absent, "put them back")
     changed = [str(path) for path, digest in files if file_hash(path) != digest]

@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from kit.competition import Competition, recorded_competition
+from kit.competition import Competition
+from kit.data.paths import is_below
+from kit.data.recorded import recorded_competition, with_own_functions
 from kit.data.targets import check_label_texts
 from kit.system.console import warn
 from kit.system.disk import atomic_write, file_hash, read_json, refuse_existing, write_json
@@ -104,6 +106,7 @@ def read_plan(path: Path) -> Plan:
     except ValueError as error:
         raise problem(record, str(error), remedy=AGAIN) from error
     _check_definition(meta.get("definition"))
+    competition = with_own_functions(competition, record)
     return Plan(_plan_photos(path, path, competition), digest, meta, competition)
 
 
@@ -123,6 +126,9 @@ def _plan_photos(source: Path, path: Path, competition: Competition) -> pd.DataF
     """The checked rows of a plan in the file `source`, which is or becomes `path`."""
     photos = read_csv(source, plan_columns(competition))
     check_unique(path, photos, "image", AGAIN)
+    outside = [image for image in photos["image"] if not is_below(image)]
+    if outside:
+        raise problem(path, "names photos outside of the data folder", outside, AGAIN)
     limits = dict.fromkeys(competition.columns, _MOST)
     limits |= {"label": competition.num_classes - 1, "fold": 999}
     if competition.several_labels:

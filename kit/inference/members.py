@@ -5,8 +5,9 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kit.competition import Competition, recorded_competition
+from kit.competition import Competition
 from kit.data.plan import Plan
+from kit.data.recorded import recorded_competition, same_competition
 from kit.inference.engine import Compute
 from kit.inference.member import Checkpoint, Member
 from kit.inference.member_files import only_files, oof_path, read_member_file
@@ -185,7 +186,7 @@ def _read_checkpoint(path: Path, plan: Plan) -> Checkpoint:
 def _check_checkpoint(path: Path, info: CheckpointInfo, plan: Plan) -> None:
     """Raise `KitError` for a checkpoint of another competition or plan, or of a trial."""
     competition = recorded_competition(info.competition)
-    if competition != plan.competition:
+    if not same_competition(competition, plan.competition):
         raise problem(
             path,
             f"was trained for another competition ({competition.name}) than the fold plan's "
@@ -198,6 +199,9 @@ def _check_checkpoint(path: Path, info: CheckpointInfo, plan: Plan) -> None:
             "was trained on another fold plan",
             remedy="name its plan with --plan, or train it again on this one",
         )
+    if info.fold >= plan.k:
+        what = f"is of fold {info.fold}, and the plan has {plan.k}"
+        raise problem(path, what, remedy="train the fold again")
     if info.limit:
         what = f"is of a trial on {info.limit} photos"
         raise problem(path, what, remedy="train the recipe without --limit")

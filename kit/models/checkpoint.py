@@ -15,15 +15,18 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from kit import __version__
-from kit.competition import recorded_competition
 from kit.data.geometry import Geometry
 from kit.data.plan import Plan
+from kit.data.recorded import recorded_competition
 from kit.models.architecture import Architecture, make_architecture
-from kit.models.network import Network, count_parameters
+from kit.models.metadata import check_versions, metadata_rules, recorded_recipe
+from kit.models.network import Network, blueprint, count_parameters
 from kit.recipe import Recipe, chosen_on_fold
 from kit.system.checksum import with_checksum, without_checksum
 from kit.system.disk import atomic_write
 from kit.system.errors import problem
+from kit.system.fields import check_rules
+from kit.system.typed import from_json
 from kit.system.versions import check_pixels, versions
 
 # A copy may lie with a teammate, or as a kept epoch beside it.
@@ -157,15 +160,10 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
     try:
         content = _read_metadata(path)
         del content["weights"]
-        content = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in content.items()
-        }
-        info = CheckpointInfo(**content)
+        info = from_json(CheckpointInfo, content)
+        info = dataclasses.replace(info, recipe=recorded_recipe(info.recipe))
+        check_rules("its metadata", info, metadata_rules(info))
         check_versions(info.versions)
-        recorded_competition(info.competition)
-        if not {"name", "epochs", "patience"} <= info.recipe.keys():
-            raise ValueError("its recipe is damaged")
     except OSError as error:
         raise problem(
             path, f"cannot be read: {error.strerror or error}", remedy="check the path"
@@ -180,18 +178,10 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
     return info
 
 
-def check_versions(versions: Any) -> None:
-    """Raise `ValueError` unless versions are text by text."""
-    if not (
-        isinstance(versions, dict)
-        and all(isinstance(version, str) for version in versions.values())
-    ):
-        raise ValueError("its versions are damaged")
-
-
 def load(path: Path, device: str | torch.device = "cpu") -> Network:
     """The network of a checkpoint, in evaluation mode; raises `KitError` for damaged weights."""
     info = read_checkpoint_info(path)
+    _check_shapes(path, info)
     network = Network(info.architecture, (info.mean, info.std))
     try:
         weights = load_file(path)
@@ -203,3 +193,21 @@ def load(path: Path, device: str | torch.device = "cpu") -> Network:
             path, f"holds weights that do not fit {info.model} ({str(error)[:120]})", remedy=_REMEDY
         ) from error
     return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def _check_shapes(path: Path, info: CheckpointInfo) -> None:
+    """Raise `KitError` unless a checkpoint's weights are those of the network that it names.
+
+    It is asked before the network takes any memory.
+    """
+    wanted = {name: tuple(v.shape) for name, v in blueprint(info.architecture).state_dict().items()}
+    with safe_open(path, framework="pt") as file:
+        given = {f"body.{name}": tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+    wrong = sorted(wanted.keys() ^ given.keys()) or [n for n in wanted if wanted[n] != given[n]]
+    if wrong:
+        raise problem(
+            path,
+            f"holds weights that do not fit {info.model}",
+            [f"{name} {given.get(name, 'is not there')}" for name in wrong],
+            _REMEDY,
+        )

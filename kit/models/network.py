@@ -16,6 +16,7 @@ from kit.models.heads import Cosine, combine
 from kit.models.pretrained import load_pretrained
 from kit.recipe import Recipe
 from kit.system.errors import KitError, did_you_mean
+from kit.system.fields import is_model_name
 
 
 class Network(nn.Module):
@@ -107,14 +108,20 @@ def _try(whose: str, network: Network) -> None:
 
 
 @functools.cache
+def blueprint(architecture: Architecture) -> Network:
+    """The network of an architecture on torch's meta device, where its weights take no memory."""
+    with torch.device("meta"):
+        return Network(architecture)
+
+
+@functools.cache
 def cost(architecture: Architecture) -> tuple[int, float]:
     """The cost of a network: its number of weights, and GFLOP a photo forward.
 
     A multiplication and an addition are 2. They are counted on torch's meta device: nothing is
     computed, and no weights are read.
     """
-    with torch.device("meta"):
-        network = Network(architecture)
+    network = blueprint(architecture)
     with FlopCounterMode(display=False) as counter:
         _try(f"model {architecture.model}", network)
     return count_parameters(network), counter.get_total_flops() / 1e9
@@ -123,14 +130,17 @@ def cost(architecture: Architecture) -> tuple[int, float]:
 def _create(architecture: Architecture, pretrained: bool = False, **options: Any) -> Any:
     """The timm model of an architecture; raises `KitError` where timm cannot make it."""
     model, size = architecture.model, architecture.geometry.size
-    if not timm.is_model(model):
+    if not is_model_name(model) or not timm.is_model(model):
         hint = did_you_mean(model, timm.list_models())
         raise KitError(
             f"model '{model}': timm has no such architecture{hint}; take one of timm.list_models()"
         )
     # Some architectures know no drop_path_rate.
     options = {name: value for name, value in options.items() if value}
-    config = timm.get_pretrained_cfg(model)
+    try:
+        config = timm.get_pretrained_cfg(model)
+    except RuntimeError as error:  # the name of weights behind the dot that it does not know
+        raise KitError(f"model '{model}': timm has no such weights ({error})") from error
     if config is not None and config.fixed_input_size:
         options["img_size"] = size
     if architecture.geometry.channels != 3:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from kit.system.errors import KitError, did_you_mean
 
 Rule = tuple[str, bool, str]
+LONGEST: Final = 1000  # characters of a text, such as a class's name or a template
 
 
 def check_rules(what: str, values: Any, rules: Iterator[Rule]) -> None:
@@ -46,8 +47,8 @@ def is_whole_tuple(value: object, least: int = 0, most: int = 10**9) -> bool:
 
 
 def is_text(value: object) -> bool:
-    """True for a text that is not empty, and that a terminal prints as it is."""
-    return isinstance(value, str) and value != "" and value.isprintable()
+    """True for a text that is not empty nor endless, and that a terminal prints as it is."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST and value.isprintable()
 
 
 def are_texts(values: object) -> bool:
@@ -67,6 +68,21 @@ def are_shares(value: object) -> bool:
 def is_pattern(value: object) -> bool:
     """True for an empty text, and for a regular expression with one group."""
     try:
-        return value == "" or isinstance(value, str) and re.compile(value).groups == 1
-    except re.error:
+        return value == "" or is_text(value) and re.compile(str(value)).groups == 1
+    except (re.error, RecursionError, OverflowError):
         return False
+
+
+def is_place(value: object) -> bool:
+    """True for a text that names a file or folder below another one: not absolute, without `..`."""
+    return is_text(value) and not str(value).startswith("/") and ".." not in str(value).split("/")
+
+
+def is_file_name(value: object) -> bool:
+    """True for letters, digits, dots and dashes that name a file in any folder."""
+    return isinstance(value, str) and re.fullmatch(r"\w[\w.-]{0,99}", value) is not None
+
+
+def is_model_name(value: object) -> bool:
+    """True for the form of timm's own names: no address, from which timm would load weights."""
+    return isinstance(value, str) and bool(re.fullmatch(r"\w{1,100}(\.\w{1,100})?", value, re.A))

@@ -88,3 +88,12 @@ class ScriptFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return getattr(module_of(self.path, self.text), self.name)(*args, **kwargs)
+
+
+class RecordedFunction(ScriptFunction):
+    """A function as a file of data has it, such as a checkpoint: a text, which is never run."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise `KitError`."""
+        what = "is recorded as text, and what a file of data says is never run"
+        raise problem(f"function {self.name}", what, remedy="use the definition that it is of")

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import torch
 
-from kit.competition import recorded_competition
+from kit.data.recorded import recorded_competition, same_competition
 from kit.metrics.metric import metric_of
-from kit.models.checkpoint import check_versions, read_checkpoint_info
+from kit.models.checkpoint import read_checkpoint_info
+from kit.models.metadata import recorded_recipe
 from kit.results.run import read_metrics
 from kit.system.console import warn
 from kit.system.device import kind_of
@@ -26,15 +27,11 @@ from kit.training.history import History, Row
 from kit.training.job import FoldJob
 from kit.training.learner import Learner
 from kit.training.oof import rebuild_oof
+from kit.training.state import check_rows, check_state
 
 # The form of `last.pt`, and what its numbers mean: raise it when a training of before cannot go on
 # to the same weights.
 STATE_VERSION: Final = 1
-# The keys of `last.pt`: the training's origin, its position, and the states that it has changed.
-_STATE: Final = (
-    "recipe plan fold rows step loss seconds waited learner versions version threads precision "
-    "device"
-).split()
 _ANEW: Final = "train the fold again with --force"
 
 
@@ -74,11 +71,7 @@ def load_state(path: Path, remedy: str = _ANEW) -> dict[str, Any]:
                 "was written by another version of the kit",
                 remedy="finish the fold with that version, or train it again with --force",
             )
-        lacking = set(_STATE) - state.keys()
-        if lacking:
-            raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
-        json.loads(state["recipe"])
-        check_versions(state["versions"])
+        check_state(state)
     except KitError:
         raise
     except Exception as error:
@@ -117,13 +110,14 @@ def resume_status(job: FoldJob) -> ResumeStatus:
     files, recipe = job.files, job.recipe
     if files.last.exists():
         state = load_state(files.last, _without_state(job))
-        _check_origin(job, json.loads(state["recipe"]), state["plan"], state["fold"])
+        recipe_then = recorded_recipe(json.loads(state["recipe"]))
+        _check_origin(job, recipe_then, state["plan"], state["fold"])
         return ResumeStatus(state=state)
     if not files.best.exists():
         return ResumeStatus()
     info = read_checkpoint_info(files.best)
     _check_origin(job, info.recipe, info.plan, info.fold)
-    if recorded_competition(info.competition) != job.competition:
+    if not same_competition(recorded_competition(info.competition), job.competition):
         what = "was trained for another competition than the fold plan's"
         remedy = "name its plan with --plan, or --force to train it anew"
         raise problem(files.folder, what, remedy=remedy)
@@ -218,7 +212,8 @@ def restore(job: FoldJob, learner: Learner, state: dict[str, Any]) -> TrainingSt
         )
     try:
         learner.restore(state["learner"])
-    except (RuntimeError, ValueError, KeyError) as error:
+        check_rows(state["rows"], metric_of(job.competition))
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise problem(
             files.last,
             f"does not fit the recipe's network and optimizer ({str(error)[:120]})",

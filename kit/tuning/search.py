@@ -17,7 +17,7 @@ from kit.scale.job import Ended, Job, Place, raise_errors, run_here
 from kit.system.console import say
 from kit.system.disk import check_writable, refuse_existing, remove
 from kit.system.durable import make_folder, sync_folder
-from kit.system.errors import KitError
+from kit.system.errors import KitError, problem
 from kit.training.job import FoldJob, TrainOptions
 from kit.training.run import at_place
 from kit.tuning.pruning import MedianRule, medians
@@ -84,6 +84,7 @@ def begin(search: Search, asked: Study, out: Path) -> Study:
     if record.exists() and not asked.replaces:
         study = read_study(search.folder)
         check_same(search.folder, study, asked)
+        _check_settings(search, study)
         study = dataclasses.replace(study, number=max(asked.number, len(study.trials)))
         ended = len(study.trials) - len(study.asked)
         place = f"going on after {ended} of {study.number} trials"
@@ -104,6 +105,21 @@ def begin(search: Search, asked: Study, out: Path) -> Study:
         f"trained on {len(asked.confirm_folds)} other folds, and the recipe as it is as well"
     )
     return asked
+
+
+def _check_settings(search: Search, study: Study) -> None:
+    """Raise `KitError` for settings outside of the space: the best ones become code of a recipe."""
+    own, space = search.space.settings, search.space
+    wrong = [
+        trial.number
+        for trial in study.trials
+        if trial.settings.keys() != own.keys()
+        or not (trial.settings == own if trial.number == 0 else space.has(trial.settings))
+    ]
+    if wrong:
+        what = "has trials of settings that are not asked for"
+        remedy = "search under another name with --out, or anew with --force"
+        raise problem(study_path(search.folder), what, wrong, remedy)
 
 
 def run_search(search: Search, study: Study) -> Study:

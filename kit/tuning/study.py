@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kit.models.metadata import with_defaults
 from kit.scoring.bootstrap import Interval
 from kit.system.disk import read_json, write_json
 from kit.system.errors import problem
+from kit.system.typed import from_json
 from kit.tuning.space import Settings
 
 Curves = tuple[tuple[float, ...], ...]  # of each fold that was begun, the score of each epoch
@@ -129,48 +131,27 @@ def read_study(folder: Path) -> Study:
     path = study_path(folder)
     content = read_json(path, f"put a copy back, or {_ANEW}")
     try:
-        trials = tuple(_trial(trial) for trial in content.pop("trials"))
-        confirmed = content.pop("confirmation")
-        study = Study(
-            **{key: _tuples(value) for key, value in content.items() if key != "recipe"},
-            recipe=content["recipe"],
-            trials=trials,
-            confirmation=_confirmation(confirmed) if confirmed else None,
-        )
-        numbers = [trial.number for trial in trials]
-        if numbers != list(range(len(numbers))) or study.round < 1:
-            raise ValueError("its trials are not in order")
-        if study.confirmation is not None and study.confirmation.trial not in numbers:
-            raise ValueError("it confirms no trial of its own")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        study = from_json(Study, content)
+        _check(study)
+    except ValueError as error:
         what = f"is no record of a search ({type(error).__name__}: {str(error)[:120]})"
         raise problem(path, what, remedy=_ANEW) from error
     return study
 
 
-def _trial(content: dict[str, Any]) -> Trial:
-    trial = Trial(
-        **{key: _tuples(v) for key, v in content.items() if key != "settings"},
-        settings=dict(content["settings"]),
-    )
-    if trial.state not in (ASKED, DONE, PRUNED, FAILED):
-        raise ValueError(f"trial {trial.number} is {trial.state!r}")
-    if (trial.state == DONE) != isinstance(trial.score, float):
-        raise ValueError(f"trial {trial.number} is {trial.state} with the score {trial.score!r}")
-    return trial
-
-
-def _confirmation(content: dict[str, Any]) -> Confirmation:
-    confirmed = Confirmation(**{key: _tuples(value) for key, value in content.items()})
-    for interval in (confirmed.interval, confirmed.folds_interval):
-        if interval is not None and [type(end) for end in interval] != [float, float]:
-            raise ValueError(f"an interval is {interval!r}")
-    return confirmed
-
-
-def _tuples(value: Any) -> Any:
-    """Lists of JSON as tuples, as the record has them."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def _check(study: Study) -> None:
+    """Raise `ValueError` for a study whose values are at odds."""
+    numbers = [trial.number for trial in study.trials]
+    if numbers != list(range(len(numbers))) or study.round < 1 or study.seed < 0:
+        raise ValueError("its trials are not in order")
+    if study.confirmation is not None and study.confirmation.trial not in numbers:
+        raise ValueError("it confirms no trial of its own")
+    for trial in study.trials:
+        if trial.state not in (ASKED, DONE, PRUNED, FAILED):
+            raise ValueError(f"trial {trial.number} is {trial.state!r:.60}")
+        if (trial.state == DONE) != (trial.score is not None):
+            said = f"{trial.state} with the score {trial.score!r}"
+            raise ValueError(f"trial {trial.number} is {said}")
 
 
 def check_same(folder: Path, before: Study, now: Study) -> None:
@@ -179,7 +160,9 @@ def check_same(folder: Path, before: Study, now: Study) -> None:
     The number of trials may change until the winner is confirmed: whoever has seen that would
     otherwise search until chance says yes.
     """
-    fields = ["recipe", "plan", "metric", "space", "search_folds", "confirm_folds", "seed", "prune"]
+    # A run of the name is written, and one before it removed.
+    fields = ["name", "recipe", "plan", "metric", "space", "search_folds", "confirm_folds"]
+    fields += ["seed", "prune"]
     if before.confirmation is not None:
         fields.append("number")
     names = {"number": "--trials", "space": "--vary", "search_folds": "--search-folds"}
@@ -187,6 +170,7 @@ def check_same(folder: Path, before: Study, now: Study) -> None:
     for field in fields:
         old, new = getattr(before, field), getattr(now, field)
         if field == "recipe":
+            old, new = with_defaults(old), with_defaults(new)
             changed = [key for key in old | new if old.get(key) != new.get(key)]
             lines += [f"{key} was {old.get(key)!r}, is {new.get(key)!r}"[:150] for key in changed]
         elif old != new and field == "plan":

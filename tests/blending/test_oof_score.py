@@ -3,10 +3,9 @@
 import dataclasses
 import json
 
-import pytest
 from draws import oof_of
 
-from kit.blending.oof_score import RECORD_ERRORS, plain, read_interval, read_oof_score
+from kit.blending.oof_score import plain, read_oof_score
 from kit.blending.select import select_blend
 from kit.scoring.metrics import METRICS
 
@@ -32,10 +31,3 @@ def test_a_task_may_be_called_as_a_field_of_the_score():
 def test_plain_values_are_those_of_json():
     value = {"a": (1, (2.5, None)), "b": [("c",)]}
     assert plain(value) == {"a": [1, [2.5, None]], "b": [["c"]]} == json.loads(json.dumps(value))
-
-
-def test_what_is_no_interval_or_number_is_refused():
-    assert read_interval(None) is None and read_interval([0.1, 1]) == (0.1, 1)
-    for wrong in ("x", [0.1], 3, [0.1, "x"], [True, 1]):
-        with pytest.raises(RECORD_ERRORS):
-            read_interval(wrong)

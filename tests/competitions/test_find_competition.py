@@ -1,9 +1,12 @@
 """A competition found by its name, or in a file of a person's."""
 
+from pathlib import Path
+
 import pytest
 
-from kit.competition import Competition, recorded_competition
+from kit.competition import Competition
 from kit.competitions import competition_names, find_competition
+from kit.data.recorded import recorded_competition, same_competition, with_own_functions
 from kit.system.errors import KitError
 from kit.system.script import ScriptFunction
 
@@ -33,16 +36,24 @@ def test_a_name_a_file_and_the_working_folder(tmp_path, monkeypatch):
     assert find_competition().name == "own" == find_competition("competition.py").name
 
 
-def test_functions_travel_as_text_and_run_from_the_record(tmp_path):
+def test_functions_travel_as_text_and_never_run_from_a_record(tmp_path, monkeypatch):
     file = written(tmp_path, HEAD + FUNCTIONS)
     competition = find_competition(str(file))
     assert isinstance(competition.metric, ScriptFunction)
-    file.unlink()
     recorded = recorded_competition(competition.describe())
-    assert isinstance(recorded, Competition) and recorded.metric is not None
-    assert recorded.read is not None and recorded.read(tmp_path / "x.png") == "x.png"
-    assert callable(recorded.metric) and recorded.metric(None, None) == 0.5
-    assert recorded.greater is False and recorded.describe() == competition.describe()
+    assert isinstance(recorded, Competition) and recorded.describe() == competition.describe()
+    assert recorded.greater is False and same_competition(recorded, competition)
+    for function in (recorded.read, recorded.metric):
+        with pytest.raises(KitError, match="what a file of data says is never run; use the"):
+            function()
+    monkeypatch.chdir(tmp_path)
+    own = with_own_functions(recorded, Path("folds.json"))
+    assert own.read(tmp_path / "x.png") == "x.png" and own.metric(None, None) == 0.5
+    file.write_text(file.read_text() + "# changed\n")
+    with pytest.raises(
+        KitError, match="folds.json: its competition has functions .*as competition.py"
+    ):
+        with_own_functions(recorded, Path("folds.json"))
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import numpy as np
 from helpers import MASK, make_data
 
-from kit.competition import recorded_competition
 from kit.competitions import find_competition
+from kit.data.recorded import recorded_competition
 
 
 def test_classes_are_mask_then_gender_then_age():

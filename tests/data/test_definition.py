@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from pets_folder import pets, sample, usual, usual_folder
 
-from kit.competition import Competition, recorded_competition
+from kit.competition import Competition
 from kit.data.definition import complete
 from kit.data.folder import DataFolder
 from kit.data.plan import read_plan
 from kit.data.planning import PlanOptions, plan_folds
+from kit.data.recorded import recorded_competition
 from kit.system.errors import KitError
 from kit.task import Task, TrainingPhotos
 

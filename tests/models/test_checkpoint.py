@@ -22,7 +22,7 @@ PLAN = Plan(pd.DataFrame(), "abc", {}, MASK)
 
 
 def info_of(recipe, network, **changes):
-    info = checkpoint_info(recipe, network, Origin(PLAN, 1), epoch=3, score=0.5)
+    info = checkpoint_info(recipe, network, Origin(PLAN, 1), epoch=2, score=0.5)
     return dataclasses.replace(info, **changes)
 
 
@@ -75,7 +75,9 @@ def test_the_mirror_the_channels_and_the_reader_are_a_part_of_a_checkpoint_s_byt
     for n, change in enumerate(changes):
         competition = dataclasses.replace(MASK, **change)
         path = tmp_path / f"{n}.safetensors"
-        save(path, network, info_of(small(), network, competition=competition.describe()))
+        described = {"competition": competition.describe(), "mean": (0.5,) * competition.channels}
+        described["std"] = described["mean"]
+        save(path, network, info_of(small(), network, **described))
         info = read_checkpoint_info(path)
         assert info.geometry.channels == change.get("channels", 3)
         content.add(path.read_bytes())
@@ -98,6 +100,6 @@ def test_bad_checkpoints_are_one_line(tmp_path):
     save(path, network, info_of(small(), network, competition=pets.describe() | {"tasks": []}))
     with pytest.raises(KitError, match="no checkpoint of the kit .*its competition is damaged"):
         load(path)
-    save(path, network, info_of(small(), network, model="test_resnet"))
+    save(path, network, info_of(small(model="test_resnet"), network))
     with pytest.raises(KitError, match="do not fit test_resnet"):
         load(path)

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -119,7 +120,7 @@ def test_what_goes_on_keeps_its_threads_and_says_other_versions_and_devices(
 
 def test_the_state_is_plain_and_runs_nothing(tmp_path):
     state = {
-        "recipe": "{}",
+        "recipe": json.dumps(small().describe()),
         "plan": "abc",
         "fold": 0,
         "rows": [{"epoch": 1, "f1": 0.5}],
