@@ -36,7 +36,7 @@ def lock_file(
     On a file system without locks the block runs without one, after one warning a process and file
     system; if `strict`, `OSError` is raised instead.
     """
-    with open(path, "w") as file:
+    with open(path, "w", encoding="utf-8") as file:
         try:
             if not _lock_within(file, seconds):
                 if waiting is None:
