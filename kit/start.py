@@ -6,6 +6,7 @@ says what it takes the folder for and why, writes the definition with a comment 
 the data, and says what it is unsure of. Read the definition before you plan folds with it.
 """
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -98,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from kit.starting.write import definition_text
     from kit.system.disk import atomic_write, check_output
 
-    data = args.data.expanduser()
+    data = Path(os.path.expanduser(args.data))
     step = f"python -m kit.folds --data {shlex.quote(str(args.data))}"
     check_output(args.out, "a definition", suffixes=(".py",), inputs=[data], force=args.force)
     facts = look(data)

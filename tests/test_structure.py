@@ -6,6 +6,7 @@ sentence.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,6 +169,28 @@ def test_one_module_reads_each_kind_of_file(call):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == call:
                 users.add(name_of(path))
     assert users and users <= READERS[call]
+
+
+def is_of_text(call: ast.Call) -> bool:
+    """True if a call opens a file, or a pipe, of text."""
+    name, given = ast.unparse(call.func), [*call.args, *(k.value for k in call.keywords)]
+    modes = [value.value for value in given if isinstance(value, ast.Constant)]
+    if name == "open":
+        return not any(
+            isinstance(mode, str) and re.fullmatch("[rwaxb+]*b[rwaxb+]*", mode) for mode in modes
+        )
+    return name.endswith((".read_text", ".write_text")) or any(
+        k.arg == "text" for k in call.keywords
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_text_is_read_and_written_in_an_encoding_that_is_named(path):
+    """Otherwise it would be the locale's."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and is_of_text(node):
+            named = [k.arg for k in node.keywords] + [ast.unparse(value) for value in node.args]
+            assert {"encoding", "'utf-8'"} & set(named), f"line {node.lineno}: name the encoding"
 
 
 def test_every_module_has_a_test_file_of_its_own():

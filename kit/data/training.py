@@ -4,6 +4,7 @@ import inspect
 import traceback
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
@@ -96,7 +97,8 @@ def _check_table(table: pd.DataFrame, competition: Competition) -> None:
     lacking = [n for n in ("image", "group", *competition.columns, "label") if n not in table]
     if lacking:
         raise problem(place, "lacks columns", lacking, "let `rows` give them")
-    named = table["image"].map(lambda image: isinstance(image, str) and image != "")
+    # a list, because pandas maps a column without rows to one of texts
+    named = np.array([isinstance(image, str) and image != "" for image in table["image"]], bool)
     lost = table.loc[~named | table["group"].isna() | (table["group"] == "")]
     if len(lost):
         what = "has rows without an image or a group"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from kit.system.console import console_of, show_error, silence_stdout, stdout_is_broken
-from kit.system.errors import KitError, LoggedError, did_you_mean
+from kit.system.errors import KitError, LoggedError, did_you_mean, problem
 from kit.system.signals import sigterm_as_ctrl_c
 
 
@@ -62,6 +62,7 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
                 # For Korean paths in a terminal of ASCII alone.
                 stream.reconfigure(errors="backslashreplace")
         try:
+            _check_encoding()
             with sigterm_as_ctrl_c():
                 main(argv)
             if sys.stdout:
@@ -86,6 +87,18 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
             return 130
 
     return run
+
+
+def _check_encoding() -> None:
+    """Raise `KitError` where Python does not take the names of files for UTF-8.
+
+    A photo that a table names would not be found, or a plan would name it otherwise than a plan
+    that is made elsewhere.
+    """
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8":
+        what = f"by its encoding, {encoding}, names of files are others than in tables of UTF-8"
+        raise problem("locale", what, remedy="set PYTHONUTF8=1, and start again")
 
 
 def _fail(line: str) -> int:

@@ -1,5 +1,7 @@
 """What a command prints: lines, warnings, tables, and progress with an ETA."""
 
+import codecs
+import json
 import os
 import select
 import sys
@@ -73,6 +75,12 @@ def console_of(stderr: bool = False) -> Console:
 def say(text: str = "", style: str | None = None) -> None:
     """Print one line to standard output, as it is (no markup, no wrapping)."""
     _print(text, style)
+
+
+def say_json(content: object) -> None:
+    """Print an object as JSON, with its letters escaped where standard output is not in UTF-8."""
+    encoding = codecs.lookup(sys.stdout.encoding or "ascii").name if sys.stdout else "utf-8"
+    print(json.dumps(content, indent=1, ensure_ascii=encoding != "utf-8"))
 
 
 def warn(text: str) -> None:

@@ -177,12 +177,12 @@ def free_memory(device: torch.device) -> int:
     free = int(available[1]) * 1024 if available else 8 * 2**30
     # The container's memory in use includes files that were read, which give way.
     try:
-        folder = Path("/sys/fs/cgroup")
-        files = re.search(
-            r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(), re.MULTILINE
+        stat, current, most = (
+            Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="utf-8")
+            for name in ("stat", "current", "max")
         )
-        used = int((folder / "memory.current").read_text()) - (int(files[1]) if files else 0)
-        free = min(free, int((folder / "memory.max").read_text()) - used)
+        files = re.search(r"^inactive_file (\d+)$", stat, re.MULTILINE)
+        free = min(free, int(most) - int(current) + (int(files[1]) if files else 0))
     except (OSError, ValueError):
         pass
     return max(free, 0)

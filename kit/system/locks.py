@@ -60,7 +60,7 @@ def lock_file(
     On a file system without locks a `SoftLock` stands for it, after one warning a process and file
     system; if `strict`, `OSError` is raised instead.
     """
-    with open(path, "w") as file:
+    with open(path, "w", encoding="utf-8") as file:
         lock: _KernelLock | SoftLock = _KernelLock(file)
         try:
             taken = lock.take()

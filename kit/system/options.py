@@ -47,7 +47,7 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "device": {"help": "cpu, cuda or cuda:1 (default: the first GPU, else the CPU)"},
     "workers": {"type": whole_number(0), "help": "loader processes (default: by the machine)"},
     "cache_dir": {
-        "type": lambda text: Path(text).expanduser(),
+        "type": lambda text: Path(os.path.expanduser(text)),
         "metavar": "DIR",
         "help": "where pixel caches lie (default: $KIT_CACHE, then RUNS/pixels)",
     },
@@ -86,7 +86,7 @@ def add_options(parser: argparse.ArgumentParser, *names: str, **helps: str) -> N
     for name in [*names, *helps]:
         settings = _OPTIONS[name] | ({"help": helps[name]} if name in helps else {})
         if name == "cache_dir" and (folder := os.environ.get("KIT_CACHE")):
-            settings["default"] = Path(folder).expanduser()
+            settings["default"] = Path(os.path.expanduser(folder))
         parser.add_argument(f"--{name.replace('_', '-')}", **settings)
 
 

@@ -166,6 +166,7 @@ def profiled(device: torch.device | None, prefix: Path | None = None) -> Iterato
             with_flops=True,
             on_trace_ready=keep,
             schedule=schedule(wait=0, warmup=_SKIPPED, active=_TRACED, repeat=1),
+            acc_events=True,  # one cycle either way; some versions of torch warn without it
         ) as result.tracer:
             result.count_time()
             _active = result

@@ -23,7 +23,7 @@ def quota(groups: Path = _CGROUPS) -> float:
     """
     for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:
-            text = " ".join((groups / name).read_text() for name in names)
+            text = " ".join((groups / name).read_text(encoding="utf-8") for name in names)
         except OSError:
             continue
         numbers = re.fullmatch(r"(\d+)\s+([1-9]\d*)\s*", text)  # else max, or -1: no limit
@@ -87,7 +87,7 @@ def other_trainings() -> int:
     for path in paths:
         if path.stem == str(os.getpid()):
             continue
-        with contextlib.suppress(OSError), open(path, "a") as file:
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink(missing_ok=True)  # its training was killed

@@ -12,7 +12,7 @@ from kit.system.errors import KitError
 
 # albumentations' transforms that mirror photos, and may turn them as well: what becomes of a class
 # is not told by what a left-to-right mirror makes of it.
-_OTHERS: Final = (A.VerticalFlip, A.Transpose, A.D4, A.SquareSymmetry)
+_OTHERS: Final = (A.VerticalFlip, A.Transpose, A.D4)  # SquareSymmetry is D4 by another name
 
 
 class _Mirror(A.HorizontalFlip):  # type: ignore[misc]

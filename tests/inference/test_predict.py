@@ -19,13 +19,14 @@ from PIL import Image
 
 import kit.data.photos
 from kit.data.folder import read_test
-from kit.data.loader import PhotoDataset, make_loader
+from kit.data.loader import PhotoDataset, batches_of, make_loader
 from kit.inference.predict import predict
 from kit.inference.runtime import InferenceModel
 from kit.inference.views import make_views
 from kit.models.architecture import architecture_of
 from kit.models.checkpoint import load
 from kit.models.network import Network
+from kit.results.run import Fold
 from kit.system.device import to_device
 from kit.system.errors import KitError
 
@@ -37,6 +38,21 @@ def test_hflip_of_a_symmetric_network_changes_nothing(world):
     )[0]
     np.testing.assert_allclose(probs[0, 0], probs[0, 1], atol=1e-6)
     assert probs.shape == (1, 2, len(ids), 18) and np.ptp(probs[0, 0], axis=0).max() > 0
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3")  # for two cores
+def test_batches_and_loader_processes_change_no_probability(world):
+    """Batches of another size are summed in another order: that is rounding, and no more."""
+    networks = [load(Fold(world.runs / "small" / f"fold{k}").best) for k in range(2)]
+    photos, views = photos_of(world.folder), make_views("hflip")
+    whole = predict(networks, make_loader(photos, batches_of(10, 10), 0, CPU), views, CPU)[0]
+    assert np.ptp(whole, axis=2).max() > 1e-3  # photos differ
+    for size, workers in ((1, 0), (3, 1), (4, 2), (7, 3), (16, 0)):
+        loader = make_loader(photos, batches_of(10, size), workers, CPU)
+        np.testing.assert_allclose(predict(networks, loader, views, CPU)[0], whole, atol=1e-5)
+    for workers in (1, 2, 3):
+        loader = make_loader(photos, batches_of(10, 10), workers, CPU)
+        assert (predict(networks, loader, views, CPU)[0] == whole).all()
 
 
 class Sided(torch.nn.Module):

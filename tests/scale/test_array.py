@@ -57,7 +57,8 @@ class Place:
 
     def environment(self, **variables: object) -> dict[str, str]:
         """The variables of a job."""
-        paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+        before = filter(None, [os.environ.get("PYTHONPATH")])
+        paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), *before])
         places = os.pathsep.join([str(self.root / "bin"), os.environ["PATH"]])
         own = {"PYTHONPATH": paths, "PATH": places, "CALLS": self.root / "calls"}
         own |= {"OMP_NUM_THREADS": 1, "XDG_CACHE_HOME": self.root / "cache"}

@@ -1,5 +1,6 @@
 """A command's options, exit codes and errors."""
 
+import os
 import subprocess
 import sys
 
@@ -27,6 +28,22 @@ def test_a_bug_of_another_process_is_its_line_and_code_1(capsys):
 
     assert main([]) == 1
     assert capsys.readouterr().err == "error: fold 1: ValueError: 3; log: log.txt\n"
+
+
+LEGACY = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("more, ran", [(LEGACY, False), (LEGACY | {"PYTHONUTF8": "1"}, True)])
+def test_where_names_of_files_are_not_utf_8_a_command_says_what_to_set(more, ran):
+    code = (
+        "from kit.system.cli import command\n@command\ndef main(argv=None):\n    print('ran')\n"
+        "raise SystemExit(main())"
+    )
+    words, variables = [sys.executable, "-c", code], os.environ | more
+    done = subprocess.run(words, env=variables, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == ((0, "ran\n") if ran else (2, ""))
+    assert ran or done.stderr.startswith("error: locale: by its encoding, ascii, names of files ")
+    assert ran or done.stderr.endswith("; set PYTHONUTF8=1, and start again\n")
 
 
 def parsed(*line):

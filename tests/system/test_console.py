@@ -1,10 +1,13 @@
 """What is printed: lines as they are, tables in columns, progress without a terminal."""
 
+import io
+import json
 import os
 import re
 import subprocess
 import sys
 
+import pytest
 from helpers import everywhere
 
 import kit.system.console
@@ -14,6 +17,7 @@ from kit.system.console import (
     is_muted,
     mute,
     say,
+    say_json,
     show_error,
     show_table,
     speed,
@@ -45,6 +49,17 @@ def test_lines_stand_above_the_bar_of_a_terminal():
     # Each begins where the terminal has erased the bar.
     for line in ("a line", "warning: careful", "the end"):
         assert f"\x1b[2K{line}\r\n" in printed
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "iso8859-1"])
+def test_json_is_json_in_every_encoding(encoding, monkeypatch):
+    content = {"\uac1c": "\xe9 \U0001f415"}
+    out = io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace")
+    monkeypatch.setattr(sys, "stdout", out)
+    say_json(content)
+    out.flush()
+    text = out.buffer.getvalue().decode(encoding)
+    assert json.loads(text) == content and ("\U0001f415" in text) == (encoding == "utf-8")
 
 
 def test_durations():

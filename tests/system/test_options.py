@@ -41,6 +41,16 @@ def test_the_common_options_have_their_types_and_defaults(monkeypatch):
     assert args.plan == Path("p.csv") and (args.workers, args.force) == (0, True)
 
 
+def test_a_tilde_is_the_home_if_there_is_one(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("KIT_CACHE", "~/pixels")
+    assert parser_of("cache_dir").parse_args([]).cache_dir == Path("/home/me/pixels")
+    monkeypatch.setenv("KIT_CACHE", "~nobody-of-this-name/pixels")  # a folder of this name
+    assert parser_of("cache_dir").parse_args([]).cache_dir == Path("~nobody-of-this-name/pixels")
+    args = parser_of("cache_dir").parse_args(["--cache-dir", "~nobody-of-this-name"])
+    assert args.cache_dir == Path("~nobody-of-this-name")
+
+
 def test_a_command_may_word_an_option_itself(capsys):
     parser = Parser(prog="kit.test")
     add_options(parser, "data", force="replace the page")
