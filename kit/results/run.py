@@ -12,7 +12,7 @@ import pandas as pd
 
 from kit.data.plan import Plan
 from kit.metrics.metric import MetricName
-from kit.system.disk import atomic_write, file_hash
+from kit.system.disk import atomic_write, file_hash, parse_json
 from kit.system.errors import problem
 from kit.system.table import read_csv, read_header
 
@@ -96,7 +96,7 @@ def oof_precision(key: str, best: Path, plan: Plan, fold: int) -> str | None:
     None if they are of another checkpoint, plan or fold.
     """
     try:
-        precision = str(json.loads(key)["precision"])
+        precision = str(parse_json(key)["precision"])
     except (ValueError, KeyError, TypeError):
         return None
     return precision if key == oof_key(best, plan, fold, precision) else None
