@@ -18,7 +18,7 @@ import pandas as pd
 
 from kit.data.geometry import Geometry
 from kit.data.paths import photo_paths, stat_of
-from kit.data.photos import crop_and_resize
+from kit.data.photos import DamagedPhotos, crop_and_resize
 from kit.data.reading import Read, read_photo
 from kit.system.console import Progress, say, warn
 from kit.system.disk import atomic_write, host_name, text_hash
@@ -189,11 +189,13 @@ def _stamp(root: Path, images: Sequence[str], geometry: Geometry, read: Read | N
 def _build(cache: PixelCache, root: Path, geometry: Geometry, read: Read | None) -> None:
     """Write the cache file; an `OSError` is one of writing."""
 
-    def load(image: str) -> bytes:
-        return crop_and_resize(read_photo(root, image, [geometry], read), geometry).tobytes()
+    def load(image: str) -> bytes | KitError:
+        try:
+            return crop_and_resize(read_photo(root, image, [geometry], read), geometry).tobytes()
+        except KitError as error:
+            return error
 
-    images = cache.images
-    unreadable = False
+    images, bad = cache.images, list[KitError]()
     try:
         with (
             atomic_write(cache.path, force=True) as temporary,
@@ -207,14 +209,14 @@ def _build(cache: PixelCache, root: Path, geometry: Geometry, read: Read | None)
                 file, {"descr": "|u1", "fortran_order": False, "shape": (len(images), *cache.shape)}
             )
             for start in range(0, len(images), 256):  # not all at once: results wait in memory
-                try:
-                    pixels = list(pool.map(load, images[start : start + 256]))
-                except KitError:
-                    unreadable = True
-                    raise
-                file.write(b"".join(pixels))
-                progress.advance(len(pixels))
+                results = list(pool.map(load, images[start : start + 256]))
+                bad += [result for result in results if isinstance(result, KitError)]
+                if not bad:
+                    file.write(b"".join(r for r in results if isinstance(r, bytes)))
+                progress.advance(len(results))
+            if bad:
+                raise DamagedPhotos(root, bad, "unpack the data again")
     except KitError as error:
-        if not unreadable and isinstance(error.__cause__, OSError):
+        if not isinstance(error, DamagedPhotos) and isinstance(error.__cause__, OSError):
             raise error.__cause__ from None
         raise

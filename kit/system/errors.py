@@ -56,6 +56,6 @@ def problem(
     return KitError(f"{line}; {remedy}" if remedy else line)
 
 
-def unreadable(path: Path, error: OSError) -> KitError:
+def unreadable(path: Path, error: OSError, remedy: str = "check the path") -> KitError:
     """The `KitError` for a file that the system cannot read."""
-    return problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path")
+    return problem(path, f"cannot be read: {error.strerror or error}", remedy=remedy)

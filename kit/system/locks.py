@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,6 +81,18 @@ def _warn_unlocked(folder: Path, error: OSError) -> None:
             "write there at once are not kept apart; of two that train one fold, the file .owner "
             "stops the older one at its next write"
         )
+
+
+def user_folder() -> Path:
+    """The folder of files that processes of this user on this machine lock.
+
+    Raises `OSError` if it cannot be made or is another user's.
+    """
+    folder = Path(tempfile.gettempdir()) / f"kfold-kit-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} is another user's")
+    return folder
 
 
 @contextmanager
