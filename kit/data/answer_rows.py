@@ -13,7 +13,6 @@ import pandas as pd
 from kit.competition import Competition
 from kit.data.paths import FIELD, fields_of, fill_template
 from kit.system.errors import did_you_mean, problem
-from kit.system.table import repeated
 
 TASK: Final = "{task}"  # in `answer_rows` and in `answer_column`: the name of each task
 _MARK: Final = "\ue000"  # where a task's name stands in a row's id; pandas drops a "\0"
@@ -63,9 +62,6 @@ def check_test_columns(path: Path, competition: Competition, header: Sequence[st
     sample submission.
     """
     ident, *columns = answer_columns(competition)
-    twice = repeated(header, header)
-    if twice:
-        raise problem(path, f"has column '{twice[0]}' twice", remedy="keep one of the two")
     remedy = f"take {path.name} as the competition gave it"
     named = fields_of(competition.test_image) + fields_of(competition.answer_rows)
     others = set(header) - {ident, *named}

@@ -21,7 +21,7 @@ import pandas as pd
 
 from kit.data.geometry import Geometry
 from kit.data.paths import photo_paths, stat_of
-from kit.data.photos import crop_and_resize
+from kit.data.photos import DamagedPhotos, crop_and_resize
 from kit.data.reading import Read, read_photo
 from kit.system.console import Progress, say, warn
 from kit.system.disk import atomic_write, host_name, text_hash
@@ -208,12 +208,14 @@ def _stamp(root: Path, images: Sequence[str], geometry: Geometry, read: Read | N
 def _build(cache: PixelCache, root: Path, geometry: Geometry, read: Read | None) -> None:
     """Write the cache file; an `OSError` is one of writing."""
 
-    def load(image: str) -> tuple[bytes, int]:
-        photo = crop_and_resize(read_photo(root, image, [geometry], read), geometry).tobytes()
+    def load(image: str) -> tuple[bytes, int] | KitError:
+        try:
+            photo = crop_and_resize(read_photo(root, image, [geometry], read), geometry).tobytes()
+        except KitError as error:
+            return error
         return photo, cache.checksum(image, photo)
 
-    images, sums = cache.images, list[int]()
-    unreadable = False
+    images, sums, bad = cache.images, list[int](), list[KitError]()
     try:
         with (
             atomic_write(cache.path, force=True) as temporary,
@@ -227,16 +229,17 @@ def _build(cache: PixelCache, root: Path, geometry: Geometry, read: Read | None)
                 file, {"descr": "|u1", "fortran_order": False, "shape": (len(images), *cache.shape)}
             )
             for start in range(0, len(images), 256):  # not all at once: results wait in memory
-                try:
-                    pixels = list(pool.map(load, images[start : start + 256]))
-                except KitError:
-                    unreadable = True
-                    raise
-                file.write(b"".join(photo for photo, _ in pixels))
-                sums += [checksum for _, checksum in pixels]
-                progress.advance(len(pixels))
+                results = list(pool.map(load, images[start : start + 256]))
+                photos = [result for result in results if not isinstance(result, KitError)]
+                bad += [result for result in results if isinstance(result, KitError)]
+                if not bad:
+                    file.write(b"".join(photo for photo, _ in photos))
+                    sums += [checksum for _, checksum in photos]
+                progress.advance(len(results))
+            if bad:
+                raise DamagedPhotos(root, bad, "unpack the data again")
             file.write(np.array(sums, SUM).tobytes())
     except KitError as error:
-        if not unreadable and isinstance(error.__cause__, OSError):
+        if not isinstance(error, DamagedPhotos) and isinstance(error.__cause__, OSError):
             raise error.__cause__ from None
         raise

@@ -11,6 +11,7 @@ from typing import Final
 from kit.data.paths import file_of, photo_paths
 from kit.data.photos import read_bytes
 from kit.system.disk import file_hash
+from kit.system.errors import KitError
 from kit.system.threads import cores
 
 # Photos that a thread reads at a time: a task for each of a million would cost more than its hash.
@@ -43,11 +44,11 @@ def _photo_hash(root: Path, image: str) -> bytes:
 def _content(path: Path) -> bytes:
     """The bytes of a photo's own file, or the hash of the file that it lies in."""
     try:
-        return path.read_bytes()
-    except OSError:
+        return read_bytes(path)
+    except KitError:
         file = file_of(path)
         if file == path or not file.is_file():
-            return read_bytes(path)  # its error says what to do
+            raise
     stat = file.stat()
     with _one_at_a_time:  # else each thread would read the same whole file
         return _hash_of(file, stat.st_size, stat.st_mtime_ns)

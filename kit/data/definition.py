@@ -12,10 +12,11 @@ import pandas as pd
 from kit.competition import Competition
 from kit.data.answer_form import class_columns, read_test_table, with_answer
 from kit.data.labels import with_tasks
+from kit.data.photos import DamagedPhotos
 from kit.data.reading import photo_size
 from kit.data.train_rows import read_rows
 from kit.data.training import read_training
-from kit.system.errors import did_you_mean, problem
+from kit.system.errors import KitError, did_you_mean, problem
 
 _SIZED: Final = 200  # photos whose sizes are looked at
 _NEEDED: Final = ("kind", "tasks", "id", "answer", "answer_column", "metric")
@@ -82,9 +83,20 @@ def _check_mirror(competition: Competition, mirror: dict[str, str] | None) -> No
 
 
 def _frame(competition: Competition, root: Path) -> tuple[int, int]:
-    """The most frequent size (height, width) of training photos, of some that are looked at."""
+    """The most frequent size (height, width) of training photos, of some that are looked at.
+
+    Damaged ones are left out, for `kit.folds` tells of all of them. Raises `KitError` if none of
+    those can be read.
+    """
     images = read_training(competition, root).table["image"].tolist()
     chosen = np.unique(np.linspace(0, len(images) - 1, _SIZED).astype(int)).tolist()
     folder = root / competition.train_images
-    sizes = Counter(photo_size(folder, images[i], competition.read) for i in chosen)
+    sizes, bad = Counter[tuple[int, int]](), list[KitError]()
+    for i in chosen:
+        try:
+            sizes[photo_size(folder, images[i], competition.read)] += 1
+        except KitError as error:
+            bad.append(error)
+    if not sizes:
+        raise DamagedPhotos(folder, bad, "unpack the data again")
     return sizes.most_common(1)[0][0]

@@ -3,32 +3,55 @@
 import contextlib
 import io
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from kit.data.geometry import Geometry
+from kit.data.large_photos import in_turn
 from kit.system.console import Progress
 from kit.system.errors import KitError, problem
+from kit.system.inputs import open_input, read_input
 
 Result = TypeVar("Result")
+
+
+class DamagedPhotos(KitError):
+    """Photos that cannot be read; `faults` are the name and the fault of each, as a line."""
+
+    def __init__(self, root: Path, errors: Sequence[KitError], remedy: str) -> None:
+        prefix = f"{root}{os.sep}"
+        self.faults = [str(e).removeprefix(prefix).partition(";")[0] for e in errors]
+        super().__init__(str(problem(root, "photos that cannot be used", self.faults, remedy)))
+
+
 # The formats that PIL may open: others are not for photos, and some, such as EPS, start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+_LARGEST: Final = 2**30  # bytes of a photo's file
+_ORIENTATION: Final = 0x0112  # EXIF's tag, and what turns a photo of each value upright
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# PIL tells of odd metadata without the file's name, and goes on.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def read_bytes(path: Path) -> bytes:
     """The bytes of a photo's file; raises `KitError` if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise problem(
-            path, f"cannot be read: {error.strerror or error}", remedy="unpack the data again"
-        ) from error
+    large = "give the competition a function read(path)"
+    return read_input(path, _LARGEST, large, "unpack the data again")
 
 
 def decode(
@@ -41,7 +64,7 @@ def decode(
     page shows it: the colours beneath may be anything. PIL and not OpenCV: OpenCV returns a
     truncated JPEG half grey with no error. With `least`, a JPEG whose longer side has more than
     `above` pixels may come at a fraction of its size, no side under `least` pixels, in a third of
-    the time.
+    the time. Raises `KitError` for a photo that is damaged, or too large.
     """
     content = read_bytes(path)
     if not content:
@@ -49,16 +72,25 @@ def decode(
     with _errors_of(path), Image.open(io.BytesIO(content), formats=FORMATS) as file:
         if least is not None and max(file.size) > above:
             file.draft(None, (least, least))
-        image = ImageOps.exif_transpose(file)
-        if image.mode in ("I", "F"):
-            what = f"has pixels of mode {image.mode}, which have no known white"
-            raise problem(path, what, remedy="give the competition a function read(path)")
-        if image.mode.startswith("I;16"):  # PIL itself would clip 16 bits at 255
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return np.asarray(image.convert("L" if grey else "RGB")), content
+        with in_turn(path, file.size):
+            return _pixels(path, file, "L" if grey else "RGB"), content
+
+
+def _pixels(path: Path, file: Any, mode: str) -> np.ndarray:
+    """The pixels of an open photo, upright, in the mode `L` or `RGB`."""
+    file.load()  # the EXIF of a PNG may follow its pixels
+    turn = _TURNS.get(file.getexif().get(_ORIENTATION, 1))
+    image = file if turn is None else file.transpose(turn)
+    if image.mode in ("I", "F"):
+        what = f"has pixels of mode {image.mode}, which have no known white"
+        raise problem(path, what, remedy="give the competition a function read(path)")
+    if image.mode.startswith("I;16"):  # PIL itself would clip 16 bits at 255
+        values, clear = np.asarray(image), image.info.get("transparency")
+        image = Image.fromarray(np.where(values == clear, 255, values >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 @contextlib.contextmanager
@@ -66,17 +98,16 @@ def _errors_of(path: Path) -> Iterator[None]:
     """Raise `KitError` for what PIL raises in the block, of a photo that it cannot read."""
     try:
         yield
+    except KitError:
+        raise
     except UnidentifiedImageError as error:
         raise problem(
             path, f"is no image ({', '.join(FORMATS)})", remedy="unpack the data again"
         ) from error
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
+    except MemoryError as error:
+        remedy = "take fewer --workers, or make it smaller"
+        raise problem(path, "needs more memory than there is", remedy=remedy) from error
+    except Exception as error:  # PIL raises anything for damaged metadata
         raise problem(
             path, f"is a damaged image ({error})", remedy="unpack the data again"
         ) from error
@@ -91,8 +122,8 @@ def for_each_photo(
 ) -> list[Result]:
     """The results of `read` for each photo below `root`, in order; read in threads.
 
-    `what` names the work in the progress. Raises `KitError` once all have been read, with the
-    number of photos for which `read` raises one, and the first of them.
+    `what` names the work in the progress. Raises `DamagedPhotos` once all have been read, where
+    `read` raises `KitError` for some.
     """
 
     def one(image: str) -> Result | KitError:
@@ -107,19 +138,21 @@ def for_each_photo(
         for result in pool.map(one, images):
             progress.advance()
             if isinstance(result, KitError):
-                bad.append(str(result).removeprefix(f"{root}{os.sep}").partition(";")[0])
+                bad.append(result)
             else:
                 results.append(result)
     if bad:
-        raise problem(root, "photos that cannot be used", bad, remedy)
+        raise DamagedPhotos(root, bad, remedy)
     return results
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """The width and height of a photo, upright, by its file's header; nothing is decoded."""
-    with _errors_of(path), Image.open(path, formats=FORMATS) as file:
-        turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return (file.height, file.width) if turned else file.size
+    """The width and height of a photo, upright, by its file's header; only a PNG is decoded."""
+    with _errors_of(path), open_input(path) as content:
+        file = Image.open(content, formats=FORMATS)
+        with in_turn(path, file.size) if file.format == "PNG" else contextlib.nullcontext():
+            turned = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return (file.height, file.width) if turned else file.size
 
 
 def crop_and_resize(photo: np.ndarray, geometry: Geometry) -> np.ndarray:

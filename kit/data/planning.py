@@ -1,6 +1,7 @@
 """From a competition's folder to its fold plan."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from kit import __version__
 from kit.competition import Competition
 from kit.data.folder import DataFolder, check_test, fingerprint, test_photos
 from kit.data.leaks import Audit, audit_photos
+from kit.data.photos import DamagedPhotos
 from kit.data.plan import Plan, definition_hash, plan_json, write_plan
 from kit.data.remarks import balance_remarks, plan_remarks, suspects
 from kit.data.split import assign_folds
 from kit.data.train_rows import table_hash
 from kit.data.training import read_training
-from kit.system.disk import check_output
+from kit.system.disk import atomic_write, check_output
 from kit.system.errors import KitError, problem
 
 
@@ -51,7 +53,8 @@ def plan_folds(
     photos = given.table.sort_values("image", ignore_index=True)
     # Too many folds are told before the photos are read, which takes a while.
     _deal(photos, competition, options)
-    leaks, remarks = _audit(data, photos) if options.audit else (Audit([], [], []), list[str]())
+    with _listing(out.with_name("damaged.txt")):
+        leaks, remarks = _audit(data, photos) if options.audit else (Audit([], [], []), list[str]())
     owner = dict(zip(photos["image"], photos["group"])) if leaks.links else {}
     linked = [(owner[link.a], owner[link.b]) for link in leaks.links]
     photos["fold"] = _deal(photos, competition, options, linked)
@@ -76,6 +79,21 @@ def plan_folds(
     plan = write_plan(out, photos, competition, meta, options.force)
     remarks += plan_remarks(leaks.links, doubtful, plan)
     return plan, [*given.remarks, *remarks, *balance_remarks(photos, competition)]
+
+
+@contextlib.contextmanager
+def _listing(path: Path) -> Iterator[None]:
+    """Write what is wrong with all photos that cannot be used in the block to a file, a line each.
+
+    Where all can be used there is no such file.
+    """
+    try:
+        yield
+        path.unlink(missing_ok=True)
+    except DamagedPhotos as error:
+        with atomic_write(path, force=True) as temporary:
+            temporary.write_text("".join(f"{fault}\n" for fault in error.faults), "utf-8")
+        raise KitError(f"{error}; {path} lists them") from error
 
 
 def _deal(

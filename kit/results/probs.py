@@ -10,8 +10,8 @@ import pandas as pd
 
 from kit.competition import Competition
 from kit.system.console import warn
-from kit.system.disk import atomic_write, unreadable
-from kit.system.errors import problem
+from kit.system.disk import atomic_write
+from kit.system.errors import problem, unreadable
 from kit.system.table import INDEX_NAMES, read_csv
 
 PROBABILITY_FILES: Final = (".npz", ".csv")

@@ -13,8 +13,8 @@ import pandas as pd
 from kit.data.plan import Plan
 from kit.metrics.metric import MetricName
 from kit.system.checksum import CHECKSUM, line_checksums
-from kit.system.disk import atomic_write, file_hash, text_hash, unreadable
-from kit.system.errors import problem
+from kit.system.disk import atomic_write, file_hash, parse_json, text_hash
+from kit.system.errors import problem, unreadable
 from kit.system.table import read_csv
 
 FOLD_FOLDER: Final = re.compile(r"fold\d+")  # a fold's folder in a run
@@ -104,7 +104,7 @@ def oof_precision(key: str, best: Path, plan: Plan, fold: int) -> str | None:
     None if they are of another checkpoint, plan or fold.
     """
     try:
-        precision = str(json.loads(key)["precision"])
+        precision = str(parse_json(key)["precision"])
     except (ValueError, KeyError, TypeError):
         return None
     return precision if key == oof_key(best, plan, fold, precision) else None

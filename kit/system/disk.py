@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from kit.system.checksum import DAMAGED, with_checksum, without_checksum
 from kit.system.durable import make_folder, move, sync_file, sync_folder
-from kit.system.errors import KitError, did_you_mean, problem
+from kit.system.errors import did_you_mean, problem, unreadable
+from kit.system.inputs import read_input
 
 _LONGEST = 255  # bytes of a file's name, on all usual file systems
+_LARGEST_JSON: Final = 2**30  # bytes; a plan's record of a million photos has some 100 MB
 # A temporary file's name, with the host and the process that write it.
 _TEMPORARY: Final = re.compile(r"\..+\.(?P<host>[A-Za-z0-9-]+)\.(?P<pid>\d+)\.tmp")
 
@@ -212,10 +214,8 @@ def json_bytes(content: dict[str, Any]) -> bytes:
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """The dict that `write_json` has written, checked by its checksum."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:
+        content = parse_json(read_input(path, _LARGEST_JSON, remedy))
+    except ValueError as error:
         raise problem(path, f"is no JSON ({error})", remedy=remedy) from error
     if not isinstance(content, dict):
         raise problem(path, "holds no JSON object", remedy=remedy)
@@ -225,9 +225,12 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         raise problem(path, DAMAGED, remedy=remedy) from error
 
 
-def unreadable(path: Path, error: OSError) -> KitError:
-    """The `KitError` for a file that the system cannot read."""
-    return problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path")
+def parse_json(text: str | bytes) -> Any:
+    """What a text of JSON says; raises `ValueError` for one that is none, or nested too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def near(path: Path) -> str:

@@ -54,3 +54,8 @@ def problem(
     elif len(offenders) > 1:
         line += f" ({len(offenders):,} found, the first: {first})"
     return KitError(f"{line}; {remedy}" if remedy else line)
+
+
+def unreadable(path: Path, error: OSError, remedy: str = "check the path") -> KitError:
+    """The `KitError` for a file that the system cannot read."""
+    return problem(path, f"cannot be read: {error.strerror or error}", remedy=remedy)

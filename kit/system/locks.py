@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,6 +106,18 @@ def _warn_unlocked(folder: Path, error: OSError) -> None:
             "beside each, *.held, names the host and the process that work there; should two train "
             "one fold all the same, the file .owner stops the older one at its next write"
         )
+
+
+def user_folder() -> Path:
+    """The folder of files that processes of this user on this machine lock.
+
+    Raises `OSError` if it cannot be made or is another user's.
+    """
+    folder = Path(tempfile.gettempdir()) / f"kfold-kit-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} is another user's")
+    return folder
 
 
 @contextmanager

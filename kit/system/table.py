@@ -6,28 +6,40 @@ Ids are text: pandas would turn `000001` into 1 and an id `NA` into NaN, so ever
 
 import csv
 import importlib.util
+import io
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from kit.system.disk import unreadable
-from kit.system.errors import did_you_mean, problem
+from kit.system.errors import did_you_mean, problem, unreadable
+from kit.system.inputs import open_input, read_input
 
 # What an index that pandas has written is called in a header.
 INDEX_NAMES: Final = ("", "Unnamed: 0")
 _TABS = (".tsv", ".tab")
 _PARQUET = (".parquet", ".pq")
+_LARGEST: Final = 2**32  # bytes of a CSV, which takes some six times as much memory
+_MOST_COLUMNS: Final = 10**5
+# How files begin that are no text.
+_PACKED: Final = {
+    b"\x1f\x8b": "gzip",
+    b"PK\3\4": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PAR1": "parquet",
+}
 
 
 def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()) -> pd.DataFrame:
     """A CSV as text: `columns`, and those of `optional` that it has; without `columns` all.
 
-    It must have each of `columns` once. Raises `KitError` for a file that is no CSV in UTF-8 with
-    commas, and for one without rows.
+    It must have each of `columns`, and no column twice. Raises `KitError` for a file that is no CSV
+    in UTF-8 with commas, for one without rows, and for rows with more or fewer fields than others.
     """
     table = _parse(path, columns)
     _check_columns(path, table, columns)
@@ -48,14 +60,7 @@ def read_table(path: Path, wanted: Mapping[str, str] | None = None) -> pd.DataFr
         if column not in names:
             what = f"has no column '{column}'{did_you_mean(column, names)}, which {field} names"
             raise problem(path, what, remedy=f"it has {','.join(names)[:300]}")
-        if repeated(names, [column]):
-            raise problem(path, f"has column '{column}' twice", remedy="keep one of the two")
     return table
-
-
-def repeated(header: Collection[str], columns: Iterable[str]) -> list[str]:
-    """The columns that a header has twice, as pandas reads it: it calls the second one `ans.1`."""
-    return [name for name in columns if f"{name}.1" in header]
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -83,12 +88,18 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _parse(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A CSV as text, names of columns stripped; raises `KitError` for a file that is no CSV."""
     separator = "\t" if path.suffix.lower() in _TABS else ","
+    content = read_input(path, _LARGEST, "keep the columns that are needed, or save it as .npz")
+    _check_content(path, content, separator)
     try:
+        # The header as a row, for pandas would rename its second `a` to `a.1`.
         table = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+            io.BytesIO(content),
+            sep=separator,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
         )
-    except OSError as error:
-        raise unreadable(path, error) from error
     except pd.errors.EmptyDataError as error:
         raise problem(
             path, "is empty", remedy=f"it needs a header line {','.join(columns)}".removesuffix(" ")
@@ -98,43 +109,71 @@ def _parse(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             path, f"is no UTF-8 CSV ({error})", remedy="save it as UTF-8 with commas"
         ) from error
     except pd.errors.ParserError as error:
-        raise problem(
-            path, f"is no CSV with as many fields in every row ({error})", remedy="mend that row"
-        ) from error
-    if len(table.columns) == 1 and re.search("[;\t|]", str(table.columns[0])):
-        raise problem(
-            path,
-            "has one column only, and is separated by something else than commas",
-            remedy="save it with commas",
-        )
-    table.columns = table.columns.str.strip()
+        long = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        if long:
+            what = "has rows with more fields than its header"
+            where = [f"line {long[2]}: {long[3]} of {long[1]}"]
+            raise problem(path, what, where, "mend these rows") from error
+        raise problem(path, f"is no CSV ({error})", remedy="close the quote, or mend it") from error
+    names = [str(name).strip() for name in table.iloc[0]]
+    if b'"' in content or (table.iloc[:, -1] == "").any():
+        _check_rows(path, content, separator, len(names))
+    table = table.iloc[1:].reset_index(drop=True)
+    table.columns = pd.Index([name or f"Unnamed: {n}" for n, name in enumerate(names)])
     return table
 
 
-def _check_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise `KitError` unless a table has each of `columns` once, and no row too long.
+def _check_content(path: Path, content: bytes, separator: str) -> None:
+    """Raise `KitError` for what is no text, and for a header of too many columns."""
+    packed = next((name for start, name in _PACKED.items() if content.startswith(start)), "")
+    if packed:
+        raise problem(path, f"is a {packed} file, and no CSV", remedy="unpack it first")
+    if b"\0" in content or content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        what = "is no UTF-8 CSV: it holds zero bytes, as UTF-16 and damaged files do"
+        raise problem(path, what, remedy="save it as UTF-8 with commas")
+    header = match[0] if (match := re.search(rb"[^\r\n]+", content)) else b""
+    columns = header.count(separator.encode()) + 1
+    if columns == 1 and re.search(b"[;,\t|]", header):
+        what = "has one column only, and is separated by something else than "
+        what += "commas" if separator == "," else "tabs"
+        raise problem(path, what, remedy=f"save it with {what.split()[-1]}")
+    if columns > _MOST_COLUMNS:
+        what = f"has {columns:,} columns, and at most {_MOST_COLUMNS:,} are read"
+        raise problem(path, what, remedy="save it as rows of several columns")
 
-    A row is too long if it has more fields than the header.
+
+def _check_rows(path: Path, content: bytes, separator: str, width: int) -> None:
+    """Raise `KitError` for rows with fewer fields than the header, and for quotes left open.
+
+    pandas fills up the former, and takes for one field what stands between two of the latter.
     """
-    # pandas takes a field too many in every row for an index.
-    twice = repeated(table.columns, columns)
-    if twice or not isinstance(table.index, pd.RangeIndex):
-        raise problem(
-            path,
-            f"has column '{twice[0]}' twice"
-            if twice
-            else "has rows with more fields than its header",
-            remedy=f"it needs {','.join(columns)}"
-            if columns
-            else "give every row as many fields as the header",
-        )
-    missing = [name for name in columns if name not in table.columns]
+    text = io.StringIO(content.decode("utf-8-sig"), newline="")
+    rows = csv.reader(text, delimiter=separator, strict=True)
+    short = list[str]()
+    try:
+        for row in rows:
+            if row and len(row) < width and (len(row) > 1 or row[0].strip()):
+                short.append(f"line {rows.line_num}: {len(row)} of {width}")
+    except csv.Error as error:
+        what = f"is no CSV: a quote is not closed, or a field is too long ({error})"
+        raise problem(path, what, [f"line {rows.line_num}"], "mend that row") from error
+    if short:
+        raise problem(path, "has rows with fewer fields than its header", short, "mend these rows")
+
+
+def _check_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise `KitError` unless a table has each of `columns`, and no name twice."""
+    names = table.columns
+    twice = names[names.duplicated()].tolist()
+    if twice:
+        needs = f"it needs {','.join(columns)}" if columns else "keep one of the two"
+        raise problem(path, f"has column '{twice[0]}' twice", remedy=needs)
+    missing = [name for name in columns if name not in names]
     if missing:
         raise problem(
             path,
             f"has no column '{missing[0]}'",
-            remedy=f"it needs {','.join(columns)}, and has "
-            f"{','.join(map(str, table.columns))[:80]}",
+            remedy=f"it needs {','.join(columns)}, and has {','.join(names)[:80]}",
         )
 
 
@@ -144,13 +183,11 @@ def read_header(path: Path) -> list[str]:
     Blank lines are left out, and a byte-order mark is left in. Empty if a field is too long for
     Python's reader.
     """
-    try:
-        with open(path, encoding="utf-8", errors="replace", newline="") as file:
+    with io.TextIOWrapper(open_input(path), encoding="utf-8", errors="replace", newline="") as file:
+        try:
             return next((row for row in csv.reader(file) if "".join(row).strip()), [])
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except csv.Error:
-        return []  # `read_csv` says what is wrong
+        except csv.Error:
+            return []  # `read_csv` says what is wrong
 
 
 def whole_numbers(

@@ -5,13 +5,12 @@ import fcntl
 import math
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from kit.system.locks import lock_file
+from kit.system.locks import lock_file, user_folder
 
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -55,14 +54,9 @@ _taken: list[int] = []  # the cores that this process was given as its share, if
 def _trainings() -> Path:
     """The folder with a locked file for each training of this user on this machine.
 
-    The kernel releases a lock when its training ends. Raises `OSError` if the folder cannot be made
-    or is another user's.
+    The kernel releases a lock when its training ends.
     """
-    folder = Path(tempfile.gettempdir()) / f"kfold-kit-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} is another user's")
-    return folder
+    return user_folder()
 
 
 @contextlib.contextmanager

@@ -168,7 +168,7 @@ ROW = "000001,male,Asian,30,000001_male_Asian_30\n"
         ("id,gender,race,age,path\n000001,male,Asian,45.5,p\n", "'45.5' at p"),
         ("id,gender,race,age,path\n000001,male,Asian,30,../p\n", "plain folder names"),
         ("id,gender,race,age,path\n000001,male,Asian,30,\n", "plain folder names"),
-        ("id,gender\n1,2,3,4\n5\n6,7,8,9,0,1\n", "is no CSV with as many fields"),
+        ("id,gender\n1,2,3,4\n5\n6,7,8,9,0,1\n", "more fields than its header"),
         ("id,gender,race,age,path\n000001,male,Asian,30,p,x\n", "more fields than its header"),
         ("id,gender,race,age,age,path\n000001,male,Asian,30,31,p\n", "has column 'age' twice"),
         ("id,gender,race,age,path\n000001,male,Asian,\u0663\u0660,p\n", "must hold whole numbers"),

@@ -40,8 +40,15 @@ def test_every_value_stays_text(csv):
         ("id\n1\n", "has no column 'n'; it needs id,n, and has id"),
         ("id;n\n1;2\n", "is separated by something else than commas"),
         ("id,n,id\n1,2,3\n", "has column 'id' twice"),
-        ("id,n\n1,2,3\n4,5,6\n", "has rows with more fields than its header"),
-        ("id,n\n1,2\n4,5,6\n", "is no CSV with as many fields in every row"),
+        (
+            "id,n\n1,2,3\n4,5,6\n",
+            "has rows with more fields than its header (1 found: line 2: 3 of 2)",
+        ),
+        (
+            "id,n\n1,2\n4,5,6\n",
+            "has rows with more fields than its header (1 found: line 3: 3 of 2)",
+        ),
+        ('id,n\n"1,2\n', "EOF inside string"),
         ("id,n\n얼굴,2\n".encode("cp949"), "is no UTF-8 CSV"),
     ],
 )
