@@ -42,7 +42,9 @@ def test_texts_that_are_no_labels(text):
 
 
 def test_a_number_is_no_text_of_labels_and_no_photos_are_none():
-    with pytest.raises(KitError, match="^t: .*0..2, such as '0 2', or nothing .1 found: '1' at b.; mend"):
+    with pytest.raises(
+        KitError, match="^t: .*0..2, such as '0 2', or nothing .1 found: '1' at b.; mend"
+    ):
         check_label_texts("t", pd.DataFrame({"image": ["a", "b"], "label": ["1", 1]}), 3)
     with pytest.raises(KitError, match="or nothing; mend these rows"):
         check_label_texts("t", pd.DataFrame({"image": [], "label": []}), 3)
