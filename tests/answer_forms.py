@@ -11,7 +11,7 @@ from kit.data.answer_rows import TASK, answer_columns
 from kit.data.folder import DataFolder, answer_rows, read_ids
 from kit.data.plan import Plan
 from kit.data.targets import as_texts, targets
-from kit.results.submission import Predicted
+from kit.results.submission import Predicted, write_submission
 from kit.task import Task
 
 ANIMALS = ("cat", "dog", "owl")
@@ -98,6 +98,17 @@ def predicted(data: DataFolder, seed: int = 0, sure: float = 2.0) -> Predicted:
         return Predicted(units, (probs >= 0.5).astype(np.uint8), probs)
     probs = softmax(logits)
     return Predicted(units, probs.argmax(axis=1), probs)
+
+
+def submissions(
+    root: Path, name: str, number: int = 3, rows: int = 40, **changes: object
+) -> tuple[DataFolder, list[Path]]:
+    """The folder of a form, and submissions of random answers."""
+    data = form_folder(root / "data", form(name, **changes), rows)
+    files = [root / f"s{n}.csv" for n in range(number)]
+    for n, path in enumerate(files):
+        write_submission(path, predicted(data, n), data, {})
+    return data, files
 
 
 def plan_of(competition: Competition, photos: int = 60, seed: int = 5) -> Plan:

@@ -56,9 +56,9 @@ def write_vote(
             f"has other ids than {data.test_table}",
             remedy="vote on submissions to this competition",
         )
-    joined = _join(predictions, where, competition)
+    classes, probs = _join(predictions, where, competition)
     kind: dict[str, Any] = {"vote": True}
-    if joined.probs is not None:
+    if probs is not None:
         kind = {"vote": False, "mean": kind_of_vote(competition)}
     record = {
         "kit": __version__,
@@ -69,17 +69,18 @@ def write_vote(
             {"name": name, "sha256": file_hash(path)}
             for name, path in zip(predictions.names, files)
         ],
-        "counts": class_counts(joined.classes, competition.num_classes).tolist(),
+        "counts": class_counts(classes, competition.num_classes).tolist(),
     }
-    predicted = Predicted(units, joined.classes, joined.probs)
+    predicted = Predicted(units, classes, probs)
     board.add(out, write_submission(out, predicted, data, record, force))
 
 
-def _join(predictions: Predictions, where: np.ndarray, competition: Competition) -> Predicted:
-    """What submissions say together of their rows `where`."""
+def _join(
+    predictions: Predictions, where: np.ndarray, competition: Competition
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The answers and the probabilities that submissions say together of their rows `where`."""
     if predictions.probs is None:
-        winner = vote(predictions.classes[:, where], competition.num_classes)
-        return Predicted(predictions.ids, winner)
+        return vote(predictions.classes[:, where], competition.num_classes), None
     probs = predictions.probs[:, where].astype(np.float64)
     if kind_of_vote(competition) == "mean":
         mean = probs.mean(axis=0)
@@ -88,4 +89,4 @@ def _join(predictions: Predictions, where: np.ndarray, competition: Competition)
     else:
         second = rank_mean(probs[:, :, 1:])
         mean = np.concatenate([1 - second, second], axis=1)
-    return Predicted(predictions.ids, decided(mean, competition), mean)
+    return decided(mean, competition), mean

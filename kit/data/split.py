@@ -132,8 +132,6 @@ def _strata(labels: np.ndarray, competition: Competition) -> tuple[np.ndarray, l
     tasks = [(task, part) for task, part in zip(competition.tasks, answers) if task.of_group]
     shape = tuple(len(task.classes) for task, _ in tasks)
     names = [" and ".join(words) for words in product(*(task.classes for task, _ in tasks))]
-    if not tasks:
-        return np.zeros(len(labels), np.int64), names
     return np.ravel_multi_index(tuple(part for _, part in tasks), shape), names
 
 

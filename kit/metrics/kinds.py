@@ -63,7 +63,7 @@ class Metric(MetricName):
     sums: Sums | None = None
     column: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
     class_sums: Sums | None = None
-    class_title: str = ""
+    class_title: str
     class_of_probs: bool = False
     averaged: bool = False
     counts: Sums | None = None
@@ -103,10 +103,9 @@ def _of_sums(score: Sums) -> Callable[[np.ndarray, np.ndarray, int], float]:
 
 def f_metric(name: str, beta: float, average: str) -> Metric:
     """An F-score: of each class, of all counts together, or of each photo's labels."""
-    one = {
-        "macro": _counted(lambda s, whole: sums.drawn_f(s, whole, beta)),
-        "macro_present": _counted(lambda s, _: sums.present_f(s, beta)),
-    }.get(average, _counted(lambda s, whole: sums.drawn_f(s, whole, beta)))
+    one = _counted(lambda s, whole: sums.drawn_f(s, whole, beta))
+    if average == "macro_present":
+        one = _counted(lambda s, _: sums.present_f(s, beta))
     if average == "micro":
         total = _counted(lambda s, _: sums.micro_f(s, beta))
     elif average == "samples":

@@ -17,7 +17,7 @@ def weighted(
     """
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
-    starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1])) if len(ranked) else order
+    starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
     sorted_weights, positive = weights[:, order], truth[order] > 0
     sides = (np.where(positive == side, sorted_weights, 0) for side in (True, False))
     if len(starts) < len(order):
@@ -39,7 +39,7 @@ def roc_area(positives: np.ndarray, negatives: np.ndarray, least: float = 0.0) -
     before, false_before = (np.pad(part, ((0, 0), (1, 0)))[:, :-1] for part in (rate, false))
     low = np.maximum(before, least)
     height, rise = np.maximum(rate - low, 0), rate - before
-    share = np.where(rise > 0, (low - before) / np.where(rise > 0, rise, 1), 0)
+    share = (low - before) / np.where(rise > 0, rise, 1)
     at_low = false_before + share * (false - false_before)
     area = (height * (1 - (at_low + false) / 2)).sum(axis=1)
     return np.where(empty, area_of_chance, area)

@@ -47,7 +47,7 @@ def test_a_record_whose_score_cannot_be_shown_makes_no_file(copy, fails, capsys)
 def test_a_record_is_read_as_it_was_written(copy):
     options = ("--tta", "hflip", "--score-tta", "--decide", "bias", "--fast")
     assert main(ensemble_arguments(copy, theirs(copy), *options)) == 0
-    content, record = read_json(copy / "s.json"), Record.read(copy / "s.json")
+    content, record = read_json(copy / "s.json", "delete it"), Record.read(copy / "s.json")
     assert json.loads(json.dumps(record.describe())) == content
     assert set(record.oof.views) == {"plain", "hflip"} == set(record.views)
     assert record.members[0].folds == 3 and record.members[1].files[0].fold is None

@@ -88,6 +88,14 @@ def test_columns_of_0_and_1_that_exclude_each_other_are_classes(tmp_path):
     assert labels["label"].tolist() == [1, 2, 0, 2] and competition.answer == "probabilities"
 
 
+def test_0_and_1_may_be_written_as_pandas_and_python_do(tmp_path):
+    table = pets(4).assign(a=["0.0", "1", "0", "1.0"], b=["True", "False", "True", "False"])
+    competition, labels = found(tmp_path, table, target=("a", "b"))
+    assert competition.kind == "classes" and labels["label"].tolist() == [1, 0, 1, 0]
+    with pytest.raises(KitError, match="column 'b' must hold 0 or 1, as one of .*'yes' at .*p01"):
+        found(tmp_path, table.assign(b=["1", "yes", "1", "0"]), target=("a", "b"), kind="labels")
+
+
 @pytest.mark.parametrize("row", ["110", "000"])
 def test_columns_of_0_and_1_of_which_several_or_none_may_be_1_are_labels(tmp_path, row):
     columns = ("a", "b", "c")
@@ -130,6 +138,34 @@ def test_a_number_becomes_a_class_by_edges(tmp_path):
     ):
         read = read_rows(competition, tmp_path)
         labels_of(competition, read)
+
+
+def test_a_number_may_stand_beside_a_class_that_is_no_range_of_it(tmp_path):
+    task = Task("breed", ("a", "b"), "grams")
+    table = of(["b", "a", "b"]).assign(grams=["0", "999999999", "30"])
+    competition, labels = found(tmp_path, table, target="breed", tasks=(task,))
+    assert labels["grams"].tolist() == [0, 999999999, 30]
+    assert labels["label"].tolist() == [1, 0, 1] and competition.kind == "classes"
+    with pytest.raises(KitError, match="'grams' must hold whole numbers 0..999.* 'x' at train/p02"):
+        bad = table.assign(grams=["0", "1", "x"])
+        found(tmp_path, bad, target="breed", tasks=(task,))
+    years = Task("years", ("young", "old"), "years", (999999999,))
+    numbers = of(["999999998", "999999999", "0"], "years")
+    labels = found(tmp_path / "b", numbers, target="years", tasks=(years,))[1]
+    assert labels["label"].tolist() == [0, 1, 0]
+
+
+def test_classes_may_be_written_in_another_case(tmp_path):
+    given = ("Cat", "DOG")
+    competition, labels = found(tmp_path / "a", of(["cat", "Dog", "CAT"]), classes=given)
+    assert competition.class_names == given and labels["label"].tolist() == [0, 1, 0]
+    with pytest.raises(KitError, match="none of the classes .1 found: 'CAT' at train/p02"):
+        found(tmp_path / "b", of(["Cat", "cat", "CAT"]), classes=("Cat", "cat"))
+    predict = sample({"CAT": 0.5, "DOG": 0.5})
+    assert found(tmp_path / "c", of(["cat", "dog"]), predict=predict)[0].class_names == (
+        "CAT",
+        "DOG",
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,6 +233,11 @@ def test_a_task_is_of_groups_if_each_has_one_class(tmp_path):
             ["a", "b"],
             {"target": ("breed", "sex"), "kind": "labels"},
             "must hold 0 or 1, as .*'a' at",
+        ),
+        (
+            ["a", "a"],
+            {},
+            "labels.csv: the target has one class alone .1 found: a.; name another col",
         ),
         (["a", "b"], {"kind": "tasks"}, "target has 1 columns, and kind='tasks' needs one"),
         (

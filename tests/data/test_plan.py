@@ -1,11 +1,14 @@
 """The fold plan: written, read back, and refused where it is damaged."""
 
+import json
+
 import pandas as pd
 import pytest
 from helpers import MASK
 
 from kit.competition import Competition
-from kit.data.plan import read_plan, write_plan
+from kit.data.plan import definition_hash, plan_columns, plan_json, read_plan, write_plan
+from kit.system.disk import file_hash, text_hash
 from kit.system.errors import KitError
 
 
@@ -26,6 +29,72 @@ def test_a_plan_comes_back_as_it_was_written(tmp_path):
     again = read_plan(tmp_path / "folds.csv")
     pd.testing.assert_frame_equal(again.photos, plan_rows())
     assert again.hash == plan.hash and again.k == 2 and again.meta["seed"] == 1
+    assert again.hash == file_hash(tmp_path / "folds.csv") == again.meta["folds.csv"]
+    assert again.competition == MASK and again.meta["competition"] == MASK.describe()
+    assert plan_json(tmp_path / "folds.csv") == tmp_path / "folds.json"
+    assert plan_columns(MASK) == ["image", "group", "age", "label", "fold"]
+    lines = (tmp_path / "folds.csv").read_bytes().decode().split("\n")
+    assert lines[:2] == ["image,group,age,label,fold", "a/1.jpg,a,20,0,0"] and lines[4:] == [""]
+
+
+def test_a_plan_is_replaced_by_force_alone(tmp_path):
+    write_plan(tmp_path / "folds.csv", plan_rows(), MASK, {"seed": 1})
+    other = plan_rows().assign(fold=[1, 1, 0])
+    with pytest.raises(KitError, match="folds.csv.* exists already"):
+        write_plan(tmp_path / "folds.csv", other, MASK, {"seed": 2})
+    (tmp_path / "folds.csv").rename(tmp_path / "old.csv")
+    with pytest.raises(KitError, match="folds.json.* exists already"):
+        write_plan(tmp_path / "folds.csv", other, MASK, {"seed": 2})
+    (tmp_path / "old.csv").rename(tmp_path / "folds.csv")
+    assert read_plan(tmp_path / "folds.csv").meta["seed"] == 1
+    write_plan(tmp_path / "folds.csv", other, MASK, {"seed": 2}, force=True)
+    again = read_plan(tmp_path / "folds.csv")
+    assert again.meta["seed"] == 2 and again.photos["fold"].tolist() == [1, 1, 0]
+
+
+AGAIN = "plan again with python -m kit.folds --force"
+
+
+def test_a_plan_or_a_record_that_is_not_there_or_of_another_kit_is_told(tmp_path):
+    path, record = tmp_path / "folds.csv", tmp_path / "folds.json"
+    with pytest.raises(KitError, match=f"^{path}: there is no fold plan; make one with python -m"):
+        read_plan(path)
+    write_plan(path, plan_rows(), MASK, {})
+    meta = json.loads(record.read_text())
+    for changed, said in (
+        (meta | {"folds.csv": "0"}, f"{path}: is not the plan that folds.json beside it describes"),
+        (
+            meta | {"competition": None},
+            f"{record}: its competition is missing, as in files of an o",
+        ),
+        (meta | {"competition": {}}, f"{record}: its competition is damaged .'tasks'."),
+    ):
+        record.write_text(json.dumps(changed))
+        with pytest.raises(KitError, match=f"^{said}.*; {AGAIN}$"):
+            read_plan(path)
+    record.unlink()
+    with pytest.raises(KitError, match=f"^{record}: the plan's record is not there; {AGAIN}$"):
+        read_plan(path)
+
+
+def test_a_definition_that_has_changed_since_is_warned_of(tmp_path, capsys):
+    path, definition = tmp_path / "folds.csv", tmp_path / "competition.py"
+    definition.write_text("one")
+    of = definition_hash(definition)
+    assert of == {"definition": {"path": str(definition), "sha256": text_hash("one")}}
+    assert definition_hash(None) == {}
+    write_plan(path, plan_rows(), MASK, of)
+    read_plan(path)
+    assert capsys.readouterr().err == ""
+    definition.write_text("two")
+    assert read_plan(path).meta["definition"] == of["definition"]
+    warned = " ".join(capsys.readouterr().err.split())
+    assert f"{definition} has changed since the folds were planned" in warned
+    definition.unlink()
+    for recorded in (of, {"definition": "x"}, {}):
+        write_plan(path, plan_rows(), MASK, recorded, force=True)
+        read_plan(path)
+    assert capsys.readouterr().err == ""
 
 
 LABELS = Competition(name="x", kind="labels", classes=("a", "b", "c"), frame=(4, 4))
@@ -47,7 +116,12 @@ def test_several_labels_come_back_as_texts(tmp_path):
         ("image", ["a/1.jpg", "a/1.jpg", "b/1.jpg"], "repeats a value in column 'image'"),
         ("fold", [0, 1, 1], "a person must lie in one fold"),
         ("fold", [0, 0, 2], "folds must be 0..K-1"),
-        ("fold", [0, 0, 0], "folds must be 0..K-1"),
+        ("fold", [0, 0, 0], "folds must be 0..K-1 with K >= 2, and are .0.; plan again with"),
+        ("fold", [1, 1, 2], "folds must be 0..K-1 with K >= 2, and are .1, 2."),
+        ("fold", [0, 0, 1000], "'fold' must hold whole numbers 0..999 .1 found: '1000' at b/1.jpg"),
+        ("fold", [0, 0, 999], "and are .0, 999."),
+        ("age", [0, -1, 0], "'age' must hold whole numbers 0..999999999 .1 found: '-1' at a/2.jpg"),
+        ("label", [-1, 0, 5], "'label' must hold whole numbers 0..17 .1 found: '-1' at a/1.jpg"),
         ("label", [0, 6, 18], "'label' must hold whole numbers 0..17"),
     ],
 )
@@ -63,3 +137,11 @@ def test_a_plan_changed_by_hand_is_refused(tmp_path):
         file.write("c/1.jpg,c,20,0,1\n")
     with pytest.raises(KitError, match="folds.csv: is damaged, changed by hand"):
         read_plan(tmp_path / "folds.csv")
+
+
+def test_many_folds_are_told_in_part(tmp_path):
+    rows = pd.DataFrame({"image": [f"{n:02d}.jpg" for n in range(12)], "label": [0] * 12})
+    rows = rows.assign(group=rows["image"], age=[0, 999_999_999] * 6, fold=range(12))
+    assert write_plan(tmp_path / "folds.csv", rows, MASK, {}).k == 12
+    with pytest.raises(KitError, match="and are .0, 1, 2, 3, 4, 5, 6, 7, 8.; plan again"):
+        write_plan(tmp_path / "f.csv", rows.assign(fold=[*range(11), 12]), MASK, {})

@@ -75,6 +75,39 @@ def test_the_split_is_the_same_on_any_machine():
         {"group": [f"p{i:02d}" for i in range(12)], "age": [20, 35] * 6, "label": [0, 1] * 6}
     )
     assert assign_folds(photos, MASK, 3, 42).tolist() == [0, 1, 2, 1, 2, 0, 0, 0, 1, 2, 1, 2]
+    row = np.arange(70)
+    people = pd.DataFrame(
+        {
+            "group": [f"p{n % 35:02d}" for n in row],
+            "age": 18 + row % 35 % 11 * 3,
+            "label": row % 35 % 2 * 3 + (row % 35 % 11 * 3 >= 12),
+        }
+    )
+    links = [("p03", "p04"), ("p04", "p30"), ("p07", "p08"), ("p10", "p12"), ("p21", "p20")]
+    for photos, competition, linked, folds in (
+        (people, MASK, [], "01110010331303212321021032323210202"),
+        (people, MASK, links, "01311100023333212211221002333013202"),
+        (
+            people.drop(index=[40, 61, 62]),
+            MASK,
+            links,
+            "2011121333212021012200330310301232020111133321202101220033033012320",
+        ),
+        (
+            people.assign(label=row * row % 5, **{f"{STRATUM}site": row % 7 % 3}),
+            one_task(),
+            links[:2],
+            "0201131202231000332033131212101232002011312022310003320331312121012320",
+        ),
+        (
+            people.assign(label=as_texts((row[:, None] * [1, 3, 5, 9] % 11 < 4).astype(np.uint8))),
+            Competition(name="x", kind="labels", classes=tuple("abcd")),
+            links,
+            "3211103001323033221222001103021320132111030013230332212220011030213201",
+        ),
+    ):
+        found = assign_folds(photos, competition, 4, 7, linked)
+        assert "".join(map(str, found[: len(folds)])) == folds
 
 
 def test_ages_are_spread_evenly():
@@ -109,7 +142,8 @@ def test_more_folds_than_people_in_a_class():
             "label": [0] * 10 + [2] * 3,
         }
     )
-    with pytest.raises(KitError, match="only 3 people are male and >=60.*--folds 3 or fewer"):
+    said = "--folds 5: only 3 people are male and >=60, so some folds would have none of that class"
+    with pytest.raises(KitError, match=f"^{said}; take --folds 3 or fewer$"):
         assign_folds(photos, MASK, 5, 0)
     with pytest.raises(KitError, match="take 2 or more"):
         assign_folds(photos, MASK, 1, 0)
@@ -120,8 +154,37 @@ def test_more_folds_than_people_in_a_class():
     ):
         assign_folds(photos, MASK, 3, 0, [("p10", "p12")])
     alone = pd.DataFrame({"group": ["a", "b", "c"], "age": [20, 20, 60], "label": [0, 0, 2]})
-    with pytest.raises(KitError, match="only 1 person is male and >=60"):
+    said = "only 1 person is male and >=60, so .*; add people of that class, or take them out of "
+    with pytest.raises(KitError, match=f"{said}train.csv$"):
         assign_folds(alone, MASK, 2, 0)
+    # Of two that are too small the smaller one is named; one that nobody is of is not.
+    both = pd.DataFrame({"group": list("abcdef"), "age": [20] * 6, "label": [0, 0, 0, 3, 3, 0]})
+    with pytest.raises(KitError, match="--folds 5: only 2 people are female and <30"):
+        assign_folds(both, MASK, 5, 0)
+    fold = assign_folds(both, MASK, 2, 0)
+    assert sorted(fold[[3, 4]]) == [0, 1] and np.bincount(fold).tolist() == [3, 3]
+    # A link within a class takes one of its groups away, a link of two classes none.
+    assert sorted(assign_folds(both, MASK, 2, 0, [("c", "d")])[[3, 4]]) == [0, 1]
+    with pytest.raises(KitError, match="only 3 people are male and <30 .4, but the leak audit"):
+        assign_folds(both[both["label"] == 0], MASK, 4, 0, [("a", "b")])
+
+
+def test_a_class_whose_folds_differ_by_more_than_a_group_is_told():
+    photos = pd.DataFrame(
+        {
+            "group": list("aabbcdde"),
+            "label": [0, 0, 0, 1, 0, 2, 2, 0],
+            "fold": [0, 0, 0, 1, 1, 1, 1, 0],
+        }
+    )
+    assert class_counts(photos, one_task()).tolist() == [[4, 0, 0, 0, 0], [1, 1, 2, 0, 0]]
+    # One group has 2 photos of the first class at most, and the folds differ by 3.
+    assert imbalance(photos, one_task()) == ["class 0 (a): 1 to 4 photos a fold"]
+    photos.loc[4, "group"] = "b"
+    photos.loc[3, "fold"] = 0
+    assert imbalance(photos, one_task()) == ["class 0 (a): 1 to 4 photos a fold"]
+    photos.loc[2, "fold"] = 1
+    assert imbalance(photos, one_task()) == []
 
 
 def one_task(**changes) -> Competition:

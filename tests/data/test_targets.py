@@ -39,3 +39,12 @@ def test_each_label_of_each_photo():
 def test_texts_that_are_no_labels(text):
     with pytest.raises(KitError, match=r"t: column 'label' must hold rising .*'.*' at b.jpg"):
         check_label_texts("t", pd.DataFrame({"image": ["a", "b.jpg"], "label": ["", text]}), 3)
+
+
+def test_a_number_is_no_text_of_labels_and_no_photos_are_none():
+    with pytest.raises(
+        KitError, match="^t: .*0..2, such as '0 2', or nothing .1 found: '1' at b.; mend"
+    ):
+        check_label_texts("t", pd.DataFrame({"image": ["a", "b"], "label": ["1", 1]}), 3)
+    with pytest.raises(KitError, match="or nothing; mend these rows"):
+        check_label_texts("t", pd.DataFrame({"image": [], "label": []}), 3)

@@ -1,14 +1,17 @@
 """Every metric equals scikit-learn's, over many seeds."""
 
+import functools
 import warnings
 
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
+from kit.competition import Competition
 from kit.competitions.mask import competition as MASK
 from kit.metrics.metric import find_metric, metric_of, names, of_function, refusal, usual_metric
 from kit.system.errors import KitError
+from kit.system.script import ScriptFunction
 
 
 def of_classes(seed, classes=4, n=60):
@@ -118,8 +121,11 @@ def test_an_unknown_name_is_compared_with_the_known_ones():
     for name, near in (("f1_makro", "f1_macro"), ("logloss", "log_loss"), ("auc", "roc_auc")):
         with pytest.raises(KitError, match=rf"did you mean {near}\?"):
             find_metric(name)
-    with pytest.raises(KitError, match="there is no such metric.*; take accuracy"):
-        find_metric("f0_macro")
+    known = "accuracy, balanced_accuracy, roc_auc, .*, f1_macro, f1_macro_present, f1_micro, f1_s"
+    for name in ("f0_macro", "f0.09_macro", "f10.5_micro", "f11_macro"):
+        with pytest.raises(KitError, match=f"^metric '{name}'.*; take {known}"):
+            find_metric(name)
+    assert (find_metric("f0.1_macro").beta, find_metric("f10_micro").beta) == (0.1, 10)
     assert [find_metric(name).name for name in names()] == names()
 
 
@@ -137,7 +143,13 @@ def test_the_metric_of_a_competition_is_the_one_it_names_or_the_usual_one():
     ]
     assert usual_metric("labels", "list") == "f1_samples"
     assert usual_metric("labels", "probabilities") == "roc_auc"
-    assert usual_metric("order", "class") == "quadratic_kappa"
+    answers = ("class", "name", "probabilities")
+    usual = ["quadratic_kappa", "quadratic_kappa", "log_loss"]
+    assert [usual_metric("order", answer) for answer in answers] == usual
+    graded = {"name": "x", "classes": ("1", "2"), "kind": "order", "answer": "name"}
+    assert metric_of(Competition(**graded)).name == "quadratic_kappa"
+    least = metric_of(Competition(**graded, metric=lambda truth, probs: 0.0, greater=False))
+    assert least.sign == -1 and least.is_function
     assert find_metric("log_loss").sign == -1
 
 
@@ -153,6 +165,19 @@ def test_a_function_of_the_definition_is_a_metric():
     assert (metric.name, metric.key, metric.sign, metric.of_probs) == ("brier", "brier", -1, True)
     with pytest.raises(KitError, match="the definition's metric 'brier' failed .IndexError"):
         metric.value(truth, probs[:, :1], 2)
+
+
+def test_a_function_has_a_name_and_its_own_errors_are_told_as_they_are():
+    def mean_gap(truth, probs):
+        raise KitError("the truth lies elsewhere")
+
+    metric, truth = of_function(mean_gap, greater=True), np.zeros(2, np.int64)
+    assert (metric.name, metric.title, metric.class_title) == ("mean_gap", "mean gap", "recall")
+    with pytest.raises(KitError, match="^the truth lies elsewhere$"):
+        metric.value(truth, np.zeros((2, 2)), 2)
+    assert of_function(functools.partial(mean_gap), True).title == "metric"
+    script = ScriptFunction("competition.py", "def gap(): 0", "gap", "competition")
+    assert of_function(script, True).name == "gap"
 
 
 def test_a_function_may_write_into_its_arrays_and_must_give_a_finite_number():
@@ -173,7 +198,9 @@ def test_a_metric_that_cannot_take_the_answer_says_so():
     def refused(name, kind, classes, answer):
         return refusal(find_metric(name), kind, classes, answer)
 
-    assert "an answer is a class" in refused("roc_auc", "classes", 2, "class")
+    for answer in ("class", "name", "list"):
+        assert f"an answer is a {answer}" in refused("roc_auc", "classes", 2, answer)
+    assert "may have several" in refused("balanced_accuracy", "labels", 3, "list")
     assert "an answer has probabilities" in refused("f1_macro", "classes", 3, "probabilities")
     assert "may have several" in refused("quadratic_kappa", "labels", 3, "list")
     assert "has one class" in refused("f1_samples", "classes", 3, "class")
@@ -183,6 +210,9 @@ def test_a_metric_that_cannot_take_the_answer_says_so():
         ("log_loss", "classes", 9, "probabilities"),
         ("roc_auc", "labels", 9, "probabilities"),
         ("quadratic_kappa", "order", 5, "class"),
+        ("balanced_accuracy", "classes", 3, "name"),
+        ("partial_auc", "labels", 3, "probabilities"),
+        ("partial_auc", "classes", 2, "probability"),
     ):
         assert refused(*taken) == ""
     assert refusal(of_function(max, True), "classes", 3, "class") == ""

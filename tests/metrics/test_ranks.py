@@ -35,6 +35,13 @@ def test_the_partial_area_of_a_perfect_order_is_a_fifth():
     assert weighted(truth, 1 - truth, once, area) == pytest.approx([0])
 
 
+def test_without_weight_on_a_side_it_is_the_score_of_chance():
+    sides = np.array([[[0, 2], [0, 0], [1, 0], [0, 0]], [[0, 0], [0, 1], [0, 1], [0, 0]]], float)
+    assert roc_area(*sides).tolist() == [0.5, 0.5, 1, 0.5]
+    assert roc_area(*sides, least=0.6) == pytest.approx([0.08, 0.08, 0.4, 0.08])
+    assert average_precision(*sides).tolist() == [1, 0, 1, 0]
+
+
 def test_columns_without_both_sides_are_left_out():
     truth = np.array([[1, 0, 1], [1, 0, 0]], np.uint8)
     assert len(columns(truth, np.zeros((2, 3)), 3)) == 1

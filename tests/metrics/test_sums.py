@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn import metrics as sklearn
 
 from kit.metrics.metric import find_metric
-from kit.metrics.sums import f_beta, losses, mean_of_classes
+from kit.metrics.sums import f_beta, log_loss, losses, mean_of_classes, quotient
 
 
 def test_f_by_hand():
@@ -40,6 +41,23 @@ def test_a_class_that_was_not_drawn_tells_nothing():
     )
     assert f1.sums.value(drawn, whole) == 1 and f1.sums.value(drawn, drawn) == 0.5
     assert mean_of_classes(np.array([[np.nan, 1.0], [np.nan, np.nan]])).tolist() == [1, 0]
+
+
+def test_a_quotient_of_nothing_is_0_of_all_photos_and_unknown_of_a_class():
+    assert quotient(np.array([3.0, 4.0]), np.zeros(2)) == 0.75
+    assert quotient(np.array([[3.0, 4.0], [0.0, 0.0]]), np.zeros(2)).tolist() == [0.75, 0]
+    values = quotient(np.array([6.0, 0.0, 2.0, 0.0]), np.zeros(4))  # two classes
+    assert values[0] == 3 and np.isnan(values[1])
+
+
+def test_the_log_loss_of_many_photos_is_sklearns():
+    rng = np.random.default_rng(0)
+    truth, probs = rng.integers(0, 3, 200), rng.dirichlet(np.ones(3), 200)
+    assert log_loss(truth, probs) == pytest.approx(sklearn.log_loss(truth, probs))
+    for photos in (1, 64, 200):
+        labels, given = (rng.random((photos, 3)) < 0.5).astype(np.uint8), rng.random((photos, 3))
+        flat = sklearn.log_loss(labels.ravel(), given.ravel(), labels=[0, 1])
+        assert log_loss(labels, given) == pytest.approx(flat)
 
 
 def test_losses_of_classes_and_labels():

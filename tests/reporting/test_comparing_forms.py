@@ -5,26 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from answer_forms import FORMS, form, form_folder, predicted
-from scipy.stats import spearmanr
+from answer_forms import FORMS, form, form_folder, predicted, submissions
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
-from kit.blending.vote import kind_of_vote, write_vote
 from kit.reporting.comparing import compare, compare_predictions
 from kit.reporting.comparison_tables import show
-from kit.results.answers import read_answers
 from kit.results.predictions import read_files
-from kit.results.submission import Predicted, read_submission, write_submission
+from kit.results.submission import Predicted, write_submission
 from kit.system.errors import KitError
-
-
-def submissions(root, name, number=3, rows=40, **changes):
-    """Submissions of a form, and their folder."""
-    data = form_folder(root / "data", form(name, **changes), rows)
-    files = [root / f"s{n}.csv" for n in range(number)]
-    for n, path in enumerate(files):
-        write_submission(path, predicted(data, n), data, {})
-    return data, files
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -122,63 +110,6 @@ def test_a_submission_of_classes_is_no_submission_of_probabilities(tmp_path):
     hard.write_text("image,truth\n" + "".join(f"{n}.jpg,cat\n" for n in range(40)))
     with pytest.raises(KitError, match="holds classes, and a submission holds probabilities"):
         compare([files[0], hard], data.competition)
-
-
-WAYS = {
-    "probability": "rank mean",
-    "pooled": "rank mean",
-    "labels": "rank mean",
-    "probabilities": "mean",
-}
-
-
-@pytest.mark.parametrize("name", FORMS)
-def test_every_form_is_joined_into_a_submission(tmp_path, name):
-    data, files = submissions(tmp_path, name)
-    competition, out = data.competition, tmp_path / "vote.csv"
-    given = read_files(files[::-1], None, competition)
-    write_vote(files[::-1], given, data, out)
-    joined, record = read_submission(out, data), json.loads(out.with_suffix(".json").read_text())
-    assert [member["name"] for member in record["members"]] == ["s2", "s1", "s0"]
-    way = WAYS.get(name, "hard vote")
-    assert kind_of_vote(competition) == way
-    if way == "hard vote":
-        assert record["vote"] is True
-        three = [read_answers(path, competition).classes for path in files[::-1]]
-        for photo in range(len(joined.ids)):
-            said = [answers[photo].tolist() for answers in three]
-            if competition.several_labels:
-                wanted = (np.sum(said, axis=0) >= 2).tolist()
-            else:
-                wanted = max(said, key=said.count)  # the first of those with as many votes
-            assert joined.classes[photo].tolist() == wanted
-    else:
-        assert record["vote"] is False and record["mean"] == way
-        if way == "mean":
-            wanted = np.mean([read_answers(path, competition).probs for path in files], axis=0)
-            assert np.abs(joined.probs - wanted).max() < 1e-6
-        else:
-            columns = [pd.Series(read_answers(p, competition).probs[:, 1]).rank() for p in files]
-            assert spearmanr(sum(columns), joined.probs[:, 1]).statistic == pytest.approx(1)
-            assert 0 < joined.probs[:, 1].min() and joined.probs[:, 1].max() <= 1
-    write_vote(files[:1], read_files(files[:1], None, competition), data, tmp_path / "v.csv")
-    if way == "hard vote":
-        assert (tmp_path / "v.csv").read_bytes() == files[0].read_bytes()
-
-
-def test_plain_means_where_ranks_would_not_sum_to_one(tmp_path):
-    assert kind_of_vote(form("probabilities", metric="roc_auc")) == "mean"
-    assert kind_of_vote(form("labels", metric="log_loss")) == "mean"
-    assert kind_of_vote(form("labels", metric="average_precision")) == "rank mean"
-
-
-def test_labels_with_half_of_the_votes_are_those_of_the_earliest_file(tmp_path):
-    data = form_folder(tmp_path / "data", form("list"), 1)
-    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
-    for path, lists in zip(files, ([[1, 0, 1, 0]], [[0, 0, 1, 1]])):
-        write_submission(path, Predicted(["0.jpg"], np.array(lists, np.uint8)), data, {})
-    write_vote(files, read_files(files, None, data.competition), data, tmp_path / "v.csv")
-    assert (tmp_path / "v.csv").read_text() == "image,target\n0.jpg,healthy|scab\n"
 
 
 def test_many_classes_are_cut_in_the_table_of_counts(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Probability files: written, read back, and refused where they are damaged."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -59,18 +60,50 @@ def test_bad_probs_are_neither_written_nor_read(tmp_path):
         with pytest.raises(KitError, match=said):
             read_probs(tmp_path / "p.npz")
         os.remove(tmp_path / "p.npz")
-    with pytest.raises(ValueError, match="not unique"):
+    with pytest.raises(ValueError, match=f"^{tmp_path / 'p.npz'}: ids are not unique$"):
         write_probs(tmp_path / "p.npz", Probs(np.array(["a"] * 5), good.probs))
+    with pytest.raises(KitError, match="^.*none.npz: cannot be read: No such file"):
+        read_probs(tmp_path / "none.npz")
+
+
+def test_one_bad_number_or_id_is_enough(tmp_path):
+    path, ids, third = tmp_path / "p.npz", np.array(["a", "b"]), 1 / 3
+    for bad, said in (
+        ([[1, 0, 0], [np.nan, 0, 0]], "not finite numbers in 0..1"),
+        ([[1, 0, 0], [1.125, -0.125, 0]], "not finite numbers in 0..1"),
+        ([[1, 0, 0], [1.002, 0, 0]], "not finite numbers in 0..1"),
+        ([1, 0], "probs must be floats 2 x classes, and are float32 .2,."),
+        (np.zeros((2, 0)), "probs must be floats 2 x classes, and are float32 .2, 0."),
+    ):
+        np.savez(path, ids=ids, probs=np.array(bad, np.float32))
+        with pytest.raises(KitError, match=f"^{path}: .*{said}; delete it; the command that made"):
+            read_probs(path)
+    good = np.array([[third, third, third], [1.0, 0.0, 0.0]], np.float32)
+    for wrong in (np.array([1, 2]), np.array([["a"], ["b"]]), np.array([], dtype=np.str_)):
+        np.savez(path, ids=wrong, probs=good[: len(wrong)])
+        with pytest.raises(KitError, match=f"^{path}: ids must be a list of texts; delete it"):
+            read_probs(path)
+    np.savez(path, ids=ids, probs=(good > 0.5).astype(np.int64))
+    with pytest.raises(KitError, match="and are int64"):
+        read_probs(path)
+    np.savez(path, ids=ids[:1], probs=np.array([[1.001, 0.0]]))  # float64: as it rounds
+    assert read_probs(path).key == "" and read_probs(path).ids.tolist() == ["a"]
+    with pytest.raises(KitError, match="exists already"):
+        write_probs(path, Probs(ids, good))
+    write_probs(path, Probs(ids, good), force=True)
+    assert (read_probs(path).probs == good).all() and Probs(ids, good).key == ""
 
 
 def test_no_pickle_is_read(tmp_path):
     np.savez(
         tmp_path / "p.npz", ids=np.array([{"a": 1}], dtype=object), probs=np.zeros((1, 18)), key=""
     )
-    with pytest.raises(KitError, match="no probability file"):
+    with pytest.raises(
+        KitError, match="^.*p.npz: is no probability file .ValueError: .*; save ids"
+    ):
         read_probs(tmp_path / "p.npz")
     (tmp_path / "q.npz").write_bytes(b"PK broken")
-    with pytest.raises(KitError, match="no probability file"):
+    with pytest.raises(KitError, match="^.*q.npz: is no probability file .*; delete it"):
         read_probs(tmp_path / "q.npz")
 
 
@@ -122,3 +155,71 @@ def test_labels_need_not_sum_to_one(tmp_path):
     (tmp_path / "p.csv").write_text("image,cat,dog,owl\na,0.5,0.5,0.5\n")
     with pytest.raises(KitError, match="do not sum to 1"):
         read_foreign_probs(tmp_path / "p.csv", form("probabilities"))
+
+
+THREE = "image,cat,dog,owl\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name,cat,dog,owl\na,1,0,0\n", "its first column is 'name'; name it image, and the .* 2"),
+        (
+            "image,cat,dog,cow\na,1,0,0\n",
+            "columns that are no class .1 found: cow.; name them 0 to 2",
+        ),
+        ("image,cat,dog\na,1,0\n", "lacks columns of classes .1 found: owl.; name them 0 to 2, or"),
+        ("image,0,1,2,3\na,1,0,0,0\n", "columns that are no class .1 found: 3."),
+        (THREE + "a,1,0,0\na,1,0,0\n", "repeats ids .1 found: a.; keep one row of each"),
+        (
+            THREE + "a,1,0,0\nb,x,0,0\n",
+            "values that are no numbers .1 found: b.; it needs an id and",
+        ),
+        (THREE + "a,1,0,0\nb,0,-1,2\n", "values outside 0..1 .1 found: b: -1.; give softmax"),
+        (THREE + "a,1,0,0\nb,0,1.002,0\n", "values outside 0..1 .1 found: b: 1.002."),
+        (
+            THREE + "a,0.5,0.5,0.0011\nb,1,0,0\n",
+            "do not sum to 1 .1 found: a: 1.001.; give them with",
+        ),
+        (THREE + "a,0.5,0.4989,0\nb,1,0,0\n", "do not sum to 1 .1 found: a: 0.9989."),
+    ],
+)
+def test_a_bad_csv_is_named_with_its_first_bad_row(tmp_path, text, said):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(KitError, match=f"^{tmp_path / 'p.csv'}: .*{said}"):
+        read_foreign_probs(tmp_path / "p.csv", form("probabilities"))
+
+
+def test_a_csv_may_have_an_index_or_another_name_of_ids_and_its_rows_are_scaled(tmp_path, capsys):
+    competition, path = form("probabilities", id="photo"), tmp_path / "p.csv"
+    wanted = np.array([[0.25, 0.75, 0.0], [0.0, 0.0, 1.0]], np.float32)
+    for text in (
+        ",photo,2,1,0\n0,a,0,0.75,0.25\n1,b,1,0,0\n",
+        "image,cat,dog,owl\na,0.25,0.75,0\nb,0,0,1.0005\n",
+        "id,0,1,2\na,0.25,0.75,0\nb,0,0,0.9995\n",
+        "0,1,2,photo\n0.25,0.75,0,a\n0,0,1,b\n",
+    ):
+        path.write_text(text)
+        table = read_foreign_probs(path, competition)
+        assert table.ids.tolist() == ["a", "b"] and (table.probs == wanted).all()
+        warned = "p.csv: has an index column, which is left out" in capsys.readouterr().err
+        assert warned == text.startswith(",")
+
+
+def test_an_npz_of_another_program_has_texts_and_a_column_a_class(tmp_path):
+    path, ids = tmp_path / "p.npz", np.array(["a", "b"])
+    for names, probs in (
+        (np.array([1, 2]), np.full((2, 3), 1 / 3)),
+        (ids[:, None], np.full((2, 3), 1 / 3)),
+        (ids, np.full((2, 4), 1 / 4)),
+        (ids, np.array([[1, 0, 0], [0, 1, 0]])),
+        (ids, np.array([0.5, 0.5])),
+    ):
+        np.savez(path, ids=names, probs=probs)
+        kinds = f"{names.dtype} {names.shape} and {probs.dtype} {probs.shape}"
+        said = f"{path}: ids must be texts (N,) and probs floats (N, 3), and are {kinds}; it needs"
+        with pytest.raises(KitError, match=f"^{re.escape(said)}"):
+            read_foreign_probs(path, form("probabilities"))
+    np.savez(path, ids=ids, probs=np.array([[0.5, 0.5, 1.0005], [2.0, 0.0, 0.0]]))
+    with pytest.raises(KitError, match="values outside 0..1 .1 found: b: 2.; give sigmoid prob"):
+        read_foreign_probs(path, form("labels", classes=("x", "y", "z")))

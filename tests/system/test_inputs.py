@@ -35,4 +35,4 @@ def test_what_is_no_file_is_told_at_once(tmp_path, read):
         with pytest.raises(KitError, match=said):
             read(tmp_path / name)
     with pytest.raises(KitError, match="is a pipe or a device"):
-        read_json(tmp_path / "pipe")
+        read_json(tmp_path / "pipe", "delete it")
