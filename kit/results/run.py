@@ -158,7 +158,7 @@ def read_metrics(path: Path, origin: str) -> list[dict[str, float]]:
         raise unreadable(path, error) from error
     parts = [line.rpartition(",") for line in lines]
     checksums = line_checksums([line for line, _, _ in parts], origin)
-    if [end for _, _, end in parts] != [CHECKSUM, *checksums[1:]]:
+    if len(lines) < 2 or [end for _, _, end in parts] != [CHECKSUM, *checksums[1:]]:
         raise problem(
             path,
             "is damaged, or of another fold's training: its checksums do not fit",
