@@ -11,12 +11,14 @@ modules of `tests/faults/` that have the functions `cases` and `trial`.
 
 import argparse
 import importlib
+import itertools
 import os
 import pkgutil
 import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -45,9 +47,10 @@ def plan_trials(
             yield kind, case, int(number)
         return
     for kind in chosen:
-        cases = kinds()[kind].cases(world)
-        for n in range(trials):
-            yield kind, cases[n % len(cases)], n // len(cases)
+        cases, numbers = kinds()[kind].cases(world), Counter[str]()
+        for case in itertools.islice(itertools.cycle(cases), trials):
+            yield kind, case, numbers[case]
+            numbers[case] += 1
 
 
 def run_trials(
