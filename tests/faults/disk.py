@@ -101,19 +101,19 @@ def _raise_errors(world: World, name: str, fault: str, rng: random.Random, place
     world.restore(name, place)
     if fault == "read":
         path = rng.choice(replay.recorder.reads())
-        note, where = f"{path} cannot be read", _Where(len(replay.calls), path)
+        note, where = f"{path} cannot be read", Where(len(replay.calls), path)
     else:
         at = rng.randrange(len(replay.calls))
         call = replay.calls[at]
         note = f"{fault} from call {at} of {len(replay.calls)} ({call.what} {call.path})"
-        where = _Where(at, folder=os.path.dirname(call.path) if fault == "readonly" else None)
+        where = Where(at, folder=os.path.dirname(call.path) if fault == "readonly" else None)
     faulty = Faulty(place, world.data, _ERRORS[fault], where, met)
     ended = run_forked(world.argv(name), place, faulty.start)
     return _compare(world, name, place, ended, met.value > 0, note)
 
 
 @dataclass(frozen=True)
-class _Where:
+class Where:
     """Where calls fail: from the `first` one on, in one `folder` or all; or the reads of `path`."""
 
     first: int
@@ -124,7 +124,7 @@ class _Where:
 class Faulty(Recorder):
     """Raises an error of the system for the calls that fail, and counts them in `met`."""
 
-    def __init__(self, place: Path, data: Path, number: int, where: _Where, met: Counter) -> None:
+    def __init__(self, place: Path, data: Path, number: int, where: Where, met: Counter) -> None:
         super().__init__(place, place.with_name(f"{place.name}.calls"), data)
         self.number, self.where, self.met, self.heard = number, where, met, Counter()
 
