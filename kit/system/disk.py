@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from kit.system.durable import make_folder, move, sync_file, sync_folder
 from kit.system.errors import KitError, did_you_mean, problem
@@ -195,7 +195,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def unreadable(path: Path, error: OSError) -> KitError:
     """The `KitError` for a file that the system cannot read."""
-    return problem(path, f"cannot be read: {error.strerror or error}", remedy="check the path")
+    broken = error.errno in (errno.EIO, errno.ESTALE)
+    remedy = "check the disk and its mount, and start again" if broken else "check the path"
+    return problem(path, f"cannot be read: {error.strerror or error}", remedy=remedy)
+
+
+def is_unreadable(error: Exception) -> TypeGuard[OSError]:
+    """True if an error of a reader is the system's, and says nothing of what the file holds.
+
+    Readers of archives seek to where a damaged one sends them, which is `EINVAL`.
+    """
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
 def near(path: Path) -> str:

@@ -122,3 +122,8 @@ def test_labels_need_not_sum_to_one(tmp_path):
     (tmp_path / "p.csv").write_text("image,cat,dog,owl\na,0.5,0.5,0.5\n")
     with pytest.raises(KitError, match="do not sum to 1"):
         read_foreign_probs(tmp_path / "p.csv", form("probabilities"))
+
+
+def test_a_file_that_the_system_cannot_read_is_not_called_damaged(tmp_path):
+    with pytest.raises(KitError, match="cannot be read: Is a directory; check the path"):
+        read_probs(tmp_path)

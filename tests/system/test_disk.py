@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and nowhere where they would do harm."""
 
+import errno
 import json
 import os
 import socket
@@ -12,11 +13,13 @@ from kit.system.disk import (
     check_output,
     file_hash,
     guarded,
+    is_unreadable,
     json_bytes,
     near,
     read_json,
     remove,
     text_hash,
+    unreadable,
     write_json,
 )
 from kit.system.errors import KitError
@@ -70,6 +73,14 @@ def test_bad_json_is_one_line(tmp_path, content, said):
         read_json(tmp_path / "a.json")
     with pytest.raises(KitError, match="cannot be read"):
         read_json(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("number, remedy", [(errno.EIO, "the disk"), (errno.ENOENT, "the path")])
+def test_a_broken_disk_is_not_the_file_s_fault(tmp_path, number, remedy):
+    error = OSError(number, os.strerror(number))
+    assert is_unreadable(error) and f"; check {remedy}" in str(unreadable(tmp_path, error))
+    assert not is_unreadable(OSError(errno.EINVAL, "Invalid argument"))  # of a damaged archive
+    assert not is_unreadable(ValueError())
 
 
 def test_hashes_are_those_of_the_bytes(tmp_path):
