@@ -10,6 +10,7 @@ from pathlib import Path
 from kit import __version__
 from kit.system.durable import make_folder, move
 from kit.system.errors import problem
+from kit.system.temporary import remove_left, temporary_path
 
 
 @contextlib.contextmanager
@@ -58,10 +59,12 @@ def _is_sample(folder: Path) -> bool:
 def _renamed_at_the_end(out: Path) -> Iterator[Path]:
     """A sibling folder to fill, renamed to `out` at the end and removed when filling it fails.
 
-    Its files, of which there may be thousands, are synced all at once before that.
+    What a killed process left of it goes first. Its files, of which there may be thousands, are
+    synced all at once before it is renamed.
     """
     make_folder(out.parent)
-    new, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
+    remove_left(out)
+    new, old = (temporary_path(out.with_name(f"{out.name}.{end}")) for end in ("new", "old"))
     new.mkdir()
     try:
         yield new

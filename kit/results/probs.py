@@ -11,7 +11,7 @@ import pandas as pd
 from kit.competition import Competition
 from kit.system.console import warn
 from kit.system.disk import atomic_write
-from kit.system.errors import problem, unreadable
+from kit.system.errors import is_unreadable, problem, unreadable
 from kit.system.table import INDEX_NAMES, read_csv
 
 PROBABILITY_FILES: Final = (".npz", ".csv")
@@ -77,9 +77,9 @@ def _read_npz(path: Path, remedy: str) -> Probs:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
             key = str(content["key"]) if "key" in content else ""
             return Probs(content["ids"], content["probs"], key)
-    except FileNotFoundError as error:
-        raise unreadable(path, error) from error
     except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file
+        if is_unreadable(error):
+            raise unreadable(path, error) from error
         if "Object arrays" in str(error):
             remedy = "save ids.astype(str), which needs no pickle"
         raise problem(

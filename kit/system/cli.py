@@ -10,7 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from kit.system.console import console_of, show_error, silence_stdout, stdout_is_broken
-from kit.system.errors import KitError, LoggedError, did_you_mean, problem
+from kit.system.errors import (
+    KitError,
+    LoggedError,
+    did_you_mean,
+    memory_ran_out,
+    no_memory,
+    problem,
+)
 from kit.system.signals import sigterm_as_ctrl_c
 
 
@@ -82,6 +89,10 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
             if error.strerror is None:
                 raise
             return _fail(f"{error.filename or 'system'}: {error.strerror}")
+        except Exception as error:
+            if not memory_ran_out(error):
+                raise
+            return _fail(str(no_memory(main.__module__)))
         except KeyboardInterrupt:
             console_of(stderr=True).print("stopped", style="yellow")
             return 130

@@ -1,9 +1,17 @@
 """`KitError`, the one exception for a user's mistake, and the form of its messages."""
 
 import difflib
+import errno
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
+# What libraries say when there is no memory: torch's allocator, OpenCV, numpy, C++, threads.
+_NO_MEMORY = re.compile(
+    r"can't allocate memory|Cannot allocate memory|Insufficient memory|Unable to allocate|bad_alloc"
+    r"|can't start new thread"
+)
 # Characters of an example that are shown: a damaged file may have a field of megabytes.
 _MAX_EXAMPLE = 300
 
@@ -26,6 +34,17 @@ class LoggedError(Exception):
 
     Commands print the line and exit with code 1.
     """
+
+
+def memory_ran_out(error: BaseException) -> bool:
+    """True if an exception, of whatever library, says that there was no memory for the CPU."""
+    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
+
+
+def no_memory(place: str | Path) -> KitError:
+    """The `KitError` for memory that ran out at a place that no other error explains."""
+    remedy = "close other programs, or take a machine with more; the same command goes on"
+    return problem(place, "the memory of this machine ran out", remedy=remedy)
 
 
 def did_you_mean(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
@@ -58,4 +77,14 @@ def problem(
 
 def unreadable(path: Path, error: OSError, remedy: str = "check the path") -> KitError:
     """The `KitError` for a file that the system cannot read."""
+    if error.errno in (errno.EIO, errno.ESTALE):
+        remedy = "check the disk and its mount, and start again"
     return problem(path, f"cannot be read: {error.strerror or error}", remedy=remedy)
+
+
+def is_unreadable(error: Exception) -> TypeGuard[OSError]:
+    """True if an error of a reader is the system's, and says nothing of what the file holds.
+
+    Readers of archives seek to where a damaged one sends them, which is `EINVAL`.
+    """
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import IO, Final
 
 from kit.system.console import duration, warn
-from kit.system.disk import host_name, writer_of
 from kit.system.durable import make_folder
 from kit.system.errors import problem
-from kit.system.soft_lock import SoftLock, is_running
+from kit.system.soft_lock import SoftLock
+from kit.system.temporary import is_left
 
 # The errors of `flock` on file systems without locks: some of Lustre, FUSE and NFS.
 _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
-# A temporary file that is so old is no living process's, wherever that ran.
-_STALE_SECONDS: Final = 3600
 # A forked loader process inherits open files and their locks, and would hold these beyond the end
 # of its parent: it closes them.
 _locks: set[IO[str]] = set()
@@ -141,17 +139,6 @@ def lock_folder(folder: Path, waiting: str = "", seconds: float = 0) -> Iterator
     make_folder(folder)
     with lock_file(folder / ".lock", report, seconds):
         for temporary in folder.glob(".*.tmp"):
-            if _is_left(temporary):
+            if is_left(temporary):
                 temporary.unlink(missing_ok=True)
         yield
-
-
-def _is_left(temporary: Path) -> bool:
-    """True if no process writes a temporary file any more, as far as this host can know."""
-    try:
-        if time.time() - temporary.stat().st_mtime > _STALE_SECONDS:
-            return True
-    except OSError:
-        return False
-    host, pid = writer_of(temporary) or ("", 0)
-    return host == host_name() and (pid == os.getpid() or not is_running(pid))

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from kit.system.disk import host_name, temporary_path
+from kit.system.temporary import host_name, is_running, temporary_path
 
 _TOUCH_SECONDS: Final = 10  # how often the file of a lock is touched
 _LOST_SECONDS: Final = 60  # a lock that was not touched for so long has lost its process
@@ -83,14 +83,3 @@ def _has_ended(words: str) -> bool:
     host, _, rest = words.partition(" ")
     pid = rest.partition(" ")[0]
     return host == host_name() and pid.isdecimal() and not is_running(int(pid))
-
-
-def is_running(pid: int) -> bool:
-    """True if a process of this number runs on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass  # another user's
-    return True

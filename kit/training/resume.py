@@ -20,7 +20,7 @@ from kit.results.run import read_metrics
 from kit.system.console import warn
 from kit.system.device import kind_of
 from kit.system.disk import atomic_write
-from kit.system.errors import KitError, problem
+from kit.system.errors import KitError, is_unreadable, problem, unreadable
 from kit.system.precision import precision_name
 from kit.system.versions import check_pixels, warn_versions
 from kit.training.history import History, Row
@@ -75,6 +75,8 @@ def load_state(path: Path, remedy: str = _ANEW) -> dict[str, Any]:
     except KitError:
         raise
     except Exception as error:
+        if is_unreadable(error):
+            raise unreadable(path, error) from error
         raise problem(
             path,
             f"cannot be continued from ({type(error).__name__}: {str(error)[:120]})",

@@ -100,7 +100,7 @@ class Recorder:
     def _hear_read(self, path: Any) -> None:
         """Record that a file is read."""
         name = self._read_name(path)
-        if name and self._reads >= 0:
+        if name and self._reads >= 0 and os.path.isfile(path):
             os.write(self._reads, f"{name}\n".encode())
 
     def _read_name(self, path: Any) -> str:

@@ -74,26 +74,25 @@ Found = tuple[list[str], list[str], list[str], bool, str]  # losses, silent, lef
 
 
 def _compare(world: World, name: str, place: Path, ended: Ended, met: bool, note: str) -> Found:
-    """What a command has lost by a fault that is over, and what its second run makes of it."""
-    losses, left = lost_meanwhile(world, name, place), leftovers(place)
-    refused = ended.code == 2 and len(ended.errors) == 1
-    if ended.traceback or not (refused or ended.code == 0 and not ended.errors):
+    """What a command has lost by a fault that is over, and what its second run makes of it.
+
+    Each fold that fails has a line of its own. What is left in a folder that became read-only must
+    be gone after the second run.
+    """
+    losses = lost_meanwhile(world, name, place)
+    left = [] if "readonly" in note else leftovers(place)
+    if ended.traceback or ended.code not in (0, 2) or bool(ended.errors) != bool(ended.code):
         losses.append(f"it ended with {ended.code}: {ended.output[-1500:]}")
-    silent = list[str]()
-    if ended.code == 0:  # it has done without
-        silent = _results(differences(world.after[name], digest(place)))
+    first = digest(place)
     different, left_again, again = run_again(world, name, place)
-    if ended.code == 0:
-        different = _results(different)
-    silent += different if not again.code else []
+    if ended.code == 0:  # it has done without, and has said so
+        missing = [*_CACHES, *["leaderboard.csv"] * ("not in the leaderboard" in ended.output)]
+        different += differences(world.after[name], first)
+        different = [line for line in different if not any(one in line for one in missing)]
+    silent = different if not again.code else []
     losses += different if again.code else []
     note = f"{note}: {ended.code} {' / '.join(ended.errors)}"
     return losses, silent, [*left, *left_again], met, note
-
-
-def _results(different: list[str]) -> list[str]:
-    """The differences of results, without those of caches, which one can do without."""
-    return [line for line in different if not any(cache in line for cache in _CACHES)]
 
 
 def _raise_errors(world: World, name: str, fault: str, rng: random.Random, place: Path) -> Found:
@@ -102,19 +101,19 @@ def _raise_errors(world: World, name: str, fault: str, rng: random.Random, place
     world.restore(name, place)
     if fault == "read":
         path = rng.choice(replay.recorder.reads())
-        note, where = f"{path} cannot be read", _Where(len(replay.calls), path)
+        note, where = f"{path} cannot be read", Where(len(replay.calls), path)
     else:
         at = rng.randrange(len(replay.calls))
         call = replay.calls[at]
-        note = f"from call {at} of {len(replay.calls)} ({call.what} {call.path})"
-        where = _Where(at, folder=os.path.dirname(call.path) if fault == "readonly" else None)
+        note = f"{fault} from call {at} of {len(replay.calls)} ({call.what} {call.path})"
+        where = Where(at, folder=os.path.dirname(call.path) if fault == "readonly" else None)
     faulty = Faulty(place, world.data, _ERRORS[fault], where, met)
     ended = run_forked(world.argv(name), place, faulty.start)
     return _compare(world, name, place, ended, met.value > 0, note)
 
 
 @dataclass(frozen=True)
-class _Where:
+class Where:
     """Where calls fail: from the `first` one on, in one `folder` or all; or the reads of `path`."""
 
     first: int
@@ -125,7 +124,7 @@ class _Where:
 class Faulty(Recorder):
     """Raises an error of the system for the calls that fail, and counts them in `met`."""
 
-    def __init__(self, place: Path, data: Path, number: int, where: _Where, met: Counter) -> None:
+    def __init__(self, place: Path, data: Path, number: int, where: Where, met: Counter) -> None:
         super().__init__(place, place.with_name(f"{place.name}.calls"), data)
         self.number, self.where, self.met, self.heard = number, where, met, Counter()
 

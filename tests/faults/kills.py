@@ -15,12 +15,14 @@ from faults.forked import Ended, start_forked
 from faults.moments import kill_at, operations_of
 from faults.trials import Trial, lost_meanwhile, random_of, run_again
 
+LONG = ("sample", "side", "report", "page", "tune")  # which take seconds
 WORKER = "worker"  # one process of those side by side dies, and its command goes on
 
 
 def cases(world: World) -> Sequence[str]:
-    """Every command of the world, and one of its processes side by side."""
-    return [*world.commands, WORKER]
+    """Every command of the world, and a process of those side by side; quick ones more often."""
+    quick = [name for name in world.commands if name not in LONG]
+    return [*world.commands, WORKER, *quick, *quick, *quick]
 
 
 def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial:

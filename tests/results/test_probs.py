@@ -223,3 +223,8 @@ def test_an_npz_of_another_program_has_texts_and_a_column_a_class(tmp_path):
     np.savez(path, ids=ids, probs=np.array([[0.5, 0.5, 1.0005], [2.0, 0.0, 0.0]]))
     with pytest.raises(KitError, match="values outside 0..1 .1 found: b: 2.; give sigmoid prob"):
         read_foreign_probs(path, form("labels", classes=("x", "y", "z")))
+
+
+def test_a_file_that_the_system_cannot_read_is_not_called_damaged(tmp_path):
+    with pytest.raises(KitError, match="cannot be read: Is a directory; check the path"):
+        read_probs(tmp_path)

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and nowhere where they would do harm."""
 
+import errno
 import json
 import os
 import socket
@@ -13,17 +14,17 @@ from kit.system.disk import (
     check_output,
     file_hash,
     guarded,
-    host_name,
+    is_unreadable,
     json_bytes,
     near,
     read_json,
     remove,
-    temporary_path,
     text_hash,
+    unreadable,
     write_json,
-    writer_of,
 )
 from kit.system.errors import KitError
+from kit.system.temporary import host_name, temporary_path, writer_of
 
 
 def test_writing_leaves_nothing_behind_when_it_fails(tmp_path):
@@ -84,6 +85,14 @@ def test_bad_json_is_one_line(tmp_path, content, said):
         read_json(tmp_path / "b.json", "delete it")
 
 
+@pytest.mark.parametrize("number, remedy", [(errno.EIO, "the disk"), (errno.ENOENT, "the path")])
+def test_a_broken_disk_is_not_the_file_s_fault(tmp_path, number, remedy):
+    error = OSError(number, os.strerror(number))
+    assert is_unreadable(error) and f"; check {remedy}" in str(unreadable(tmp_path, error))
+    assert not is_unreadable(OSError(errno.EINVAL, "Invalid argument"))  # of a damaged archive
+    assert not is_unreadable(ValueError())
+
+
 def test_hashes_are_those_of_the_bytes(tmp_path):
     (tmp_path / "a").write_text("abc")
     assert file_hash(tmp_path / "a") == text_hash("abc") and text_hash("abc").startswith("ba7816bf")
@@ -117,24 +126,6 @@ def test_the_file_that_was_meant(tmp_path):
     (tmp_path / "folds.csv").touch()
     assert near(tmp_path / "fold.csv") == f" (did you mean {tmp_path / 'folds.csv'}?)"
     assert near(tmp_path / "nowhere" / "fold.csv") == ""
-
-
-@pytest.mark.parametrize(
-    "host, safe",
-    [
-        ("box-1.lab.org", "box-1-lab-org"),
-        ("스타/..", "-----"),
-        ("", "localhost"),
-        ("a" * 64, "a" * 31 + "-" + text_hash("a" * 64)[:8]),
-    ],
-)
-def test_a_temporary_name_tells_host_and_process(tmp_path, monkeypatch, host, safe):
-    monkeypatch.setattr(socket, "gethostname", lambda: host)
-    assert host_name() == safe
-    path = temporary_path(tmp_path / "a.csv")
-    assert path == tmp_path / f".a.csv.{safe}.{os.getpid()}.tmp"
-    assert writer_of(path) == (safe, os.getpid())
-    assert writer_of(tmp_path / ".a.1.tmp") is None and writer_of(tmp_path / "a.tmp") is None
 
 
 @pytest.mark.parametrize("name", ["n" * 255, "이" * 85, os.fsdecode(b"\xff" * 250)])

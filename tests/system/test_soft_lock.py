@@ -6,8 +6,8 @@ import threading
 import pytest
 
 import kit.system.soft_lock
-from kit.system.disk import host_name, writer_of
-from kit.system.soft_lock import SoftLock, is_running
+from kit.system.soft_lock import SoftLock
+from kit.system.temporary import host_name, writer_of
 
 
 @pytest.fixture
@@ -106,8 +106,3 @@ def full(descriptor, *_, **__):
     """A file that has no room."""
     os.close(descriptor)
     raise OSError(28, "No space left on device")
-
-
-def test_a_running_process_is_known():
-    assert is_running(os.getpid()) and is_running(1) and not is_running(ended_process())
-    assert is_running(10**30)  # no number of a process: nothing is known of it

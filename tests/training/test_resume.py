@@ -186,3 +186,9 @@ def test_a_training_that_was_given_its_share_goes_on_with_the_threads_it_began_w
         assert ", 2 threads, " in out and "rounded otherwise" not in err
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_state_that_the_system_cannot_read_is_not_called_damaged(tmp_path):
+    with pytest.raises(KitError, match="last.pt: cannot be read: Is a directory; check the path"):
+        (tmp_path / "last.pt").mkdir()
+        load_state(tmp_path / "last.pt")
