@@ -12,7 +12,7 @@ import pandas as pd
 
 # What no two runs have alike: times, durations (`views` has them in a record of an ensemble), and
 # how much was found ready.
-_TIMES: Final = re.compile(r"seconds|made|time.*|views|passes_computed")
+_TIMES: Final = re.compile(r"seconds|made|time.*|views|passes_computed|checksum")
 _MADE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 # What a process that was killed may leave: temporary files and folders, and a folder's owner.
 _LEFT: Final = re.compile(r"\..+\.(tmp|old)|\.owner|\.seen-.*")
