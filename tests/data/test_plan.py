@@ -1,11 +1,15 @@
 """The fold plan: written, read back, and refused where it is damaged."""
 
+import re
+
 import pandas as pd
 import pytest
-from helpers import MASK
+from helpers import MASK, make_data, mask_folder
 
 from kit.competition import Competition
 from kit.data.plan import read_plan, write_plan
+from kit.data.planning import PlanOptions, plan_folds
+from kit.folds import main
 from kit.system.errors import KitError
 
 
@@ -63,3 +67,22 @@ def test_a_plan_changed_by_hand_is_refused(tmp_path):
         file.write("c/1.jpg,c,20,0,1\n")
     with pytest.raises(KitError, match="folds.csv: is damaged, changed by hand"):
         read_plan(tmp_path / "folds.csv")
+
+
+def test_a_damaged_plan_is_got_back_by_what_its_error_says(tmp_path, fails):
+    folder = mask_folder(make_data(tmp_path / "data"))
+    options = PlanOptions(folds=3, seed=7, audit=False)
+    path = tmp_path / "folds.csv"
+    plan, _ = plan_folds(folder, path, options)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b",0\n", b",1\n", 1))
+    with pytest.raises(KitError, match="plan again with") as error:
+        read_plan(path)
+    words = re.search(r"python -m kit.folds (.*?) to get it back", str(error.value))[1].split()
+    assert words == ["--force", "--folds", "3", "--seed", "7", "--no-audit"]
+    assert main([*words, "--data", str(folder.root), "--out", str(path)]) == 0
+    assert path.read_bytes() == content and read_plan(path).hash == plan.hash
+    record = tmp_path / "folds.json"
+    record.write_text(record.read_text().replace('"seed": 7', '"seed": 8'))
+    with pytest.raises(KitError, match="folds.json: .*checksum does not fit; put a copy back, or"):
+        read_plan(path)

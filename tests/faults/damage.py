@@ -41,7 +41,7 @@ def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial
         time.monotonic(),
         cases_of(world)[case],
     )
-    reference = undisturbed(world, case)
+    reference = undisturbed(world, case, place.with_name("undisturbed"))
     _restore(world, row, place)
     file = rng.choice(sorted(place.glob(row.files)))
     whole = file.read_bytes()
@@ -84,13 +84,12 @@ def said(ended: Ended, file: Path) -> bool:
     return bool(remedy) and any(name in place for name in (file.name, file.parent.name + ":"))
 
 
-def undisturbed(world: World, case: str) -> dict[str, str]:
-    """The digest after the command of a case, on files that are whole."""
+def undisturbed(world: World, case: str, place: Path) -> dict[str, str]:
+    """The digest after the command of a case on files that are whole, in a folder for that."""
     row, key = cases_of(world)[case], (world.root, case)
     if row.before and world.argv(row.before) == row.words:
         return world.after[row.before]
     if key not in _references:
-        place = world.root / "undisturbed" / case
         _restore(world, row, place)
         ended = run_forked(row.words, place)
         if ended.code:
