@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from kit.data.plan import Plan
 from kit.metrics.metric import MetricName
+from kit.recipe import Recipe
 from kit.system.checksum import CHECKSUM, line_checksums
 from kit.system.disk import atomic_write, file_hash, parse_json, text_hash
 from kit.system.errors import problem, unreadable
@@ -129,8 +130,14 @@ def task_column(metric: MetricName, task: str) -> str:
 
 
 def origin_of(recipe: Mapping[str, Any], plan: str, fold: int) -> str:
-    """A hash of what a fold was trained with: the recipe, as described, and the plan's hash."""
-    return text_hash(json.dumps([recipe, plan, fold], sort_keys=True))
+    """A hash of what a fold was trained with: the recipe, as described, and the plan's hash.
+
+    Fields of the recipe that have their defaults do not count: a new one changes nothing.
+    """
+    defaults = {field.name: json.dumps(field.default, default=str) for field in fields(Recipe)}
+    texts = {name: json.dumps(value) for name, value in recipe.items()}
+    changed = {name: text for name, text in texts.items() if text != defaults.get(name)}
+    return text_hash(json.dumps([changed, plan, fold], sort_keys=True))
 
 
 def write_metrics(path: Path, rows: Sequence[dict[str, Any]], origin: str) -> None:

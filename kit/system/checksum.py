@@ -26,7 +26,7 @@ def without_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
     """
     checksum = with_checksum(content).pop(CHECKSUM)
     if content.get(CHECKSUM) != checksum:
-        raise ValueError("its checksum does not fit")
+        raise ValueError("its checksum does not fit: it is damaged")
     return {name: value for name, value in content.items() if name != CHECKSUM}
 
 

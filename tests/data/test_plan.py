@@ -1,10 +1,11 @@
 """The fold plan: written, read back, and refused where it is damaged."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
-from helpers import MASK
+from helpers import MASK, make_data, mask_folder
 
 from kit.competition import Competition
 from kit.data.plan import (
@@ -15,6 +16,8 @@ from kit.data.plan import (
     read_plan,
     write_plan,
 )
+from kit.data.planning import PlanOptions, plan_folds
+from kit.folds import main
 from kit.system.disk import file_hash, text_hash
 from kit.system.errors import KitError
 
@@ -167,3 +170,22 @@ def test_many_folds_are_told_in_part(tmp_path):
     assert write_plan(tmp_path / "folds.csv", rows, MASK, {}).k == 12
     with pytest.raises(KitError, match="and are .0, 1, 2, 3, 4, 5, 6, 7, 8.; plan again"):
         write_plan(tmp_path / "f.csv", rows.assign(fold=[*range(11), 12]), MASK, {})
+
+
+def test_a_damaged_plan_is_got_back_by_what_its_error_says(tmp_path, fails):
+    folder = mask_folder(make_data(tmp_path / "data"))
+    options = PlanOptions(folds=3, seed=7, audit=False)
+    path = tmp_path / "folds.csv"
+    plan, _ = plan_folds(folder, path, options)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b",0\n", b",1\n", 1))
+    with pytest.raises(KitError, match="plan again with") as error:
+        read_plan(path)
+    words = re.search(r"python -m kit.folds (.*?) to get it back", str(error.value))[1].split()
+    assert words == ["--force", "--folds", "3", "--seed", "7", "--no-audit"]
+    assert main([*words, "--data", str(folder.root), "--out", str(path)]) == 0
+    assert path.read_bytes() == content and read_plan(path).hash == plan.hash
+    record = tmp_path / "folds.json"
+    record.write_text(record.read_text().replace('"seed": 7', '"seed": 8'))
+    with pytest.raises(KitError, match="folds.json: .*checksum does not fit; put a copy back, or"):
+        read_plan(path)

@@ -29,6 +29,18 @@ def test_a_missing_fold_is_an_error_unless_allowed(copy, fails, capsys):
     assert len(json.loads((copy / "s.json").read_text())["members"][0]["files"]) == 2
 
 
+def test_a_checkpoint_in_the_place_of_another_is_told_without_a_score(copy, fails):
+    files = Fold(copy / "runs" / "small" / "fold1")
+    info = dataclasses.replace(read_checkpoint_info(files.best), epoch=1)
+    save(files.best, load(files.best), info)
+    for options in ([], ["--no-score"]):
+        line = fails(main, *ensemble_arguments(copy, *options))
+        assert "fold1/best.safetensors: is damaged, or not the checkpoint that oof.npz" in line
+        assert "--fold 1 makes oof.npz again, if that is wrong" in line
+    files.oof.write_bytes(b"")  # says nothing, and is not needed
+    assert main(ensemble_arguments(copy, "--no-score")) == 0
+
+
 def test_a_checkpoint_of_another_plan(copy, fails):
     from kit.data.planning import PlanOptions, plan_folds
 

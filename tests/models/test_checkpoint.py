@@ -1,4 +1,5 @@
 import dataclasses
+import random
 
 import pandas as pd
 import pytest
@@ -9,7 +10,14 @@ from safetensors.torch import save_file
 from kit.competition import Competition
 from kit.data.plan import Plan
 from kit.models.architecture import architecture_of
-from kit.models.checkpoint import Origin, checkpoint_info, load, read_checkpoint_info, save
+from kit.models.checkpoint import (
+    Origin,
+    checkpoint_info,
+    load,
+    read_checkpoint_info,
+    save,
+    weights_checksum,
+)
 from kit.models.network import Network, build
 from kit.system.errors import KitError
 from kit.system.script import ScriptFunction
@@ -103,3 +111,36 @@ def test_bad_checkpoints_are_one_line(tmp_path):
     save(path, network, info_of(small(model="test_resnet"), network))
     with pytest.raises(KitError, match="do not fit test_resnet"):
         load(path)
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_found(tmp_path):
+    recipe, path, rng = small(), tmp_path / "a.safetensors", random.Random(0)
+    save(path, build(recipe, MASK), info_of(recipe, build(recipe, MASK)))
+    whole = path.read_bytes()
+    info, header = read_checkpoint_info(path), 8 + int.from_bytes(whole[:8], "little")
+    for n in range(150):
+        damaged = bytearray(whole)
+        at = rng.randrange(header) if n % 2 else rng.randrange(header, len(whole))
+        damaged[at] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(KitError, match="a.safetensors: (is no checkpoint|holds weights that)"):
+            load(path)
+        if at >= header:
+            assert read_checkpoint_info(path) == info  # weights are not read for it
+    for content in (b"", whole[:-1], whole[: header - 1], whole + b"\0"):
+        path.write_bytes(content)
+        with pytest.raises(KitError, match="put a copy of it back, or make it again"):
+            load(path)
+
+
+def test_the_checksum_of_weights_is_of_names_types_shapes_and_bytes():
+    one = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(1), "c": torch.zeros(0)}
+    whole = weights_checksum(one)
+    assert whole == weights_checksum(dict(reversed(one.items())))
+    for change in (
+        {"a": one["a"].reshape(3, 2)},
+        {"a": one["a"].view(torch.int32)},
+        {"b": torch.tensor(2)},
+        {"d": torch.zeros(0)},
+    ):
+        assert weights_checksum(one | change) != whole

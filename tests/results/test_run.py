@@ -1,9 +1,10 @@
 """A run's metrics: written, read back, and refused where they are damaged."""
 
+import json
 import random
 
 import pytest
-from helpers import MASK
+from helpers import MASK, small
 
 from kit.results.run import belongs, origin_of, read_metrics, write_metrics
 from kit.system.errors import KitError
@@ -57,6 +58,10 @@ def test_an_origin_is_of_recipe_plan_and_fold():
     assert one == origin_of({"size": [2, 3], "lr": 1}, "p", 0)  # as JSON has it
     others = [({"lr": 2, "size": (2, 3)}, "p", 0), ({"lr": 1}, "q", 0), ({"lr": 1}, "p", 1)]
     assert len({one, *(origin_of(*other) for other in others)}) == 4
+    recipe = json.loads(json.dumps(small().describe()))
+    fewer = {name: value for name, value in recipe.items() if name not in ("accumulate", "clip")}
+    assert origin_of(recipe, "p", 0) == origin_of(fewer, "p", 0)  # both have their defaults
+    assert origin_of(recipe | {"clip": 1.0}, "p", 0) != origin_of(fewer, "p", 0)
 
 
 def test_a_key_that_says_nothing_contradicts_nothing():

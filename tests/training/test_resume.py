@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 from helpers import everywhere, small
-from trainings import on_cpu
+from trainings import assert_same_run, on_cpu
 
 import kit.results.run
 import kit.scoring.metrics
@@ -17,6 +17,7 @@ from kit.scoring.metrics import score
 from kit.system.device import kind_of
 from kit.system.errors import KitError
 from kit.system.versions import versions
+from kit.training.learner import Learner
 from kit.training.resume import STATE_VERSION, load_state, save_state
 from kit.training.run import train
 
@@ -192,3 +193,43 @@ def test_a_state_that_the_system_cannot_read_is_not_called_damaged(tmp_path):
     with pytest.raises(KitError, match="last.pt: cannot be read: Is a directory; check the path"):
         (tmp_path / "last.pt").mkdir()
         load_state(tmp_path / "last.pt")
+
+
+def test_a_damaged_state_names_what_stands_without_it(world, tmp_path):
+    folder = shutil.copytree(world.runs / "small" / "fold0", tmp_path / "small" / "fold0")
+    files = Fold(folder)
+
+    def said():
+        with pytest.raises(KitError) as error:
+            train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
+        return str(error.value)
+
+    files.last.write_bytes(b"")
+    assert "last.pt: cannot be continued from" in said()
+    assert said().endswith("; delete it: all epochs have ended")
+    files.metrics.unlink()
+    assert said().endswith(f"--force; until then kit.ensemble takes {files.best}")
+    files.best.unlink()
+    assert said().endswith("; train the fold again with --force")
+    shutil.copytree(world.runs / "small" / "fold0", folder, dirs_exist_ok=True)
+    files.last.unlink()
+    assert train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
+
+
+def test_a_damaged_checkpoint_that_is_soon_replaced_stops_no_training(world, tmp_path, monkeypatch):
+    files, steps, real = Fold(tmp_path / "small" / "fold0"), [], Learner.step
+
+    def step(*arguments):
+        steps.append(1)
+        if len(steps) == 15:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "step", step)
+        with pytest.raises(KeyboardInterrupt):
+            train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
+    assert load_state(files.last)["step"] and files.best.exists()
+    files.best.write_bytes(files.best.read_bytes()[:-1])
+    train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())
+    assert_same_run(files, Fold(world.runs / "small" / "fold0"))

@@ -57,6 +57,16 @@ def test_ingredients_are_two_of_one_fold_plan_and_recipe(world, kept):
             check_ingredients(paths, world.plan)
 
 
+def test_an_epoch_under_another_s_name_is_refused(world, kept, tmp_path):
+    files = Fold(shutil.copytree(kept / "kept" / "fold0", tmp_path / "fold0"))
+    one, two = files.epochs
+    one.rename(tmp_path / "one")
+    two.rename(one)
+    (tmp_path / "one").rename(two)
+    with pytest.raises(KitError, match="holds epoch 3, which is epoch0003.safetensors; put a copy"):
+        check_ingredients(files.epochs, world.plan)
+
+
 def test_no_soup_replaces_a_training(world, kept, tmp_path):
     files = Fold(shutil.copytree(kept / "kept" / "fold0", tmp_path / "fold0"))
     with pytest.raises(KitError, match="is the folder of a training"):

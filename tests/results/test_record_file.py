@@ -1,0 +1,39 @@
+"""The record beside a submission: none, its own, another's, or damaged."""
+
+import pytest
+from helpers import write_classes
+
+from kit.results.record_file import check_record, read_record, record_beside
+from kit.system.disk import file_hash, write_json
+from kit.system.errors import KitError
+
+
+def test_a_record_is_its_submission_s_own(tmp_path):
+    path = write_classes(tmp_path / "s.csv", [1, 2, 3])
+    check_record(path)
+    assert record_beside(path) is None and read_record(path) is None
+    record = {"sha256": file_hash(path), "members": []}
+    write_json(tmp_path / "s.json", record)
+    check_record(path)
+    assert record_beside(path) == record == read_record(path)
+    write_classes(path, [1, 2, 4])
+    assert record_beside(path) == record and read_record(path) is None
+    with pytest.raises(KitError, match="s.csv: is not the file that s.json .*; make it again"):
+        check_record(path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "\0", '{"members": []}', '{"sha256": "a", "x": 1}'])
+def test_a_damaged_record_is_one_line(tmp_path, content):
+    path = write_classes(tmp_path / "s.csv", [1])
+    (tmp_path / "s.json").write_text(content)
+    assert read_record(path) is None
+    with pytest.raises(KitError, match="s.json: is .*; delete it, for the submission stands"):
+        check_record(path)
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"of": "another program"}'])
+def test_what_another_program_wrote_is_no_record(tmp_path, content):
+    path = write_classes(tmp_path / "s.csv", [1])
+    (tmp_path / "s.json").write_text(content)
+    check_record(path)
+    assert record_beside(path) is None
