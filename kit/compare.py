@@ -18,7 +18,6 @@ kit.ensemble logs each one, and shows that log: whether the out-of-fold score pr
 one, and what picking the best of many comes to by chance.
 """
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kit.system.cli import Parser, command, command_line
-from kit.system.console import say
+from kit.system.console import say, say_json
 from kit.system.errors import KitError
 from kit.system.options import DEFAULT_PLAN, add_flags, add_options, whole_number
 
@@ -115,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     predictions, comparison = compare(args)
     lines = write_outputs(args, predictions, command_line("compare", argv))
     if args.json:
-        return print(json.dumps(comparison.describe(), indent=1, ensure_ascii=False))
+        return say_json(comparison.describe())
     from kit.reporting.comparison_tables import show
 
     show(comparison)
@@ -148,7 +147,7 @@ def use_log(args: Namespace, scores: Mapping[str, float]) -> None:
         draws = paired_draws([row for row in rows if row.public is not None], args.log.parent)
         summary = summarise(rows, draws, metric.sign)
         if args.json:
-            print(json.dumps(summary.describe(), indent=1, ensure_ascii=False))
+            say_json(summary.describe())
         else:
             show_board(summary, metric)
 

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import torch
 from kit.scale.job import Job
 from kit.scale.log import STOPPED, Start, attempts_of, logged
 from kit.system.device import device_name
-from kit.system.errors import KitError, LoggedError, problem
+from kit.system.errors import KitError, LoggedError, escaped, problem
 from kit.system.signals import be_patient, sigterm_as_ctrl_c
 from kit.system.threads import take_cores
 
@@ -76,8 +75,9 @@ def _run(job: Job, start: Start) -> Outcome:
         print(start.ended(STOPPED), flush=True)
         raise Preempted(job.name) from None
     except Exception as error:  # a bug: its traceback is of use where it happened
-        traceback.print_exc(file=sys.stdout)
-        print(start.ended(f"{type(error).__name__}: {error}"), flush=True)
+        for line in traceback.format_exc().splitlines():
+            print(escaped(line))
+        print(escaped(start.ended(f"{type(error).__name__}: {error}")), flush=True)
         return None, bug(job, error)
     print(start.ended("finished"), flush=True)
     return result, None

@@ -1,5 +1,6 @@
 """What a command prints: lines, warnings, tables, and progress with an ETA."""
 
+import json
 import os
 import select
 import sys
@@ -12,6 +13,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+
+from kit.system.errors import escaped
 
 # Piped output has no width of its own; 120 columns keep the widest table whole.
 _PIPED_WIDTH = 120
@@ -71,8 +74,14 @@ def console_of(stderr: bool = False) -> Console:
 
 
 def say(text: str = "", style: str | None = None) -> None:
-    """Print one line to standard output, as it is (no markup, no wrapping)."""
+    """Print one line to standard output, without markup or wrapping, as `escaped` has it."""
     _print(text, style)
+
+
+def say_json(content: object) -> None:
+    """Print a value as JSON, a line a value, in which a terminal finds no codes."""
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def warn(text: str) -> None:
@@ -90,7 +99,7 @@ def _print(text: str, style: str | None, stderr: bool = False) -> None:
     stream = sys.stderr if stderr else sys.stdout
     shown = _bars and stream and stream.isatty()
     console = _bars[-1] if shown else console_of(stderr)
-    console.print(text, style=style, markup=False, soft_wrap=True)
+    console.print(escaped(text), style=style, markup=False, soft_wrap=True)
 
 
 def show_table(
@@ -104,9 +113,8 @@ def show_table(
     The first column is aligned to the left, the others, which hold numbers, to the right.
     """
     texts = [
-        list(columns),
-        *([str(cell) for cell in row] for row in rows),
-        *([[str(cell) for cell in total]] if total else []),
+        [escaped(str(cell)) for cell in row]
+        for row in (columns, *rows, *([total] if total else []))
     ]
     # In columns of the terminal: a Korean letter takes two.
     lengths = [[cell_len(cell) for cell in row] for row in texts]
@@ -121,8 +129,8 @@ def show_table(
         )
     say(title, style="bold")
     say(lines[0], style="dim")
-    if len(lines) > 1 + bool(total):
-        say("\n".join(lines[1 : len(lines) - bool(total)]))
+    for line in lines[1 : len(lines) - bool(total)]:
+        say(line)
     if total:
         say(lines[-1], style="bold")
 
@@ -134,7 +142,7 @@ class Progress:
     """
 
     def __init__(self, what: str, total: int, unit: str = "photos") -> None:
-        self.what, self.total, self.unit, self.done = what, total, unit, 0
+        self.what, self.total, self.unit, self.done = escaped(what), total, unit, 0
         self._note = ""
         self._bar: Any = None
 
@@ -143,13 +151,13 @@ class Progress:
         console = console_of(stderr=True)
         if console.is_terminal and not console.quiet:
             self._bar = RichProgress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=16),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TextColumn("ETA"),
+                TextColumn("{task.fields[rate]}", markup=False),
+                TextColumn("ETA", markup=False),
                 TimeRemainingColumn(compact=True),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
                 console=console,
                 transient=True,
                 redirect_stdout=bool(sys.stdout) and sys.stdout.isatty(),
@@ -168,7 +176,7 @@ class Progress:
     def advance(self, n: int = 1, note: str | None = None) -> None:
         """Count `n` more units as done, and show `note` behind the bar until there is another."""
         self.done += n
-        self._note = self._note if note is None else note
+        self._note = self._note if note is None else escaped(note)
         now = time.monotonic()
         rate = self.done / max(now - self._start, 1e-9)
         if self._bar is not None:

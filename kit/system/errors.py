@@ -8,6 +8,17 @@ from pathlib import Path
 _MAX_EXAMPLE = 300
 
 
+def escaped(text: str) -> str:
+    """A text of one line that a terminal prints as it is.
+
+    Data may hold control characters, line breaks, and marks that turn the direction of writing:
+    they are shown as Python's escapes.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class KitError(Exception):
     """A mistake that a user can mend, as one line.
 
@@ -17,8 +28,7 @@ class KitError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message.split())
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
+        super().__init__(escaped(" ".join(message.split())))
 
 
 class LoggedError(Exception):
