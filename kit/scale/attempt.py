@@ -12,7 +12,7 @@ import torch
 from kit.scale.job import Job
 from kit.scale.log import STOPPED, Start, attempts_of, logged
 from kit.system.device import device_name
-from kit.system.errors import KitError, LoggedError, escaped, problem
+from kit.system.errors import KitError, LoggedError, escaped, problem, without_secrets
 from kit.system.signals import be_patient, sigterm_as_ctrl_c
 from kit.system.threads import take_cores
 
@@ -75,9 +75,9 @@ def _run(job: Job, start: Start) -> Outcome:
         print(start.ended(STOPPED), flush=True)
         raise Preempted(job.name) from None
     except Exception as error:  # a bug: its traceback is of use where it happened
-        for line in traceback.format_exc().splitlines():
-            print(escaped(line))
-        print(escaped(start.ended(f"{type(error).__name__}: {error}")), flush=True)
+        lines = without_secrets(traceback.format_exc()).splitlines()
+        how = without_secrets(f"{type(error).__name__}: {error}")
+        print(*map(escaped, [*lines, start.ended(how)]), sep="\n", flush=True)
         return None, bug(job, error)
     print(start.ended("finished"), flush=True)
     return result, None
@@ -85,7 +85,8 @@ def _run(job: Job, start: Start) -> Outcome:
 
 def bug(job: Job, error: BaseException) -> LoggedError:
     """The line of a job's exception that is no user's mistake."""
-    return LoggedError(f"{job.name}: " + " ".join(f"{type(error).__name__}: {error}".split())[:300])
+    line = " ".join(without_secrets(f"{type(error).__name__}: {error}").split())
+    return LoggedError(f"{job.name}: {line[:300]}")
 
 
 def gave_up(job: Job, attempts: int) -> KitError:

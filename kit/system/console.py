@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from kit.system.errors import escaped
+from kit.system.errors import escaped, without_secrets
 
 # Piped output has no width of its own; 120 columns keep the widest table whole.
 _PIPED_WIDTH = 120
@@ -86,12 +86,12 @@ def say_json(content: object) -> None:
 
 def warn(text: str) -> None:
     """Print one `warning:` line to standard error."""
-    _print(f"warning: {text}", "yellow", stderr=True)
+    _print(without_secrets(f"warning: {text}"), "yellow", stderr=True)
 
 
 def show_error(text: str) -> None:
     """Print one `error:` line to standard error."""
-    _print(f"error: {text}", "red", stderr=True)
+    _print(without_secrets(f"error: {text}"), "red", stderr=True)
 
 
 def _print(text: str, style: str | None, stderr: bool = False) -> None:

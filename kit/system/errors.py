@@ -1,9 +1,14 @@
 """`KitError`, the one exception for a user's mistake, and the form of its messages."""
 
 import difflib
+import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
+_SECRET: Final = re.compile("KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+_LEAST_SECRET: Final = 8  # characters; a shorter one may be a word of any message
 # Characters of an example that are shown: a damaged file may have a field of megabytes.
 _MAX_EXAMPLE = 300
 
@@ -19,6 +24,17 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def without_secrets(text: str) -> str:
+    """A text in which the keys and tokens of the environment are their variables' names.
+
+    Errors of other libraries may cite them.
+    """
+    for name, value in os.environ.items():
+        if len(value) >= _LEAST_SECRET and _SECRET.search(name) and value in text:
+            text = text.replace(value, f"${name}")
+    return text
+
+
 class KitError(Exception):
     """A mistake that a user can mend, as one line.
 
@@ -28,7 +44,7 @@ class KitError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(escaped(" ".join(message.split())))
+        super().__init__(escaped(without_secrets(" ".join(message.split()))))
 
 
 class LoggedError(Exception):
