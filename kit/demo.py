@@ -86,7 +86,8 @@ def prepare_folder(out: Path, force: bool) -> None:
 
 def say_step(title: str, line: str) -> None:
     """Print the title of a step, and the command line that does the same."""
-    say(f"\n{title}", style="bold")
+    say()
+    say(title, style="bold")
     say(f"$ python -m kit.{line}", style="dim")
 
 

@@ -39,7 +39,8 @@ def show_guess(facts: "Facts", guess: "Guess") -> None:
     """Print what a folder holds, and what it is taken for."""
     (size, _), *more = facts.sizes or (((0, 0), 0),)
     frame = f"most of {size[0]}x{size[1]}" if more else f"{size[0]}x{size[1]}"
-    say(f"{len(facts.photos):,} photos ({frame}), tables: {', '.join(facts.tables)}\n")
+    say(f"{len(facts.photos):,} photos ({frame}), tables: {', '.join(facts.tables)}")
+    say()
     rows = [(line.field, str(line.value), line.why) for line in guess.lines]
     rows = [
         (field, value if len(value) <= _WIDE else f"{value[:_WIDE]}...", why)
@@ -73,7 +74,8 @@ def try_definition(path: Path, data: Path) -> None:
     word = "" if competition.group == "photo" else f" of {groups:,} {competition.groups}"
     low, high = int(np.argmin(counts)), int(np.argmax(counts))
     names = competition.class_names
-    say(f"\ntried: {len(photos):,} photos{word} to train on, {tests:,} to predict")
+    say()
+    say(f"tried: {len(photos):,} photos{word} to train on, {tests:,} to predict")
     say(
         f"tried: {len(names):,} classes, from {counts[low]:,} photos ({names[low]}) to "
         f"{counts[high]:,} ({names[high]}); frame {competition.frame[0]}x{competition.frame[1]} "
@@ -111,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     show_guess(facts, found)
     with atomic_write(args.out, args.force) as path:
         path.write_text(definition_text(found), encoding="utf-8")
-    say(f"\nwrote {args.out}")
+    say()
+    say(f"wrote {args.out}")
     try_definition(args.out, data)
     for text in found.unsure:
         say(f"unsure {text}")

@@ -48,7 +48,10 @@ def seen_from(path: Path, out: Path) -> str:
 
 
 def default_name(members: Sequence[Member], settings: EnsembleSettings) -> str:
-    """The submission's name: members, views, and blend and decision if not the plain ones."""
+    """The submission's name: members, views, and blend and decision if not the plain ones.
+
+    What cannot be printed of the name of another team's file is left out.
+    """
     names = [_short_name(member) for member in members]
     name = "_".join(names)
     if len(name) >= 100:
@@ -57,7 +60,7 @@ def default_name(members: Sequence[Member], settings: EnsembleSettings) -> str:
     parts += [settings.blend] * (settings.blend != "mean")
     parts += [settings.decision] * (settings.decision != "argmax")
     parts += [f"agree{settings.agree:g}"] if settings.agree is not None else []
-    return "-".join(parts)
+    return "".join(c for c in "-".join(parts) if c.isprintable())
 
 
 def _short_name(member: Member) -> str:

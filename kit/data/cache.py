@@ -76,7 +76,7 @@ class PixelCache:
     def open(self) -> np.ndarray:
         """The rows, mapped into memory and read-only; processes that open it share its pages."""
         try:
-            array: np.memmap = np.load(self.path, mmap_mode="r")
+            array: np.memmap = np.load(self.path, mmap_mode="r", allow_pickle=False)
             if array.shape != (len(self.images), *self.shape) or array.dtype != np.uint8:
                 raise ValueError(f"it holds {array.dtype} {array.shape}")
             sums = len(array) * np.dtype(SUM).itemsize

@@ -16,6 +16,7 @@ from kit.system.console import warn
 from kit.system.disk import atomic_write, file_hash, read_json, refuse_existing, write_json
 from kit.system.errors import KitError, problem
 from kit.system.table import check_unique, read_csv, whole_numbers
+from kit.system.typed import value_of
 
 AGAIN = "plan again with python -m kit.folds --force"
 _SAME = "the options of before make the same plan again"
@@ -120,6 +121,7 @@ def read_plan(path: Path) -> Plan:
         raise problem(path, what, remedy=_remedy(meta))
     try:
         competition = recorded_competition(meta.get("competition"))
+        meta |= _checked(meta)
     except ValueError as error:
         raise problem(record, str(error), remedy=AGAIN) from error
     _check_definition(meta.get("definition"))
@@ -137,6 +139,14 @@ def _remedy(meta: Mapping[str, Any]) -> str:
         f"{AGAIN} {options} to get it back; --corrections changes labels, and the definition's "
         "fold takes folds of your own"
     )
+
+
+def _checked(meta: dict[str, Any]) -> dict[str, Any]:
+    """What a report shows of `folds.json`; raises `ValueError` unless it is numbers and texts."""
+    fixes = value_of(tuple[dict[str, str], ...], meta.get("corrections", []), "corrections")
+    if any({"path", "field", "new"} - fix.keys() for fix in fixes):
+        raise ValueError("its corrections are damaged")
+    return {"seed": value_of(int, meta.get("seed", 0), "seed"), "corrections": list(fixes)}
 
 
 def _plan_photos(source: Path, path: Path, competition: Competition) -> pd.DataFrame:

@@ -37,7 +37,7 @@ def recorded_competition(record: Any) -> Competition:
         }
         return Competition(**values | {"tasks": tasks} | functions)
     except (TypeError, KeyError, AttributeError, ValueError, KitError) as error:
-        raise ValueError(f"its competition is damaged ({str(error)[:200]})") from error
+        raise ValueError(f"its competition is damaged ({str(error)[:300]})") from error
 
 
 def _function(record: dict[str, Any]) -> RecordedFunction:

@@ -171,7 +171,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
     except Exception as error:  # damaged, or a safetensors file of something else
         raise problem(
             path,
-            f"is no checkpoint of the kit ({type(error).__name__}: {str(error)[:120]})",
+            f"is no checkpoint of the kit ({type(error).__name__}: {str(error)[:400]})",
             remedy=_REMEDY,
         ) from error
     check_pixels(path, info.versions)

@@ -37,7 +37,7 @@ def recorded_recipe(record: Any) -> dict[str, Any]:
     try:
         described = Recipe(**values).describe()
     except (TypeError, KitError) as error:
-        raise ValueError(f"its recipe is damaged ({str(error)[:200]})") from error
+        raise ValueError(f"its recipe is damaged ({str(error)[:300]})") from error
     unknown = {name: value for name, value in record.items() if name not in names}
     return described | {"augment": code} | unknown
 

@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from kit.system.errors import escaped
+
 # Colours that stand for the page's own: matplotlib writes them, and `_svg` puts the page's
 # variables in their place.
 INK, MUTED, GRID, ACCENT, PAPER = (f"#00000{n}" for n in range(1, 6))
@@ -121,6 +123,7 @@ def _svg(figure: Figure, name: str) -> str:
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the same in every figure of a page
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
     svg = svg.replace("xlink:href", "href")
+    svg = "\n".join(map(escaped, svg.split("\n")))  # texts of data among it
     svg = re.sub(r'style="[^"]*"', lambda style: _page_colours(style[0]), svg)
     head = f'role="img" aria-label="{html.escape(name)}"'
     return re.sub(

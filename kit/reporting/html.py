@@ -12,7 +12,7 @@ from kit.competition import Competition
 from kit.reporting.contact_sheet import WIDTH, data_uri, thumbnail_height, thumbnails
 from kit.scoring.bootstrap import LEAST_GROUPS, say_interval, show_interval
 from kit.system.disk import atomic_write, refuse_existing, refuse_input
-from kit.system.errors import problem
+from kit.system.errors import escaped, problem
 
 
 def check_page(out: Path, inputs: Sequence[Path], force: bool) -> None:
@@ -30,12 +30,18 @@ def photo_uris(root: Path, images: Sequence[str], competition: Competition) -> d
     return dict(zip(images, map(data_uri, small)))
 
 
+def _shown(value: Any) -> Any:
+    """A value as a page shows it: a text of data without codes, and markup of the kit's own."""
+    return escaped(value) if type(value) is str else value
+
+
 def write_page(out: Path, competition: Competition, content: dict[str, Any], force: bool) -> None:
     """Write a page: the template, with the competition's words, filled with `content`."""
     environment = Environment(
         loader=PackageLoader("kit.reporting", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -76,12 +76,14 @@ def expected_counts(path: Path, plan: Plan | None, competition: Competition) -> 
         scale, freedom = oof["rao_scott_correction"]
         photos = int(oof["photos"]) if competition.several_labels else 0
         counts = np.array(oof["predicted_counts" if decided else "true_counts"])
-        if counts.shape != (classes,) or counts.dtype.kind not in "iu":
+        if counts.shape != (classes,) or counts.dtype.kind not in "iu" or (counts < 0).any():
             raise ValueError(f"{len(counts)} classes")
+        if photos < 0 or not counts.any() or not all(0 <= x < np.inf for x in (scale, freedom)):
+            raise ValueError("numbers that no record has")
         correction = float(scale), float(freedom)
         source = "the out-of-fold predictions" if decided else "the training labels"
         return Expected(counts, correction, source, photos)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         if plan is None:
             return None
     labels, groups = targets(plan.photos, competition), plan.photos["group"].to_numpy()

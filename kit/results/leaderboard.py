@@ -18,7 +18,7 @@ from kit.system.disk import atomic_write, file_hash
 from kit.system.durable import make_folder
 from kit.system.errors import KitError, did_you_mean, problem
 from kit.system.locks import lock_file
-from kit.system.table import read_csv
+from kit.system.table import cell_text, formula_free, is_plain_name, read_csv
 
 NAME: Final = "leaderboard.csv"
 _SCORES: Final = ("oof", "low", "high", "public", "private")
@@ -48,9 +48,15 @@ class BoardRow:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def describe(self) -> dict[str, Any]:
-        """The row as the file has it, with an empty text for an unknown score."""
+        """The row as JSON has it, with an empty text for an unknown score."""
         values = dataclasses.asdict(self).items()
         return {name: "" if value is None else value for name, value in values}
+
+    @property
+    def cells(self) -> dict[str, Any]:
+        """The row as the file has it: of its texts none is a formula of a spreadsheet."""
+        values = self.describe().items()
+        return {name: formula_free(v) if isinstance(v, str) else v for name, v in values}
 
 
 BOARD_COLUMNS: Final = tuple(field.name for field in dataclasses.fields(BoardRow))
@@ -173,7 +179,7 @@ def score_range(metric: Metric) -> tuple[float, float]:
 def write_board(path: Path, rows: Sequence[BoardRow]) -> None:
     """Write the leaderboard log, a row a submission, in place of the one before it."""
     with atomic_write(path, force=True) as temporary:
-        table = pd.DataFrame([row.describe() for row in rows], columns=list(BOARD_COLUMNS))
+        table = pd.DataFrame([row.cells for row in rows], columns=list(BOARD_COLUMNS))
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
@@ -182,6 +188,7 @@ def read_board(path: Path) -> list[BoardRow]:
     rows, bad = [], list[str]()
     for row in read_csv(path, BOARD_COLUMNS).to_dict(orient="records"):
         values: dict[str, Any] = {str(name): value for name, value in row.items()}
+        values |= {name: cell_text(values[name]) for name in values if name not in _SCORES}
         for name in _SCORES:
             try:
                 score = float(values[name]) if values[name] != "" else None
@@ -189,11 +196,16 @@ def read_board(path: Path) -> list[BoardRow]:
             except ValueError:
                 score, wrong = None, True
             if wrong:
-                bad.append(f"{name} '{values[name]}' of {row['submission']}")
+                bad.append(f"{name} '{values[name]}' of {values['submission']}")
             values[name] = score
         rows.append(BoardRow(**values))
         if (rows[-1].low is None) != (rows[-1].high is None):
             bad.append(f"half an interval of {rows[-1].submission}")
     if bad:
         raise problem(path, "holds scores that are no numbers", bad, "mend these rows")
+    places = [row.submission for row in rows if not is_plain_name(row.submission)]
+    if places:
+        raise problem(
+            path, "names submissions that are no plain file names", places, "mend these rows"
+        )
     return rows

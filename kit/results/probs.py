@@ -75,8 +75,11 @@ def _read_npz(path: Path, remedy: str) -> Probs:
     try:
         # Opened here: numpy leaves a damaged file open.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
-            key = str(content["key"]) if "key" in content else ""
-            return Probs(content["ids"], content["probs"], key)
+            ids, probs = content["ids"], content["probs"]
+            key = content["key"] if "key" in content else np.array("")
+        if not all(isinstance(part, np.ndarray) for part in (ids, probs, key)):
+            raise ValueError("a part of it is no array")
+        return Probs(ids, probs, str(key))
     except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file
         if is_unreadable(error):
             raise unreadable(path, error) from error

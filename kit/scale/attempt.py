@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,15 @@ import torch
 from kit.scale.job import Job
 from kit.scale.log import STOPPED, Start, attempts_of, logged
 from kit.system.device import device_name
-from kit.system.errors import KitError, LoggedError, memory_ran_out, no_memory, problem
+from kit.system.errors import (
+    KitError,
+    LoggedError,
+    escaped,
+    memory_ran_out,
+    no_memory,
+    problem,
+    without_secrets,
+)
 from kit.system.signals import be_patient, sigterm_as_ctrl_c
 from kit.system.threads import take_cores
 
@@ -79,8 +86,9 @@ def _run(job: Job, start: Start) -> Outcome:
         if memory_ran_out(error):
             print(start.ended(f"error: {no_memory(job.name)}"), flush=True)
             return None, no_memory(job.name)
-        traceback.print_exc(file=sys.stdout)
-        print(start.ended(f"{type(error).__name__}: {error}"), flush=True)
+        lines = without_secrets(traceback.format_exc()).splitlines()
+        how = without_secrets(f"{type(error).__name__}: {error}")
+        print(*map(escaped, [*lines, start.ended(how)]), sep="\n", flush=True)
         return None, bug(job, error)
     print(start.ended("finished"), flush=True)
     return result, None
@@ -88,7 +96,8 @@ def _run(job: Job, start: Start) -> Outcome:
 
 def bug(job: Job, error: BaseException) -> LoggedError:
     """The line of a job's exception that is no user's mistake."""
-    return LoggedError(f"{job.name}: " + " ".join(f"{type(error).__name__}: {error}".split())[:300])
+    line = " ".join(without_secrets(f"{type(error).__name__}: {error}").split())
+    return LoggedError(f"{job.name}: {line[:300]}")
 
 
 def gave_up(job: Job, attempts: int) -> KitError:

@@ -3,6 +3,7 @@
 import argparse
 import functools
 import io
+import os
 import re
 import shlex
 import sys
@@ -48,10 +49,21 @@ class Parser(argparse.ArgumentParser):
 
 
 def command_line(name: str, argv: Sequence[str] | None) -> str:
-    """The command line of `python -m kit.NAME` as a user types it, for a record."""
-    return shlex.join(
-        ["python", "-m", f"kit.{name}", *map(str, sys.argv[1:] if argv is None else argv)]
-    )
+    """The command line of `python -m kit.NAME` as a user types it, for a record.
+
+    A record goes to others: it has `~` for the home folder, whose path often is a person's name.
+    """
+    words = map(str, sys.argv[1:] if argv is None else argv)
+    return " ".join(["python", "-m", f"kit.{name}", *map(_quoted, words)])
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell takes it, with `~` for the home folder."""
+    home = os.path.expanduser("~").rstrip("/")
+    if home in ("", "~") or not f"{word}/".startswith(f"{home}/"):
+        return shlex.quote(word)
+    rest = word[len(home) + 1 :]
+    return f"~/{shlex.quote(rest)}" if rest else "~"
 
 
 def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from kit.system.errors import escaped, without_secrets
+
 # Piped output has no width of its own; 120 columns keep the widest table whole.
 _PIPED_WIDTH = 120
 # Seconds between two lines of progress where there is no terminal.
@@ -73,24 +75,28 @@ def console_of(stderr: bool = False) -> Console:
 
 
 def say(text: str = "", style: str | None = None) -> None:
-    """Print one line to standard output, as it is (no markup, no wrapping)."""
+    """Print one line to standard output, without markup or wrapping, as `escaped` has it."""
     _print(text, style)
 
 
 def say_json(content: object) -> None:
-    """Print an object as JSON, with its letters escaped where standard output is not in UTF-8."""
+    """Print a value as JSON, a line a value, in which a terminal finds no codes.
+
+    Its letters are escaped where standard output is not in UTF-8.
+    """
     encoding = codecs.lookup(sys.stdout.encoding or "ascii").name if sys.stdout else "utf-8"
-    print(json.dumps(content, indent=1, ensure_ascii=encoding != "utf-8"))
+    text = json.dumps(content, indent=1, ensure_ascii=encoding != "utf-8")
+    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def warn(text: str) -> None:
     """Print one `warning:` line to standard error."""
-    _print(f"warning: {text}", "yellow", stderr=True)
+    _print(without_secrets(f"warning: {text}"), "yellow", stderr=True)
 
 
 def show_error(text: str) -> None:
     """Print one `error:` line to standard error."""
-    _print(f"error: {text}", "red", stderr=True)
+    _print(without_secrets(f"error: {text}"), "red", stderr=True)
 
 
 def _print(text: str, style: str | None, stderr: bool = False) -> None:
@@ -98,7 +104,7 @@ def _print(text: str, style: str | None, stderr: bool = False) -> None:
     stream = sys.stderr if stderr else sys.stdout
     shown = _bars and stream and stream.isatty()
     console = _bars[-1] if shown else console_of(stderr)
-    console.print(text, style=style, markup=False, soft_wrap=True)
+    console.print(escaped(text), style=style, markup=False, soft_wrap=True)
 
 
 def show_table(
@@ -112,9 +118,8 @@ def show_table(
     The first column is aligned to the left, the others, which hold numbers, to the right.
     """
     texts = [
-        list(columns),
-        *([str(cell) for cell in row] for row in rows),
-        *([[str(cell) for cell in total]] if total else []),
+        [escaped(str(cell)) for cell in row]
+        for row in (columns, *rows, *([total] if total else []))
     ]
     # In columns of the terminal: a Korean letter takes two.
     lengths = [[cell_len(cell) for cell in row] for row in texts]
@@ -129,8 +134,8 @@ def show_table(
         )
     say(title, style="bold")
     say(lines[0], style="dim")
-    if len(lines) > 1 + bool(total):
-        say("\n".join(lines[1 : len(lines) - bool(total)]))
+    for line in lines[1 : len(lines) - bool(total)]:
+        say(line)
     if total:
         say(lines[-1], style="bold")
 
@@ -142,7 +147,7 @@ class Progress:
     """
 
     def __init__(self, what: str, total: int, unit: str = "photos") -> None:
-        self.what, self.total, self.unit, self.done = what, total, unit, 0
+        self.what, self.total, self.unit, self.done = escaped(what), total, unit, 0
         self._note = ""
         self._bar: Any = None
 
@@ -151,13 +156,13 @@ class Progress:
         console = console_of(stderr=True)
         if console.is_terminal and not console.quiet:
             self._bar = RichProgress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=16),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TextColumn("ETA"),
+                TextColumn("{task.fields[rate]}", markup=False),
+                TextColumn("ETA", markup=False),
                 TimeRemainingColumn(compact=True),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
                 console=console,
                 transient=True,
                 redirect_stdout=bool(sys.stdout) and sys.stdout.isatty(),
@@ -176,7 +181,7 @@ class Progress:
     def advance(self, n: int = 1, note: str | None = None) -> None:
         """Count `n` more units as done, and show `note` behind the bar until there is another."""
         self.done += n
-        self._note = self._note if note is None else note
+        self._note = self._note if note is None else escaped(note)
         now = time.monotonic()
         rate = self.done / max(now - self._start, 1e-9)
         if self._bar is not None:

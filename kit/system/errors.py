@@ -2,18 +2,43 @@
 
 import difflib
 import errno
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TypeGuard
+from typing import Final, TypeGuard
 
 # What libraries say when there is no memory: torch's allocator, OpenCV, numpy, C++, threads.
 _NO_MEMORY = re.compile(
     r"can't allocate memory|Cannot allocate memory|Insufficient memory|Unable to allocate|bad_alloc"
     r"|can't start new thread"
 )
+_SECRET: Final = re.compile("KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+_LEAST_SECRET: Final = 8  # characters; a shorter one may be a word of any message
 # Characters of an example that are shown: a damaged file may have a field of megabytes.
 _MAX_EXAMPLE = 300
+
+
+def escaped(text: str) -> str:
+    """A text of one line that a terminal prints as it is.
+
+    Data may hold control characters, line breaks, and marks that turn the direction of writing:
+    they are shown as Python's escapes.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def without_secrets(text: str) -> str:
+    """A text in which the keys and tokens of the environment are their variables' names.
+
+    Errors of other libraries may cite them.
+    """
+    for name, value in os.environ.items():
+        if len(value) >= _LEAST_SECRET and _SECRET.search(name) and value in text:
+            text = text.replace(value, f"${name}")
+    return text
 
 
 class KitError(Exception):
@@ -25,8 +50,7 @@ class KitError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message.split())
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
+        super().__init__(escaped(without_secrets(" ".join(message.split()))))
 
 
 class LoggedError(Exception):

@@ -14,7 +14,7 @@ def check_rules(what: str, values: Any, rules: Iterator[Rule]) -> None:
     """Raise `KitError` for the first rule that the fields of `values` break."""
     for field, good, text in rules:
         if not good:
-            raise KitError(f"{what}: {field}={getattr(values, field)!r} must be {text}")
+            raise KitError(f"{what:.80}: {field}={getattr(values, field)!r:.100} must be {text}")
 
 
 def choices(values: Any, table: Mapping[str, Sequence[str]]) -> Iterator[Rule]:

@@ -223,6 +223,19 @@ def check_unique(path: Path, table: pd.DataFrame, column: str, remedy: str) -> N
         raise problem(path, f"repeats a value in column '{column}'", repeated.tolist(), remedy)
 
 
+def formula_free(text: str) -> str:
+    """A text as a cell that a spreadsheet takes for no formula; the inverse of `cell_text`.
+
+    It is for notes alone: an id must stay what it is, or it is another photo's.
+    """
+    return f"'{text}" if re.match(r"'*[=+\-@\t\r\n]", text) else text
+
+
+def cell_text(cell: str) -> str:
+    """The text of a cell that `formula_free` has made."""
+    return cell[1:] if re.match(r"'+[=+\-@\t\r\n]", cell) else cell
+
+
 def is_plain_name(name: str) -> bool:
     """True if a value from a CSV can name a file in a folder: not outside of it, and not hidden."""
     return bool(name) and not name.startswith(".") and not re.search(r"[/\\\0]", name)
