@@ -164,8 +164,11 @@ def _scored_answers(predictions: Predictions, n: int, metric: Metric) -> np.ndar
 
 
 def _bootstrap(predictions: Predictions, truth: np.ndarray, metric: Metric) -> GroupBootstrap:
-    """A bootstrap over groups, or over photos where groups are not known."""
-    groups = np.arange(len(truth)) if predictions.groups is None else predictions.groups
+    """A bootstrap over groups, or over photos where groups are not known.
+
+    Photos are told apart by their ids, so that the order of a file's rows does not matter.
+    """
+    groups = np.array(predictions.ids) if predictions.groups is None else predictions.groups
     return GroupBootstrap(groups, truth, predictions.competition.num_classes, metric)
 
 

@@ -55,6 +55,23 @@ def test_scores_with_answers_and_json(tmp_path, capsys):
     assert result == json.loads(json.dumps(compared([a, b], truth)))
 
 
+def test_the_order_of_rows_changes_no_interval_and_no_p(tmp_path):
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(18), 9)
+    given = [
+        np.where(rng.random(162) < share, truth, rng.permutation(truth)) for share in (0.6, 0.5)
+    ]
+    results = []
+    for _ in range(2):
+        orders = [rng.permutation(162).tolist() for _ in range(3)]
+        paths = [tmp_path / name for name in ("a.csv", "b.csv", "truth.csv")]
+        for path, classes, order in zip(paths, [*given, truth], orders):
+            write_classes(path, classes, order)
+        results.append(compared(paths[:2], paths[2]))
+    assert results[0] == results[1]
+    assert results[0]["files"]["a"]["interval"] and 0 < results[0]["pairs"][0]["p"] < 1
+
+
 def test_equal_names_are_told_apart(tmp_path):
     (tmp_path / "x").mkdir()
     names = list(
