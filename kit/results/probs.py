@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
+from kit.system.arrays import read_arrays
 from kit.system.console import warn
 from kit.system.disk import atomic_write
-from kit.system.errors import problem, unreadable
+from kit.system.errors import KitError, problem
 from kit.system.table import INDEX_NAMES, read_csv
 
 PROBABILITY_FILES: Final = (".npz", ".csv")
@@ -64,11 +65,11 @@ def read_probs(path: Path) -> Probs:
 
 def _read_npz(path: Path, remedy: str) -> Probs:
     try:
-        with np.load(path, allow_pickle=False) as content:
-            key = str(content["key"]) if "key" in content else ""
-            return Probs(content["ids"], content["probs"], key)
-    except FileNotFoundError as error:
-        raise unreadable(path, error) from error
+        content = read_arrays(path, ("ids", "probs", "key"))
+        key = str(content["key"]) if "key" in content else ""
+        return Probs(content["ids"], content["probs"], key)
+    except KitError:
+        raise
     except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file
         if "Object arrays" in str(error):
             remedy = "save ids.astype(str), which needs no pickle"
