@@ -9,6 +9,7 @@ import numpy as np
 
 from kit.inference.member import Checkpoint
 from kit.inference.runtime import InferenceMode
+from kit.system.arrays import read_arrays
 from kit.system.console import warn
 from kit.system.disk import atomic_write, text_hash
 from kit.system.errors import KitError, problem
@@ -80,17 +81,15 @@ def read_kept(path: Path, key: str) -> KeptPass | None:
 
     A damaged file is a warning, and None.
     """
-    try:
-        # Opened here: numpy leaves a damaged file open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
-            if str(content["key"]) != key:
-                return None
-            rows = content["rows"] if "rows" in content else None
-            hashes = content["hashes"] if "hashes" in content else None
-            kept = KeptPass(content["probs"], float(content["seconds"]), rows, hashes)
-        wrong = _wrong(kept)
-    except FileNotFoundError:
+    if not path.exists():
         return None
+    try:
+        content = read_arrays(path, ("key", "probs", "seconds", "rows", "hashes"))
+        if str(content["key"]) != key:
+            return None
+        rows, hashes = content.get("rows"), content.get("hashes")
+        kept = KeptPass(content["probs"], float(content["seconds"]), rows, hashes)
+        wrong = _wrong(kept)
     except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file
         wrong = f"is no file of kept probabilities ({type(error).__name__}: {error})"
     if wrong:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
+from kit.system.arrays import read_arrays
 from kit.system.console import warn
 from kit.system.disk import atomic_write
-from kit.system.errors import is_unreadable, problem, unreadable
+from kit.system.errors import KitError, is_unreadable, problem, unreadable
 from kit.system.table import INDEX_NAMES, read_csv
 
 PROBABILITY_FILES: Final = (".npz", ".csv")
@@ -65,21 +66,18 @@ def read_probs(path: Path) -> Probs:
 def read_key(path: Path) -> str:
     """The key alone of probabilities; empty where there is none."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
-            return str(content["key"])
+        return str(read_arrays(path, ("key",))["key"])
     except Exception:  # damaged, or none: `read_probs` says it
         return ""
 
 
 def _read_npz(path: Path, remedy: str) -> Probs:
     try:
-        # Opened here: numpy leaves a damaged file open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
-            ids, probs = content["ids"], content["probs"]
-            key = content["key"] if "key" in content else np.array("")
-        if not all(isinstance(part, np.ndarray) for part in (ids, probs, key)):
-            raise ValueError("a part of it is no array")
-        return Probs(ids, probs, str(key))
+        content = read_arrays(path, ("ids", "probs", "key"))
+        key = str(content["key"]) if "key" in content else ""
+        return Probs(content["ids"], content["probs"], key)
+    except KitError:
+        raise
     except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file
         if is_unreadable(error):
             raise unreadable(path, error) from error
