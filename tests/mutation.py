@@ -19,7 +19,6 @@ import dataclasses
 import functools
 import gc
 import json
-import math
 import os
 import random
 import resource
@@ -98,8 +97,6 @@ class Runner:
             self.seconds[item] = time.process_time() - began
             if self.failed:
                 raise SystemExit(f"{item.nodeid} fails without a fault")
-            if self.seconds[item] > self.arguments.slowest:
-                del self.seconds[item], self.ran[item]
         trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in self.files}
         faults = [(file, change) for file, tree in trees.items() for change in changes(tree)]
         print(f"\n{len(faults)} faults, {len(self.seconds)} tests", flush=True)
@@ -229,13 +226,7 @@ def main() -> int:
     parser.add_argument("--tests", nargs="+", type=Path, default=[], help="more test files")
     parser.add_argument("--sample", type=int, help="so many faults; default: all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--slowest",
-        type=float,
-        default=math.inf,
-        metavar="SECONDS",
-        help="leave tests out that take longer",
-    )
+    parser.add_argument("-k", default="", help="of the tests those whose names fit, as in pytest")
     parser.add_argument("--out", help="a file that gets a JSON line for each fault")
     arguments = parser.parse_args()
     files = [module.resolve() for module in arguments.modules]
@@ -243,7 +234,13 @@ def main() -> int:
     tests |= dict.fromkeys(arguments.tests)
     with tempfile.TemporaryDirectory() as place, Trace(files) as imported:
         options = ["-q", "-s", "-n0", "-pno:cacheprovider", "-pno:faulthandler"]
-        options += [f"--rootdir={ROOT}", f"--basetemp={place}", "-otmp_path_retention_policy=none"]
+        options += [
+            "-k",
+            arguments.k,
+            f"--rootdir={ROOT}",
+            f"--basetemp={place}",
+            "-otmp_path_retention_policy=none",
+        ]
         runner = Runner(files, arguments, imported)
         pytest.main([*options, *map(str, tests)], plugins=[runner])
     print(*table(runner.rows), sep="\n")
