@@ -6,10 +6,11 @@ The faults are those of `changes.py`. The tests are those of the modules' own te
 `--tests`. Each is run once without a fault, which tells what lines it runs and for how long; then
 every fault is put into a forked process, which runs the tests of its statement, the quickest first,
 up to the first that fails. A fault is killed if a test fails, takes far too long, or ends the
-process. A function gets other code in its place. What runs when a module is imported is run again,
-and all tests of the module with it; where that alone makes a test fail, the module is named.
+process. A function gets other code in its place; what runs when a module is imported is run again,
+and all tests of the module with it.
 
-The same arguments give the same faults. `--out` gets a JSON line for each.
+Faults come in an order that `--seed` draws, so that the first ones are a random sample. `--out`
+gets a JSON line for each.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import random
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -89,28 +91,26 @@ class Runner:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run every test once, then every fault."""
         for item, following in zip(session.items, [*session.items[1:], None]):
-            began = time.perf_counter()
+            began = time.process_time()
             with Trace(self.files) as self.ran[item]:
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-            self.seconds[item] = time.perf_counter() - began
+            self.seconds[item] = time.process_time() - began
             if self.failed:
                 raise SystemExit(f"{item.nodeid} fails without a fault")
         trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in self.files}
         faults = [(file, change) for file, tree in trees.items() for change in changes(tree)]
         print(f"\n{len(faults)} faults, {len(self.seconds)} tests", flush=True)
-        if self.arguments.sample:
-            drawn = random.Random(self.arguments.seed)
-            faults = drawn.sample(faults, min(self.arguments.sample, len(faults)))
+        random.Random(self.arguments.seed).shuffle(faults)
         every = gc.get_objects()
         functions = [f for f in every if type(f) is FunctionType]
         functions = [f for f in functions if f.__code__.co_filename in self.imported.lines]
         self.caches = [c for c in every if type(c) is functools._lru_cache_wrapper]
         gc.freeze()
+        for file, change in faults[: self.arguments.sample]:
+            self.note(file, change, self.outcome(file, trees[file], change, functions))
         for file in self.files:
             if self.outcome(file, trees[file], NO_CHANGE, functions):
-                print(f"{file}: a test fails when it is only run again")
-        for file, change in faults:
-            self.note(file, change, self.outcome(file, trees[file], change, functions))
+                raise SystemExit(f"{file}: a test fails without a fault when it is run again")
         return True
 
     def outcome(
@@ -120,7 +120,7 @@ class Runner:
         lines = {item: trace.lines[str(file)] for item, trace in self.ran.items()}
         again = not change.function or bool(self.imported.lines[str(file)] & set(change.lines))
         if again:
-            own = test_files(file)
+            own = own_tests(file)
             items = [item for item, ran in lines.items() if ran or item.path in own]
         else:
             items = [item for item, ran in lines.items() if ran & set(change.lines)]
@@ -200,7 +200,7 @@ def put_module(code: CodeType, file: Path) -> None:
                     setattr(other, key, module[key])
 
 
-def test_files(file: Path) -> list[Path]:
+def own_tests(file: Path) -> list[Path]:
     """A module's own test files."""
     folder = ROOT / "tests" / file.relative_to(ROOT / "kit").parent
     names = (f"test_{file.stem}.py", f"test_{folder.name}_{file.stem}.py")
@@ -224,16 +224,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="small faults, and whether a test fails of each")
     parser.add_argument("modules", nargs="+", type=Path, metavar="MODULE")
     parser.add_argument("--tests", nargs="+", type=Path, default=[], help="more test files")
-    parser.add_argument("--sample", type=int, help="so many faults, drawn; default: all")
+    parser.add_argument("--sample", type=int, help="so many faults; default: all")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-k", default="", help="of the tests those whose names fit, as in pytest")
     parser.add_argument("--out", help="a file that gets a JSON line for each fault")
     arguments = parser.parse_args()
     files = [module.resolve() for module in arguments.modules]
-    tests = dict.fromkeys([path for file in files for path in test_files(file)])
+    tests = dict.fromkeys([path for file in files for path in own_tests(file)])
     tests |= dict.fromkeys(arguments.tests)
-    options = ["-q", "-n0", "-pno:cacheprovider", "-pno:faulthandler", "-s"]
-    options += ["--rootdir", str(ROOT), "-otmp_path_retention_policy=none"]
-    with Trace(files) as imported:
+    with tempfile.TemporaryDirectory() as place, Trace(files) as imported:
+        options = ["-q", "-s", "-n0", "-pno:cacheprovider", "-pno:faulthandler"]
+        options += [
+            "-k",
+            arguments.k,
+            f"--rootdir={ROOT}",
+            f"--basetemp={place}",
+            "-otmp_path_retention_policy=none",
+        ]
         runner = Runner(files, arguments, imported)
         pytest.main([*options, *map(str, tests)], plugins=[runner])
     print(*table(runner.rows), sep="\n")

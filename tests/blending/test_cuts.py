@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kit.blending.cuts import _best_place, _kappa, fit_cuts
+from kit.blending.cuts import _ascend, _best_place, _kappa, fit_cuts
+from kit.blending.target import halves
 from kit.metrics.metric import find_metric
 
 KAPPA = find_metric("quadratic_kappa").value
@@ -52,3 +53,33 @@ def test_cuts_stay_where_they_are_right():
     truth = np.repeat(np.arange(4), 30)
     cuts = fit_cuts(truth.astype(float), truth, np.arange(120), 4)
     assert cuts.tolist() == [0.5, 1.5, 2.5]
+
+
+def test_no_cut_moved_makes_it_better_where_the_ascent_ends():
+    for seed in range(8):
+        values, truth = drawn(seed)
+        cuts = _ascend(values, truth, np.arange(4) + 0.5)
+        order = np.argsort(values, kind="stable")
+        reached = KAPPA(truth, cut(values, cuts), 5)
+        assert reached > KAPPA(truth, cut(values, np.arange(4) + 0.5), 5)
+        for j in range(4):
+            assert _best_place(values[order], truth[order], cuts, j)[1] <= reached + 0.0005 + 1e-12
+
+
+def test_cuts_are_the_mean_of_those_of_halves():
+    values, truth = drawn(0, n=600)
+    groups = np.arange(600) // 2
+    wanted = [_ascend(values[rows], truth[rows], np.arange(4) + 0.5) for rows in halves(groups, 10)]
+    assert fit_cuts(values, truth, groups, 5) == pytest.approx(np.mean(wanted, axis=0))
+    assert fit_cuts(values, truth, groups, 5, bags=3) == pytest.approx(np.mean(wanted[:3], axis=0))
+
+
+def test_photos_of_one_value_move_together():
+    values = np.repeat([0.2, 0.8, 1.1, 1.9], 5)
+    truth = np.array([0] * 5 + [0, 0, 0, 1, 1] + [1] * 5 + [2] * 5)
+    place, kappa = _best_place(values, truth, np.array([0.5, 1.5]), 0)
+    assert place == pytest.approx(0.95) and kappa == pytest.approx(
+        KAPPA(truth, cut(values, [0.95, 1.5]), 3)
+    )
+    same = np.ones(4)
+    assert _kappa(same, np.ones(4, np.int64), np.array([0.5, 1.5])) == 1

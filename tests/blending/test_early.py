@@ -5,6 +5,7 @@ import pytest
 from draws import decided_early, random_passes
 
 from kit.blending.early import (
+    StoppingRule,
     exact_stopping_rule,
     headroom,
     margins_over_next,
@@ -98,3 +99,32 @@ def test_leads_by_hand():
     # over .2.
     np.testing.assert_allclose(margins_over_next(total, gains, np.zeros(2)), [0.1, 0.2])
     np.testing.assert_allclose(margins_over_next(total, gains, np.array([0.04, 0.0])), [0.06, 0.2])
+
+
+def test_a_sample_is_never_decided_and_gains_count():
+    probs = np.zeros((3, 4, 2), np.float32)
+    probs[:, :, 0] = 1
+    weights, gains = np.array([0.5, 0.3, 0.2]), np.array([1.0, 3.0])
+    rule = exact_stopping_rule(3)
+    assert (rule.after.tolist(), rule.sample.tolist()) == ([1, 1], [])
+    assert (rule.allowed, rule.tested, rule.differ) == (0, 0, 0)
+    calls = []
+
+    def passes(p, rows):
+        calls.append((p, rows.tolist()))
+        return probs[p, rows]
+
+    # .5 against .5 x 3; after two passes .8 against .2 x 3; of the sample, 1, all are run.
+    sampled = StoppingRule(np.ones(2), np.array([1]), 0, 0, 0)
+    total, taken = run_passes(passes, weights, gains, sampled, 4)
+    assert taken.tolist() == [2, 3, 2, 2]
+    assert calls == [(0, [0, 1, 2, 3]), (1, [0, 1, 2, 3]), (2, [1])]
+    assert total[:, 0] == pytest.approx([0.8, 1, 0.8, 0.8]) and not total[:, 1].any()
+    calls.clear()
+    assert run_passes(passes, weights, np.ones(2), rule, 4)[1].tolist() == [2] * 4
+    assert len(calls) == 2  # the last pass is of no photo
+    low = StoppingRule(np.array([0.3, 1.0]), np.zeros(0, np.int64), 0, 0, 0)
+    assert run_passes(passes, weights, gains, low, 4)[1].tolist() == [1] * 4
+    # .8 - .6 ahead with what is to come, which is no more than the slack of .3.
+    assert run_passes(passes, weights, gains, rule, 4, 0.1)[1].tolist() == [2] * 4
+    assert run_passes(passes, weights, gains, rule, 4, 0.3)[1].tolist() == [3] * 4

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from draws import decided_early, random_passes
+from scipy.stats import hypergeom
 
-from kit.blending.early import exact_stopping_rule
+from kit.blending.early import exact_stopping_rule, headroom
 from kit.blending.margins import (
     Sample,
     allowed_to_differ,
+    draw_sample,
     fit_stopping_rule,
     most_that_may_differ,
     sample_size,
@@ -35,6 +37,59 @@ def test_a_set_too_small_for_the_bound_is_refused():
         most_that_may_differ(12600, tested, 1) <= 25 < most_that_may_differ(12600, tested - 1, 1)
         and fitting == tested // 2
     )
+
+
+@pytest.mark.parametrize(("photos", "tested"), [(40, 12), (60, 25), (200, 60)])
+def test_the_bound_is_the_first_number_that_would_be_a_surprise(photos, tested):
+    for differ in (0, 1, 3):
+        chance = [hypergeom.cdf(differ, photos, bad, tested) for bad in range(photos + 1)]
+        most = max(bad for bad, p in enumerate(chance) if p > 0.05)
+        assert (
+            most_that_may_differ(photos, tested, differ)
+            == min(most, photos - tested + differ) - differ
+        )
+
+
+def test_a_sample_is_drawn_once_and_for_all():
+    sample, again = draw_sample(3000, 0.99), draw_sample(3000, 0.99)
+    fitting, tested = sample_size(3000, 0.99)
+    assert (sample.rows == again.rows).all() and len(set(sample.rows)) == fitting + tested
+    assert (sample.fitting, sample.photos, sample.agree) == (fitting, 3000, 0.99)
+    assert sample.rows.max() < 3000 and sample.rows.min() >= 0
+    assert sample_size(10_000, 0.5) == (25, 50)  # fifty are tested at the least
+    said = "--agree 0.99 allows 2 of 200 photos to differ: to be 95 % sure of it, most of them must"
+    with pytest.raises(KitError, match=f"^{said}"):
+        sample_size(200, 0.99)
+
+
+def test_margins_by_hand():
+    """Two passes of equal weight: the second decides a photo that it turns."""
+    n, sure = 400, np.tile([0.9, 0.1], (400, 1))
+    probs, sample = np.stack([sure, sure]), Sample(np.arange(n), 100, 4000, 0.95)
+    weights, gains = np.array([0.5, 0.5]), np.ones(2)
+    room = headroom(0.5 * sure, gains, 0.5)[0]  # .4 of .5
+    assert room == pytest.approx(0.8, abs=1e-4)
+
+    def fitted(*turned):
+        changed = probs.copy()
+        changed[1, list(turned)] = [0.0, 1.0]
+        classes = changed.mean(axis=0).argmax(axis=1)
+        return fit_stopping_rule(changed, weights, gains, sample, classes)
+
+    none = fitted()  # no photo differs: the lowest margin, 0, stops all photos
+    assert (none.after.tolist(), none.differ, none.tested) == ([0], 0, 300)
+    assert (none.allowed, none.sample.tolist()) == (200, list(range(n)))
+    # One that turns among the fitting ones: the margin is its room, and below it down to 0, for
+    # the others keep their class.
+    one = fitted(3)
+    assert one.after.tolist() == [0] and one.differ == 0
+    most = max(d for d in range(300) if most_that_may_differ(3900, 300, d) <= 200)
+    allowed, more = fitted(*range(100, 100 + most)), fitted(*range(100, 101 + most))
+    assert (allowed.after.tolist(), allowed.differ) == ([0], most)
+    # One more: to stop below the room is a failure, and the last step above it is taken.
+    assert more.differ == 0 and more.after == pytest.approx([0.8])
+    both = fitted(3, *range(100, 101 + most))  # from 1 down to the room, which is not above itself
+    assert both.differ == 0 and both.after == pytest.approx([room])
 
 
 def test_agree_keeps_its_bound_in_at_least_95_of_100_simulations():
