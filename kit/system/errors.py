@@ -5,10 +5,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-# What libraries say when there is no memory: torch's allocator, OpenCV, numpy, C++, threads.
+# What is said where there is no memory: by torch, OpenCV, numpy, C++, oneDNN, threads.
 _NO_MEMORY = re.compile(
     r"can't allocate memory|Cannot allocate memory|Insufficient memory|Unable to allocate|bad_alloc"
-    r"|can't start new thread"
+    r"|could not create a (primitive|memory object)|can't start new thread"
 )
 # Characters of an example that are shown: a damaged file may have a field of megabytes.
 _MAX_EXAMPLE = 300
