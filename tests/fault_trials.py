@@ -4,8 +4,8 @@
     python tests/fault_trials.py kills --trials 500        # many of one kind
     python tests/fault_trials.py --only kills:train:17     # one again
 
-prints a table: for each kind and case how many trials there were, how many met the fault before
-their command had ended, and what was lost. The exit code is 1 if anything was. Kinds are the
+prints a table: for each kind and case how many trials there were, how many faults were met before
+the command had ended, and what was lost. The exit code is 1 if anything was. Kinds are the
 modules of `tests/faults/` that have the functions `cases` and `trial`.
 """
 
@@ -70,7 +70,7 @@ def run_trials(
 def table(trials: Sequence[Trial]) -> list[str]:
     """The table of trials by kind and case, as Markdown."""
     lines = [
-        "| kind | case | trials | fault met | losses | silent wrong results | left | seconds |",
+        "| kind | case | trials | faults met | losses | silent wrong results | left | seconds |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     groups: dict[tuple[str, str], list[Trial]] = {}
@@ -78,10 +78,8 @@ def table(trials: Sequence[Trial]) -> list[str]:
         groups.setdefault((trial.kind, trial.case), []).append(trial)
     rows = [(kind, case, some) for (kind, case), some in groups.items()]
     for kind, case, some in [*rows, ("all", "", list(trials))]:
-        counts = [len(some)] + [
-            sum(map(bool, values))
-            for values in zip(*((t.met, t.losses, t.silent, t.left) for t in some))
-        ]
+        bad = zip(*((bool(t.losses), bool(t.silent), bool(t.left)) for t in some))
+        counts = [len(some), sum(t.met + t.more for t in some), *map(sum, bad)]
         cells = [kind, case, *map(str, counts), f"{sum(t.seconds for t in some):.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines

@@ -52,6 +52,8 @@ class Passes:
         self._new = set[int]()
         self._caches: dict[Geometry, PixelCache | None] = {}
         self._folders: list[Path] = []
+        self._pixels = (networks.compute.cache_dir or Path(tempfile.gettempdir())) / _PIXELS
+        remove_left(self._pixels)  # it may be much, and this process may need none
         if not networks.compute.fresh:
             self._read()
         self.known = np.array([bool(self.known_rows(p).all()) for p in range(len(passes))])
@@ -140,10 +142,8 @@ class Passes:
             return None
         (geometry,) = geometries
         if geometry not in self._caches:
-            parent = self.networks.compute.cache_dir or Path(tempfile.gettempdir())
-            parent.mkdir(parents=True, exist_ok=True)
-            remove_left(parent / _PIXELS)
-            place = temporary_path(parent / f"{_PIXELS}.{secrets.token_hex(4)}")
+            place = temporary_path(self._pixels.with_name(f"{_PIXELS}.{secrets.token_hex(4)}"))
+            place.parent.mkdir(parents=True, exist_ok=True)
             place.mkdir(mode=0o700)
             self._folders.append(place)
             photos = self.photos

@@ -97,14 +97,12 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
                 silence_stdout()
                 return 0
             raise
-        except OSError as error:
-            if error.strerror is None:
+        except Exception as error:
+            if memory_ran_out(error):
+                return _fail(str(no_memory("system")))
+            if not isinstance(error, OSError) or error.strerror is None:
                 raise
             return _fail(f"{error.filename or 'system'}: {error.strerror}")
-        except Exception as error:
-            if not memory_ran_out(error):
-                raise
-            return _fail(str(no_memory(main.__module__)))
         except KeyboardInterrupt:
             console_of(stderr=True).print("stopped", style="yellow")
             return 130

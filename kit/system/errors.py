@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeGuard
 
-# What libraries say when there is no memory: torch's allocator, OpenCV, numpy, C++, threads.
+# What is said where there is no memory: by torch, OpenCV, numpy, C++, oneDNN, threads.
 _NO_MEMORY = re.compile(
     r"can't allocate memory|Cannot allocate memory|Insufficient memory|Unable to allocate|bad_alloc"
-    r"|can't start new thread"
+    r"|could not create a (primitive|memory object)|can't start new thread"
 )
 _SECRET: Final = re.compile("KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 _LEAST_SECRET: Final = 8  # characters; a shorter one may be a word of any message

@@ -32,13 +32,12 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Temporary files and folders, owners, and pixels in `tmp/`: after a command there are none.
+    """Temporary files and folders, in `tmp/`, too, and owners: after a command there are none.
 
     Locks may stay.
     """
-    paths = [*folder.rglob(".*"), *folder.glob("tmp/kit-pixels-*")]
-    names = [path.relative_to(folder) for path in paths]
-    return sorted(str(n) for n in names if _LEFT.fullmatch(n.name) or n.parts[0] == "tmp")
+    paths = [path for path in folder.rglob(".*") if _LEFT.fullmatch(path.name)]
+    return sorted(str(path.relative_to(folder)) for path in paths)
 
 
 def differences(expected: dict[str, str], found: dict[str, str]) -> list[str]:

@@ -50,7 +50,8 @@ _ROOM: Final = 2**33  # bytes, of which a pixel cache leaves two GB free
 def cases(world: World) -> Sequence[str]:
     """Every command with every fault."""
     faults = _ERRORS if why_no_mounts() else FAULTS
-    return [f"{name}-{fault}" for name in world.commands for fault in faults]
+    names = [f"{name}-{fault}" for name in world.commands for fault in faults]
+    return [name for name in names if name != "sample-read"]  # it reads nothing
 
 
 def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial:

@@ -55,10 +55,11 @@ def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial
 def _unexpected(ended: Ended) -> list[str]:
     """What a command that lacks something may not do.
 
-    Libraries that find no memory may end the process (SIGABRT), which is as a kill.
+    Libraries that find no memory may end the process, which is as a kill.
     """
-    one_line = ended.code == 2 and len(ended.errors) == 1
-    if one_line and not ended.traceback or ended.code in (0, -signal.SIGABRT, -signal.SIGSEGV):
+    one_line = ended.code == 2 and len(ended.errors) == 1 and not ended.traceback
+    by_libraries = ended.code in (-signal.SIGABRT, -signal.SIGSEGV) or "ABORT" in ended.output
+    if ended.code == 0 or one_line or by_libraries:
         return []
     return [f"it ended with {ended.code}: {ended.output[-1500:]}"]
 

@@ -18,7 +18,7 @@ from kit.models.network import build
 from kit.recipe import Recipe
 from kit.system.errors import KitError
 
-GONE = object()  # the value of a field that is left out
+GONE = Ellipsis  # the value of a field that is left out
 DEEP: list = []
 for _ in range(40):
     DEEP = [DEEP]

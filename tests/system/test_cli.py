@@ -46,6 +46,21 @@ def test_where_names_of_files_are_not_utf_8_a_command_says_what_to_set(more, ran
     assert ran or done.stderr.endswith("; set PYTHONUTF8=1, and start again\n")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("can't start new thread"), OSError(12, "Cannot allocate memory")],
+)
+def test_memory_that_ran_out_is_one_line(capsys, error):
+    @command
+    def main(argv=None):
+        raise error
+
+    assert main([]) == 2
+    said = capsys.readouterr().err
+    assert "the memory of this machine ran out; close other programs" in said
+    assert said.count("\n") == 1
+
+
 def parsed(*line):
     parser = Parser(prog="kit.test")
     add_options(parser, "workers", "force")

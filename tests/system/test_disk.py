@@ -14,16 +14,14 @@ from kit.system.disk import (
     check_output,
     file_hash,
     guarded,
-    is_unreadable,
     json_bytes,
     near,
     read_json,
     remove,
     text_hash,
-    unreadable,
     write_json,
 )
-from kit.system.errors import KitError
+from kit.system.errors import KitError, is_unreadable, unreadable
 from kit.system.temporary import host_name, temporary_path, writer_of
 
 
