@@ -53,10 +53,11 @@ def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial
     losses, silent, told = [], [], file.name in ended.output
     if ended.code == 2 and not ended.traceback and len(ended.errors) == 1:
         losses += [] if said(ended, file) else [f"not named, or no remedy: {ended.errors[0]}"]
+        now = digest(place)
+        changes = [n for n in now | damaged_place if now.get(n) != damaged_place.get(n)]
         # An error of one fold does not end the others, whose results are as they should be.
-        now = {n: v for n, v in digest(place).items() if reference.get(n) != v}
-        before = {n: v for n, v in damaged_place.items() if n in now or n not in digest(place)}
-        losses += [f"after an error {change}" for change in differences(before, now)]
+        wrong = [name for name in changes if now.get(name) != reference.get(name)]
+        losses += [f"after an error {name} differs" for name in wrong]
         if not number % _MENDED:
             gone = _mend(world, row, place, file, whole)
             again = run_forked(row.words, place)
