@@ -99,11 +99,12 @@ def test_a_plan_s_functions_are_those_of_the_definition_here(here, tmp_path):
         read_plan(here / "runs" / "folds.csv")
 
 
-def test_a_checkpoint_s_functions_and_augmentation_are_never_run(here, canary, fails):
+def test_a_checkpoint_s_functions_and_augmentation_are_never_run(here, canary, fails, capsys):
     plant_in_checkpoints(here, {"recipe": {"augment": planted(canary)}})
     assert kit.ensemble.main(ensemble_arguments(here, "--no-score")) == 0
     function = {"path": "", "text": planted(canary), "name": "read"}
     plant_in_checkpoints(here, {"competition": {"read": function}})
+    capsys.readouterr()
     line = fails(kit.ensemble.main, "runs/small", *PLACES, "--out", "t.csv")
     assert "was trained for another competition" in line
 
