@@ -16,7 +16,6 @@ from kit.blending.settings import EnsembleSettings
 from kit.inference.runtime import InferenceMode, read_mode
 from kit.system.disk import near, read_json
 from kit.system.errors import problem
-from kit.system.fields import is_text
 from kit.system.typed import from_json, value_of
 
 
@@ -224,8 +223,8 @@ def _check(record: Record) -> None:
     files = [file for member in record.members for file in member.files]
     if not whole or not all(member.files for member in record.members):
         raise ValueError("its rule is damaged")
-    placed = all(is_text(f.path) and not f.path.startswith("/") for f in files)
-    if not placed or not all(is_text(member.name) for member in record.members):
+    named = all(member.name for member in record.members)
+    if not named or any(f.path.startswith("/") or "\0" in f.path for f in files):
         raise ValueError("its members are damaged")
     oof = record.oof
     if oof is not None and (

@@ -4,6 +4,7 @@ import json
 from typing import Any, Final
 
 from kit.starting.guess import Guess, Line
+from kit.system.errors import escaped
 
 _WIDTH: Final = 100
 _SKIPPED: Final = {"kind": "classes", "group": "photo"}  # what a definition need not say
@@ -28,7 +29,7 @@ def definition_text(guess: Guess) -> str:
 
 def _field(line: Line) -> list[str]:
     """A field with its comment, behind it where there is room, else above."""
-    code, why = f"    {line.field}={literal(line.value)},", " ".join(line.why.split())
+    code, why = f"    {line.field}={literal(line.value)},", escaped(" ".join(line.why.split()))
     if len(code) + len(why) + 4 <= _WIDTH:
         return [f"{code}  # {why}"]
     if len(code) > _WIDTH and isinstance(line.value, tuple):
@@ -40,7 +41,7 @@ def _field(line: Line) -> list[str]:
 def _comment(text: str, indent: str = "") -> list[str]:
     """A comment, broken into lines."""
     lines = [f"{indent}#"]
-    for word in text.split():
+    for word in escaped(" ".join(text.split())).split():
         if len(lines[-1]) + len(word) + 1 > _WIDTH:
             lines.append(f"{indent}#  ")
         lines[-1] += f" {word}"
@@ -54,4 +55,6 @@ def literal(value: Any) -> str:
     raw = isinstance(value, str) and "\\" in value and '"' not in value
     if raw and value.isprintable() and not value.endswith("\\"):
         return f'r"{value}"'
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    # A file that is run shows each character as what it is, none of which turns a line around.
+    quoted = isinstance(value, str) and value.isprintable()
+    return json.dumps(value, ensure_ascii=False) if quoted else repr(value)

@@ -8,7 +8,8 @@ import csv
 import importlib.util
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ _PACKED: Final = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PAR1": "parquet",
 }
+_SAFE_PYARROW: Final = [14, 0, 1]  # those before have CVE-2023-47248
 
 
 def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()) -> pd.DataFrame:
@@ -68,6 +70,10 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     if importlib.util.find_spec("pyarrow") is None:
         remedy = "install it (pip install pyarrow), or save the table as CSV"
         raise problem(path, "a parquet file needs pyarrow, which is not installed", remedy=remedy)
+    version = metadata.version("pyarrow")
+    if [int(part) for part in re.findall("[0-9]+", version)[:3]] < _SAFE_PYARROW:
+        what = f"pyarrow {version} may run code that a parquet file holds"
+        raise problem(path, what, remedy="take a newer one (pip install -U pyarrow)")
     try:
         table = pd.read_parquet(path)
     except OSError as error:

@@ -53,3 +53,8 @@ def test_labels_have_each_their_test_and_groups_count():
     assert np.mean(below) < 0.1
     assert distribution_p(np.array([60, 60, 60, 60, 200]), expected, 300) < 1e-6
     assert distribution_p(np.zeros(5), Expected(np.zeros(5), (1.0, 1.0), "none", 10), 10) == 1
+
+
+def test_groups_that_are_all_alike_tell_nothing_of_how_groups_vary():
+    classes, groups = np.tile([0, 1, 2], 8), np.repeat(np.arange(8), 3)
+    assert rao_scott_correction(classes, groups, 3) == (1.0, 2.0)

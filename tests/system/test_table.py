@@ -7,7 +7,9 @@ import pytest
 
 from kit.system.errors import KitError
 from kit.system.table import (
+    cell_text,
     check_unique,
+    formula_free,
     is_plain_name,
     read_csv,
     read_header,
@@ -106,6 +108,12 @@ def test_parquet_is_text_as_a_csv_is(tmp_path, monkeypatch):
     with pytest.raises(KitError, match="a parquet file needs pyarrow, which is not installed"):
         read_table(path)
     monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("kit.system.table.importlib.util.find_spec", lambda name: True)
+        for version in ("10.0.1", "14.0.0"):
+            patch.setattr("kit.system.table.metadata.version", lambda _, version=version: version)
+            with pytest.raises(KitError, match=f"pyarrow {version} may run code .*install -U"):
+                read_table(path)
     pytest.importorskip("pyarrow")
     with pytest.raises(KitError, match="is no parquet file"):
         read_table(path)
@@ -113,3 +121,12 @@ def test_parquet_is_text_as_a_csv_is(tmp_path, monkeypatch):
     table.to_parquet(path)
     expected = {"id": ["001", ""], "n": ["1", "20"], "flag": ["1", "0"], "x": ["0.5", "1.0"]}
     assert read_table(path).to_dict("list") == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "'a", "''", "=1", "'=1", "''=1", "-5", "+", "@x", "\tx", "\r"]
+)
+def test_a_cell_is_no_formula_and_is_read_back(text):
+    cell = formula_free(text)
+    assert cell_text(cell) == text and cell[:1] not in tuple("=+-@\t\r")
+    assert (cell == text) == (text in ("", "a", "'a", "''"))
