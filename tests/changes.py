@@ -149,6 +149,7 @@ def _replacements(node: ast.AST, names: set[str]) -> Iterator[ast.AST]:
     elif isinstance(node, ast.Call):
         name = ast.unparse(node.func).split(".")[-1]
         plain = not any(isinstance(argument, ast.Starred) for argument in node.args[:2])
+        plain = plain and len({ast.dump(argument) for argument in node.args[:2]}) == 2
         if len(node.args) > 1 and plain and name not in SYMMETRIC:
             yield ast.Call(node.func, [node.args[1], node.args[0], *node.args[2:]], node.keywords)
     elif isinstance(node, ast.Attribute) and node.attr in NAMES:

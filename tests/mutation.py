@@ -100,6 +100,12 @@ class Runner:
         trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in self.files}
         faults = [(file, change) for file, tree in trees.items() for change in changes(tree)]
         print(f"\n{len(faults)} faults, {len(self.seconds)} tests", flush=True)
+        if self.arguments.again:
+            lines = self.arguments.again.read_text(encoding="utf-8").splitlines()
+            left = {
+                (row["module"], row["fault"]) for row in map(json.loads, lines) if not row["killed"]
+            }
+            faults = [(f, c) for f, c in faults if (f.relative_to(ROOT).as_posix(), c.what) in left]
         random.Random(self.arguments.seed).shuffle(faults)
         every = gc.get_objects()
         functions = [f for f in every if type(f) is FunctionType]
@@ -227,6 +233,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="so many faults; default: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-k", default="", help="of the tests those whose names fit, as in pytest")
+    parser.add_argument("--again", type=Path, help="only faults that are left in such a file")
     parser.add_argument("--out", help="a file that gets a JSON line for each fault")
     arguments = parser.parse_args()
     files = [module.resolve() for module in arguments.modules]

@@ -104,7 +104,7 @@ def climb_by(members: Sequence[np.ndarray], target: Target, steps: int) -> np.nd
     It ends where five more picks have not made it better.
     """
     total, picks = np.zeros(members[0].shape, np.float32), np.zeros(len(members))
-    best, weights, since = (-np.inf, -np.inf), picks, 0
+    best, weights, since = -np.inf, picks, 0
     for step in range(1, steps + 1):
         scores = np.array([target.plain((total + member) / step) for member in members])
         tied = np.flatnonzero(scores >= scores.max() - 1e-12)
@@ -115,8 +115,8 @@ def climb_by(members: Sequence[np.ndarray], target: Target, steps: int) -> np.nd
         picks[pick] += 1
         total += members[pick]
         since += 1
-        if (float(scores[pick]), -min(losses)) > (best[0] + 1e-12, best[1]):
-            best, weights, since = (float(scores[pick]), -min(losses)), picks / step, 0
+        if scores[pick] > best + 1e-12:
+            best, weights, since = float(scores[pick]), picks / step, 0
         if since == _PATIENCE:
             break
     return weights

@@ -12,6 +12,7 @@ from kit.blending.rule import distinct_members, weighted
 from kit.blending.target import Target
 from kit.competition import Competition
 from kit.metrics.metric import find_metric
+from kit.metrics.sums import log_loss
 
 COUNTS = find_metric("f1_macro").counts
 
@@ -186,3 +187,103 @@ def test_of_very_many_probabilities_each_bag_takes_some_photos(monkeypatch):
     monkeypatch.setattr(greedy_module, "CELLS", 18 * 120)
     weights = greedy(members, target, bags=3, steps=3)
     assert seen == [100] * 3 and weights.sum() == pytest.approx(1)
+
+
+def named(metric, classes=5):
+    """A competition of some classes that is scored by a metric."""
+    names = tuple(map(str, range(classes)))
+    return Competition(name="any", classes=names, metric=metric, answer="probabilities")
+
+
+@pytest.mark.parametrize(
+    ("metric", "climbs", "bags"), [("f1_macro", "climb", 20), ("log_loss", "climb_by", 10)]
+)
+def test_bags_are_half_of_the_members_and_of_the_groups_and_their_weights_are_averaged(
+    monkeypatch, metric, climbs, bags
+):
+    for many, size in ((2, 2), (3, 3), (5, 3), (8, 4), (9, 5)):
+        members, truth = drawn(many, many, 90, 5)
+        groups, seen = np.arange(90) // 2, []
+
+        def first_two(tables, *rest, seen=seen):
+            labels = rest[0] if climbs == "climb" else rest[0].truth
+            number = len(tables.values if climbs == "climb" else tables)
+            seen.append((number, len(labels), rest[-1]))
+            return np.array([0.75, 0.25] + [0] * (number - 2))
+
+        monkeypatch.setattr(greedy_module, climbs, first_two)
+        monkeypatch.setattr(Target, "plain", lambda *_: 0.0)
+        weights = greedy(members, Target(truth, groups, named(metric)))
+        assert seen == [(size, 46, 20)] * bags and weights.sum() == pytest.approx(1)
+        wanted = np.zeros(many)
+        for bag in range(bags):
+            rng = np.random.default_rng([bag, 45])
+            of = np.sort(rng.choice(many, size, replace=False))
+            wanted[of[:2]] += np.array([0.75, 0.25]) / bags
+        assert weights == pytest.approx(wanted)
+
+
+def test_where_bags_are_worse_the_climb_by_all_photos_is_taken_or_the_best_member(monkeypatch):
+    members, truth = drawn(1, 4, 200, 5)
+    target = Target(truth, np.arange(200), named("accuracy"))
+    scores = [target.plain(member) for member in members]
+    worst, best = int(np.argmin(scores)), int(np.argmax(scores))
+    monkeypatch.setattr(greedy_module, "_bag", lambda *_: lambda number: np.eye(4)[worst])
+    whole = climb(fixed_point(members), truth, find_metric("accuracy").counts, 20)
+    assert greedy(members, target) == pytest.approx(whole)
+    monkeypatch.setattr(greedy_module, "CELLS", 999)  # of 1,000 probabilities
+    assert greedy(members, target).tolist() == np.eye(4)[best].tolist()
+    monkeypatch.setattr(greedy_module, "CELLS", 1000)
+    assert greedy(members, target) == pytest.approx(whole)
+
+
+def test_of_many_probabilities_there_are_ten_bags(monkeypatch):
+    members, truth = drawn(2, 3, 300, 5)
+    target, seen = Target(truth, np.arange(300), named("accuracy")), []
+
+    def bag(members, target, steps):
+        def one(number):
+            seen.append(number)
+            return np.full(3, 1 / 3)
+
+        return one
+
+    monkeypatch.setattr(greedy_module, "_bag", bag)
+    for cells, bags in ((750, 20), (749, 10)):
+        monkeypatch.setattr(greedy_module, "CELLS", cells)
+        seen.clear()
+        greedy(members, target)
+        assert sorted(seen) == list(range(bags))
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
+def test_the_climb_by_any_metric_by_the_definition(metric):
+    for seed in range(6):
+        members, truth = drawn(seed, 4, 40, 3)
+        target = Target(truth, np.arange(40), named(metric, 3))
+        picks, best, since = np.zeros(4), None, 0
+        for step in range(1, 13):
+            means = [(weighted(members, picks) + member) / step for member in members]
+            ranks = [
+                (round(target.plain(mean), 9), -round(log_loss(truth, mean), 6), -m)
+                for m, mean in enumerate(means)
+            ]
+            top = max(ranks)
+            picks[-top[2]] += 1
+            since += 1
+            if best is None or top[0] > best[0]:
+                best, since = (top[0], picks / step), 0
+            if since == 5:
+                break
+        assert climb_by(list(members), target, 12) == pytest.approx(best[1])
+
+
+def test_one_step_is_the_best_single_member():
+    members, truth = drawn(3, 5, 100, 4)
+    target = Target(truth, np.arange(100), named("accuracy", 4))
+    best = np.eye(5)[np.argmax([target.plain(member) for member in members])]
+    counts = find_metric("accuracy").counts
+    assert climb(fixed_point(members), truth, counts, 1).tolist() == best.tolist()
+    assert climb_by(list(members), target, 1).tolist() == best.tolist()
+    long = climb(fixed_point(members), truth, counts, 31)
+    assert climb(fixed_point(members), truth, counts, 99).tolist() == long.tolist()
