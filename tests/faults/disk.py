@@ -78,10 +78,11 @@ def _compare(world: World, name: str, place: Path, ended: Ended, met: bool, note
     """What a command has lost by a fault that is over, and what its second run makes of it.
 
     Each fold that fails has a line of its own. What is left in a folder that became read-only must
-    be gone after the second run.
+    be gone after the second run, if that has anything to do.
     """
     losses = lost_meanwhile(world, name, place)
-    left = [] if "readonly" in note else leftovers(place)
+    sealed = "readonly" in note
+    left = [] if sealed else leftovers(place)
     if ended.traceback or ended.code not in (0, 2) or bool(ended.errors) != bool(ended.code):
         losses.append(f"it ended with {ended.code}: {ended.output[-1500:]}")
     first = digest(place)
@@ -92,6 +93,8 @@ def _compare(world: World, name: str, place: Path, ended: Ended, met: bool, note
         different = [line for line in different if not any(one in line for one in missing)]
     silent = different if not again.code else []
     losses += different if again.code else []
+    if sealed and ended.code == 0:
+        left_again = []
     note = f"{note}: {ended.code} {' / '.join(ended.errors)}"
     return losses, silent, [*left, *left_again], met, note
 
