@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import fault_trials
 import pytest
 from helpers import InPlace, everywhere, make_data, mask_folder
 from torch.distributed.run import get_args_parser
@@ -205,6 +206,10 @@ def test_every_command_line_of_the_readmes_runs(name, newcomer, monkeypatch, cap
             assert run_golden(line, monkeypatch) == 0, line
         elif line == "python tests/messages.py":
             assert (ROOT / "tests" / "messages.py").exists()  # `test_messages.py` holds it true
+        elif line.startswith("python tests/fault_trials.py"):
+            args = fault_trials.build_parser().parse_args(shlex.split(line, comments=True)[2:])
+            named = {*args.kinds, *(name.split(":")[0] for name in args.only)}
+            assert named <= set(fault_trials.kinds()), line
         elif line == ".ci/run":
             assert os.access(ROOT / line, os.X_OK)
         else:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from faults import power
 from faults.calls import Call, Recorder
 from faults.commands import World
 from faults.digests import differences, digest, leftovers
@@ -32,7 +33,6 @@ from faults.mounts import (
     unmount,
     why_no_mounts,
 )
-from faults.power import replay_of
 from faults.trials import Trial, lost_meanwhile, random_of, run_again
 
 _ERRORS: Final = {
@@ -48,9 +48,13 @@ _ROOM: Final = 2**33  # bytes, of which a pixel cache leaves two GB free
 
 
 def cases(world: World) -> Sequence[str]:
-    """Every command with every fault."""
-    faults = _ERRORS if why_no_mounts() else FAULTS
-    names = [f"{name}-{fault}" for name in world.commands for fault in faults]
+    """Every command with every fault, in turns, with the quickest command first."""
+    faults, commands = list(_ERRORS if why_no_mounts() else FAULTS), power.cases(world)
+    names = [
+        f"{name}-{faults[(n + turn) % len(faults)]}"
+        for turn in range(len(faults))
+        for n, name in enumerate(commands)
+    ]
     return [name for name in names if name != "sample-read"]  # it reads nothing
 
 
@@ -58,7 +62,7 @@ def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial
     """Let a command meet a fault, run it again without, and compare."""
     rng, started = random_of("disk", case, number, seed), time.monotonic()
     name, fault = case.split("-")
-    replay_of(world, name)
+    power.replay_of(world, name)
     if fault in _ERRORS:
         found = _raise_errors(world, name, fault, rng, place)
     else:
@@ -78,10 +82,11 @@ def _compare(world: World, name: str, place: Path, ended: Ended, met: bool, note
     """What a command has lost by a fault that is over, and what its second run makes of it.
 
     Each fold that fails has a line of its own. What is left in a folder that became read-only must
-    be gone after the second run.
+    be gone after the second run, if that has anything to do.
     """
     losses = lost_meanwhile(world, name, place)
-    left = [] if "readonly" in note else leftovers(place)
+    sealed = "readonly" in note
+    left = [] if sealed else leftovers(place)
     if ended.traceback or ended.code not in (0, 2) or bool(ended.errors) != bool(ended.code):
         losses.append(f"it ended with {ended.code}: {ended.output[-1500:]}")
     first = digest(place)
@@ -92,13 +97,15 @@ def _compare(world: World, name: str, place: Path, ended: Ended, met: bool, note
         different = [line for line in different if not any(one in line for one in missing)]
     silent = different if not again.code else []
     losses += different if again.code else []
+    if sealed and ended.code == 0:
+        left_again = []
     note = f"{note}: {ended.code} {' / '.join(ended.errors)}"
     return losses, silent, [*left, *left_again], met, note
 
 
 def _raise_errors(world: World, name: str, fault: str, rng: random.Random, place: Path) -> Found:
     """Run a command whose calls raise an error: from one on, or for one file."""
-    replay, met = replay_of(world, name), Counter()
+    replay, met = power.replay_of(world, name), Counter()
     world.restore(name, place)
     if fault == "read":
         path = rng.choice(replay.recorder.reads())
@@ -176,7 +183,7 @@ def _pages(folder: Path) -> int:
 def _seal(world: World, name: str, rng: random.Random, place: Path) -> Found:
     """Run a command while one of the folders that it writes to is mounted read-only."""
     world.restore(name, place)
-    folders = {os.path.dirname(call.path) for call in replay_of(world, name).calls}
+    folders = {os.path.dirname(call.path) for call in power.replay_of(world, name).calls}
     folder = place / rng.choice(sorted(f for f in folders if f.split("/")[0] != "tmp"))
     while not folder.is_dir():
         folder = folder.parent

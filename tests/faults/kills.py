@@ -16,28 +16,30 @@ from faults.moments import kill_at, operations_of
 from faults.trials import Trial, lost_meanwhile, random_of, run_again
 
 LONG = ("sample", "side", "report", "page", "tune")  # which take seconds
-WORKER = "worker"  # one process of those side by side dies, and its command goes on
+# One process of those side by side dies, and its command goes on.
+WORKERS = {"worker": "side", "worker of blend": "blend"}
+TWO = ("--device", "cpu,cpu")
 
 
 def cases(world: World) -> Sequence[str]:
     """Every command of the world, and a process of those side by side; quick ones more often."""
     quick = [name for name in world.commands if name not in LONG]
-    return [*world.commands, WORKER, *quick, *quick, *quick]
+    return [*world.commands, *WORKERS, *quick, *quick, *quick]
 
 
 def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial:
     """Kill a command, run it again, and compare."""
     rng, started = random_of("kills", case, number, seed), time.monotonic()
-    name = "side" if case == WORKER else case
+    name = WORKERS.get(case, case)
     world.restore(name, place)
-    if case == WORKER:
-        ended, note = _kill_worker(world, rng, place)
+    if case in WORKERS:
+        ended, note = _kill_worker(world, name, rng, place)
         losses = [] if ended.code == 0 else [f"one worker's end ended all: {ended.output[-500:]}"]
     else:
         ended, note = _kill(world, name, rng, place)
         losses = lost_meanwhile(world, name, place)
-    met, more = ended.code < 0 or case == WORKER, 0
-    if met and rng.random() < 0.25:
+    met, more = ended.code < 0 or case in WORKERS, 0
+    if ended.code < 0 and rng.random() < 0.25:
         second, moment = _kill(world, name, rng, place)
         note, more = f"{note}; then {moment}", int(second.code < 0)
         losses += _unexpected(second) + lost_meanwhile(world, name, place)
@@ -85,10 +87,10 @@ def _kill(world: World, name: str, rng: random.Random, place: Path) -> tuple[End
     return ended, note + ", all its processes" * group
 
 
-def _kill_worker(world: World, rng: random.Random, place: Path) -> tuple[Ended, str]:
-    """Run folds side by side, of which one process is killed; what happened, in words."""
-    at = rng.randint(1, operations_of(world, "side", children=True))
+def _kill_worker(world: World, name: str, rng: random.Random, place: Path) -> tuple[Ended, str]:
+    """Run a command side by side, of which one process is killed; what happened, in words."""
+    at = rng.randint(1, operations_of(world, name, children=True, words=TWO))
     delay = rng.choice((0.0, rng.uniform(1e-6, 3e-3)))
     hook = functools.partial(kill_at, place, at, delay, children=True)
-    ended = start_forked(world.argv("side"), place, hook).wait()
+    ended = start_forked([*world.argv(name), *TWO], place, hook).wait()
     return ended, f"a worker at operation {at}" + f" and {delay * 1e3:.3f} ms" * bool(delay)

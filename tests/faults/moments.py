@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +70,22 @@ def kill_at(place: Path, number: int, delay: float, children: bool = False) -> N
     watch(place, told)
 
 
-def operations_of(world: World, name: str, children: bool = False) -> int:
-    """How many operations on files an undisturbed command does, or the processes it starts."""
-    key, record = f"{name}{' of children' * children}", world.root / "operations.json"
+def operations_of(
+    world: World, name: str, children: bool = False, words: Sequence[str] = ()
+) -> int:
+    """How many operations on files an undisturbed command does, or the processes it starts.
+
+    `words` are added to those of the command.
+    """
+    key = " ".join([name, *words, *["of children"] * children])
+    record = world.root / "operations.json"
     known = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     if key not in known:
         place, counter = world.restore(name, world.root / "counted"), Counter()
         ended = run_forked(
-            world.argv(name), place, functools.partial(count_operations, place, counter, children)
+            [*world.argv(name), *words],
+            place,
+            functools.partial(count_operations, place, counter, children),
         )
         if ended.code:
             raise RuntimeError(ended.output)

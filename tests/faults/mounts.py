@@ -5,8 +5,10 @@ nothing is left of them when it ends.
 """
 
 import ctypes
+import functools
 import os
 import pickle
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -47,10 +49,11 @@ def in_own_mounts(function: Callable[[], Any]) -> Any:
     return result
 
 
+@functools.cache
 def why_no_mounts() -> str:
     """Why processes here may have no mounts of their own; empty if they may."""
     try:
-        in_own_mounts(lambda: mount_tmpfs(Path("/tmp"), 1))
+        in_own_mounts(lambda: mount_tmpfs(Path(tempfile.gettempdir()), 1))
     except OSError as error:
         return str(error)
     return ""

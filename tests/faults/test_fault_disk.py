@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from faults.disk import Faulty, Where
 from faults.forked import Counter
 from faults.mounts import (
@@ -15,7 +16,6 @@ from faults.mounts import (
     unmount,
     why_no_mounts,
 )
-
 from kit.system.disk import atomic_write
 from kit.system.errors import KitError
 

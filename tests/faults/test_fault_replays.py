@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from faults.calls import Recorder
 from faults.power import build
 from faults.replays import LOSSES, Replay
-
 from kit.system.disk import atomic_write, remove
 from kit.system.durable import make_folder
 
