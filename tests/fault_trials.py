@@ -4,19 +4,22 @@
     python tests/fault_trials.py kills --trials 500        # many of one kind
     python tests/fault_trials.py --only kills:train:17     # one again
 
-prints a table: for each kind and case how many trials there were, how many met the fault before
-their command had ended, and what was lost. The exit code is 1 if anything was. Kinds are the
+prints a table: for each kind and case how many trials there were, how many faults were met before
+the command had ended, and what was lost. The exit code is 1 if anything was. Kinds are the
 modules of `tests/faults/` that have the functions `cases` and `trial`.
 """
 
 import argparse
 import importlib
+import itertools
 import os
 import pkgutil
 import shutil
+import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -45,9 +48,10 @@ def plan_trials(
             yield kind, case, int(number)
         return
     for kind in chosen:
-        cases = kinds()[kind].cases(world)
-        for n in range(trials):
-            yield kind, cases[n % len(cases)], n // len(cases)
+        cases, numbers = kinds()[kind].cases(world), Counter[str]()
+        for case in itertools.islice(itertools.cycle(cases), trials):
+            yield kind, case, numbers[case]
+            numbers[case] += 1
 
 
 def run_trials(
@@ -66,7 +70,7 @@ def run_trials(
 def table(trials: Sequence[Trial]) -> list[str]:
     """The table of trials by kind and case, as Markdown."""
     lines = [
-        "| kind | case | trials | fault met | losses | silent wrong results | left | seconds |",
+        "| kind | case | trials | faults met | losses | silent wrong results | left | seconds |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     groups: dict[tuple[str, str], list[Trial]] = {}
@@ -74,17 +78,15 @@ def table(trials: Sequence[Trial]) -> list[str]:
         groups.setdefault((trial.kind, trial.case), []).append(trial)
     rows = [(kind, case, some) for (kind, case), some in groups.items()]
     for kind, case, some in [*rows, ("all", "", list(trials))]:
-        counts = [len(some)] + [
-            sum(map(bool, values))
-            for values in zip(*((t.met, t.losses, t.silent, t.left) for t in some))
-        ]
+        bad = zip(*((bool(t.losses), bool(t.silent), bool(t.left)) for t in some))
+        counts = [len(some), sum(t.met + t.more for t in some), *map(sum, bad)]
         cells = [kind, case, *map(str, counts), f"{sum(t.seconds for t in some):.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the trials that a command line names; 1 if one of them lost something."""
+def build_parser() -> argparse.ArgumentParser:
+    """The options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -93,20 +95,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of all that is random (0)")
     parser.add_argument("--only", nargs="+", default=[], metavar="KIND:CASE:NUMBER")
     parser.add_argument("--folder", type=Path, help="where to work, and keep what went wrong")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the trials that a command line names; 1 if one of them lost something."""
+    parser = build_parser()
     args = parser.parse_args(argv)
     unknown = [kind for kind in args.kinds if kind not in kinds()]
     if unknown:
         parser.error(f"there is no kind {unknown[0]}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, too
     folder = args.folder or Path(tempfile.mkdtemp(prefix="faults-"))
     started, trials = time.monotonic(), list[Trial]()
     world = world_at(folder / "world")
     print(f"the world took {time.monotonic() - started:.0f} s", flush=True)
     planned = plan_trials(world, args.kinds or list(kinds()), args.trials, args.only)
-    for trial in run_trials(world, planned, args.seed, folder / "trials"):
-        trials.append(trial)
-        if not trial.good or args.only:
-            said = [*trial.losses, *trial.silent, *(f"left over: {name}" for name in trial.left)]
-            print(f"{trial.name}: {trial.note}", *said, sep="\n  ", flush=True)
+    try:
+        for trial in run_trials(world, planned, args.seed, folder / "trials"):
+            trials.append(trial)
+            if not trial.good or args.only:
+                left = [f"left over: {name}" for name in trial.left]
+                said = [f"{trial.name}: {trial.note}", *trial.losses, *trial.silent, *left]
+                print("\n  ".join(said), flush=True)
+    except KeyboardInterrupt:
+        print("stopped")
     print("\n".join(table(trials)))
     if args.folder is None:
         shutil.rmtree(folder)

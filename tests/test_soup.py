@@ -175,12 +175,29 @@ def test_a_soup_of_a_training_that_ended_early_says_so_too(world, kept, tmp_path
         )
 
 
-def test_an_existing_soup_is_not_written_over(world, kept, tmp_path, fails):
-    files = arguments(
-        world, kept, *Fold(kept / "kept" / "fold0").epochs, "--out", tmp_path / "soup"
-    )
+def test_another_soup_is_not_written_over(world, kept, tmp_path, fails):
+    epochs = Fold(kept / "kept" / "fold0").epochs
+    files = arguments(world, kept, *epochs, "--out", tmp_path / "soup")
+    best = tmp_path / "soup" / "fold0" / "best.safetensors"
     assert main(files) == 0
-    before = (tmp_path / "soup" / "fold0" / "best.safetensors").read_bytes()
+    before = best.read_bytes()
+    assert main([*files, "--force"]) == 0 and best.read_bytes() == before
+    info = read_checkpoint_info(best)
+    save(best, load(epochs[0]), info)
     assert "exists already" in fails(main, *files)
-    assert main([*files, "--force"]) == 0
-    assert (tmp_path / "soup" / "fold0" / "best.safetensors").read_bytes() == before
+    assert main([*files, "--force"]) == 0 and best.read_bytes() == before
+
+
+def test_a_killed_soup_is_completed(world, kept, tmp_path, capsys):
+    """A fold that was made before stays, and one that is half made is made again."""
+    files = arguments(world, kept, kept / "kept", "--out", tmp_path / "soup")
+    assert main(files) == 0
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    Fold(tmp_path / "soup" / "fold1").oof.unlink()
+    Fold(tmp_path / "soup" / "fold2").oof.unlink()
+    Fold(tmp_path / "soup" / "fold2").best.unlink()
+    capsys.readouterr()
+    assert main(files) == 0
+    out = capsys.readouterr().out
+    assert out.count("made before, skipped") == 1 and out.count("the mean of epochs") == 2
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == whole

@@ -32,6 +32,11 @@ def fail() -> None:
     raise ValueError("two\nlines")
 
 
+def use_all_memory() -> None:
+    """Ask for more memory than any machine has."""
+    bytearray(2**55)
+
+
 def give_lambda() -> object:
     """A result that no pickle takes."""
     return lambda: 1

@@ -24,10 +24,10 @@ from kit.inference.member import Member, member_passes
 from kit.inference.member_files import only_files
 from kit.inference.photo_set import PhotoSet
 from kit.inference.views import make_views
-from kit.results import leaderboard
 from kit.results.check import check_place
 from kit.results.probs import Probs
 from kit.results.submission import Original, Predicted, pool, write_submission
+from kit.results.unfinished import is_unfinished
 from kit.scoring.class_counts import class_counts
 from kit.system.console import warn
 from kit.system.errors import KitError
@@ -70,9 +70,10 @@ def check_output(
     out = output.path or Path("submissions") / f"{default_name(members, settings)}.csv"
     places = [place for member in members for place in member.places]
     inputs = [*data.inputs, *output.inputs, *paths, *places]
-    check_place(out, inputs, output.force)
+    check_place(out, inputs, output.force, output.command)
     if output.save_probs is not None:
-        check_save_probs(output.save_probs, out, settings, data.competition, inputs, output.force)
+        force = output.force or is_unfinished(out, output.command)
+        check_save_probs(output.save_probs, out, settings, data.competition, inputs, force)
     return out
 
 
@@ -159,6 +160,5 @@ def write_ensemble(
     """
     described = record.describe()
     written = write_submission(out, predicted, data, described, force, original)
-    leaderboard.add(out, written)
     remade_as = written.get("remade_as", "")
     return dataclasses.replace(record, sha256=written["sha256"], remade_as=remade_as)

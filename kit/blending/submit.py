@@ -33,6 +33,7 @@ from kit.inference.member import Member
 from kit.inference.members import find_members, inference_modes
 from kit.inference.oof import oof_probs
 from kit.results.probs import Probs
+from kit.results.unfinished import begun, is_unfinished
 from kit.scoring.bootstrap import say_interval
 from kit.system.console import warn
 from kit.system.errors import KitError
@@ -93,9 +94,9 @@ def ensemble(
         if output.save_probs is not None:
             probs = rule.calibrated(outcome.blended)
             table = Probs(np.array(ids, dtype=np.str_), probs)
-            save_probs(
-                output.save_probs, table, selected.oof_table, plan, data.competition, output.force
-            )
+            place, force = output.save_probs, output.force or is_unfinished(out, output.command)
+            with begun(out, record.describe()):
+                save_probs(place, table, selected.oof_table, plan, data.competition, force)
         record = write_ensemble(out, answer(outcome, rule, data), record, data, output.force)
     return out, record
 

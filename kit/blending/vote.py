@@ -11,7 +11,6 @@ from kit import __version__
 from kit.competition import Competition
 from kit.data.folder import DataFolder, answer_rows
 from kit.metrics.metric import metric_of
-from kit.results import leaderboard as board
 from kit.results.check import check_place
 from kit.results.predictions import Predictions
 from kit.results.submission import Predicted, write_submission
@@ -47,7 +46,7 @@ def write_vote(
 
     Raises `KitError` where their ids are not those of the test table, or the place is taken.
     """
-    check_place(out, [*data.inputs, *files], force)
+    check_place(out, [*data.inputs, *files], force, command_line)
     units, competition = answer_rows(data).units, data.competition
     where = pd.Index(predictions.ids).get_indexer(pd.Index(units))
     if len(predictions.ids) != len(units) or (where < 0).any():
@@ -72,7 +71,7 @@ def write_vote(
         "counts": class_counts(joined.classes, competition.num_classes).tolist(),
     }
     predicted = Predicted(units, joined.classes, joined.probs)
-    board.add(out, write_submission(out, predicted, data, record, force))
+    write_submission(out, predicted, data, record, force)
 
 
 def _join(predictions: Predictions, where: np.ndarray, competition: Competition) -> Predicted:

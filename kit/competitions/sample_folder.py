@@ -2,13 +2,13 @@
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kit import __version__
 from kit.system.errors import problem
+from kit.system.temporary import remove_left, temporary_path
 
 
 @contextlib.contextmanager
@@ -55,9 +55,13 @@ def _is_sample(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _renamed_at_the_end(out: Path) -> Iterator[Path]:
-    """A sibling folder to fill, renamed to `out` at the end and removed when filling it fails."""
+    """A sibling folder to fill, renamed to `out` at the end and removed when filling it fails.
+
+    What a killed process left of it goes first.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
+    remove_left(out)
+    new, old = (temporary_path(out.with_name(f"{out.name}.{end}")) for end in ("new", "old"))
     new.mkdir()
     try:
         yield new

@@ -24,10 +24,11 @@ from kit.data.paths import photo_paths, stat_of
 from kit.data.photos import crop_and_resize
 from kit.data.reading import Read, read_photo
 from kit.system.console import Progress, say, warn
-from kit.system.disk import atomic_write, host_name, text_hash
+from kit.system.disk import atomic_write, text_hash
 from kit.system.errors import KitError, problem
 from kit.system.locks import lock_folder
 from kit.system.script import ScriptFunction
+from kit.system.temporary import host_name
 from kit.system.threads import cores
 from kit.system.versions import PIXELS_VERSION
 

@@ -1,5 +1,6 @@
 """The fold plan: `folds.csv`, the one authority on training labels and split, and its record."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from kit.competition import Competition, recorded_competition
 from kit.data.targets import check_label_texts
 from kit.system.console import warn
 from kit.system.disk import atomic_write, file_hash, read_json, refuse_existing, write_json
-from kit.system.errors import problem
+from kit.system.errors import KitError, problem
 from kit.system.table import check_unique, read_csv, whole_numbers
 
 AGAIN = "plan again with python -m kit.folds --force"
@@ -57,15 +58,31 @@ def write_plan(
 ) -> Plan:
     """Write `folds.csv` and `folds.json`, checked as `read_plan` does; returns the plan."""
     if not force:
-        refuse_existing(path, plan_json(path))
+        refuse_existing(path)
     meta = meta | {"competition": competition.describe()}
     with atomic_write(path, force) as temporary:
         columns = plan_columns(competition)
         photos[columns].to_csv(temporary, index=False, lineterminator="\n")
         rows = _plan_photos(temporary, path, competition)
         plan = Plan(rows, file_hash(temporary), meta, competition)
+        # The record comes first: of a plan alone, nobody could tell what it was made of.
+        force = force or is_unfinished(path, plan.hash)
         write_json(plan_json(path), meta | {"folds.csv": plan.hash}, force)
     return plan
+
+
+def is_unfinished(path: Path, digest: str = "") -> bool:
+    """True if the record of a plan stands alone, of a process that was killed before the plan.
+
+    With a `digest` it must be the record of the plan with that hash.
+    """
+    record = plan_json(path)
+    if path.exists() or not record.exists():
+        return False
+    with contextlib.suppress(KitError):
+        written = read_json(record).get("folds.csv")
+        return isinstance(written, str) and digest in ("", written)
+    return False
 
 
 def definition_hash(path: Path | None) -> dict[str, dict[str, str]]:

@@ -11,7 +11,7 @@ from kit import __version__
 from kit.competition import Competition
 from kit.data.folder import DataFolder, check_test, fingerprint, test_photos
 from kit.data.leaks import Audit, audit_photos
-from kit.data.plan import Plan, definition_hash, plan_json, write_plan
+from kit.data.plan import Plan, definition_hash, is_unfinished, plan_json, write_plan
 from kit.data.remarks import balance_remarks, plan_remarks, suspects
 from kit.data.split import assign_folds
 from kit.data.train_rows import table_hash
@@ -44,8 +44,8 @@ def plan_folds(
     """
     competition, seed = data.competition, options.seed
     inputs = [*data.inputs, *([options.corrections] if options.corrections else [])]
-    for path, suffixes in ((out, (".csv",)), (plan_json(out), ())):
-        check_output(path, "a plan", suffixes=suffixes, inputs=inputs, force=options.force)
+    check_output(out, "a plan", suffixes=(".csv",), inputs=inputs, force=options.force)
+    check_output(plan_json(out), inputs=inputs, force=options.force or is_unfinished(out))
     given = read_training(competition, data.root, options.corrections)
     check_test(data, given.table["image"].tolist())
     photos = given.table.sort_values("image", ignore_index=True)

@@ -12,6 +12,7 @@ from kit.inference.runtime import InferenceMode
 from kit.system.console import warn
 from kit.system.disk import atomic_write, text_hash
 from kit.system.errors import KitError, problem
+from kit.system.temporary import remove_left
 from kit.system.versions import inference_versions
 
 PART: Final = "part"  # the prefix of kept files of some of a block's photos
@@ -134,6 +135,7 @@ def keep_block(checkpoint: Checkpoint, prefix: str, key: str, kept: KeptPass) ->
             return ""
         write_kept(kept_path(checkpoint, prefix, key), kept, key)
         part.unlink(missing_ok=True)
+        remove_left(part)
     except KitError as error:
         return str(error).partition(";")[0]
     return ""

@@ -1,8 +1,11 @@
 """The passes of an ensemble over one block: each a checkpoint with one view, or a file's rows."""
 
+import secrets
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +17,9 @@ from kit.inference.pass_cache import KeptPass, keep_block, read_block
 from kit.inference.photo_set import PhotoSet
 from kit.system.console import Progress
 from kit.system.profiler import stage
+from kit.system.temporary import remove_left, temporary_path
+
+_PIXELS: Final = "kit-pixels"  # how the names of folders of pixel caches begin
 
 
 class Passes:
@@ -45,7 +51,9 @@ class Passes:
         ]
         self._new = set[int]()
         self._caches: dict[Geometry, PixelCache | None] = {}
-        self._folders: list[tempfile.TemporaryDirectory[str]] = []
+        self._folders: list[Path] = []
+        self._pixels = (networks.compute.cache_dir or Path(tempfile.gettempdir())) / _PIXELS
+        remove_left(self._pixels)  # it may be much, and this process may need none
         if not networks.compute.fresh:
             self._read()
         self.known = np.array([bool(self.known_rows(p).all()) for p in range(len(passes))])
@@ -125,7 +133,7 @@ class Passes:
         self._keep(sorted(self._new))
         self._caches.clear()
         for folder in self._folders:
-            folder.cleanup()
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _cache(self, passes: Sequence[int]) -> PixelCache | None:
         """The pixel cache of the geometry of passes; None if they have several, or without room."""
@@ -134,11 +142,11 @@ class Passes:
             return None
         (geometry,) = geometries
         if geometry not in self._caches:
-            parent = self.networks.compute.cache_dir
-            if parent is not None:
-                parent.mkdir(parents=True, exist_ok=True)
-            self._folders.append(tempfile.TemporaryDirectory(prefix="kit-pixels-", dir=parent))
-            photos, place = self.photos, Path(self._folders[-1].name)
+            place = temporary_path(self._pixels.with_name(f"{_PIXELS}.{secrets.token_hex(4)}"))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.mkdir(mode=0o700)
+            self._folders.append(place)
+            photos = self.photos
             self._caches[geometry] = temporary_cache(
                 place, photos.root, photos.files, geometry, photos.read
             )

@@ -14,6 +14,7 @@ from kit.results import leaderboard
 from kit.results.answers import Answers, read_answers
 from kit.results.record_file import check_record, read_record
 from kit.results.submission import SAME, read_submission
+from kit.results.unfinished import is_unfinished
 from kit.scoring.class_counts import Expected, class_counts, distribution_p, rao_scott_correction
 from kit.system.disk import check_output, read_json
 from kit.system.errors import KitError, problem
@@ -21,14 +22,17 @@ from kit.system.errors import KitError, problem
 _FAR = 0.001  # the p of a chi-square below which class counts are strange
 
 
-def check_place(out: Path, inputs: Iterable[Path], force: bool) -> None:
-    """Raise `KitError` unless a submission may be written to `out`, and its record beside it."""
+def check_place(out: Path, inputs: Iterable[Path], force: bool, command: str = "") -> None:
+    """Raise `KitError` unless a submission may be written to `out`, and its record beside it.
+
+    A record alone that is of the same `command` line is of one that was killed, and is replaced.
+    """
     if out.name == leaderboard.NAME:
         what = "is no name for a submission, but the leaderboard log's"
         raise problem(out, what, remedy="choose another --out")
     record, inputs = out.with_suffix(".json"), list(inputs)
     check_output(out, "a submission", suffixes=(".csv",), inputs=inputs, force=force)
-    check_output(record, inputs=inputs, force=force)
+    check_output(record, inputs=inputs, force=force or is_unfinished(out, command))
     remedy = "choose another --out, or delete it"
     if record.exists() and not {"kit", "sha256", "members"} <= read_json(record, remedy).keys():
         what = "is no record of a submission, and would be replaced by one"

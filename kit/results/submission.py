@@ -11,9 +11,11 @@ import pandas as pd
 from kit.competition import Competition
 from kit.data.answer_rows import TASK, AnswerRows, answer_columns
 from kit.data.folder import DataFolder, answer_rows
+from kit.results import leaderboard
 from kit.results.answers import Answers, deviation, read_answers
+from kit.results.unfinished import is_unfinished, made_by
 from kit.system.checksum import with_checksum
-from kit.system.disk import atomic_write, file_hash, json_bytes
+from kit.system.disk import atomic_write, file_hash, json_bytes, refuse_existing
 from kit.system.errors import KitError, problem
 from kit.system.table import read_csv, read_header
 
@@ -132,6 +134,8 @@ def write_submission(
 ) -> dict[str, Any]:
     """Write a submission and its record, the `.json` beside it; the record with its `sha256`.
 
+    One with members gets its row in the leaderboard log beside it.
+
     `predicted` are the units of the test table's rows. What was written is read back and compared
     with that table before it is moved into place: ids and order must be equal exactly. One that is
     made again must be the `original`: to the byte, or, of probabilities, within 1e-5; the record
@@ -140,7 +144,15 @@ def write_submission(
     competition, record_path = data.competition, path.with_suffix(".json")
     rows = answer_rows(data)
     table = _table(predicted, rows, competition)[rows.columns]
-    with atomic_write(record_path, force) as beside, atomic_write(path, force) as temporary:
+    if not force:
+        refuse_existing(path, *() if is_unfinished(path, made_by(record)) else (record_path,))
+    replaced = path.exists()
+    # The submission comes last, and says that all is written: a record without one is what a killed
+    # process has left. Where one is replaced, its record goes first and comes last: the record must
+    # not stand beside another file.
+    last, first = (record_path, path) if replaced else (path, record_path)
+    with atomic_write(last, force=True) as one, atomic_write(first, force=True) as other:
+        beside, temporary = (one, other) if replaced else (other, one)
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.7g")
         read_submission(temporary, data, path)
         digest = file_hash(temporary)
@@ -148,8 +160,10 @@ def write_submission(
         if original is not None:
             record |= {"remade_as": _compared(path, temporary, digest, original, competition)}
         beside.write_bytes(json_bytes(with_checksum(record)))
-        # From here on the earlier file's record must not stand beside the new file.
-        record_path.unlink(missing_ok=True)
+        if "members" in record:
+            leaderboard.add(path, record)
+        if replaced:
+            record_path.unlink(missing_ok=True)
     return record
 
 

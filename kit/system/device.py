@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from kit.system.errors import KitError
+from kit.system.errors import KitError, memory_ran_out
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -191,10 +191,12 @@ def free_memory(device: torch.device) -> int:
 def out_of_memory(error: BaseException) -> bool:
     """True if `error` means out of memory.
 
-    That is CUDA's exception type, or the text of cuDNN, cuBLAS or the CPU allocator.
+    That is CUDA's exception type, the text of cuDNN or cuBLAS, or what the CPU's libraries say.
     """
-    return isinstance(error, torch.OutOfMemoryError) or bool(
-        re.search(r"can't allocate memory|(CUDNN|CUBLAS)_STATUS_ALLOC_FAILED", str(error))
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or bool(re.search(r"(CUDNN|CUBLAS)_STATUS_ALLOC_FAILED", str(error)))
+        or memory_ran_out(error)
     )
 
 

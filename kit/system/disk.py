@@ -4,47 +4,17 @@ import errno
 import hashlib
 import json
 import os
-import re
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from kit.system.checksum import DAMAGED, with_checksum, without_checksum
 from kit.system.errors import KitError, did_you_mean, problem
-
-_LONGEST = 255  # bytes of a file's name, on all usual file systems
-# A temporary file's name, with the host and the process that write it.
-_TEMPORARY: Final = re.compile(r"\..+\.(?P<host>[A-Za-z0-9-]+)\.(?P<pid>\d+)\.tmp")
+from kit.system.temporary import remove_left, temporary_path
 
 # The checks of folders that are guarded in this process.
 _guards: dict[Path, Callable[[], None]] = {}
-
-
-def host_name() -> str:
-    """The name of this machine as a part of a file's name: letters, digits, dashes, at most 40."""
-    name = socket.gethostname() or "localhost"
-    safe = re.sub("[^A-Za-z0-9-]", "-", name)
-    return safe if len(safe) <= 40 else f"{safe[:31]}-{text_hash(name)[:8]}"
-
-
-def temporary_path(path: Path) -> Path:
-    """Where this process writes what will be moved to `path`: beside it, as no other process does.
-
-    Its name has the host, too: two machines that share a folder may have processes of one number.
-    """
-    ending = f".{host_name()}.{os.getpid()}.tmp"
-    name = path.name
-    if len(os.fsencode(name)) + len(ending) + 1 > _LONGEST:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    return path.with_name(f".{name}{ending}")
-
-
-def writer_of(temporary: Path) -> tuple[str, int] | None:
-    """The host, by its `host_name`, and the process that write a temporary file; None of others."""
-    match = _TEMPORARY.fullmatch(temporary.name)
-    return (match["host"], int(match["pid"])) if match else None
 
 
 @contextmanager
@@ -79,14 +49,16 @@ def remove(path: Path) -> None:
 def atomic_write(path: Path, force: bool = False) -> Iterator[Path]:
     """Yield a temporary path, and move the file to `path` if the block ends well.
 
-    Otherwise nothing is left behind. Raises `KitError` before the block runs if `path` exists,
-    unless `force`, and at its end what the guard of the folder raises.
+    Otherwise nothing is left behind; what a killed process left of the same file goes first. Raises
+    `KitError` before the block runs if `path` exists, unless `force`, and at its end what the guard
+    of the folder raises.
     """
     if not force:
         refuse_existing(path)
     temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_left(path)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())

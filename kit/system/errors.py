@@ -1,9 +1,15 @@
 """`KitError`, the one exception for a user's mistake, and the form of its messages."""
 
 import difflib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+# What is said where there is no memory: by torch, OpenCV, numpy, C++, oneDNN, threads.
+_NO_MEMORY = re.compile(
+    r"can't allocate memory|Cannot allocate memory|Insufficient memory|Unable to allocate|bad_alloc"
+    r"|could not create a (primitive|memory object)|can't start new thread"
+)
 # Characters of an example that are shown: a damaged file may have a field of megabytes.
 _MAX_EXAMPLE = 300
 
@@ -26,6 +32,17 @@ class LoggedError(Exception):
 
     Commands print the line and exit with code 1.
     """
+
+
+def memory_ran_out(error: BaseException) -> bool:
+    """True if an exception, of whatever library, says that there was no memory for the CPU."""
+    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
+
+
+def no_memory(place: str | Path) -> KitError:
+    """The `KitError` for memory that ran out at a place that no other error explains."""
+    remedy = "close other programs, or take a machine with more; the same command goes on"
+    return problem(place, "the memory of this machine ran out", remedy=remedy)
 
 
 def did_you_mean(name: str, known: Collection[str], cutoff: float = 0.6) -> str:

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import IO, Final
 
 from kit.system.console import duration, warn
-from kit.system.disk import host_name, writer_of
 from kit.system.errors import problem
+from kit.system.temporary import is_left
 
 # The errors of `flock` on file systems without locks: some of Lustre, FUSE and NFS.
 _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
-# A temporary file that is so old is no living process's, wherever that ran.
-_STALE_SECONDS: Final = 3600
 # A forked loader process inherits open files and their locks, and would hold these beyond the end
 # of its parent: it closes them.
 _locks: set[IO[str]] = set()
@@ -103,28 +101,6 @@ def lock_folder(folder: Path, waiting: str = "", seconds: float = 0) -> Iterator
     folder.mkdir(parents=True, exist_ok=True)
     with lock_file(folder / ".lock", report, seconds):
         for temporary in folder.glob(".*.tmp"):
-            if _is_left(temporary):
+            if is_left(temporary):
                 temporary.unlink(missing_ok=True)
         yield
-
-
-def _is_left(temporary: Path) -> bool:
-    """True if no process writes a temporary file any more, as far as this host can know."""
-    try:
-        if time.time() - temporary.stat().st_mtime > _STALE_SECONDS:
-            return True
-    except OSError:
-        return False
-    host, pid = writer_of(temporary) or ("", 0)
-    return host == host_name() and (pid == os.getpid() or not _is_running(pid))
-
-
-def _is_running(pid: int) -> bool:
-    """True if a process of this number runs on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass  # another user's
-    return True

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from kit.data.folder import DataFolder
 from kit.data.loader import PhotoDataset
@@ -17,8 +18,8 @@ from kit.inference.predict import predict
 from kit.inference.views import make_views
 from kit.models.checkpoint import CheckpointInfo, load, read_checkpoint_info, save
 from kit.models.network import Network
-from kit.results.probs import Probs, write_probs
-from kit.results.run import Fold, oof_key
+from kit.results.probs import Probs, read_probs, write_probs
+from kit.results.run import Fold, oof_key, oof_precision
 from kit.scoring.metrics import Scores, decided, score
 from kit.system.console import Progress, say
 from kit.system.device import choose_device
@@ -113,7 +114,10 @@ def _check_names(paths: Sequence[Path], infos: Sequence[CheckpointInfo]) -> None
 
 
 def check_place(paths: Sequence[Path], out: Path, data: DataFolder, force: bool) -> None:
-    """Raise `KitError` unless a soup of the checkpoints `paths` may be made in the folder `out`."""
+    """Raise `KitError` unless a soup of the checkpoints `paths` may be made in the folder `out`.
+
+    What is there of the same soup, which was killed, may stay.
+    """
     files = Fold(out)
     if (
         files.metrics.exists()
@@ -125,8 +129,16 @@ def check_place(paths: Sequence[Path], out: Path, data: DataFolder, force: bool)
             "is the folder of a training, which no soup may replace",
             remedy="choose another --out",
         )
+    if not force and files.best.exists() and is_mean(files.best, paths):
+        force = True
     for path in (files.best, files.oof):
         check_output(path, inputs=data.inputs, force=force)
+
+
+def is_mean(best: Path, paths: Sequence[Path]) -> bool:
+    """True if a checkpoint has the mean of others' weights, bit by bit."""
+    made, mean = load(best).body.state_dict(), average([load(path) for path in paths]).body
+    return all(torch.equal(made[name], value) for name, value in mean.state_dict().items())
 
 
 def average(networks: Sequence[Network]) -> Network:
@@ -158,21 +170,24 @@ def soup(
 ) -> Scores:
     """Write the mean of a fold's checkpoints into the folder `out`; its scores on the fold.
 
-    Its out-of-fold probabilities are written, too.
+    Its out-of-fold probabilities are written, too. One that was made before stays as it is.
     """
     infos, files = check_ingredients(paths, plan), Fold(out)
     info = infos[-1]
     warn_versions(out, info.versions)
     check_place(paths, out, data, force)
-    mean = average([load(path) for path in paths])
-    device, ids = choose_device(compute.device), fold_ids(plan, info.fold)
+    ids = fold_ids(plan, info.fold)
+    truth = targets(plan.photos.set_index("image").loc[ids], plan.competition)
+    if not force and (probs := _made_before(files, ids, plan, info.fold)) is not None:
+        say(f"{out}: made before, skipped")
+        return score(truth, decided(probs, plan.competition), plan.competition, probs)
+    mean, device = average([load(path) for path in paths]), choose_device(compute.device)
     read = plan.competition.read
     photos = PhotoDataset(data.train_images, ids, [info.geometry], read=read)
     loader = compute.loader(photos, device)
     network = prepare(mean.to(device), device)
     with Progress(f"fold {info.fold}", len(ids)) as progress:
         probs = predict([network], loader, make_views("none"), device, progress)[0][0, 0]
-    truth = targets(plan.photos.set_index("image").loc[ids], plan.competition)
     scores = score(truth, decided(probs, plan.competition), plan.competition, probs)
     select = "best" if _chosen_on_fold(paths, infos) else "soup"
     save(
@@ -185,6 +200,18 @@ def soup(
     epochs, alone = " ".join(str(i.epoch) for i in infos), " ".join(f"{i.score:.3f}" for i in infos)
     say(f"{out}: the mean of epochs {epochs}: {scores.line()}; alone {alone}")
     return scores
+
+
+def _made_before(files: Fold, ids: Sequence[str], plan: Plan, fold: int) -> np.ndarray | None:
+    """The out-of-fold probabilities (N, C) of a soup that is there already; None if they are not.
+
+    Its checkpoint was compared by `check_place`.
+    """
+    if not files.best.exists() or not files.oof.exists():
+        return None
+    table = read_probs(files.oof)
+    made = oof_precision(table.key, files.best, plan, fold) is not None
+    return table.at(ids) if made else None
 
 
 def _chosen_on_fold(paths: Sequence[Path], infos: Sequence[CheckpointInfo]) -> bool:

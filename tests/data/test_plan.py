@@ -7,7 +7,7 @@ import pytest
 from helpers import MASK, make_data, mask_folder
 
 from kit.competition import Competition
-from kit.data.plan import read_plan, write_plan
+from kit.data.plan import is_unfinished, read_plan, write_plan
 from kit.data.planning import PlanOptions, plan_folds
 from kit.folds import main
 from kit.system.errors import KitError
@@ -43,6 +43,21 @@ def test_several_labels_come_back_as_texts(tmp_path):
     for label in ("3", "2 0", "0 0", "a"):
         with pytest.raises(KitError, match="column 'label' must hold rising numbers 0..2.*a/2.jpg"):
             write_plan(tmp_path / "f.csv", photos.assign(label=["0", label, "1"]), LABELS, {})
+
+
+def test_a_plan_that_was_killed_after_its_record_is_planned_again_alone(tmp_path):
+    path = tmp_path / "folds.csv"
+    plan = write_plan(path, plan_rows(), MASK, {"seed": 1})
+    assert not is_unfinished(path)
+    path.unlink()  # the record comes first
+    assert is_unfinished(path) and is_unfinished(path, plan.hash)
+    other = plan_rows().assign(fold=[1, 1, 0])
+    with pytest.raises(KitError, match="folds.json: exists already"):  # it is of another plan
+        write_plan(path, other, MASK, {"seed": 1})
+    assert write_plan(path, plan_rows(), MASK, {"seed": 1}).hash == read_plan(path).hash
+    path.unlink()
+    (tmp_path / "folds.json").write_text("{}")
+    assert not is_unfinished(path)
 
 
 @pytest.mark.parametrize(

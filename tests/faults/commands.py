@@ -183,6 +183,7 @@ def make_world(root: Path) -> World:
         world.seconds[command.name] = ended.seconds
         shutil.rmtree(work)
         shutil.move(place, work)
+        shutil.rmtree(work / "sample", ignore_errors=True)  # many photos that no other one needs
     return world
 
 

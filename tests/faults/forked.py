@@ -24,6 +24,7 @@ import torch
 from helpers import everywhere
 
 import kit.inference.autotune
+import kit.inference.networks
 import kit.inference.photo_set
 import kit.scale.processes
 from kit.data.loader import end_workers
@@ -119,9 +120,12 @@ def start_forked(
     by default a file beside `cwd`.
     """
     log = log or cwd.with_name(f"{cwd.name}.log")
+    log.touch()  # it may be killed before it writes
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads
+        pid = os.fork()
     if not pid:
         _run(list(argv), cwd, hook, log)
     return Running(pid, log, time.monotonic())
@@ -177,6 +181,7 @@ def settle() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     kit.inference.photo_set.BLOCK = BLOCK
+    kit.inference.networks._FEW = 0  # so that ten photos are loaded by processes, if by any
     mode = InferenceMode(torch.float32, 16)
     everywhere(_Put(), kit.inference.autotune, "autotune", lambda *_: mode)
     kit.scale.processes.multiprocessing = types.SimpleNamespace(

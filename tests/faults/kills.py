@@ -15,12 +15,14 @@ from faults.forked import Ended, start_forked
 from faults.moments import kill_at, operations_of
 from faults.trials import Trial, lost_meanwhile, random_of, run_again
 
+LONG = ("sample", "side", "report", "page", "tune")  # which take seconds
 WORKER = "worker"  # one process of those side by side dies, and its command goes on
 
 
 def cases(world: World) -> Sequence[str]:
-    """Every command of the world, and one of its processes side by side."""
-    return [*world.commands, WORKER]
+    """Every command of the world, and a process of those side by side; quick ones more often."""
+    quick = [name for name in world.commands if name not in LONG]
+    return [*world.commands, WORKER, *quick, *quick, *quick]
 
 
 def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial:
@@ -34,17 +36,19 @@ def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial
     else:
         ended, note = _kill(world, name, rng, place)
         losses = lost_meanwhile(world, name, place)
-    met = ended.code < 0 or case == WORKER
+    met, more = ended.code < 0 or case == WORKER, 0
     if met and rng.random() < 0.25:
-        second, more = _kill(world, name, rng, place)
-        note += f"; then {more}"
+        second, moment = _kill(world, name, rng, place)
+        note, more = f"{note}; then {moment}", int(second.code < 0)
         losses += _unexpected(second) + lost_meanwhile(world, name, place)
     losses += _unexpected(ended)
     different, left, again = run_again(world, name, place)
     seconds = time.monotonic() - started
     silent = tuple(different) if not again.code else ()
     losses += [] if silent else different
-    return Trial("kills", case, number, tuple(losses), silent, tuple(left), seconds, note, met)
+    return Trial(
+        "kills", case, number, tuple(losses), silent, tuple(left), seconds, note, met, more
+    )
 
 
 def _unexpected(ended: Ended) -> list[str]:

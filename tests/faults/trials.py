@@ -26,7 +26,7 @@ class Trial:
     `losses` are results that are gone, or that no plain second run makes equal to the undisturbed
     ones, and errors that are a traceback or no single line; `silent` are wrong results that nobody
     was told of; `left` is what stays half-written or left over. `note` says what the fault was, and
-    `met` whether it came before the command had ended.
+    `met` whether it came before the command had ended; `more` are further faults that were met.
     """
 
     kind: str
@@ -38,6 +38,7 @@ class Trial:
     seconds: float = 0.0
     note: str = ""
     met: bool = True
+    more: int = 0
 
     @property
     def good(self) -> bool:

@@ -1,5 +1,9 @@
 """Passes: run, grouped by memory, reused."""
 
+import dataclasses
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -30,6 +34,7 @@ from kit.models.checkpoint import load
 from kit.results.answers import read_answers
 from kit.system.disk import file_hash
 from kit.system.errors import KitError
+from kit.system.temporary import host_name
 
 
 def test_one_checkpoint_without_tta_gives_its_own_probabilities(world, tmp_path):
@@ -103,6 +108,21 @@ def test_where_memory_is_short_networks_come_in_groups_and_photos_are_decoded_on
     for key, table in whole.items():
         np.testing.assert_allclose(parted[key].at(ids), table.at(ids), atol=1e-6)
     assert not (copy / "runs" / "pixels" / "eval").exists()  # it was in a folder of its own
+
+
+def test_pixels_that_a_killed_process_left_are_removed_and_none_are_left(copy, world, tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    compute = dataclasses.replace(COMPUTE, cache_dir=tmp_path / "pixels")
+    left = tmp_path / "pixels" / f".kit-pixels.1a.{host_name()}.{process.pid}.tmp"
+    left.mkdir(parents=True)
+    (left / "pixels.npy").touch()
+    with blocks_of(world, copy / "runs" / "small", compute=compute).open(0) as block:
+        assert not left.exists()  # before there is any need of others
+        block.rows(0, np.array([1, 4]))
+        (own,) = (tmp_path / "pixels").iterdir()
+        assert own.stat().st_mode & 0o777 == 0o700 and (own / "pixels.npy").exists()
+    assert not list((tmp_path / "pixels").iterdir())
 
 
 def test_what_some_photos_ran_for_is_kept_and_taken_up(copy, world):

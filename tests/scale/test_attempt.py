@@ -59,6 +59,13 @@ def test_a_mistake_is_its_line_and_a_bug_leaves_its_traceback_in_the_log(tmp_pat
     assert text.count(": error: photo 7") == 1
 
 
+def test_memory_that_ran_out_in_an_attempt_is_one_line(tmp_path):
+    result, error = attempt(job(tmp_path, works.use_all_memory), TERMS)
+    assert result is None and type(error) is KitError
+    assert str(error).startswith("small/fold0: the memory of this machine ran out; close")
+    assert "Traceback" not in (tmp_path / "log.txt").read_text()
+
+
 def test_a_signal_ends_an_attempt_that_is_made_again(tmp_path):
     waiting = job(tmp_path, works.end_once, tmp_path / "mark", signal.SIGTERM)
     with pytest.raises(Preempted):

@@ -29,6 +29,21 @@ def test_a_bug_of_another_process_is_its_line_and_code_1(capsys):
     assert capsys.readouterr().err == "error: fold 1: ValueError: 3; log: log.txt\n"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("can't start new thread"), OSError(12, "Cannot allocate memory")],
+)
+def test_memory_that_ran_out_is_one_line(capsys, error):
+    @command
+    def main(argv=None):
+        raise error
+
+    assert main([]) == 2
+    said = capsys.readouterr().err
+    assert "the memory of this machine ran out; close other programs" in said
+    assert said.count("\n") == 1
+
+
 def parsed(*line):
     parser = Parser(prog="kit.test")
     add_options(parser, "workers", "force")

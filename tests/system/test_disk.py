@@ -13,17 +13,15 @@ from kit.system.disk import (
     check_output,
     file_hash,
     guarded,
-    host_name,
     json_bytes,
     near,
     read_json,
     remove,
-    temporary_path,
     text_hash,
     write_json,
-    writer_of,
 )
 from kit.system.errors import KitError
+from kit.system.temporary import host_name, temporary_path, writer_of
 
 
 def test_writing_leaves_nothing_behind_when_it_fails(tmp_path):
@@ -118,24 +116,6 @@ def test_the_file_that_was_meant(tmp_path):
     (tmp_path / "folds.csv").touch()
     assert near(tmp_path / "fold.csv") == f" (did you mean {tmp_path / 'folds.csv'}?)"
     assert near(tmp_path / "nowhere" / "fold.csv") == ""
-
-
-@pytest.mark.parametrize(
-    "host, safe",
-    [
-        ("box-1.lab.org", "box-1-lab-org"),
-        ("스타/..", "-----"),
-        ("", "localhost"),
-        ("a" * 64, "a" * 31 + "-" + text_hash("a" * 64)[:8]),
-    ],
-)
-def test_a_temporary_name_tells_host_and_process(tmp_path, monkeypatch, host, safe):
-    monkeypatch.setattr(socket, "gethostname", lambda: host)
-    assert host_name() == safe
-    path = temporary_path(tmp_path / "a.csv")
-    assert path == tmp_path / f".a.csv.{safe}.{os.getpid()}.tmp"
-    assert writer_of(path) == (safe, os.getpid())
-    assert writer_of(tmp_path / ".a.1.tmp") is None and writer_of(tmp_path / "a.tmp") is None
 
 
 @pytest.mark.parametrize("name", ["n" * 255, "이" * 85, os.fsdecode(b"\xff" * 250)])

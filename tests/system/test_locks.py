@@ -10,9 +10,9 @@ import time
 import pytest
 
 import kit.system.locks
-from kit.system.disk import host_name
 from kit.system.errors import KitError
 from kit.system.locks import lock_file, lock_folder
+from kit.system.temporary import host_name
 
 HOLD = (
     "import sys; from pathlib import Path; from kit.system.locks import lock_folder\n"

@@ -15,9 +15,9 @@ import kit.training.run
 from kit.data.planning import PlanOptions, plan_folds
 from kit.results.run import Fold
 from kit.scale.job import Place, run_here
-from kit.system.disk import host_name
 from kit.system.errors import KitError
 from kit.system.locks import lock_folder
+from kit.system.temporary import host_name
 from kit.training.estimate import estimate
 from kit.training.run import (
     advice,
