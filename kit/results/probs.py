@@ -82,6 +82,8 @@ def _read_npz(path: Path, remedy: str) -> Probs:
     except Exception as error:  # zipfile, numpy and zlib each raise their own on a damaged file
         if "Object arrays" in str(error):
             remedy = "save ids.astype(str), which needs no pickle"
+        elif not isinstance(error, KeyError):  # the file, and not what it lacks
+            remedy = f"put a copy of it back; {remedy}"
         raise problem(
             path, f"is no probability file ({type(error).__name__}: {error})", remedy=remedy
         ) from error
