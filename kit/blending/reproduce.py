@@ -22,6 +22,7 @@ from kit.data.folder import DataFolder
 from kit.data.plan import Plan
 from kit.inference.engine import Compute
 from kit.inference.members import read_members
+from kit.results.record_file import check_record
 from kit.results.submission import Original
 from kit.system.disk import file_hash
 from kit.system.errors import problem
@@ -62,6 +63,8 @@ def reproduce(
     ]
     output = dataclasses.replace(output, path=output.path or source.with_suffix(".csv"))
     out = check_output(output, members, files, data, record.settings)
+    if out.resolve() != source.with_suffix(".csv").resolve():  # which it would replace
+        check_record(source.with_suffix(".csv"))
     batch_size = compute.batch_size or record.batch_size
     compute = dataclasses.replace(compute, modes=record.modes, batch_size=batch_size, fresh=True)
     job = Ensemble(members, record.rule, record.oof)

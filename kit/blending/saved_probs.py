@@ -46,9 +46,17 @@ def check_save_probs(
         if not force:
             refuse_existing(place)
         elif place.exists():
-            # Raises for what is no file of probabilities, and would be replaced by one.
-            read_foreign_probs(place, competition)
+            _check_replaced(place, competition)
         check_writable(place)
+
+
+def _check_replaced(place: Path, competition: Competition) -> None:
+    """Raise `KitError` for what is no file of probabilities, and would be replaced by one."""
+    try:
+        read_foreign_probs(place, competition)
+    except KitError as error:
+        wrong = str(error).partition("; ")[0]
+        raise KitError(f"{wrong}; delete it, or choose another name for --save-probs") from error
 
 
 def save_probs(

@@ -83,6 +83,8 @@ def _read_npz(path: Path, remedy: str) -> Probs:
             raise unreadable(path, error) from error
         if "Object arrays" in str(error):
             remedy = "save ids.astype(str), which needs no pickle"
+        elif not isinstance(error, KeyError):  # the file, and not what it lacks
+            remedy = f"put a copy of it back; {remedy}"
         raise problem(
             path, f"is no probability file ({type(error).__name__}: {error})", remedy=remedy
         ) from error

@@ -26,8 +26,8 @@ def record_beside(path: Path) -> dict[str, Any] | None:
 
 
 def check_record(path: Path) -> None:
-    """Raise `KitError` if the record beside a submission is damaged, or of another file."""
-    record = record_beside(path)
+    """Raise `KitError` if the record beside a submission is damaged, or of another one."""
+    record = record_beside(path) if path.exists() else None
     if record is not None and record.get("sha256") != file_hash(path):
         name = path.with_suffix(".json").name
         raise problem(

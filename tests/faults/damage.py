@@ -23,6 +23,12 @@ from faults.trials import Trial, random_of
 
 # Probabilities kept from before are no results: who loses them computes them again.
 _KEPT: Final = re.compile(r".*/(probs|part|few|oof)-[^/]*[.]npz")
+_ANEW: Final = (
+    "submissions/mine.json",
+    "submissions/blend.json",
+    "submissions/leaderboard.csv",
+    "runs/tune/weak_tuned/tune.json",
+)
 # The remedy is tried in each so many-th trial of a case: most are a training.
 _MENDED: Final = 4
 _references: dict[tuple[Path, str], dict[str, str]] = {}
@@ -115,13 +121,16 @@ def damaged(row: Case, file: Path, place: Path, rng: random.Random) -> tuple[byt
     others = (
         [o for o in sorted(place.glob(row.others)) if o.read_bytes() != whole] if row.others else []
     )
-    how = rng.choice([*_DAMAGES, *["swap"] * (2 if others else 0)])
+    kinds = ["cells", "cells", "cut", "empty", "grown"] if row.columns else list(_DAMAGES)
+    how = rng.choice([*kinds, *["swap"] * (2 if others else 0)])
     if how == "swap":
         other = rng.choice(others)
         return other.read_bytes(), f"is {other.relative_to(place)}"
     while True:
-        content = _cells(whole, row.columns, rng) if row.columns and how == "flip" else None
-        content = content or _DAMAGES[how](whole, rng)
+        if how == "cells":
+            content = _cells(whole, row.columns, rng)
+        else:
+            content = _DAMAGES[how](whole, rng)
         if content != whole:
             changed = next(
                 (n for n, (a, b) in enumerate(zip(whole, content)) if a != b), len(content)
@@ -172,14 +181,14 @@ def _cells(whole: bytes, columns: Sequence[str], rng: random.Random) -> bytes:
     column, n = rng.choice(columns), rng.randrange(len(table))
     cell = table.loc[n, column]
     if cell:
-        at = rng.randrange(len(cell))
+        at = rng.randrange(min(len(cell), 6))  # a later digit is one that a spreadsheet rounds
         other = rng.choice("0123456789" if cell[at].isdigit() else "abcdef")
         table.loc[n, column] = cell[:at] + other + cell[at + 1 :]
     return table.to_csv(index=False, lineterminator="\n").encode()
 
 
-def _mend(world: World, row: Case, place: Path, file: Path, whole: bytes) -> list[str]:
-    """Do what the error says; the files that are gone by it."""
+def _mend(world: World, row: Case, place: Path, file: Path, whole: bytes) -> Sequence[str]:
+    """Do what the error says; the files that are gone by it, or are not as before."""
     if row.remedy == RESTORE:
         file.write_bytes(whole)
     elif row.remedy == DELETE:
@@ -190,8 +199,8 @@ def _mend(world: World, row: Case, place: Path, file: Path, whole: bytes) -> lis
             ended = run_forked(words, place)
             if ended.code:
                 raise RuntimeError(f"{words}: {ended.output}")
-        if row.files.endswith("tune.json"):  # it says that it replaces another
-            return [str(file.relative_to(place))]
+        # These say that they replace others, or come in another order.
+        return _ANEW
     return []
 
 

@@ -64,10 +64,10 @@ def cases_of(world: World) -> dict[str, Case]:
     row("pixels", "runs/pixels/*.npy", "", "resume", "side")
     row("passes", "runs/*/fold*/*-*.npz", "", "blend", "fast", others="runs/*/fold*/*-*.npz")
     row("submission", submission, _submit, "vote", others="submissions/*.csv")
-    row("record", record, _submit, "again", others="submissions/*.json")
-    row("record", record, DELETE, "vote", others="submissions/*.json")
+    row("record", record, _submit, "again", others="submissions/b*.json")
+    row("record", record, DELETE, "vote", others="submissions/b*.json")
     row("log", "submissions/leaderboard.csv", RESTORE, "record", told=True, columns=LOGGED)
-    rows["record-check"] = Case(record, "again", check, DELETE, "submissions/*.json")
+    rows["record-check"] = Case(record, "again", check, DELETE, "submissions/b*.json")
     rows["submission-check"] = Case(submission, "again", check, _submit, "submissions/*.csv")
     rows["log-board"] = Case(
         "submissions/leaderboard.csv", "again", board, RESTORE, columns=LOGGED, told=True
@@ -121,6 +121,7 @@ def _submit(world: World, place: Path, file: Path) -> list[Words]:
 
 
 def _blend(world: World, place: Path, file: Path) -> list[Words]:
+    file.unlink()
     return [(*world.argv("blend"), "--force")]
 
 

@@ -11,10 +11,8 @@ import numpy as np
 import pandas as pd
 
 # What no two runs have alike: times, durations (`views` has them in a record of an ensemble), and
-# how much was found ready, which comes first with `--fast`; and checksums of these.
-_TIMES: Final = re.compile(
-    r"seconds|made|time.*|views|passes_computed|saved|decided_after|checksum"
-)
+# how much was found ready, which comes first with `--fast`; and checksums over these.
+_TIMES: Final = re.compile("seconds|made|time.*|views|passes_computed|saved|decided_after|checksum")
 _MADE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 # What a process that was killed may leave: temporary files and folders, and a folder's owner.
 _LEFT: Final = re.compile(r"\..+\.(tmp|old)|\.owner|\.seen-.*")
