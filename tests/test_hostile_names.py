@@ -174,9 +174,3 @@ def test_ids_and_classes_are_written_as_they_are_for_the_site_compares_them(fold
     cells = pd.read_csv(log, dtype=str, keep_default_na=False).to_numpy().ravel()
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in cells)
     assert "team" in read_board(log)[0].members
-
-
-def test_what_a_training_logs_has_no_codes(folder, run):
-    run(kit.train.main, "small.py", *PLACES[:4], "--device", "cpu,cpu", "--fold", "0,1", "--force")
-    for fold in (0, 1):
-        check_text(Path(f"runs/small/fold{fold}/log.txt").read_text(encoding="utf-8"))

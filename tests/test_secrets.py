@@ -13,7 +13,7 @@ import kit.ensemble
 from kit.scale.attempt import Terms, attempt
 from kit.scale.job import Job
 from kit.system.cli import command_line
-from kit.system.console import show_error, warn
+from kit.system.console import say, show_error, warn
 from kit.system.errors import KitError, without_secrets
 from kit.system.profiler import profiled
 from kit.training.trackers import TrackerError, open_tracker
@@ -56,7 +56,8 @@ def test_a_short_value_of_a_variable_is_no_secret(monkeypatch):
 
 
 def fail() -> None:
-    """A bug that cites a token."""
+    """A bug that cites a token, after a line of codes."""
+    say("a photo of \u202e\x1b]0;title\x07")
     raise RuntimeError(f"{SECRETS['RAY_AUTH_TOKEN']} is no \x1b[31mtoken")
 
 
@@ -65,6 +66,7 @@ def test_a_traceback_in_a_log_has_no_tokens_and_no_codes(tmp_path):
     _, error = attempt(Job("job", fail, (), tmp_path / "log.txt"), terms)
     log = (tmp_path / "log.txt").read_text()
     assert "RuntimeError: $RAY_AUTH_TOKEN is no \\x1b[31mtoken" in log and "Traceback" in log
+    assert "a photo of \\u202e\\x1b]0;title\\x07\n" in log
     check(log + str(error))
     assert "\x1b" not in log
 

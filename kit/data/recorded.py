@@ -60,7 +60,7 @@ def with_own_functions(competition: Competition, record: Path) -> Competition:
 
     They are those of a definition of one's own: `competition.py` in the working folder, or one that
     the kit knows by name. Raises `KitError` where neither has the text that the file `record` has:
-    the file may be another person's.
+    the file may be of others.
     """
     recorded = {name: getattr(competition, name) for name in FUNCTIONS}
     recorded = {n: one for n, one in recorded.items() if isinstance(one, RecordedFunction)}

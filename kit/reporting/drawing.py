@@ -109,6 +109,8 @@ def drawing(draw: Callable[Concatenate[str, _P], Figure]) -> Callable[Concatenat
             # matplotlib measures texts in a font without Hangul. The text stays text, and the
             # page's font has Hangul.
             warnings.filterwarnings("ignore", "Glyph .* missing from")
+            # Of a name that is longer than the figure is wide.
+            warnings.filterwarnings("ignore", "constrained_layout not applied")
             return _svg(draw(name, *args, **kwargs), name)
 
     return svg

@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 def command_line(name: str, argv: Sequence[str] | None) -> str:
     """The command line of `python -m kit.NAME` as a user types it, for a record.
 
-    A record goes to others: it has `~` for the home folder, whose path often is a person's name.
+    A record goes to others: it has `~` for the home folder, whose path often is a user's name.
     """
     words = map(str, sys.argv[1:] if argv is None else argv)
     return " ".join(["python", "-m", f"kit.{name}", *map(_quoted, words)])

@@ -1,4 +1,4 @@
-"""What `last.pt` says, checked: a file of another person must not stop a training midway."""
+"""What `last.pt` says, checked: a file of others must not stop a training midway."""
 
 import json
 import math
