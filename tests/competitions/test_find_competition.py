@@ -50,7 +50,7 @@ def test_functions_travel_as_text_and_run_from_the_record(tmp_path):
     [
         (
             'competition = Competition(name="x", trget="y")',
-            r"line 2: .*'trget' .did you mean target\?",
+            r"line 2: .*'trget'.*[Dd]id you mean '?target'?\?\)?$",
         ),
         (
             'competition = Competition(name="x", group="")',
