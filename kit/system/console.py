@@ -70,7 +70,7 @@ def console_of(stderr: bool = False) -> Console:
         highlight=False,
         emoji=False,
         quiet=is_muted(),
-        width=None if stream and stream.isatty() else _PIPED_WIDTH,
+        width=None if _is_terminal(stream) else _PIPED_WIDTH,
     )
 
 
@@ -99,10 +99,18 @@ def show_error(text: str) -> None:
     _print(without_secrets(f"error: {text}"), "red", stderr=True)
 
 
+def _is_terminal(stream: Any) -> bool:
+    """True if a stream is a terminal, by its file: older rich's stand-ins deny it."""
+    try:
+        return stream is not None and os.isatty(stream.fileno())
+    except (OSError, ValueError):
+        return False
+
+
 def _print(text: str, style: str | None, stderr: bool = False) -> None:
     """Print one line, above the bar if one is shown on the same terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    shown = _bars and stream and stream.isatty()
+    shown = _bars and _is_terminal(stream)
     console = _bars[-1] if shown else console_of(stderr)
     console.print(escaped(text), style=style, markup=False, soft_wrap=True)
 

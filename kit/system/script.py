@@ -50,7 +50,8 @@ def run_script(path: Path, fields: Sequence[str] = ()) -> tuple[ModuleType, str]
         trace = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in trace if frame.filename == absolute]
         misspelt = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        hint = did_you_mean(misspelt[1], fields) if misspelt else ""
+        told = "Did you mean" in str(error)  # by Python, from 3.13 on
+        hint = did_you_mean(misspelt[1], fields) if misspelt and not told else ""
         raise KitError(
             f"{path} line {lines[-1] if lines else '?'}: {type(error).__name__}: {error}{hint}; "
             "mend the file"
