@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kit.system.errors import did_you_mean, problem, unreadable
-from kit.system.inputs import read_input
+from kit.system.inputs import open_input, read_input
 
 _LONGEST = 255  # bytes of a file's name, on all usual file systems
 _LARGEST_JSON: Final = 2**30  # bytes; a plan's record of a million photos has some 100 MB
@@ -167,15 +167,15 @@ def check_writable(path: Path) -> None:
 
 def file_hash(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
-    try:
-        with open(path, "rb") as file:
+    with open_input(path) as file:
+        try:
             return (
                 hashlib.file_digest(file, "sha256").hexdigest()
                 if hasattr(hashlib, "file_digest")
                 else hashlib.sha256(file.read()).hexdigest()
             )
-    except OSError as error:
-        raise unreadable(path, error) from error
+        except OSError as error:
+            raise unreadable(path, error) from error
 
 
 def text_hash(text: str) -> str:
@@ -204,7 +204,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file."""
     text = read_input(path, _LARGEST_JSON, "make it again")
     try:
-        content = parse_json(text)
+        content = parse_json(text.decode("utf-8"))
     except ValueError as error:
         raise problem(path, f"is no JSON ({error})", remedy="make it again") from error
     if not isinstance(content, dict):
@@ -212,7 +212,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str) -> Any:
     """What a text of JSON says; raises `ValueError` for one that is none, or nested too deep."""
     try:
         return json.loads(text)

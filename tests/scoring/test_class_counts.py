@@ -53,3 +53,8 @@ def test_labels_have_each_their_test_and_groups_count():
     assert np.mean(below) < 0.1
     assert distribution_p(np.array([60, 60, 60, 60, 200]), expected, 300) < 1e-6
     assert distribution_p(np.zeros(5), Expected(np.zeros(5), (1.0, 1.0), "none", 10), 10) == 1
+
+
+def test_groups_of_the_same_classes_leave_a_p():
+    classes, groups = np.tile([0, 1], 6), np.arange(12) // 2
+    assert rao_scott_correction(classes, groups, 2) == (1, 1)
