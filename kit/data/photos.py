@@ -29,6 +29,7 @@ _AGAIN: Final = "unpack the data again"
 _LARGEST: Final = 2**30  # bytes of a photo's file
 _PIXELS_A_BYTE: Final = 512  # the most: a JPEG has a bit or more for each block of 8 x 8
 _ORIENTATION: Final = 0x0112  # EXIF's tag, and what turns a photo of each value upright
+_WIDTH, _HEIGHT = 256, 257  # TIFF's tags
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -159,7 +160,10 @@ def size_of(path: Path) -> tuple[int, int]:
         file = Image.open(content, formats=FORMATS)
         with in_turn(path, file.size) if file.format == "PNG" else contextlib.nullcontext():
             turned = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-            return (file.height, file.width) if turned else file.size
+            size = file.size
+            if file.format == "TIFF":  # newer PIL has turned this size already
+                size = (file.tag_v2[_WIDTH], file.tag_v2[_HEIGHT])  # type: ignore[attr-defined]
+            return (size[1], size[0]) if turned else size
 
 
 def crop_and_resize(photo: np.ndarray, geometry: Geometry) -> np.ndarray:
