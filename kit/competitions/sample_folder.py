@@ -50,7 +50,7 @@ def write_text(path: Path, text: str) -> None:
 def _is_sample(folder: Path) -> bool:
     try:
         record = json.loads((folder / "sample.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(record, dict) and record.get("made_by") == "kit.sample"
 

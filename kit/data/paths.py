@@ -5,6 +5,7 @@ An image of several channels is the paths of its files, joined by `|`.
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ import pandas as pd
 from kit.system.errors import did_you_mean, problem
 
 CHANNELS: Final = "|"
+_NO_UTF8: Final = re.compile("[\ud800-\udfff]")
 FIELD: Final = re.compile(r"{([^{}]*)}")
 Templates = str | tuple[str, ...]
 
@@ -107,9 +109,23 @@ def _files(folder: Path) -> set[str]:
 
 
 def other_ending(root: Path, file: str) -> str:
-    """` (did you mean X?)` for a file that is not there, where one of another ending is."""
+    """` (did you mean X?)` for a file that is not there, where one of another ending is.
+
+    Or what it is called, where its name is the same text in another Unicode form.
+    """
     place = root / file
-    near = sorted(
-        n for n in _files(place.parent) if n.rpartition(".")[0] in (place.name, place.stem)
-    )
+    names = sorted(_files(place.parent))
+    composed = unicodedata.normalize("NFC", place.name)
+    alike = [name for name in names if unicodedata.normalize("NFC", name) == composed]
+    if alike:
+        form = "NFC" if unicodedata.is_normalized("NFC", alike[0]) else "NFD"
+        return f" (the file's name is in another Unicode form, {form}: write it so in the table)"
+    near = [n for n in names if n.rpartition(".")[0] in (place.name, place.stem)]
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def check_names(root: Path, files: Sequence[str]) -> None:
+    """Raise `KitError` for files below `root` whose names no table can hold: they are no UTF-8."""
+    bad = [file for file in files if _NO_UTF8.search(file)]
+    if bad:
+        raise problem(root, "holds files whose names are no UTF-8", bad, "rename these files")

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -22,19 +23,13 @@ from kit.system.inputs import open_input, read_input
 Result = TypeVar("Result")
 
 
-class DamagedPhotos(KitError):
-    """Photos that cannot be read; `faults` are the name and the fault of each, as a line."""
-
-    def __init__(self, root: Path, errors: Sequence[KitError], remedy: str) -> None:
-        prefix = f"{root}{os.sep}"
-        self.faults = [str(e).removeprefix(prefix).partition(";")[0] for e in errors]
-        super().__init__(str(problem(root, "photos that cannot be used", self.faults, remedy)))
-
-
 # The formats that PIL may open: others are not for photos, and some, such as EPS, start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+_AGAIN: Final = "unpack the data again"
 _LARGEST: Final = 2**30  # bytes of a photo's file
+_PIXELS_A_BYTE: Final = 512  # the most: a JPEG has a bit or more for each block of 8 x 8
 _ORIENTATION: Final = 0x0112  # EXIF's tag, and what turns a photo of each value upright
+_WIDTH, _HEIGHT = 256, 257  # TIFF's tags
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -48,10 +43,23 @@ _TURNS: Final = {
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
+class DamagedPhotos(KitError):
+    """Photos that cannot be read; `faults` are the name and the fault of each, as a line.
+
+    `remedy` is what to do, unless the first of them needs something else than another copy.
+    """
+
+    def __init__(self, root: Path, errors: Sequence[KitError], remedy: str) -> None:
+        parts = [str(e).removeprefix(f"{root}{os.sep}").partition("; ") for e in errors]
+        self.faults = [fault for fault, _, _ in parts]
+        remedy = remedy if parts[0][2] in ("", _AGAIN) else parts[0][2]
+        super().__init__(str(problem(root, "photos that cannot be used", self.faults, remedy)))
+
+
 def read_bytes(path: Path) -> bytes:
     """The bytes of a photo's file; raises `KitError` if it cannot be read."""
     large = "give the competition a function read(path)"
-    return read_input(path, _LARGEST, large, "unpack the data again")
+    return read_input(path, _LARGEST, large, _AGAIN)
 
 
 def decode(
@@ -68,8 +76,12 @@ def decode(
     """
     content = read_bytes(path)
     if not content:
-        raise problem(path, "is an empty file", remedy="unpack the data again")
+        raise problem(path, "is an empty file", remedy=_AGAIN)
     with _errors_of(path), Image.open(io.BytesIO(content), formats=FORMATS) as file:
+        if file.format == "JPEG" and math.prod(file.size) > _PIXELS_A_BYTE * len(content):
+            what = f"says it has {file.width:,} x {file.height:,} pixels"
+            what += f", which {len(content):,} bytes cannot hold"
+            raise problem(path, what, remedy=_AGAIN)
         if least is not None and max(file.size) > above:
             file.draft(None, (least, least))
         with in_turn(path, file.size):
@@ -101,16 +113,12 @@ def _errors_of(path: Path) -> Iterator[None]:
     except KitError:
         raise
     except UnidentifiedImageError as error:
-        raise problem(
-            path, f"is no image ({', '.join(FORMATS)})", remedy="unpack the data again"
-        ) from error
+        raise problem(path, f"is no image ({', '.join(FORMATS)})", remedy=_AGAIN) from error
     except MemoryError as error:
         remedy = "take fewer --workers, or make it smaller"
         raise problem(path, "needs more memory than there is", remedy=remedy) from error
     except Exception as error:  # PIL raises anything for damaged metadata
-        raise problem(
-            path, f"is a damaged image ({error})", remedy="unpack the data again"
-        ) from error
+        raise problem(path, f"is a damaged image ({error})", remedy=_AGAIN) from error
 
 
 def for_each_photo(
@@ -118,7 +126,7 @@ def for_each_photo(
     images: Sequence[str],
     read: Callable[[Path], Result],
     what: str,
-    remedy: str = "unpack the data again",
+    remedy: str = _AGAIN,
 ) -> list[Result]:
     """The results of `read` for each photo below `root`, in order; read in threads.
 
@@ -152,7 +160,10 @@ def size_of(path: Path) -> tuple[int, int]:
         file = Image.open(content, formats=FORMATS)
         with in_turn(path, file.size) if file.format == "PNG" else contextlib.nullcontext():
             turned = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-            return (file.height, file.width) if turned else file.size
+            size = file.size
+            if file.format == "TIFF":  # newer PIL has turned this size already
+                size = (file.tag_v2[_WIDTH], file.tag_v2[_HEIGHT])  # type: ignore[attr-defined]
+            return (size[1], size[0]) if turned else size
 
 
 def crop_and_resize(photo: np.ndarray, geometry: Geometry) -> np.ndarray:

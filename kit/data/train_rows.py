@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from kit.competition import Competition
-from kit.data.paths import fill, first_channel
+from kit.data.paths import check_names, fill, first_channel
 from kit.system.disk import file_hash, text_hash
 from kit.system.errors import problem
 from kit.system.table import read_table
@@ -98,6 +98,7 @@ def _listing(root: Path, pattern: str, wanted: Iterable[str] = ()) -> pd.DataFra
     visible = sorted(p for p in paths if not any(x.startswith(".") for x in p.split("/")))
     if not visible:
         raise problem(root, f"holds no photo {pattern}", remedy="mend train, or unpack again")
+    check_names(root, visible)
     pure = [PurePosixPath(path) for path in visible]
     folders = [path.parent.name for path in pure]
     table = {"path": visible, "name": [path.stem for path in pure], "folder": folders}

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -192,7 +193,9 @@ def read_board(path: Path) -> list[BoardRow]:
         for name in _SCORES:
             try:
                 score = float(values[name]) if values[name] != "" else None
-                wrong = score is not None and not np.isfinite(score)
+                # Python reads `0_5` and other scripts' digits, too.
+                plain = re.fullmatch("[0-9eE.+-]*", values[name]) is not None
+                wrong = not plain or score is not None and not np.isfinite(score)
             except ValueError:
                 score, wrong = None, True
             if wrong:

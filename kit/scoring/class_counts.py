@@ -53,7 +53,7 @@ def rao_scott_correction(
     # The eigenvalues of this matrix are the design effects.
     effects = apart.T @ apart * many / (many - 1) / n / share[present]
     first, second = np.trace(effects), np.trace(effects @ effects)
-    if not first:  # every group has the same shares
+    if first <= 0:  # all groups have the same classes, as often each: nothing varies
         return 1.0, float(present.sum() - 1)
     return float(second / first), float(first**2 / second)
 

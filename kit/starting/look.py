@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from kit.data.paths import check_names
 from kit.data.photos import size_of
 from kit.system.errors import KitError, problem
 from kit.system.table import read_table
@@ -52,6 +53,7 @@ def look(root: Path) -> Facts:
         has = "".join(f", but {number:,} {end} files" for end, number in others.most_common(1))
         remedy = "unpack the data, or convert them to PNG" if has else "unpack the data there"
         raise problem(root, what + has, remedy=remedy)
+    check_names(root, photos)
     tables, unread = dict[str, pd.DataFrame](), list[str]()
     for file, end in zip(files, ends):
         if end in TABLES and file.count("/") <= _DEPTH:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from kit.system.checksum import DAMAGED, with_checksum, without_checksum
 from kit.system.durable import make_folder, move, sync_file, sync_folder
 from kit.system.errors import did_you_mean, problem, unreadable
-from kit.system.inputs import read_input
+from kit.system.inputs import open_input, read_input
 from kit.system.temporary import remove_left, temporary_path
 
 _LARGEST_JSON: Final = 2**30  # bytes; a plan's record of a million photos has some 100 MB
@@ -151,15 +151,15 @@ def check_writable(path: Path) -> None:
 
 def file_hash(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
-    try:
-        with open(path, "rb") as file:
+    with open_input(path) as file:
+        try:
             return (
                 hashlib.file_digest(file, "sha256").hexdigest()
                 if hasattr(hashlib, "file_digest")
                 else hashlib.sha256(file.read()).hexdigest()
             )
-    except OSError as error:
-        raise unreadable(path, error) from error
+        except OSError as error:
+            raise unreadable(path, error) from error
 
 
 def text_hash(text: str) -> str:
@@ -187,7 +187,7 @@ def json_bytes(content: dict[str, Any]) -> bytes:
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """The dict that `write_json` has written, checked by its checksum."""
     try:
-        content = parse_json(read_input(path, _LARGEST_JSON, remedy))
+        content = parse_json(read_input(path, _LARGEST_JSON, remedy).decode("utf-8"))
     except ValueError as error:
         raise problem(path, f"is no JSON ({error})", remedy=remedy) from error
     if not isinstance(content, dict):
@@ -198,7 +198,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         raise problem(path, DAMAGED, remedy=remedy) from error
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str) -> Any:
     """What a text of JSON says; raises `ValueError` for one that is none, or nested too deep."""
     try:
         return json.loads(text)

@@ -57,7 +57,7 @@ def _check(path: Path, token: object) -> None:
         what = f"process {owner['pid']} on {owner['host']} took it over"
     except FileNotFoundError:
         what = f"another process took it over and has ended, or {path.name} was removed"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"{path.name} cannot be read ({type(error).__name__})"
     raise problem(
         path.parent,

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import io
 import re
 import sys
 import traceback
@@ -13,6 +14,7 @@ from typing import Any
 
 from kit.system.disk import text_hash
 from kit.system.errors import KitError, did_you_mean, problem
+from kit.system.inputs import open_input
 
 
 @functools.cache
@@ -37,13 +39,15 @@ def run_script(path: Path, fields: Sequence[str] = ()) -> tuple[ModuleType, str]
     """
     absolute = str(path.resolve())
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return module_of(absolute, text), text
-    except (OSError, UnicodeDecodeError) as error:
+        with io.TextIOWrapper(open_input(path), encoding="utf-8-sig") as file:
+            text = file.read()
+    except UnicodeDecodeError as error:
         raise problem(path, f"cannot be read ({error})", remedy="save it as UTF-8 text") from error
+    try:
+        return module_of(absolute, text), text
     except SyntaxError as error:
         what = f"syntax error: {error.msg}"
-        raise problem(f"{path} line {error.lineno}", what, remedy="mend the file") from error
+        raise problem(f"{path} line {error.lineno or '?'}", what, remedy="mend it") from error
     except KitError as error:
         raise KitError(f"{path}: {error}") from error
     except (Exception, SystemExit) as error:  # whatever a user's file raises is theirs to mend

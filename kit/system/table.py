@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kit.system.errors import did_you_mean, problem, unreadable
+from kit.system.errors import KitError, did_you_mean, problem
 from kit.system.inputs import open_input, read_input
 
 # What an index that pandas has written is called in a header.
@@ -25,6 +25,7 @@ _TABS = (".tsv", ".tab")
 _PARQUET = (".parquet", ".pq")
 _LARGEST: Final = 2**32  # bytes of a CSV, which takes some six times as much memory
 _MOST_COLUMNS: Final = 10**5
+_MOST_CELLS: Final = 10**8  # of a parquet file, whose few bytes may stand for any number
 # How files begin that are no text.
 _PACKED: Final = {
     b"\x1f\x8b": "gzip",
@@ -74,13 +75,22 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     if [int(part) for part in re.findall("[0-9]+", version)[:3]] < _SAFE_PYARROW:
         what = f"pyarrow {version} may run code that a parquet file holds"
         raise problem(path, what, remedy="take a newer one (pip install -U pyarrow)")
+    from_file = importlib.import_module("pyarrow.parquet").ParquetFile
     try:
-        table = pd.read_parquet(path)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except ValueError as error:  # pyarrow's errors are some
+        with open_input(path) as file, from_file(file) as parquet:
+            cells = parquet.metadata.num_rows * parquet.metadata.num_columns
+            if cells <= _MOST_CELLS:
+                table = parquet.read().to_pandas()
+    except KitError:
+        raise
+    except Exception as error:  # pyarrow's errors are of many types
         remedy = "take the file again, or save the table as CSV"
         raise problem(path, f"is no parquet file ({error})", remedy=remedy) from error
+    if cells > _MOST_CELLS:
+        what = f"has {cells:,} cells, and at most {_MOST_CELLS:,} are read"
+        raise problem(path, what, remedy="keep the columns that are needed")
+    if any(name is not None for name in table.index.names):  # to_parquet keeps an index so
+        table = table.reset_index()
     if table.empty:
         raise problem(path, "has no rows", remedy="it needs at least one row")
     flags = table.select_dtypes("bool").columns
@@ -133,7 +143,8 @@ def _check_content(path: Path, content: bytes, separator: str) -> None:
     """Raise `KitError` for what is no text, and for a header of too many columns."""
     packed = next((name for start, name in _PACKED.items() if content.startswith(start)), "")
     if packed:
-        raise problem(path, f"is a {packed} file, and no CSV", remedy="unpack it first")
+        remedy = "name it .parquet" if packed == "parquet" else "unpack it first"
+        raise problem(path, f"is a {packed} file, and no CSV", remedy=remedy)
     if b"\0" in content or content.startswith((b"\xff\xfe", b"\xfe\xff")):
         what = "is no UTF-8 CSV: it holds zero bytes, as UTF-16 and damaged files do"
         raise problem(path, what, remedy="save it as UTF-8 with commas")

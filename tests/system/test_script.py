@@ -43,7 +43,7 @@ def test_whatever_goes_wrong_is_a_line(tmp_path, text, said):
 def test_what_cannot_be_read_is_a_line(tmp_path):
     (tmp_path / "a.py").write_bytes("x = 'ü'".encode("latin-1"))
     for path in (tmp_path / "a.py", tmp_path / "none.py"):
-        with pytest.raises(KitError, match="cannot be read .*save it as UTF-8 text"):
+        with pytest.raises(KitError, match="cannot be read"):
             run_script(path)
 
 
