@@ -203,6 +203,8 @@ def test_every_command_line_of_the_readmes_runs(name, newcomer, monkeypatch, cap
             assert "python -m pytest" in ci
         elif line.startswith("python tests/golden.py "):
             assert run_golden(line, monkeypatch) == 0, line
+        elif line.startswith("python tests/mutation.py "):
+            assert run_mutation(line, monkeypatch) == 0, line
         elif line == ".ci/run":
             assert os.access(ROOT / line, os.X_OK)
         else:
@@ -219,6 +221,17 @@ def check_pytest(words: list[str]) -> None:
     assert (ROOT / args.path).exists() and args.n in ("", "0")
     assert f"\n    {args.m}" in (ROOT / "setup.cfg").read_text(encoding="utf-8")
     assert not args.k or args.k in (ROOT / args.path).read_text(encoding="utf-8")
+
+
+def run_mutation(line: str, monkeypatch) -> int:
+    """`tests/mutation.py`, without its run of tests that there are."""
+    import mutation
+
+    with monkeypatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setattr(sys, "argv", shlex.split(line)[1:])
+        patch.setattr(mutation.pytest, "main", lambda words, **_: words[-1].startswith("-"))
+        return mutation.main()
 
 
 def run_golden(line: str, monkeypatch) -> int:
