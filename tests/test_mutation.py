@@ -18,7 +18,7 @@ NAMES = {"a": 1.5}
 def scaled(value: int = 1, *, strict=True) -> float:
     \'\'\'A docstring.\'\'\'
     if value:
-        raise KitError(f"value {value + 1} is wrong")
+        raise KitError(f"{value + 1}")
     value = value // 2 if not strict else min(value, LEAST)
     value += 1
     pairs = [a for a, b in zip(value, value, strict=True) if a < b and math.floor(a)]
@@ -28,8 +28,8 @@ FAULTS = """
 3 -> 4
 'a' -> 'Xa'
 1.5 -> 2.5
-if value: raise KitError(f'value {value + 1} is wrong') -> if not value: raise KitError(f'value {value + 1} is wrong')
-raise KitError(f'value {value + 1} is wrong') -> pass
+if value: raise KitError(f'{value + 1}') -> if not value: raise KitError(f'{value + 1}')
+raise KitError(f'{value + 1}') -> pass
 value + 1 -> value - 1
 1 -> 2
 value = value // 2 if not strict else min(value, LEAST) -> pass
