@@ -240,18 +240,12 @@ def main() -> int:
     tests = dict.fromkeys([path for file in files for path in own_tests(file)])
     tests |= dict.fromkeys(arguments.tests)
     with tempfile.TemporaryDirectory() as place, Trace(files) as imported:
-        options = ["-q", "-s", "-n0", "-pno:cacheprovider", "-pno:faulthandler"]
-        options += [
-            "-k",
-            arguments.k,
-            f"--rootdir={ROOT}",
-            f"--basetemp={place}",
-            "-otmp_path_retention_policy=none",
-        ]
+        options = ["-q", "-s", "-n0", "-pno:cacheprovider", "-pno:faulthandler", "-k", arguments.k]
+        options += [f"--rootdir={ROOT}", f"--basetemp={place}", "-otmp_path_retention_policy=none"]
         runner = Runner(files, arguments, imported)
-        pytest.main([*options, *map(str, tests)], plugins=[runner])
+        code = pytest.main([*options, *map(str, tests)], plugins=[runner])
     print(*table(runner.rows), sep="\n")
-    return 0
+    return int(code)
 
 
 if __name__ == "__main__":

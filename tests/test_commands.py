@@ -210,6 +210,8 @@ def test_every_command_line_of_the_readmes_runs(name, newcomer, monkeypatch, cap
             args = fault_trials.build_parser().parse_args(shlex.split(line, comments=True)[2:])
             named = {*args.kinds, *(name.split(":")[0] for name in args.only)}
             assert named <= set(fault_trials.kinds()), line
+        elif line.startswith("python tests/mutation.py "):
+            assert run_mutation(line, monkeypatch) == 0, line
         elif line == ".ci/run":
             assert os.access(ROOT / line, os.X_OK)
         else:
@@ -226,6 +228,17 @@ def check_pytest(words: list[str]) -> None:
     assert (ROOT / args.path).exists() and args.n in ("", "0")
     assert f"\n    {args.m}" in (ROOT / "setup.cfg").read_text(encoding="utf-8")
     assert not args.k or args.k in (ROOT / args.path).read_text(encoding="utf-8")
+
+
+def run_mutation(line: str, monkeypatch) -> int:
+    """`tests/mutation.py`, without its run of tests that there are."""
+    import mutation
+
+    with monkeypatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setattr(sys, "argv", shlex.split(line)[1:])
+        patch.setattr(mutation.pytest, "main", lambda words, **_: words[-1].startswith("-"))
+        return mutation.main()
 
 
 def run_golden(line: str, monkeypatch) -> int:

@@ -207,6 +207,7 @@ def test_the_first_rule_that_is_broken_is_told(fields, said):
         {"image": "a", "read": len},
         {"mirror": {"a": "b", "b": "a"}},
         {"mirror": {"a": "a"}},
+        {"mirror": {"a": "b"}, "classes": ("a", "b")},
         {"metric": len, "greater": False},
         {"kind": "labels", "answer": "list"},
         {"kind": "labels", "answer": "probabilities"},

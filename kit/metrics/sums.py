@@ -202,4 +202,5 @@ def quadratic_kappa(sums: np.ndarray, _: np.ndarray) -> np.ndarray:
     apart = (np.arange(classes)[:, None] - np.arange(classes)) ** 2.0
     observed = (table * apart).sum(axis=(-2, -1)) * table.sum(axis=(-2, -1))
     chance = np.einsum("...i,ij,...j->...", table.sum(axis=-1), apart, table.sum(axis=-2))
-    return np.asarray(1 - np.where(chance == 0, 0, observed / np.where(chance == 0, 1, chance)))
+    # Without a chance to differ nothing does, and `observed` is 0, too.
+    return np.asarray(1 - observed / np.where(chance == 0, 1, chance))

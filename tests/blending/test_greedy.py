@@ -187,6 +187,12 @@ def test_of_very_many_probabilities_each_bag_takes_some_photos(monkeypatch):
     monkeypatch.setattr(greedy_module, "CELLS", 18 * 120)
     weights = greedy(members, target, bags=3, steps=3)
     assert seen == [100] * 3 and weights.sum() == pytest.approx(1)
+    members, truth, person, _ = simulated(0, members=3, people=120)
+    for cells, photos in ((18 * 400, 200), (18 * 419, 209), (18 * 420, 420)):  # of 840
+        seen.clear()
+        monkeypatch.setattr(greedy_module, "CELLS", cells)
+        greedy(members, Target(truth, person, MASK), bags=2, steps=2)
+        assert seen[:2] == [photos] * 2
 
 
 def named(metric, classes=5):

@@ -70,7 +70,7 @@ def test_one_bad_number_or_id_is_enough(tmp_path):
     path, ids, third = tmp_path / "p.npz", np.array(["a", "b"]), 1 / 3
     for bad, said in (
         ([[1, 0, 0], [np.nan, 0, 0]], "not finite numbers in 0..1"),
-        ([[1, 0, 0], [1.125, -0.125, 0]], "not finite numbers in 0..1"),
+        ([[1, 0, 0], [1, -0.5, 0.5]], "not finite numbers in 0..1"),
         ([[1, 0, 0], [1.002, 0, 0]], "not finite numbers in 0..1"),
         ([1, 0], "probs must be floats 2 x classes, and are float32 .2,."),
         (np.zeros((2, 0)), "probs must be floats 2 x classes, and are float32 .2, 0."),
@@ -124,6 +124,13 @@ def test_probabilities_of_every_kind_come_back(tmp_path, name, suffix):
 def test_classes_named_by_other_numbers_are_written_by_name(tmp_path):
     competition = form("probabilities", classes=("2", "0", "1"))
     table = Probs(np.array(["a"]), np.array([[0.5, 0.25, 0.25]], np.float32))
+    write_foreign_probs(tmp_path / "p.csv", table, form("probabilities"))
+    assert (tmp_path / "p.csv").read_text() == "image,0,1,2\na,0.5,0.25,0.25\n"
+    for name in ("p.csv", "p.npz"):
+        write_foreign_probs(tmp_path / name, table, competition, force=True)
+        with pytest.raises(KitError, match="exists already"):
+            write_foreign_probs(tmp_path / name, table, competition)
+    (tmp_path / "p.csv").unlink()
     write_foreign_probs(tmp_path / "p.csv", table, competition)
     assert (tmp_path / "p.csv").read_text() == "image,2,0,1\na,0.5,0.25,0.25\n"
     assert np.array_equal(read_foreign_probs(tmp_path / "p.csv", competition).probs, table.probs)
@@ -173,7 +180,7 @@ THREE = "image,cat,dog,owl\n"
         (THREE + "a,1,0,0\na,1,0,0\n", "repeats ids .1 found: a.; keep one row of each"),
         (
             THREE + "a,1,0,0\nb,x,0,0\n",
-            "values that are no numbers .1 found: b.; it needs an id and",
+            "no numbers .1 found: b.; it needs an id and .* the classes 0 to 2 in every row",
         ),
         (THREE + "a,1,0,0\nb,0,-1,2\n", "values outside 0..1 .1 found: b: -1.; give softmax"),
         (THREE + "a,1,0,0\nb,0,1.002,0\n", "values outside 0..1 .1 found: b: 1.002."),
