@@ -5,19 +5,18 @@ Ids are text: pandas would turn `000001` into 1 and an id `NA` into NaN, so ever
 """
 
 import csv
-import importlib.util
 import io
 import re
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from kit.system.errors import KitError, did_you_mean, problem
+from kit.system.errors import did_you_mean, problem
 from kit.system.inputs import open_input, read_input
+from kit.system.parquet import read_parquet
 
 # What an index that pandas has written is called in a header.
 INDEX_NAMES: Final = ("", "Unnamed: 0")
@@ -25,7 +24,6 @@ _TABS = (".tsv", ".tab")
 _PARQUET = (".parquet", ".pq")
 _LARGEST: Final = 2**32  # bytes of a CSV, which takes some six times as much memory
 _MOST_COLUMNS: Final = 10**5
-_MOST_CELLS: Final = 10**8  # of a parquet file, whose few bytes may stand for any number
 # How files begin that are no text.
 _PACKED: Final = {
     b"\x1f\x8b": "gzip",
@@ -35,7 +33,6 @@ _PACKED: Final = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PAR1": "parquet",
 }
-_SAFE_PYARROW: Final = [14, 0, 1]  # those before have CVE-2023-47248
 
 
 def read_csv(path: Path, columns: Sequence[str] = (), optional: Sequence[str] = ()) -> pd.DataFrame:
@@ -57,48 +54,13 @@ def read_table(path: Path, wanted: Mapping[str, str] | None = None) -> pd.DataFr
     `wanted` are columns that it must have, each with the name of the field that asks for it.
     Numbers of a parquet file are written as Python writes them, and what it lacks is empty.
     """
-    table = _read_parquet(path) if path.suffix.lower() in _PARQUET else read_csv(path)
+    table = read_parquet(path) if path.suffix.lower() in _PARQUET else read_csv(path)
     names = [str(name) for name in table]
     for column, field in (wanted or {}).items():
         if column not in names:
             what = f"has no column '{column}'{did_you_mean(column, names)}, which {field} names"
             raise problem(path, what, remedy=f"it has {','.join(names)[:300]}")
     return table
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    """A parquet file as text."""
-    if importlib.util.find_spec("pyarrow") is None:
-        remedy = "install it (pip install pyarrow), or save the table as CSV"
-        raise problem(path, "a parquet file needs pyarrow, which is not installed", remedy=remedy)
-    version = metadata.version("pyarrow")
-    if [int(part) for part in re.findall("[0-9]+", version)[:3]] < _SAFE_PYARROW:
-        what = f"pyarrow {version} may run code that a parquet file holds"
-        raise problem(path, what, remedy="take a newer one (pip install -U pyarrow)")
-    from_file = importlib.import_module("pyarrow.parquet").ParquetFile
-    try:
-        with open_input(path) as file, from_file(file) as parquet:
-            cells = parquet.metadata.num_rows * parquet.metadata.num_columns
-            if cells <= _MOST_CELLS:
-                table = parquet.read().to_pandas()
-    except KitError:
-        raise
-    except Exception as error:  # pyarrow's errors are of many types
-        remedy = "take the file again, or save the table as CSV"
-        raise problem(path, f"is no parquet file ({error})", remedy=remedy) from error
-    if cells > _MOST_CELLS:
-        what = f"has {cells:,} cells, and at most {_MOST_CELLS:,} are read"
-        raise problem(path, what, remedy="keep the columns that are needed")
-    if any(name is not None for name in table.index.names):  # to_parquet keeps an index so
-        table = table.reset_index()
-    if table.empty:
-        raise problem(path, "has no rows", remedy="it needs at least one row")
-    flags = table.select_dtypes("bool").columns
-    table = table.astype(dict.fromkeys(flags, "int64"))
-    texts = {
-        str(name): column.astype(str).where(column.notna(), "") for name, column in table.items()
-    }
-    return pd.DataFrame(texts).astype(str).reset_index(drop=True)
 
 
 def _parse(path: Path, columns: Sequence[str]) -> pd.DataFrame:
