@@ -5,6 +5,8 @@ import struct
 
 from bad_world import DEFINITION, RECIPE, changed, folder, gone, pipe, rows
 
+from kit.system.checksum import with_checksum
+
 
 def tensors(header: str, size: int | None = None) -> bytes:
     """A safetensors file of a header, which says how long that is."""
@@ -23,27 +25,27 @@ READS_FLOATS = "import numpy\n\ndef read(path):\n    return numpy.zeros((9, 9, 3
 FILES = [
     *rows(
         "checkpoint",
-        ("is empty", b"", "is no checkpoint of the kit ... train the fold again with --force"),
+        ("is empty", b"", "is no checkpoint of the kit ... put a copy of it back"),
         ("says its header has 2**60 bytes", tensors("{}", 2**60),
-         "is no checkpoint of the kit ... train the fold again with --force"),
+         "is no checkpoint of the kit ... put a copy of it back"),
         ("says its header has 99 bytes", tensors("{}", 99),
-         "is no checkpoint of the kit ... train the fold again with --force"),
+         "is no checkpoint of the kit ... put a copy of it back"),
         ("has no metadata", tensors("{}"),
-         "is no checkpoint of the kit ... train the fold again with --force"),
+         "is no checkpoint of the kit ... put a copy of it back"),
         ("is no JSON", tensors("{"),
-         "is no checkpoint of the kit ... train the fold again with --force"),
+         "is no checkpoint of the kit ... put a copy of it back"),
         ("has metadata of others", tensors('{"__metadata__":{"format":"pt"}}'),
-         "is no checkpoint of the kit ... train the fold again with --force"),
+         "is no checkpoint of the kit ... put a copy of it back"),
         ("has metadata that is no JSON", tensors('{"__metadata__":{"kit":"{"}}'),
-         "is no checkpoint of the kit ... train the fold again with --force"),
+         "is no checkpoint of the kit ... put a copy of it back"),
         ("has metadata nested 100,000 deep", named("[" * 10**5),
-         "is no checkpoint of the kit ... train the fold again with --force"),
+         "is no checkpoint of the kit ... put a copy of it back"),
         ("has a number of a million digits", named("9" * 10**6),
-         "is no checkpoint of the kit ... train the fold again with --force"),
+         "is no checkpoint of the kit ... put a copy of it back"),
         ("has a list", named("[]"),
-         "is no checkpoint of the kit ... train the fold again with --force"),
+         "is no checkpoint of the kit ... put a copy of it back"),
         ("is a pickle", b"\x80\x04K\x01.",
-         "is no checkpoint of the kit ... train the fold again with --force"),
+         "is no checkpoint of the kit ... put a copy of it back"),
         ("is a pipe", pipe("c.safetensors"),
          "there is no such run; train it with python -m kit.train RECIPE --fold all"),
         ("is gone", gone("c.safetensors"),
@@ -51,17 +53,18 @@ FILES = [
     ),
     *rows(
         "record",
-        ("is empty", "", "is no JSON ... make it again"),
-        ("is no JSON", "{", "is no JSON ... make it again"),
-        ("is a list", "[]", "holds no JSON object; make it again"),
-        ("is nested 100,000 deep", "[" * 10**5, "is no JSON ... make it again"),
+        ("is empty", "", "is no JSON ... put a copy back, or plan again"),
+        ("is no JSON", "{", "is no JSON ... put a copy back, or plan again"),
+        ("is a list", "[]", "holds no JSON object; put a copy back, or plan again"),
+        ("is nested 100,000 deep", "[" * 10**5, "is no JSON ... put a copy back, or plan again"),
         ("has a number of a million digits", '{"a": ' + "9" * 10**6 + "}",
-         "is no JSON ... make it again"),
-        ("is UTF-16", "{}".encode("utf-16"), "is no JSON ... make it again"),
-        ("is Latin-1", b'{"a": "\xe9"}', "is no JSON ... make it again"),
-        ("is another plan's", "{}",
-         "is not the plan that folds.json beside it describes; plan again with python -m "
-         "kit.folds --force"),
+         "is no JSON ... put a copy back, or plan again"),
+        ("is UTF-16", "{}".encode("utf-16"), "is no JSON ... put a copy back, or plan again"),
+        ("is Latin-1", b'{"a": "\xe9"}', "is no JSON ... put a copy back, or plan again"),
+        ("has no checksum", "{}", "its checksum does not fit; put a copy back, or plan again"),
+        ("is another plan's", json.dumps(with_checksum({"folds.csv": "of others"})),
+         "or not the plan that folds.json describes; plan again with python -m kit.folds "
+         "--force"),
         ("is gone", gone("folds.json"),
          "the plan's record is not there; plan again with python -m kit.folds --force"),
         ("is a pipe", pipe("folds.json"),
@@ -70,10 +73,10 @@ FILES = [
     ),
     *rows(
         "ensemble",
-        ("is empty", "", "is no JSON ... make it again"),
-        ("is no JSON", "no", "is no JSON ... make it again"),
-        ("is nested 100,000 deep", '{"a":' * 10**5, "is no JSON ... make it again"),
-        ("is of something else", '{"a": 1}',
+        ("is empty", "", "is no JSON ... put a copy back, or make"),
+        ("is no JSON", "no", "is no JSON ... put a copy back, or make"),
+        ("is nested 100,000 deep", '{"a":' * 10**5, "is no JSON ... put a copy back, or make"),
+        ("is of something else", json.dumps(with_checksum({"a": 1})),
          "is no record of a submission ... name the .json beside a submission that "
          "kit.ensemble has written"),
         ("is a pipe", pipe("e.json"),
@@ -86,8 +89,8 @@ FILES = [
     *rows(
         "plan",
         ("is changed", changed("folds.csv", ",0\n", ",1\n"),
-         "is not the plan that folds.json beside it describes; plan again with python -m "
-         "kit.folds --force"),
+         "or not the plan that folds.json describes; plan again with python -m kit.folds "
+         "--force"),
         ("is gone", gone("folds.csv"), "there is no fold plan; make one with python -m kit.folds"),
     ),
     *rows(
@@ -150,8 +153,8 @@ FILES = [
          "has no photo of some classes (1 found: c); mend the definition's classes, or "
          "leave them out: then the"),
         ("has a metric of nobody", DEFINITION % ", metric='acuracy'",
-         "metric 'acuracy': is none of accuracy, balanced_accuracy, roc_auc, partial_auc, "
-         "average_precision, log_loss, quadratic_kappa, ... (did you mean accuracy?)"),
+         "metric 'acuracy': there is no such metric (did you mean accuracy?); take accuracy, "
+         "balanced_accuracy, roc_auc, partial_auc, average_precision, log_loss, "),
         ("has an unknown kind", DEFINITION % ", kind='class'",
          "competition tiny: kind='class' must be one of , classes, order, labels, tasks "
          "(did you mean classes?)"),
