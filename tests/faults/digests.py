@@ -17,7 +17,7 @@ _MADE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 # What a process that was killed may leave: temporary files and folders, and a folder's owner.
 _LEFT: Final = re.compile(r"\..+\.(tmp|old)|\.owner|\.seen-.*")
 # Files that are no results: locks, logs, and the temporary folder of `forked`.
-_IGNORED: Final = re.compile(r"\.(.*\.)?lock|log\.txt|__pycache__|tmp")
+_IGNORED: Final = re.compile(r"\.(.*\.)?lock|(log|blocks-\d+|modes-\d+)\.txt|__pycache__|tmp")
 
 
 def digest(folder: Path) -> dict[str, str]:
