@@ -108,7 +108,7 @@ def _raise_errors(world: World, name: str, fault: str, rng: random.Random, place
     replay, met = power.replay_of(world, name), Counter()
     world.restore(name, place)
     if fault == "read":
-        path = rng.choice(replay.recorder.reads())
+        path = rng.choice([name for name in replay.recorder.reads() if "/." not in f"/{name}"])
         note, where = f"{path} cannot be read", Where(len(replay.calls), path)
     else:
         at = rng.randrange(len(replay.calls))
