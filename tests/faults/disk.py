@@ -108,7 +108,7 @@ def _raise_errors(world: World, name: str, fault: str, rng: random.Random, place
     replay, met = power.replay_of(world, name), Counter()
     world.restore(name, place)
     if fault == "read":
-        path = rng.choice(replay.recorder.reads())
+        path = rng.choice([name for name in replay.recorder.reads() if "/." not in f"/{name}"])
         note, where = f"{path} cannot be read", Where(len(replay.calls), path)
     else:
         at = rng.randrange(len(replay.calls))
@@ -163,6 +163,7 @@ def _fill(world: World, name: str, rng: random.Random, place: Path) -> Found:
     before, after = (world.root / part / name for part in ("before", "recorded"))
     used, more = _pages(before), max(_pages(after) - _pages(before), 2**16)
     room = int(used + more * rng.uniform(0, 1.1))
+    shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     mount_tmpfs(place, _ROOM)
     shutil.copytree(before, place, symlinks=True, dirs_exist_ok=True)
