@@ -13,7 +13,7 @@ import torch
 from kit.scale.job import Job
 from kit.scale.log import STOPPED, Start, attempts_of, logged
 from kit.system.device import device_name
-from kit.system.errors import KitError, LoggedError, memory_ran_out, no_memory, problem
+from kit.system.errors import KitError, LoggedError, explained, problem
 from kit.system.signals import be_patient, sigterm_as_ctrl_c
 from kit.system.threads import take_cores
 
@@ -76,9 +76,9 @@ def _run(job: Job, start: Start) -> Outcome:
         print(start.ended(STOPPED), flush=True)
         raise Preempted(job.name) from None
     except Exception as error:  # a bug: its traceback is of use where it happened
-        if memory_ran_out(error):
-            print(start.ended(f"error: {no_memory(job.name)}"), flush=True)
-            return None, no_memory(job.name)
+        if line := explained(job.name, error):
+            print(start.ended(f"error: {line}"), flush=True)
+            return None, line
         traceback.print_exc(file=sys.stdout)
         print(start.ended(f"{type(error).__name__}: {error}"), flush=True)
         return None, bug(job, error)
