@@ -21,7 +21,7 @@ from kit.data.geometry import Geometry
 from kit.data.photos import augmented, crop_and_resize
 from kit.data.reading import Read, read_photo
 from kit.system.console import warn
-from kit.system.errors import KitError, problem
+from kit.system.errors import KitError, loader_killed, problem
 from kit.system.threads import cores
 
 # Where /dev/shm is too small, a loader process drops its batch, and torch would wait for it for
@@ -179,18 +179,6 @@ class Rounds:
         for _ in range(self.rounds):
             self.before()
             yield from itertools.islice(batches, 1)
-
-
-def loader_killed() -> KitError:
-    """The error of a loader process that was killed.
-
-    torch raises its own wherever the program happens to be.
-    """
-    return KitError(
-        "a loader process was killed, most likely for memory; take fewer --workers; the same "
-        "command goes on from "
-        "the last save"
-    )
 
 
 def end_workers() -> None:

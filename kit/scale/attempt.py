@@ -12,15 +12,7 @@ import torch
 from kit.scale.job import Job
 from kit.scale.log import STOPPED, Start, attempts_of, logged
 from kit.system.device import device_name
-from kit.system.errors import (
-    KitError,
-    LoggedError,
-    escaped,
-    memory_ran_out,
-    no_memory,
-    problem,
-    without_secrets,
-)
+from kit.system.errors import KitError, LoggedError, escaped, explained, problem, without_secrets
 from kit.system.signals import be_patient, sigterm_as_ctrl_c
 from kit.system.threads import take_cores
 
@@ -83,9 +75,9 @@ def _run(job: Job, start: Start) -> Outcome:
         print(start.ended(STOPPED), flush=True)
         raise Preempted(job.name) from None
     except Exception as error:  # a bug: its traceback is of use where it happened
-        if memory_ran_out(error):
-            print(start.ended(f"error: {no_memory(job.name)}"), flush=True)
-            return None, no_memory(job.name)
+        if line := explained(job.name, error):
+            print(start.ended(f"error: {line}"), flush=True)
+            return None, line
         lines = without_secrets(traceback.format_exc()).splitlines()
         how = without_secrets(f"{type(error).__name__}: {error}")
         print(*map(escaped, [*lines, start.ended(how)]), sep="\n", flush=True)

@@ -11,14 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from kit.system.console import console_of, show_error, silence_stdout, stdout_is_broken
-from kit.system.errors import (
-    KitError,
-    LoggedError,
-    did_you_mean,
-    memory_ran_out,
-    no_memory,
-    problem,
-)
+from kit.system.errors import KitError, LoggedError, did_you_mean, explained, problem
 from kit.system.signals import sigterm_as_ctrl_c
 
 
@@ -98,8 +91,8 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
                 return 0
             raise
         except Exception as error:
-            if memory_ran_out(error):
-                return _fail(str(no_memory("system")))
+            if line := explained("system", error):
+                return _fail(str(line))
             if not isinstance(error, OSError) or error.strerror is None:
                 raise
             return _fail(f"{error.filename or 'system'}: {error.strerror}")

@@ -71,6 +71,29 @@ def no_memory(place: str | Path) -> KitError:
     return problem(place, "the memory of this machine ran out", remedy=remedy)
 
 
+def loader_killed() -> KitError:
+    """The error of a loader process that was killed.
+
+    torch raises its own wherever the program happens to be.
+    """
+    return KitError(
+        "a loader process was killed, most likely for memory; take fewer --workers; the same "
+        "command goes on from "
+        "the last save"
+    )
+
+
+def explained(place: str | Path, error: BaseException) -> KitError | None:
+    """The error of one line for what libraries raise wherever a program is; None of other errors.
+
+    Memory ran out, or a loader process was killed.
+    """
+    if memory_ran_out(error):
+        return no_memory(place)
+    killed = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+    return loader_killed() if killed else None
+
+
 def did_you_mean(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
     """` (did you mean X?)` for the known name most like `name`; empty if none is like it.
 

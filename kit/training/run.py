@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from kit.data.folder import DataFolder, check_data
-from kit.data.loader import loader_killed
 from kit.data.plan import Plan
 from kit.recipe import Recipe
 from kit.scale.job import Ended, Job, Place, Shared, run_here
 from kit.scoring.metrics import Scores
 from kit.system.console import say, warn
-from kit.system.errors import KitError, problem
+from kit.system.errors import KitError, loader_killed, problem
 from kit.system.fence import owned
 from kit.system.locks import lock_folder
 from kit.system.profiler import profiled

@@ -61,6 +61,15 @@ def test_memory_that_ran_out_is_one_line(capsys, error):
     assert said.count("\n") == 1
 
 
+def test_a_loader_process_that_was_killed_is_one_line_wherever_torch_says_so(capsys):
+    @command
+    def main(argv=None):
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    assert main([]) == 2
+    assert "error: a loader process was killed" in capsys.readouterr().err
+
+
 def parsed(*line):
     parser = Parser(prog="kit.test")
     add_options(parser, "workers", "force")
