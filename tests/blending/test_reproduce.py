@@ -12,6 +12,7 @@ import kit.inference.autotune
 from kit.data.folder import read_test
 from kit.ensemble import main
 from kit.models.checkpoint import load, read_checkpoint_info, save
+from kit.system.disk import read_json, write_json
 from kit.system.versions import versions
 
 
@@ -80,7 +81,7 @@ def test_from_makes_the_same_bytes_again(copy, options, capsys, monkeypatch):
         == 0
     )
     assert (copy / "s.csv").read_bytes() == (copy / "u.csv").read_bytes()
-    first, again = (json.loads((copy / name).read_text()) for name in ("s.json", "u.json"))
+    first, again = (read_json(copy / name) for name in ("s.json", "u.json"))
     assert {k for k in first if first[k] != again[k]} <= {
         "seconds",
         "views",
@@ -115,7 +116,7 @@ def test_from_refuses_other_members_and_other_classes(copy, fails, capsys):
     )
     record = json.loads((copy / "s.json").read_text())
     record["sha256"] = "0" * 64
-    (copy / "other.json").write_text(json.dumps(record))
+    write_json(copy / "other.json", record, force=True)
     assert "is not made again" in fails(main, "--from", copy / "other.json", *again[2:])
     best = copy / "runs" / "small" / "fold1" / "best.safetensors"
     best.write_bytes(best.read_bytes() + b" ")
@@ -137,7 +138,7 @@ def test_from_refuses_other_members_and_other_classes(copy, fails, capsys):
         record | {"sha256": ""},
         record | {"settings": record["settings"] | {"used": "zz"}},
     ):
-        (copy / "other.json").write_text(json.dumps(damage))
+        write_json(copy / "other.json", damage, force=True)
         assert "is no record of a submission" in fails(
             main, "--from", copy / "other.json", *again[2:]
         )
@@ -153,12 +154,11 @@ def test_a_record_is_made_again_by_running_every_network(copy, capsys, fails):
         versions()
     )
     capsys.readouterr()
-    (copy / "old.json").write_text(
-        json.dumps(record | {"versions": record["versions"] | {"pillow": "1.1.7"}})
-    )
+    older = record["versions"] | {"pillow": "1.1.7"}
+    write_json(copy / "old.json", record | {"versions": older}, force=True)
     assert main([str(a) for a in ["--from", copy / "old.json", *line[2:-1], copy / "new.csv"]]) == 0
     assert "old.json: was made with pillow 1.1.7 (here " in capsys.readouterr().err
-    (copy / "bad.json").write_text(json.dumps(record | {"versions": {}}))
+    write_json(copy / "bad.json", record | {"versions": {}}, force=True)
     assert "decoded or resized otherwise" in fails(
         main, "--from", copy / "bad.json", *line[2:-1], copy / "new2.csv"
     )
@@ -208,6 +208,6 @@ def test_a_record_of_16_bits_is_made_again_to_the_byte_where_the_probe_says_anot
         {"modes": {"a": {"precision": "float32", "photos": True}}},
         {"modes": {"a": {"precision": "float32", "photos": 10**9}}},
     ):
-        (copy / "bad.json").write_text(json.dumps(record | damage))
+        write_json(copy / "bad.json", record | damage, force=True)
         assert main(["--from", str(copy / "bad.json"), *line[2:-1], str(copy / "bad.csv")]) == 2
         assert not (copy / "bad.csv").exists()

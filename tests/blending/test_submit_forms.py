@@ -17,7 +17,7 @@ from kit.results.answers import read_answers
 from kit.results.check import check_submission, expected_counts
 from kit.results.probs import read_foreign_probs
 from kit.results.submission import read_submission
-from kit.system.disk import file_hash
+from kit.system.disk import file_hash, read_json, write_json
 from kit.system.errors import KitError
 
 
@@ -85,8 +85,8 @@ def shifted(path, by):
     table = pd.read_csv(path, dtype={"image": str})
     table["target"] += by
     table.to_csv(path, index=False, lineterminator="\n", float_format="%.9g")
-    record = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps(record | {"sha256": file_hash(path)}))
+    record = read_json(path.with_suffix(".json")) | {"sha256": file_hash(path)}
+    write_json(path.with_suffix(".json"), record, force=True)
 
 
 def test_probabilities_are_made_again_to_what_a_device_rounds(tmp_path):
@@ -109,10 +109,14 @@ def test_probabilities_are_made_again_to_what_a_device_rounds(tmp_path):
 def test_answers_that_differ_are_not_made_again(tmp_path):
     data, plan, files = world(tmp_path, "list")
     out, _ = ensemble(files, plan, data, Output(path=tmp_path / "s.csv"))
-    record = json.loads(out.with_suffix(".json").read_text())
-    out.with_suffix(".json").write_text(json.dumps(record | {"sha256": "0" * 64}))
+    again = Output(path=tmp_path / "again.csv")
+    record = read_json(out.with_suffix(".json")) | {"sha256": "0" * 64}
+    write_json(tmp_path / "alone.json", record)
     with pytest.raises(KitError, match="is not made again: its answers differ from the record's"):
-        reproduce(out.with_suffix(".json"), plan, data, Output(path=tmp_path / "again.csv"))
+        reproduce(tmp_path / "alone.json", plan, data, again)
+    write_json(out.with_suffix(".json"), record, force=True)  # not the record of what is beside
+    with pytest.raises(KitError, match="s.csv: is not the file that s.json beside it describes"):
+        reproduce(out.with_suffix(".json"), plan, data, again)
     assert not (tmp_path / "again.csv").exists()
 
 

@@ -24,6 +24,7 @@ from faults.trials import Trial, random_of
 # Probabilities kept from before are no results: who loses them computes them again.
 _KEPT: Final = re.compile(r".*/(probs|part|few|oof)-[^/]*[.]npz")
 _ANEW: Final = (
+    "again.json",
     "submissions/mine.json",
     "submissions/blend.json",
     "submissions/leaderboard.csv",

@@ -10,6 +10,7 @@ import kit.inference.autotune
 import kit.system.precision
 from kit.inference.autotune import measure_modes, prepare
 from kit.inference.runtime import InferenceMode, InferenceModel, read_mode
+from kit.system.checksum import with_checksum
 from kit.system.disk import write_json
 
 # Before the tests' own is in its place.
@@ -82,12 +83,15 @@ def test_the_probe_is_said_and_kept(monkeypatch, tmp_path, capsys):
         autotune.__wrapped__(*of) == InferenceMode(torch.bfloat16, 3)
         and not capsys.readouterr().out
     )
+    unsealed = json.dumps(other)  # its checksum is of other values
     for damaged in (
         "",
         "[]",
-        '{"precision": [], "photos": 3}',
-        '{"precision": "int8", "photos": 3}',
-        '{"precision": "float32", "photos": 0}',
+        unsealed,
+        json.dumps(with_checksum(other | {"of": "another network"})),
+        json.dumps(with_checksum(other | {"precision": []})),
+        json.dumps(with_checksum(other | {"precision": "int8"})),
+        json.dumps(with_checksum(other | {"photos": 0})),
     ):
         kept.write_text(damaged)
         assert autotune.__wrapped__(*of).photos > 3 and "photos at once" in capsys.readouterr().out
