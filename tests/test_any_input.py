@@ -60,8 +60,8 @@ def check_table(path: Path) -> None:
     """A table is what Python's own reader reads, too."""
     table = read_table(path)
     text = path.read_bytes().decode("utf-8-sig").lstrip("\ufeff")
-    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row and row != [""]]
-    rows = [row for row in rows if len(row) > 1 or row[0].strip() or len(table.columns) > 1]
+    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    rows = [row for row in rows if len(row) > 1 or row[0] == "" or row[0].strip(" \t")]
     assert [name.strip() or f"Unnamed: {n}" for n, name in enumerate(rows[0])] == list(table)
     assert table.to_numpy().tolist() == rows[1:]
     read_header(path)

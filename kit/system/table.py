@@ -131,7 +131,9 @@ def _check_rows(path: Path, content: bytes, separator: str, width: int) -> None:
     short = list[str]()
     try:
         for row in rows:
-            if row and len(row) < width and (len(row) > 1 or row[0].strip()):
+            # A line of spaces is a blank one, as pandas has it, and one of two quotes is none.
+            blank = len(row) == 1 and row[0] != "" and not row[0].strip(" \t")
+            if row and len(row) < width and not blank:
                 short.append(f"line {rows.line_num}: {len(row)} of {width}")
     except csv.Error as error:
         what = f"is no CSV: a quote is not closed, or a field is too long ({error})"
