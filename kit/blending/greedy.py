@@ -108,10 +108,10 @@ def climb_by(members: Sequence[np.ndarray], target: Target, steps: int) -> np.nd
     for step in range(1, steps + 1):
         scores = np.array([target.plain((total + member) / step) for member in members])
         tied = np.flatnonzero(scores >= scores.max() - 1e-12)
-        losses = [0.0]
+        pick = int(tied[0])
         if len(tied) > 1:
             losses = [log_loss(target.truth, (total + members[m]) / step) for m in tied.tolist()]
-        pick = int(tied[int(np.argmin(losses))])
+            pick = int(tied[int(np.argmin(losses))])
         picks[pick] += 1
         total += members[pick]
         since += 1

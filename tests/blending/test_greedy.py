@@ -262,13 +262,14 @@ def test_of_many_probabilities_there_are_ten_bags(monkeypatch):
         assert sorted(seen) == list(range(bags))
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 12])
 @pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
-def test_the_climb_by_any_metric_by_the_definition(metric):
+def test_the_climb_by_any_metric_by_the_definition(metric, most):
     for seed in range(6):
         members, truth = drawn(seed, 4, 40, 3)
         target = Target(truth, np.arange(40), named(metric, 3))
         picks, best, since = np.zeros(4), None, 0
-        for step in range(1, 13):
+        for step in range(1, most + 1):
             means = [(weighted(members, picks) + member) / step for member in members]
             ranks = [
                 (round(target.plain(mean), 9), -round(log_loss(truth, mean), 6), -m)
@@ -281,7 +282,14 @@ def test_the_climb_by_any_metric_by_the_definition(metric):
                 best, since = (top[0], picks / step), 0
             if since == 5:
                 break
-        assert climb_by(list(members), target, 12) == pytest.approx(best[1])
+        assert climb_by(list(members), target, most) == pytest.approx(best[1])
+
+
+def test_steps_of_one_score_are_told_apart_by_log_loss():
+    for seed in range(12):
+        members, truth = drawn(seed, 4, 12, 3)  # so few photos that most steps score alike
+        found = climb(fixed_point(members), truth, COUNTS, 9)
+        assert found.tolist() == plain_climb(members, truth, 9).tolist()
 
 
 def test_one_step_is_the_best_single_member():

@@ -92,6 +92,29 @@ def test_margins_by_hand():
     assert both.differ == 0 and both.after == pytest.approx([room])
 
 
+def test_margins_between_the_fitted_and_the_exact_ones_and_with_gains():
+    n, sample = 400, Sample(np.arange(400), 100, 4000, 0.95)
+    most = max(d for d in range(300) if most_that_may_differ(3900, 300, d) <= 200)
+
+    def fitted(first, second, gains):
+        classes = ((first + second) * gains).argmax(axis=1)
+        halves = np.array([0.5, 0.5])
+        return fit_stopping_rule(np.stack([first, second]), halves, gains, sample, classes)
+
+    # A fitting photo with a room of .8 turns, and too many tested ones with one of .9.
+    first = np.tile([0.9, 0.1], (n, 1))
+    first[100 : 101 + most] = 0.95, 0.05
+    second = first.copy()
+    second[[3, *range(100, 101 + most)]] = 0.0, 1.0
+    assert fitted(first, second, np.ones(2)).after == pytest.approx([0.9], abs=1e-4)
+    # With a gain of 3 the second class leads by .45 to .35, and has a room of .2, until the rest.
+    first = np.tile([0.7, 0.3], (n, 1))
+    second = first.copy()
+    second[100 : 101 + most] = 1.0, 0.0
+    rule = fitted(first, second, np.array([1.0, 3.0]))
+    assert rule.after == pytest.approx([0.2]) and rule.differ == 0
+
+
 def test_agree_keeps_its_bound_in_at_least_95_of_100_simulations():
     kept, saved, differing, n, photos, agree = 0, [], [], 200, 3000, 0.99
     fitting, tested = sample_size(photos, agree)

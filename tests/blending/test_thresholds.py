@@ -249,3 +249,14 @@ def test_the_common_threshold_is_the_good_one_nearest_to_one_half():
     assert expit(_fit(cells, "macro", 1.0)) == pytest.approx([0.3])
     cells = find_cells(np.array([[0.95], [0.91], [0.69], [0.64]]), truth)
     assert expit(_fit(cells, "macro", 1.0)) == pytest.approx([0.7])
+
+
+def test_each_average_has_its_search(monkeypatch):
+    truth, probs = rounded(0)
+    searches = {"macro": "_by_label", "micro": "_by_score", "samples": "_by_photo"}
+    for name in searches.values():
+        monkeypatch.setattr(thresholds_module, name, lambda *given, name=name: (name, *given[1:]))
+    monkeypatch.setattr(thresholds_module, "_logits", lambda cells, given, common: (given, common))
+    for average, name in searches.items():
+        (called, common, beta), again = _fit(find_cells(probs, truth), average, 2.0)
+        assert called == name and common == again and beta == 2

@@ -46,6 +46,8 @@ def test_ordered_classes(tmp_path):
     values = ["mild", "severe", "none", "mild"]
     with pytest.raises(KitError, match="which way these classes rise .3 found, the first: mild"):
         found(tmp_path / "a", of(values), kind="order")
+    with pytest.raises(KitError, match="which way these classes rise .3 found, the first: 1"):
+        found(tmp_path / "d", of(["1", "mild", "2"]), kind="order")
     names = ("none", "mild", "severe")
     assert found(tmp_path / "b", of(values), kind="order", classes=names)[1]["label"].tolist() == [
         *(1, 2, 0, 1)
@@ -92,6 +94,8 @@ def test_0_and_1_may_be_written_as_pandas_and_python_do(tmp_path):
     table = pets(4).assign(a=["0.0", "1", "0", "1.0"], b=["True", "False", "True", "False"])
     competition, labels = found(tmp_path, table, target=("a", "b"))
     assert competition.kind == "classes" and labels["label"].tolist() == [1, 0, 1, 0]
+    both = found(tmp_path / "b", table.assign(b="1"), target=("a", "b"))
+    assert both[0].kind == "labels" and both[1]["label"].tolist() == ["1", "0 1", "1", "0 1"]
     with pytest.raises(KitError, match="column 'b' must hold 0 or 1, as one of .*'yes' at .*p01"):
         found(tmp_path, table.assign(b=["1", "yes", "1", "0"]), target=("a", "b"), kind="labels")
 
