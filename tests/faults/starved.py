@@ -29,8 +29,8 @@ MEMORY = (
 
 
 def cases(world: World) -> Sequence[str]:
-    """Commands with loader processes, and commands without enough memory."""
-    return [*LOADERS, *MEMORY]
+    """Commands without enough memory, and commands with loader processes."""
+    return [*MEMORY, *LOADERS]
 
 
 def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial:
