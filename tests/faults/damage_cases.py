@@ -18,7 +18,8 @@ class Case:
     the command's, and `remedy` is what a person does by the error: commands, or a word above.
     `others` are files that it may be swapped with, `columns` those of a table that the command can
     check. Of a command that is no command of the world the undisturbed run is made first. `told` is
-    true where a warning may be all: a person may have edited the file.
+    true where a warning may be all: a person may have edited the file. `hashed` are records with
+    the hash of the file, which may have other bytes of the same content.
     """
 
     files: str
@@ -28,6 +29,7 @@ class Case:
     others: str = ""
     columns: tuple[str, ...] = ()
     told: bool = False
+    hashed: tuple[str, ...] = ()
 
 
 def cases_of(world: World) -> dict[str, Case]:
@@ -72,7 +74,9 @@ def cases_of(world: World) -> dict[str, Case]:
     rows["log-board"] = Case(
         "submissions/leaderboard.csv", "again", board, RESTORE, columns=LOGGED, told=True
     )
-    rows["probs-member"] = Case("submissions/blend.npz", "again", again, _blend)
+    rows["probs-member"] = Case(
+        "submissions/blend.npz", "again", again, _blend, hashed=("again.json",)
+    )
     rows["joblog-side"] = Case("runs/*/fold*/log.txt", "soup", world.argv("side"), "")
     rows["study-tune"] = Case("runs/tune/*/tune.json", "", world.argv("tune"), _tune)
     return rows
