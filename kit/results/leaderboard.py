@@ -30,7 +30,8 @@ class BoardRow:
     """A submission in the log: its file, its hash, when it was made, its members, its scores.
 
     `oof` is its out-of-fold score with the interval from `low` to `high`; `public` and `private`
-    are the site's. Scores are those of the competition's metric, or None if unknown.
+    are the site's. Scores are those of the competition's metric, or None if unknown. `notes` are
+    the columns that a person has added, each with its cell.
     """
 
     submission: str
@@ -42,6 +43,7 @@ class BoardRow:
     high: float | None = None
     public: float | None = None
     private: float | None = None
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -50,8 +52,8 @@ class BoardRow:
 
     def describe(self) -> dict[str, Any]:
         """The row as JSON has it, with an empty text for an unknown score."""
-        values = dataclasses.asdict(self).items()
-        return {name: "" if value is None else value for name, value in values}
+        values = {name: getattr(self, name) for name in BOARD_COLUMNS} | dict(self.notes)
+        return {name: "" if value is None else value for name, value in values.items()}
 
     @property
     def cells(self) -> dict[str, Any]:
@@ -60,7 +62,7 @@ class BoardRow:
         return {name: formula_free(v) if isinstance(v, str) else v for name, v in values}
 
 
-BOARD_COLUMNS: Final = tuple(field.name for field in dataclasses.fields(BoardRow))
+BOARD_COLUMNS: Final = tuple(field.name for field in dataclasses.fields(BoardRow)[:-1])
 
 
 @contextlib.contextmanager
@@ -99,16 +101,17 @@ def _add(path: Path, submission: Path, record: Mapping[str, Any]) -> None:
         key = (row.submission, row.sha256)
         same = [old for old in rows if (old.submission, old.sha256) == key]
         for old in same:
-            said = {"made": old.made, "public": old.public, "private": old.private}
-            row = dataclasses.replace(row, **said)  # type: ignore[arg-type]
+            said = {name: getattr(old, name) for name in ("made", "public", "private", "notes")}
+            row = dataclasses.replace(row, **said)
         write_board(path, [*(old for old in rows if old not in same), row])
 
 
 def enter_scores(path: Path, name: str, scores: Mapping[str, float], metric: Metric) -> BoardRow:
     """Enter the site's scores, `public` or `private` or both, of the submission `name`; its row.
 
-    Of several rows of this name, it is the row of the file as it is now, else the last one. Raises
-    `KitError` for an unknown name and for scores that the metric cannot have.
+    Of several rows of this name, it is the row of the file as it is now, else the last one. A file
+    that was renamed has the row of its bytes. Raises `KitError` for an unknown name and for scores
+    that the metric cannot have.
     """
     low, high = score_range(metric)
     for what, score in scores.items():
@@ -120,13 +123,16 @@ def enter_scores(path: Path, name: str, scores: Mapping[str, float], metric: Met
     with _alone(path):
         rows = read_board(path)
         check_board(path, rows)
-        file = path.parent / f"{Path(name).name.removesuffix('.csv')}.csv"
-        named = [n for n, row in enumerate(rows) if row.submission == file.name]
+        stem = Path(name).name.removesuffix(".csv")
+        file = path.parent / f"{stem}.csv"
+        digest = file_hash(file) if file.exists() else None
+        # A row that a person has written may leave the suffix out.
+        named = [n for n, row in enumerate(rows) if row.submission in (file.name, stem)]
+        named = named or [n for n, row in enumerate(rows) if row.sha256 == digest]
         if not named:
             hint = did_you_mean(file.name, [row.submission for row in rows])
             remedy = "python -m kit.compare --board shows them"
             raise problem(path, f"has no submission {file.name}{hint}", remedy=remedy)
-        digest = file_hash(file) if file.exists() else ""
         at = ([n for n in named if rows[n].sha256 == digest] or named)[-1]
         rows[at] = dataclasses.replace(rows[at], **scores)  # type: ignore[arg-type]
         write_board(path, rows)
@@ -143,10 +149,10 @@ def check_board(path: Path, rows: Sequence[BoardRow]) -> None:
         record = record_beside(submission) or {}
         if not {"sha256", "members"} <= record.keys():
             continue
-        key = (submission.name, record["sha256"])
-        same = [row for row in rows if (row.submission, row.sha256) == key]
+        same = [row for row in rows if row.sha256 == record["sha256"]]
         missing += [] if same else [submission.name]
-        for row in same:
+        # Of another name it may be the same file renamed, or equal answers of other members.
+        for row in (row for row in same if row.submission == submission.name):
             wrong += _contradictions(row, _row_of(row.submission, record, row.made))
     if wrong:
         raise problem(path, "is damaged, or was changed", wrong, "mend these cells")
@@ -162,10 +168,15 @@ def _contradictions(row: BoardRow, true: BoardRow) -> list[str]:
     wrong = ["members"] if row.members != true.members else []
     for name in ("oof", "low", "high"):
         given, right = getattr(row, name), getattr(true, name)
-        # A spreadsheet rounds what it saves.
-        if (given is None) != (right is None) or not np.isclose(given or 0, right or 0, 0, 1e-6):
+        if given != right and (given is None or right is None or not _is_rounded(given, right)):
             wrong.append(name)
     return [f"{name} of {row.submission}, {getattr(true, name)} by its record" for name in wrong]
+
+
+def _is_rounded(given: float, true: float) -> bool:
+    """True if a score is another one as a spreadsheet saves it: rounded to three digits or more."""
+    digits = next((n for n in (3, 4, 5) if round(given, n) == given), 6)
+    return abs(given - true) <= 0.5000001 * 10**-digits
 
 
 def score_range(metric: Metric) -> tuple[float, float]:
@@ -179,16 +190,25 @@ def score_range(metric: Metric) -> tuple[float, float]:
 
 def write_board(path: Path, rows: Sequence[BoardRow]) -> None:
     """Write the leaderboard log, a row a submission, in place of the one before it."""
+    columns = dict.fromkeys([*BOARD_COLUMNS, *(name for row in rows for name, _ in row.notes)])
     with atomic_write(path, force=True) as temporary:
-        table = pd.DataFrame([row.cells for row in rows], columns=list(BOARD_COLUMNS))
+        table = pd.DataFrame([row.cells for row in rows], columns=list(columns))
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def read_board(path: Path) -> list[BoardRow]:
-    """The rows of the leaderboard log; raises `KitError` for scores that are none."""
+    """The rows of the leaderboard log; raises `KitError` for scores that are none.
+
+    Rows of empty cells, as a spreadsheet leaves them, are left out.
+    """
     rows, bad = [], list[str]()
-    for row in read_csv(path, BOARD_COLUMNS).to_dict(orient="records"):
+    table = read_csv(path, BOARD_COLUMNS)
+    added = read_csv(path).drop(columns=list(BOARD_COLUMNS))
+    added = added[[name for name in added if not name.startswith("Unnamed: ")]]
+    for row in table.join(added).to_dict(orient="records"):
         values: dict[str, Any] = {str(name): value for name, value in row.items()}
+        if not any(values.values()):
+            continue
         values |= {name: cell_text(values[name]) for name in values if name not in _SCORES}
         for name in _SCORES:
             try:
@@ -201,7 +221,8 @@ def read_board(path: Path) -> list[BoardRow]:
             if wrong:
                 bad.append(f"{name} '{values[name]}' of {values['submission']}")
             values[name] = score
-        rows.append(BoardRow(**values))
+        notes = tuple((name, values.pop(name)) for name in added if name in values)
+        rows.append(BoardRow(**values, notes=notes))
         if (rows[-1].low is None) != (rows[-1].high is None):
             bad.append(f"half an interval of {rows[-1].submission}")
     if bad:

@@ -14,6 +14,7 @@ from kit.metrics.metric import find_metric, of_function
 from kit.results import leaderboard as board
 from kit.results.board_summary import summarise
 from kit.results.leaderboard import BoardRow, enter_scores, read_board, write_board
+from kit.system.checksum import with_checksum
 from kit.system.disk import file_hash
 from kit.system.errors import KitError
 
@@ -195,3 +196,61 @@ def test_half_an_interval_is_told(tmp_path, fails):
     assert "half an interval of a.csv" in fails(
         main, "--board", "--log", tmp_path / "leaderboard.csv"
     )
+
+
+def test_a_log_that_a_spreadsheet_has_saved_is_the_same_log(tmp_path, capsys):
+    log, file = tmp_path / "leaderboard.csv", submission(tmp_path, f1=0.56785)
+    record = {
+        "sha256": file_hash(file),
+        "members": [{"name": "a"}, {"name": "b"}],
+        "oof": {"score": 0.56785, "interval": [0.46785, 0.66785]},
+    }
+    file.with_suffix(".json").write_text(json.dumps(with_checksum(record)))
+    (made,) = read_board(log)
+    # Other order, quotes, rounded scores, two columns and a row of one's own, an empty row.
+    log.write_bytes(
+        '\ufeff"note",members,made,submission,sha256,low,high,oof,public,private,"=why"\r\n'
+        f'"later, again",a b,{made.made},a.csv,{made.sha256},0.468,0.6679,0.568,,,\'=x\r\n'
+        ",,,my kernel,,,,,0.5,,\r\n"
+        ",,,,,,,,,,\r\n".encode()
+    )
+    assert main(["--record", "a", "--public", ".7", "--log", str(log)]) == 0
+    assert main(["--record", "my kernel", "--private", ".6", "--log", str(log)]) == 0
+    assert main(["--board", "--log", str(log)]) == 0
+    assert "my kernel" in capsys.readouterr().out
+    board.add(file, record)
+    own, kept = read_board(log)
+    assert (own.submission, own.public, own.private, own.notes[0]) == (
+        "my kernel",
+        0.5,
+        0.6,
+        ("note", ""),
+    )
+    assert (kept.oof, kept.public) == (0.56785, 0.7)
+    assert kept.notes == (("note", "later, again"), ("=why", "=x"))
+    assert log.read_text().startswith(",".join(board.BOARD_COLUMNS) + ",note,=why\n")
+
+
+@pytest.mark.parametrize("given, told", [("0.568", False), ("0.567", True), ("0.57", True)])
+def test_a_score_is_its_records_or_rounded_to_three_digits(tmp_path, fails, given, told):
+    file = tmp_path / "a.csv"
+    file.write_text("x")
+    record = {"sha256": file_hash(file), "members": [], "oof": {"score": 0.56785}}
+    file.with_suffix(".json").write_text(json.dumps(with_checksum(record)))
+    log = tmp_path / "leaderboard.csv"
+    write_board(log, [BoardRow("a.csv", file_hash(file), "now", "", float(given))])
+    if told:
+        assert "oof of a.csv, 0.56785 by its record" in fails(main, "--board", "--log", log)
+    else:
+        assert main(["--board", "--log", str(log)]) == 0
+
+
+def test_a_renamed_submission_has_its_row(tmp_path, capsys):
+    file = submission(tmp_path)
+    record = {"sha256": file_hash(file), "members": [{"name": "a"}, {"name": "b"}]}
+    file.rename(tmp_path / "best.csv")
+    (tmp_path / "best.json").write_text(json.dumps(with_checksum(record)))
+    log = tmp_path / "leaderboard.csv"
+    assert main(["--record", "best", "--public", ".7", "--board", "--log", str(log)]) == 0
+    assert [(row.submission, row.public) for row in read_board(log)] == [("a.csv", 0.7)]
+    assert "warning" not in capsys.readouterr().err
