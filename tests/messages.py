@@ -7,13 +7,23 @@ and with <one | or | other> where the code chooses.
 
 import ast
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import kit
 
-KIT, CATALOGUE = Path(kit.__file__).parent, Path(__file__).with_name("messages.md")
+KIT, CATALOGUE = Path(kit.__file__).parent, Path(__file__).with_name("messages.txt")
 MAKERS = ("KitError", "problem", "warn", "LoggedError", "ArgumentTypeError")
+_HEAD = """All messages of the kit, by the file that has them: errors and warnings, and what to do.
+
+{} stands for what the data say, <a | b> for what the code chooses. Written by python
+tests/messages.py.
+"""
+# Errors that end in no remedy of their own, by (file, part of the message), and why.
+WITHOUT_REMEDY: dict[tuple[str, str], str] = {}
+# Errors whose remedy no test tries, and why.
+UNTRIED: dict[tuple[str, str], str] = {}
 _PLACE, _WRONG, _OFFENDERS, _REMEDY = range(4)  # the parameters of `problem`
 
 
@@ -131,6 +141,29 @@ def _either(texts: list[str]) -> str:
     return different[0] if len(different) == 1 else f"<{' | '.join(different)}>"
 
 
+def listed(site: Site, listing: Mapping[tuple[str, str], str]) -> str:
+    """What a listing says of a site; empty if it is not in it."""
+    found = [why for (module, part), why in listing.items() if _is(site, module, part)]
+    return "".join(found[:1])
+
+
+def _is(site: Site, module: str, part: str) -> bool:
+    return site.module == module and part in site.text
+
+
+def catalogue() -> str:
+    """The text of the catalogue."""
+    lines = [_HEAD]
+    for module, of_module in itertools.groupby(sites(), key=lambda site: site.module):
+        lines.append(f"\nkit/{module}\n")
+        for site in of_module:
+            message, _, remedy = site.text.partition("; ")
+            remedy = remedy or f"({listed(site, WITHOUT_REMEDY) or 'nothing is to be done'})"
+            untried = listed(site, UNTRIED)
+            lines.append(f"  {'warning: ' * (site.maker == 'warn')}{message}\n      -> {remedy}\n")
+            lines += [f"      not tried: {untried}\n"] if untried else []
+    return "".join(lines)
+
+
 if __name__ == "__main__":
-    for site in sites():
-        print(site.module, site.lines.start, site.maker, site.text)
+    CATALOGUE.write_text(catalogue(), encoding="utf-8")

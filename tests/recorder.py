@@ -1,14 +1,20 @@
-"""A plugin of pytest: which messages of the kit the tests got, and whose remedy they tried."""
+"""A plugin of pytest: which messages of the kit the tests got, and whose remedy they tried.
+
+At the end of a whole run it tells, and fails for, each message that no test got, and each error
+whose remedy no test tried (`remedies.tried`), unless `messages.UNTRIED` says why.
+"""
 
 import argparse
 import contextlib
 import functools
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from messages import UNTRIED, listed, sites
 
 import kit.system.console
 from kit.system.errors import KitError, LoggedError
@@ -17,6 +23,7 @@ KIT = Path(kit.__file__).parent
 RECORD = "KIT_TESTS_MESSAGES"  # the folder of the record; processes of a run inherit it
 Site = tuple[str, int]  # a file of the kit, and a line
 _BETWEEN = {str(KIT / "system" / name) for name in ("errors.py", "console.py")}
+_FOLDER, _LEFT = pytest.StashKey[str](), pytest.StashKey[list[str]]()
 made: list[tuple[Site, str]] = []  # in this process, since it was last cleared
 _noted: set[tuple[str, ...]] = set()
 
@@ -76,7 +83,48 @@ def _noting(init):
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the record, in the process that starts the others."""
     if RECORD not in os.environ:
-        os.environ[RECORD] = tempfile.mkdtemp(prefix="messages-")
+        os.environ[RECORD] = config.stash[_FOLDER] = tempfile.mkdtemp(prefix="messages-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the record."""
+    if folder := config.stash.get(_FOLDER, ""):
+        os.environ.pop(RECORD)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a whole run that has passed, if a message was not got or tried."""
+    config = session.config
+    whole = config.args_source == config.ArgsSource.TESTPATHS and not config.option.keyword
+    if not whole or hasattr(config, "workerinput") or session.exitstatus != pytest.ExitCode.OK:
+        return
+    config.stash[_LEFT] = left = left_out(Path(os.environ[RECORD]))
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def left_out(record: Path) -> list[str]:
+    """A line for each message that is not in a record as it should be."""
+    rows = [
+        row.split("\t") for file in record.glob("*.tsv") for row in file.read_text().splitlines()
+    ]
+    noted = {(row[0], row[1], int(row[2])) for row in rows}
+    lines = []
+    for site in sites():
+        kinds = {kind for kind, file, line in noted if file == site.module and line in site.lines}
+        missing = {"got"} if site.maker == "warn" else {"got", "tried"}
+        missing = set() if listed(site, UNTRIED) else missing - kinds
+        lines += [f"no test has {kind}: {site.module}: {site.text}" for kind in sorted(missing)[:1]]
+    return lines
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell the messages that no test got or tried."""
+    if left := terminalreporter.config.stash.get(_LEFT, []):
+        terminalreporter.section("messages: a test each, or a line in tests/messages.py")
+        terminalreporter.write("\n".join([*left, ""]))
 
 
 @pytest.fixture(scope="session", autouse=True)

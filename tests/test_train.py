@@ -49,7 +49,7 @@ def test_a_finished_fold_is_skipped_and_another_recipe_or_plan_refused(
     assert main([str(a) for a in arguments]) == 0
     assert "finished before, skipped" in capsys.readouterr().out
     recipe_file(tmp_path, more=", epochs=1, lr=0.123")
-    assert "another recipe: lr was 0.005, is 0.123" in fails(main, *arguments)
+    assert "another recipe (1 found: lr was 0.005, is 0.123)" in fails(main, *arguments)
     recipe_file(tmp_path, more=", epochs=1")
     plan_folds(mask_folder(data), plan_path, PlanOptions(folds=3, seed=7, audit=False, force=True))
     assert "another fold plan" in fails(main, *arguments)

@@ -161,8 +161,8 @@ def _check_names(choice: str, names: Sequence[str], force: bool) -> None:
             usual = ", ".join(known for known, view in CHOICES.items() if not view.odd)
             hint = "" if name in CHOICES else did_you_mean(name, ["none", *CHOICES])
             raise KitError(
-                f"--tta {choice}: '{name}' is {wrong}; take none, {usual}, or several joined by +"
-                f"{hint}"
+                f"--tta {choice}: '{name}' is {wrong}{hint}; take none, {usual}, or several joined "
+                "by +"
             )
         if CHOICES[name].odd and not force:
             raise KitError(

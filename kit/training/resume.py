@@ -138,13 +138,9 @@ def _check_origin(job: FoldJob, recipe: dict[str, Any], plan: str, fold: int) ->
     folder, described = job.files.folder, job.recipe.describe()
     differences = _differences(recipe, described)
     if differences or plan != job.plan.hash:
-        raise problem(
-            folder,
-            "was trained with another "
-            + (f"recipe: {differences[0]}" if differences else "fold plan"),
-            differences if len(differences) > 1 else (),
-            "give the recipe another name, or --force to train it anew",
-        )
+        other = "recipe" if differences else "fold plan"
+        remedy = "give the recipe another name, or --force to train it anew"
+        raise problem(folder, f"was trained with another {other}", differences, remedy)
     if fold != job.fold:
         raise problem(
             folder,

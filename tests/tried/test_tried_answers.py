@@ -155,9 +155,7 @@ def test_probabilities_of_the_kit(tmp_path):
     table = Probs(np.array(["a"]), np.full((1, 18), 1 / 18, np.float32), "key")
     again = after(path.unlink, lambda: write_probs(path, table), lambda: read_probs(path))
     np.savez(path, ids=table.ids, probs=table.probs * 40)
-    said = (
-        "not finite numbers in 0..1; delete it; the command that made it makes it again"
-    )
+    said = "not finite numbers in 0..1; delete it; the command that made it makes it again"
     tried(lambda: read_probs(path), said, again)
 
 

@@ -17,6 +17,7 @@ import kit.folds
 import kit.sample
 from kit.competitions import find_competition
 from kit.competitions.mask_data import read_corrections, read_people
+from kit.competitions.sample_folder import new_sample
 from kit.data.definition import complete
 from kit.data.plan import read_plan
 from kit.data.training import read_training
@@ -258,21 +259,25 @@ def test_a_folder_of_people(data, tmp_path):
 
 
 def test_folders_of_samples(tmp_path):
-    out, other = tmp_path / "s", tmp_path / "t"
+    out = tmp_path / "s"
     draw = functools.partial(command, kit.sample.main, "--test-groups", 1)
     call = functools.partial(draw, "--groups", 6, "--out")
     tried(draw("--groups", 5, "--out", out), "--groups: is 5; take 6 or more", call(out))
+
+    def new(path: Path, force: bool = False) -> Callable[[], object]:
+        return lambda: new_sample(path, {}, force).__enter__() and None
+
     said = "exists already; choose another --out, or --force to draw it anew"
-    tried(call(out), said, call(out, "--force"))
-    tried(call(out), said, call(other))
+    tried(new(out), said, new(out, force=True))
+    tried(new(out), said, new(tmp_path / "t"))
     (out / "sample.json").unlink()
     said = "so --force leaves it alone; choose another --out"
-    tried(call(out, "--force"), said, call(tmp_path / "u"))
+    tried(new(out, force=True), said, new(tmp_path / "u"))
     tried(call("."), "names the folder you are in; name a new one", call(tmp_path / "v"))
     own, drawn = tmp_path / "own.py", tmp_path / "w"
     own.write_text("from kit.competition import Competition\ncompetition = Competition(name='own')")
     said = "has no sample to draw; take one of kit/competitions"
-    tried(call(drawn, "--competition", own), said, call(drawn, "--competition", "cassava"))
+    tried(call(drawn, "--competition", own), said, call(drawn, "--competition", "mask"))
 
 
 def test_the_plan_and_its_record(data, tmp_path):
