@@ -13,7 +13,7 @@ from kit.competition import Competition
 from kit.competitions import DEFAULT, find_competition
 from kit.data.folder import DataFolder
 from kit.data.targets import as_texts, labelled
-from kit.system.errors import KitError, problem
+from kit.system.errors import problem
 
 PHOTOS: Final = 7  # of a drawn group
 
@@ -79,10 +79,7 @@ def training_photos(data: DataFolder, folder: Path, photos: int) -> PhotoSet:
 def drawn_folder(folder: Path, photos: int) -> DataFolder:
     """A sample of the default competition with at least `photos` training photos, in `folder`."""
     competition = find_competition(DEFAULT)
-    if competition.draw is None:
-        raise KitError(
-            f"competition {competition.name}: it cannot draw a sample; name photos with --data"
-        )
+    assert competition.draw is not None  # the default one can
     groups = max(50, math.ceil(photos / PHOTOS))
     return DataFolder(competition.draw(folder / "data", groups, 1, 0, False), competition)
 
