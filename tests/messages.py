@@ -100,8 +100,15 @@ def _before(tree: ast.AST, call: ast.Call) -> list[ast.stmt]:
         if block[0].lineno <= call.lineno <= (block[-1].end_lineno or 0)
     ]
     statements = [part for block in blocks for part in block]
-    last = [part for part in statements if (part.end_lineno or 0) < call.lineno]
-    return sorted(last, key=lambda part: -part.lineno)
+    return sorted(
+        (part for part in statements if part.end_lineno < call.lineno or _loops(part, call)),
+        key=lambda part: -part.lineno,
+    )
+
+
+def _loops(statement: ast.stmt, call: ast.AST) -> bool:
+    """True for a loop that a call stands in."""
+    return isinstance(statement, ast.For) and statement.lineno < call.lineno
 
 
 def _meanings(name: str, before: list[ast.stmt]) -> tuple[list[ast.expr], list[ast.expr]]:
@@ -109,6 +116,10 @@ def _meanings(name: str, before: list[ast.stmt]) -> tuple[list[ast.expr], list[a
     values: list[ast.expr] = []
     added: list[ast.expr] = []
     for statement in before:
+        if isinstance(statement, ast.For) and name in ast.unparse(statement.target).split(", "):
+            place = ast.unparse(statement.target).split(", ").index(name)
+            rows = getattr(statement.iter, "elts", [])
+            return [getattr(row, "elts", [row])[place] for row in rows], added
         if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
             continue
         for node in ast.walk(statement):
@@ -118,7 +129,7 @@ def _meanings(name: str, before: list[ast.stmt]) -> tuple[list[ast.expr], list[a
                 pair = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
                 pairs = zip(target.elts, node.value.elts) if pair else [(target, node.value)]
                 values += [value for part, value in pairs if ast.unparse(part) == name]
-        if values:
+        if values and (isinstance(statement, ast.Assign) or getattr(statement, "orelse", [])):
             break
     return values, added
 

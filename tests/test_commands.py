@@ -203,6 +203,8 @@ def test_every_command_line_of_the_readmes_runs(name, newcomer, monkeypatch, cap
             assert "python -m pytest" in ci
         elif line.startswith("python tests/golden.py "):
             assert run_golden(line, monkeypatch) == 0, line
+        elif line == "python tests/messages.py":
+            assert (ROOT / "tests" / "messages.py").exists()  # `test_messages.py` holds it true
         elif line == ".ci/run":
             assert os.access(ROOT / line, os.X_OK)
         else:

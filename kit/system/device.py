@@ -93,7 +93,7 @@ def _check_kernels(device: torch.device) -> None:
         raise KitError(
             f"--device {device}: torch {torch.__version__} was built without "
             f"{torch.cuda.get_device_name(device)} "
-            f"(sm_{capability[0]}{capability[1]}; it has {' '.join(architectures)}); "
+            f"(sm_{capability[0]}{capability[1]}, and not {' '.join(architectures)}); "
             + (
                 "for V100, P100 and older install torch's build for CUDA 12.6 (cu126)"
                 if capability < (7, 5)

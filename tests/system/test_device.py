@@ -79,7 +79,7 @@ def test_a_gpu_without_kernels_is_told_with_the_build_that_has_them(monkeypatch)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
     with pytest.raises(
-        KitError, match=r"Tesla V100 \(sm_70; it has sm_75 sm_80 sm_90\).*CUDA 12.6 \(cu126\)"
+        KitError, match=r"Tesla V100 \(sm_70, and not sm_75 sm_80 sm_90\).*CUDA 12.6 \(cu126\)"
     ):
         choose_device(None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (12, 0))
