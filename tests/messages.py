@@ -116,10 +116,13 @@ def _meanings(name: str, before: list[ast.stmt]) -> tuple[list[ast.expr], list[a
     values: list[ast.expr] = []
     added: list[ast.expr] = []
     for statement in before:
-        if isinstance(statement, ast.For) and name in ast.unparse(statement.target).split(", "):
-            place = ast.unparse(statement.target).split(", ").index(name)
-            rows = getattr(statement.iter, "elts", [])
-            return [getattr(row, "elts", [row])[place] for row in rows], added
+        if isinstance(statement, ast.For):
+            targets = [
+                ast.unparse(t) for t in getattr(statement.target, "elts", [statement.target])
+            ]
+            if name in targets:
+                rows, at = getattr(statement.iter, "elts", []), targets.index(name)
+                return [getattr(row, "elts", [row])[at] for row in rows], added
         if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
             continue
         for node in ast.walk(statement):
