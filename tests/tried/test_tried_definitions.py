@@ -278,6 +278,14 @@ def test_sample_submissions(tmp_path):
     said = "(1 found: p0_vowels); mend the template, or name another column in id"
     tried(rows("task_rows", mark), said, rows("task_rows"))
     tried(rows("task_rows", mark), said, rows("task_rows", mark, id="answer"))
+    tasks = (Task("ab", ("0", "1")), Task("b", ("0", "1")))
+    two = {"tasks": tasks, "test_image": "{photo}.png"}
+    photos = "photo\np\npa\n"
+    tried(
+        rows("task_rows", photos, answer_rows="{photo}{task}", **two),
+        "gives two rows one id; put something between the columns, such as _",
+        rows("task_rows", photos, answer_rows="{photo}_{task}", **two),
+    )
     ids, unsaid = ["p0_root", "p0_rot"], form("task_rows")
     tried(
         lambda: split_tasks(tmp_path, unsaid, ids),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from helpers import mask_folder
 from pets_folder import usual_folder
 from remedies import after, command, tried
 
@@ -19,6 +20,7 @@ from kit.competitions import find_competition
 from kit.competitions.mask_data import read_corrections, read_people
 from kit.competitions.sample_folder import new_sample
 from kit.data.definition import complete
+from kit.data.folder import read_ids
 from kit.data.plan import read_plan
 from kit.data.training import read_training
 from kit.recipe import load_recipe
@@ -256,6 +258,14 @@ def test_a_folder_of_people(data, tmp_path):
     said = "(1 found: 000003); did you mean 000003_male_Asian_35?"
     corrected = plan("--corrections", fixes)
     tried(corrected, said, after(lambda: fixes.write_text(right), corrected))
+
+
+def test_a_table_of_photos_to_predict(data):
+    table = data / "eval" / "info.csv"
+    text, read = table.read_text(), lambda: read_ids(mask_folder(data))
+    table.write_text(text + "../a.jpg,0\n")
+    said = "must hold plain file names (1 found: '../a.jpg'); take info.csv as the competition gave"
+    tried(read, said, after(lambda: table.write_text(text), read))
 
 
 def test_folders_of_samples(tmp_path):

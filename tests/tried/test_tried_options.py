@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from helpers import MASK, World, small, write_classes
+from kinds import SIDES
 from remedies import after, command, tried
 from trainings import recipe_file
 
@@ -122,6 +123,12 @@ def test_kit_compare(tmp_path, world: World):
     said = "lacks photos that are to be shown"
     strangers = call(a, differing, "--show", 2, *named, "--sheet", tmp_path / "t.png")
     tried(strangers, said, call(*show, tmp_path / "s.png"))
+    odd = [tmp_path / f"{name}.csv" for name in "pq"]
+    for file, answer in zip(odd, "01"):
+        file.write_text(f"ImageID,ans\n../a.jpg,{answer}\n")
+    said = "has ids that are no names of photos (1 found: ../a.jpg); compare submissions to one"
+    strange = call(*odd, "--show", 2, *named, "--sheet", tmp_path / "u.png")
+    tried(strange, said, call(*show, tmp_path / "s.png"))
     said = "vote on submissions to this competition"
     vote = ["--vote", tmp_path / "v.csv", "--force", *named]
     tried(call(a, differing, *vote), said, call(*files, *vote))
@@ -148,6 +155,12 @@ def test_numbers_of_folds(world: World, tmp_path):
 
     tried(of(1), "--folds 1: is no number of folds; take 2 or more", of(2))
     tried(of(4), "; take --folds 3 or fewer", of(3))
+    sides = photos.assign(label=photos["label"] % 3)
+
+    def parted(folds: int):
+        return lambda: assign_folds(sides, SIDES, folds, 42)
+
+    tried(parted(19), "18 photos can be parted; take --folds 18 or fewer", parted(18))
 
 
 def test_kit_demo(tmp_path, monkeypatch):

@@ -273,6 +273,16 @@ def test_submissions_made_again(tmp_path):
     tried(remake, "to compare it with; put that submission back, or make it on", back)
 
 
+def test_a_record_of_another_competition(tmp_path):
+    data, plan, files = blended(tmp_path / "a", "probability")
+    out, _ = ensemble(files, plan, data, Output(path=tmp_path / "s.csv"))
+    again, record = Output(path=tmp_path / "again.csv", force=True), out.with_suffix(".json")
+    other, its_plan, _ = blended(tmp_path / "b", "class")
+    said = "is of a competition with 2 classes, and this one has 3; name its --plan"
+    wrong = functools.partial(reproduce, record, its_plan, other, again)
+    tried(wrong, said, functools.partial(reproduce, record, plan, data, again))
+
+
 def test_answers_of_several_photos_and_votes(tmp_path):
     data, plan, files = blended(tmp_path, "pooled", kind="classes", answer="class")
     output = Output(path=tmp_path / "s.csv", force=True)

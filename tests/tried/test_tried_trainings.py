@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from trainings import on_cpu
 
 import kit.data.cache
+import kit.folds
 import kit.results.run
 import kit.soup
 import kit.system.locks
@@ -528,7 +529,7 @@ def test_soups(world, kept, tmp_path):
     a, b = (Fold(runs / "kept" / f"fold{k}").epochs for k in (0, 1))
 
     def soup(*more: object):
-        return command(kit.soup.main, *more, *words)
+        return command(kit.soup.main, *words, *more)
 
     good = functools.cache(soup(*a, *out))
     said = (
@@ -551,6 +552,11 @@ def test_soups(world, kept, tmp_path):
     loose = [shutil.copy(path, tmp_path) for path in a]
     said = "lies in no fold of a run, so that the soup has no place; name one with --out"
     tried(soup(*loose), said, soup(*loose, *out))
+    other = ["--plan", tmp_path / "other.csv"]
+    folds = ["--data", world.data, "--out", other[1], "--folds", 3, "--seed", 1, "--no-audit"]
+    assert command(kit.folds.main, *folds)() == 0
+    said = "was trained on another fold plan (2 found, the first: "
+    tried(soup(*a, *out, *other), said, good)
     oof = Fold(tmp_path / "soup" / "fold0").oof
     plan = read_plan(runs / "folds.csv")
     oof.unlink()
