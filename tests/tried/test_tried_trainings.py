@@ -565,4 +565,4 @@ def test_soups(world, kept, tmp_path):
         for member in find_members([tmp_path / "soup" / "fold0"], plan, read_test(world.folder))
         for checkpoint in member.checkpoints
     ]
-    tried(score, "is not there; make the soup again, with --force", after(good, score))
+    tried(score, "is not there; make the soup again, with --force", after(soup(*a, *out), score))
