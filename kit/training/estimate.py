@@ -145,11 +145,11 @@ def measure(job: FoldJob, parts: FoldData, loaders: FoldLoaders) -> Measured:
             started = clock(device)
             loss = float(learner.step(batches, rate, range(n, n + len(batches))))
             seconds.append(clock(device) - started)
+        if not math.isfinite(loss):
+            raise KitError(
+                f"recipe {recipe.name}: the loss of the first steps is {loss}; lower lr or set clip"
+            )
         validation = _measure_validation(job, loaders, learner)
-    if not math.isfinite(loss):
-        raise KitError(
-            f"recipe {recipe.name}: the loss of the first steps is {loss}; lower lr or set clip"
-        )
     training = Stage("training step", min(seconds[1:]), size)
     return Measured(decoding, loading, training, validation, learner.place, peak_memory(device))
 
