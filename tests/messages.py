@@ -7,6 +7,7 @@ and with <one | or | other> where the code chooses.
 
 import ast
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -83,6 +84,7 @@ class Site:
     text: str
 
 
+@functools.cache
 def sites() -> list[Site]:
     """Every site of the kit, by module and line."""
     return [site for path in sorted(KIT.rglob("*.py")) for site in _sites(path)]
