@@ -48,7 +48,6 @@ _MACHINES = "needs a cluster, or machines that do not share a folder"
 _BENCH = "the READMEs' command lines, which are run, do what it says"
 UNTRIED: dict[tuple[str, str], str] = {
     ("benchmarks/decoding.py", "the temporary folder has no room"): "needs a full disk",
-    ("benchmarks/folds.py", "holds folds of different networks"): "needs a run put together",
     ("benchmarks/inference.py", "a run's own photos are needed"): _BENCH,
     ("benchmarks/many_photos.py", "kit.bench ensemble: "): "what kit.ensemble said",
     ("benchmarks/timing.py", "has ended, most likely for memory"): "needs memory that runs out",
@@ -57,9 +56,6 @@ UNTRIED: dict[tuple[str, str], str] = {
     ("blending/block_runs.py", "{blocks.unkept[0]}"): _MACHINES,
     ("data/planning.py", "damaged test photos"): "a remark that kit.folds warns of",
     ("data/planning.py", "that are training photos, too"): "a remark that kit.folds warns of",
-    ("models/network.py", "its last layer is no linear one"): "no small network of timm is so",
-    ("models/network.py", "it has no such option"): "no small network of timm is so",
-    ("models/network.py", "model '{model}' cannot take photos"): "no small network of timm is so",
     ("reporting/recipe_table.py", "holds no recipes"): "the kit's own are installed with it",
     ("scale/cluster.py", "no node has room for a task"): _MACHINES,
     ("scale/cluster.py", "cannot be reached"): _MACHINES,

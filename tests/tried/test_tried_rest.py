@@ -32,6 +32,9 @@ from kit.inference.elsewhere import find_place
 from kit.inference.engine import Compute, explain_out_of_memory
 from kit.inference.predict import check_views
 from kit.inference.views import make_views
+from kit.models.checkpoint import Origin, checkpoint_info, save
+from kit.models.network import build
+from kit.results.run import Fold
 from kit.results.submission import Predicted, write_submission
 from kit.scale.group import Group, joined
 from kit.scale.ranks import Ranks
@@ -215,6 +218,13 @@ def test_places_and_benchmarks_of_runs(world: World, copy, tmp_path):
     folds = lambda path, place: lambda: run_folds(path, tmp_path / place, CPU)  # noqa: E731
     said = "holds no checkpoint; name a recipe's file or a trained run's folder"
     tried(folds(tmp_path, "a"), said, folds(run, "b"))
+    recipe = small("wide", size=(48, 36))
+    network, mixed = build(recipe, MASK).eval(), copy / "runs" / "small"
+    info = checkpoint_info(recipe, network, Origin(world.plan, 1), epoch=1, score=0.0)
+    save(Fold(mixed / "fold1").best, network, info)
+    tried(
+        folds(mixed, "c"), "holds folds of different networks; name a run of one", folds(run, "d")
+    )
 
 
 def test_searches(world: World, tmp_path, fails, monkeypatch):
