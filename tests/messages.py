@@ -15,7 +15,7 @@ from pathlib import Path
 import kit
 
 KIT, CATALOGUE = Path(kit.__file__).parent, Path(__file__).with_name("messages.txt")
-MAKERS = ("KitError", "problem", "warn", "LoggedError", "ArgumentTypeError")
+MAKERS = ("KitError", "problem", "warn", "LoggedError", "TrackerError", "ArgumentTypeError")
 _HEAD = """All messages of the kit, by the file that has them: errors and warnings, and what to do.
 
 {} stands for what the data say, <a | b> for what the code chooses. Written by python
@@ -43,7 +43,7 @@ WITHOUT_REMEDY: dict[tuple[str, str], str] = {
     ("tuning/search.py", "{outcome.note}"): _PASSED,
     ("tuning/space.py", "--vary {text}: {error}"): _PASSED,
 }
-# Errors whose remedy no test tries, and why.
+# Errors whose remedy no test tries, and warnings that no test gets, and why.
 _MACHINES = "needs a cluster, or machines that do not share a folder"
 _BENCH = "the READMEs' command lines, which are run, do what it says"
 UNTRIED: dict[tuple[str, str], str] = {
@@ -61,6 +61,7 @@ UNTRIED: dict[tuple[str, str], str] = {
     ("scale/cluster.py", "cannot be reached"): _MACHINES,
     ("scale/cluster.py", "has not answered for"): _MACHINES,
     ("scale/cluster.py", "cannot run the kit"): _MACHINES,
+    ("scale/cluster.py", "no node is left that has room"): _MACHINES,
     ("scale/processes.py", "its result cannot be sent"): "a bug",
     ("starting/guess.py", "has no column with few values"): "other checks come first",
     ("starting/look.py", "is larger than"): "needs a table of gigabytes",
