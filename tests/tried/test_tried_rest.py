@@ -386,6 +386,8 @@ def test_warnings_of_trainings(world: World, tmp_path, monkeypatch):
 
     said = "it does not start (OSError: no room); the training goes on without it"
     tried(fold(track="tensorboard"), said, fold())
+    said = "it does not start (OSError: no room); train without --track"
+    tried(fold(track="tensorboard"), said, fold())
     job = FoldJob(small(), world.plan, world.folder, 0, tmp_path, on_cpu())
     everywhere(monkeypatch, kit.system.threads, "share_threads", lambda begun: begun and 2)
 
