@@ -30,7 +30,7 @@ WITHOUT_REMEDY: dict[tuple[str, str], str] = {
     ("data/loader.py", "re.split('KitError: '"): _PASSED,
     ("inference/pass_cache.py", "{path}: <{_wrong(kept)}"): "a part of a warning: computed again",
     ("reporting/checks.py", "{refused[0]}"): _PASSED,
-    ("scale/attempt.py", "{type(error).__name__}: {error}"): "a bug: its traceback is in the log",
+    ("scale/attempt.py", "{job.name}: {line"): "a bug: its traceback is in the log",
     ("scale/processes.py", "its result cannot be sent"): "a bug",
     ("starting/look.py", "is larger than"): "a part of another message: no table is that large",
     ("system/fields.py", " must be "): "the rule says what to write",
@@ -65,8 +65,10 @@ UNTRIED: dict[tuple[str, str], str] = {
     ("scale/processes.py", "its result cannot be sent"): "a bug",
     ("starting/guess.py", "has no column with few values"): "other checks come first",
     ("starting/look.py", "is larger than"): "needs a table of gigabytes",
-    ("system/table.py", "is no parquet file"): "tried where pyarrow is installed",
-    ("system/table.py", "has no rows; it needs"): "tried where pyarrow is installed",
+    ("system/parquet.py", "may run code"): "tried where pyarrow is installed",
+    ("system/parquet.py", "is no parquet file"): "tried where pyarrow is installed",
+    ("system/parquet.py", "cells, and at most"): "tried where pyarrow is installed",
+    ("system/parquet.py", "has no rows; it needs"): "tried where pyarrow is installed",
 }
 _PLACE, _WRONG, _OFFENDERS, _REMEDY = range(4)  # the parameters of `problem`
 

@@ -144,7 +144,10 @@ def _create(architecture: Architecture, pretrained: bool = False, **options: Any
     try:
         config = timm.get_pretrained_cfg(model)
     except RuntimeError as error:  # the name of weights behind the dot that it does not know
-        raise KitError(f"model '{model}': timm has no such weights ({error})") from error
+        name = model.partition(".")[0]
+        raise KitError(
+            f"model '{model}': timm has no such weights ({error}); take {name} alone"
+        ) from error
     if config is not None and config.fixed_input_size:
         options["img_size"] = size
     if architecture.geometry.channels != 3:

@@ -203,6 +203,11 @@ def test_recipes_that_do_not_fit(trains, world):
         "timm has no such architecture (did you mean resnet50?); take one of timm.list_models()",
         trains(force=True),
     )
+    tried(
+        trains(small(model="test_efficientnet.no_such"), force=True),
+        "take test_efficientnet alone",
+        trains(small(model="test_efficientnet"), force=True),
+    )
     twice = functools.partial(
         fold_jobs, [small(), small()], world.plan, world.folder, [0], Path(), on_cpu()
     )
