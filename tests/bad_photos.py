@@ -119,7 +119,7 @@ PHOTOS = [
         ("is a TIFF of floats", tiff_floats(),
          "photos that cannot be used (1 found: train/003.png: has pixels of mode F, which "
          "have no known white); give the competition a function read(path); "
-         "new/damaged.txt lists them"),
+         "new/folds.damaged.txt lists them"),
         ("is a TIFF of a loop", b"II*\0\x08\0\0\0\0\0\x08\0\0\0",
          "photos that cannot be used (1 found: train/003.png: is no image (JPEG, PNG, "
          "WEBP, TIFF, BMP)); unpack the data again, or take their rows out of the"),

@@ -21,7 +21,7 @@ from trainings import FULL, Killable, on_cpu, recipe_file
 
 import kit.inference.autotune
 import kit.inference.runtime
-import kit.system.threads
+import kit.system.locks
 from kit.competitions.mask_sample import draw_sample
 from kit.data.folder import read_test
 from kit.data.plan import read_plan
@@ -67,7 +67,7 @@ def networks_run_alike_on_every_machine(tmp_path_factory: pytest.TempPathFactory
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         trainings = tmp_path_factory.mktemp("trainings")
-        everywhere(patch, kit.system.threads, "_trainings", lambda: trainings)
+        everywhere(patch, kit.system.locks, "user_folder", lambda: trainings)
         everywhere(
             patch,
             kit.inference.autotune,

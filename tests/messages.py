@@ -15,7 +15,7 @@ from pathlib import Path
 import kit
 
 KIT, CATALOGUE = Path(kit.__file__).parent, Path(__file__).with_name("messages.txt")
-MAKERS = ("KitError", "problem", "warn", "LoggedError", "ArgumentTypeError")
+MAKERS = ("KitError", "problem", "warn", "LoggedError", "TrackerError", "ArgumentTypeError")
 _HEAD = """All messages of the kit, by the file that has them: errors and warnings, and what to do.
 
 {} stands for what the data say, <a | b> for what the code chooses. Written by python
@@ -30,7 +30,7 @@ WITHOUT_REMEDY: dict[tuple[str, str], str] = {
     ("data/loader.py", "re.split('KitError: '"): _PASSED,
     ("inference/pass_cache.py", "{path}: <{_wrong(kept)}"): "a part of a warning: computed again",
     ("reporting/checks.py", "{refused[0]}"): _PASSED,
-    ("scale/attempt.py", "{type(error).__name__}: {error}"): "a bug: its traceback is in the log",
+    ("scale/attempt.py", "{job.name}: {line"): "a bug: its traceback is in the log",
     ("scale/processes.py", "its result cannot be sent"): "a bug",
     ("starting/look.py", "is larger than"): "a part of another message: no table is that large",
     ("system/fields.py", " must be "): "the rule says what to write",
@@ -43,12 +43,11 @@ WITHOUT_REMEDY: dict[tuple[str, str], str] = {
     ("tuning/search.py", "{outcome.note}"): _PASSED,
     ("tuning/space.py", "--vary {text}: {error}"): _PASSED,
 }
-# Errors whose remedy no test tries, and why.
+# Errors whose remedy no test tries, and warnings that no test gets, and why.
 _MACHINES = "needs a cluster, or machines that do not share a folder"
 _BENCH = "the READMEs' command lines, which are run, do what it says"
 UNTRIED: dict[tuple[str, str], str] = {
     ("benchmarks/decoding.py", "the temporary folder has no room"): "needs a full disk",
-    ("benchmarks/folds.py", "holds folds of different networks"): "needs a run put together",
     ("benchmarks/inference.py", "a run's own photos are needed"): _BENCH,
     ("benchmarks/many_photos.py", "kit.bench ensemble: "): "what kit.ensemble said",
     ("benchmarks/timing.py", "has ended, most likely for memory"): "needs memory that runs out",
@@ -57,19 +56,19 @@ UNTRIED: dict[tuple[str, str], str] = {
     ("blending/block_runs.py", "{blocks.unkept[0]}"): _MACHINES,
     ("data/planning.py", "damaged test photos"): "a remark that kit.folds warns of",
     ("data/planning.py", "that are training photos, too"): "a remark that kit.folds warns of",
-    ("models/network.py", "its last layer is no linear one"): "no small network of timm is so",
-    ("models/network.py", "it has no such option"): "no small network of timm is so",
-    ("models/network.py", "model '{model}' cannot take photos"): "no small network of timm is so",
     ("reporting/recipe_table.py", "holds no recipes"): "the kit's own are installed with it",
     ("scale/cluster.py", "no node has room for a task"): _MACHINES,
     ("scale/cluster.py", "cannot be reached"): _MACHINES,
     ("scale/cluster.py", "has not answered for"): _MACHINES,
     ("scale/cluster.py", "cannot run the kit"): _MACHINES,
+    ("scale/cluster.py", "no node is left that has room"): _MACHINES,
     ("scale/processes.py", "its result cannot be sent"): "a bug",
     ("starting/guess.py", "has no column with few values"): "other checks come first",
     ("starting/look.py", "is larger than"): "needs a table of gigabytes",
-    ("system/table.py", "is no parquet file"): "tried where pyarrow is installed",
-    ("system/table.py", "has no rows; it needs"): "tried where pyarrow is installed",
+    ("system/parquet.py", "may run code"): "tried where pyarrow is installed",
+    ("system/parquet.py", "is no parquet file"): "tried where pyarrow is installed",
+    ("system/parquet.py", "cells, and at most"): "tried where pyarrow is installed",
+    ("system/parquet.py", "has no rows; it needs"): "tried where pyarrow is installed",
 }
 _PLACE, _WRONG, _OFFENDERS, _REMEDY = range(4)  # the parameters of `problem`
 

@@ -45,7 +45,7 @@ def test_bad_input_is_one_line(bad: Bad, tiny, tmp_path, monkeypatch, fails):
         rest = rest.partition(part)[2]
     assert len(line) < 1000
     made = set(root.rglob("*")) - set(before)
-    assert {path.name for path in made} <= {"new", "damaged.txt"}
+    assert {path.name for path in made} <= {"new", "folds.damaged.txt"}
 
 
 def test_the_table_has_two_hundred_different_rows_of_every_kind():

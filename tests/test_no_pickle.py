@@ -5,12 +5,12 @@ import hashlib
 import io
 import os
 import pickle
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from bad_arrays import npy, zipped
 from helpers import MASK
 
 import kit
@@ -87,21 +87,6 @@ def canary(tmp_path):
     assert not place.exists()
 
 
-def npz(path: Path, **members: bytes) -> Path:
-    """An `.npz` of raw members."""
-    with zipfile.ZipFile(path, "w") as file:
-        for name, content in members.items():
-            file.writestr(f"{name}.npy", content)
-    return path
-
-
-def of_array(array: np.ndarray) -> bytes:
-    """An array as a member of an `.npz`, by pickle if it has objects."""
-    content = io.BytesIO()
-    np.save(content, array, allow_pickle=True)
-    return content.getvalue()
-
-
 def header(text: bytes) -> bytes:
     """A member of an `.npz` whose header is a text."""
     return b"\x93NUMPY\x02\x00" + len(text).to_bytes(4, "little") + text
@@ -111,7 +96,7 @@ def members(canary: Path) -> dict[str, bytes]:
     """Members of an `.npz` that no array is."""
     run = f"__import__('os').mkdir({str(canary)!r})".encode()
     return {
-        "objects": of_array(np.array([Bomb(canary)], dtype=object)),
+        "objects": npy(np.array([Bomb(canary)], dtype=object)),
         "pickle": pickle.dumps(Bomb(canary)),
         "call": header(b"{'descr': " + run + b", 'fortran_order': False, 'shape': (1,)}\n"),
         "long": header(b"{'descr': '<f4', " + b" " * 10**6 + b"'shape': (1,)}\n"),
@@ -128,12 +113,13 @@ KINDS = ("objects", "pickle", "call", "long", "deep", "huge", "negative")
 @pytest.mark.parametrize("member", ["ids", "probs", "key"])
 def test_no_member_of_an_npz_is_run(canary, tmp_path, kind, member):
     good = {
-        "ids": of_array(np.array(["a.jpg"])),
-        "probs": of_array(np.full((1, 18), 1 / 18, np.float32)),
-        "key": of_array(np.array("key")),
-        "seconds": of_array(np.array(1.0)),
+        "ids": npy(np.array(["a.jpg"])),
+        "probs": npy(np.full((1, 18), 1 / 18, np.float32)),
+        "key": npy(np.array("key")),
+        "seconds": npy(np.array(1.0)),
     }
-    path = npz(tmp_path / "probs.npz", **good | {member: members(canary)[kind]})
+    path = tmp_path / "probs.npz"
+    path.write_bytes(zipped(*(good | {member: members(canary)[kind]}).items()))
     for read in (read_probs, lambda path: read_foreign_probs(path, MASK)):
         with pytest.raises(KitError, match="is no probability file"):
             read(path)

@@ -147,12 +147,12 @@ def test_damaged_photos_are_all_told_and_listed(tidy, fails, capsys):
     words = ["--data", "data", "--folds", "2", "--out", "folds.csv"]
     line = fails(kit.folds.main, *words)
     assert "photos that cannot be used (3 found, the first: train/000.png: is no image" in line
-    assert "or take their rows out of the training table; damaged.txt lists them" in line
-    listed = (tidy / "damaged.txt").read_text().splitlines()
+    assert "or take their rows out of the training table; folds.damaged.txt lists them" in line
+    listed = (tidy / "folds.damaged.txt").read_text().splitlines()
     assert [line.partition(":")[0][6:9] for line in listed] == ["000", "004", "011"]
     rows = [row for row in TRAIN.splitlines() if row[:3] not in ("000", "004", "011")]
     (tidy / "data/train.csv").write_text("\n".join(rows))
-    assert kit.folds.main(words) == 0 and not (tidy / "damaged.txt").exists()
+    assert kit.folds.main(words) == 0 and not (tidy / "folds.damaged.txt").exists()
     for path in (tidy / "data/train").iterdir():
         path.write_bytes(b"no photo")
     assert "photos that cannot be used (9 found" in fails(kit.folds.main, *words, "--force")

@@ -238,7 +238,7 @@ def _build(cache: PixelCache, root: Path, geometry: Geometry, read: Read | None)
                     sums += [checksum for _, checksum in photos]
                 progress.advance(len(results))
             if bad:
-                raise DamagedPhotos(root, bad, "unpack the data again")
+                raise DamagedPhotos(root, bad)
             file.write(np.array(sums, SUM).tobytes())
     except KitError as error:
         if not isinstance(error, DamagedPhotos) and isinstance(error.__cause__, OSError):

@@ -98,5 +98,5 @@ def _frame(competition: Competition, root: Path) -> tuple[int, int]:
         except KitError as error:
             bad.append(error)
     if not sizes:
-        raise DamagedPhotos(folder, bad, "unpack the data again")
+        raise DamagedPhotos(folder, bad)
     return sizes.most_common(1)[0][0]

@@ -11,7 +11,7 @@ from PIL import Image
 from kit.system.errors import problem
 from kit.system.locks import lock_file, user_folder
 
-# Some 10 bytes of memory a pixel while a photo is decoded, and 20 with transparency.
+# Some 10 bytes of memory a pixel while a photo is decoded, and 18 with transparency.
 MOST_PIXELS: Final = 2**28  # 16,384 x 16,384
 _HALF: Final = MOST_PIXELS // 2
 _ANY_NUMBER: Final = 2**26  # up to 8,192 x 8,192 as many at once as there are threads
@@ -33,7 +33,7 @@ def in_turn(path: Path, size: tuple[int, int]) -> Iterator[None]:
         remedy = "make it smaller, or give the competition a function read(path)"
         raise problem(path, what, remedy=remedy)
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # of a file system without locks: nothing waits
+        with contextlib.suppress(OSError):  # where no file can be made to lock, nothing waits
             for half in _halves(pixels):
                 stack.enter_context(lock_file(user_folder() / f"photo{half}", lambda: None))
         yield

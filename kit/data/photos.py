@@ -49,7 +49,7 @@ class DamagedPhotos(KitError):
     `remedy` is what to do, unless the first of them needs something else than another copy.
     """
 
-    def __init__(self, root: Path, errors: Sequence[KitError], remedy: str) -> None:
+    def __init__(self, root: Path, errors: Sequence[KitError], remedy: str = _AGAIN) -> None:
         parts = [str(e).removeprefix(f"{root}{os.sep}").partition("; ") for e in errors]
         self.faults = [fault for fault, _, _ in parts]
         remedy = remedy if parts[0][2] in ("", _AGAIN) else parts[0][2]

@@ -53,7 +53,7 @@ def plan_folds(
     photos = given.table.sort_values("image", ignore_index=True)
     # Too many folds are told before the photos are read, which takes a while.
     _deal(photos, competition, options)
-    with _listing(out.with_name("damaged.txt")):
+    with _listing(out.with_name(f"{out.stem}.damaged.txt")):
         leaks, remarks = _audit(data, photos) if options.audit else (Audit([], [], []), list[str]())
     owner = dict(zip(photos["image"], photos["group"])) if leaks.links else {}
     linked = [(owner[link.a], owner[link.b]) for link in leaks.links]

@@ -85,11 +85,11 @@ def check_versions(versions: Any) -> None:
     """Raise `ValueError` unless versions are short texts by short texts."""
     if not (
         isinstance(versions, dict)
-        and all(is_text(name) and is_version(text) for name, text in versions.items())
+        and all(is_text(name) and _is_version(text) for name, text in versions.items())
     ):
         raise ValueError("its versions are damaged")
 
 
-def is_version(value: object) -> bool:
+def _is_version(value: object) -> bool:
     """True for the text of a version; that of a package that is not installed is empty."""
     return value == "" or is_text(value) and is_unicode(str(value)) and len(str(value)) <= 100

@@ -127,6 +127,10 @@ def cost(architecture: Architecture) -> tuple[int, float]:
     return count_parameters(network), counter.get_total_flops() / 1e9
 
 
+# What architectures of one size raise for another.
+_OF_SIZES = (AssertionError, ValueError, RuntimeError)
+
+
 def _create(architecture: Architecture, pretrained: bool = False, **options: Any) -> Any:
     """The timm model of an architecture; raises `KitError` where timm cannot make it."""
     model, size = architecture.model, architecture.geometry.size
@@ -140,7 +144,10 @@ def _create(architecture: Architecture, pretrained: bool = False, **options: Any
     try:
         config = timm.get_pretrained_cfg(model)
     except RuntimeError as error:  # the name of weights behind the dot that it does not know
-        raise KitError(f"model '{model}': timm has no such weights ({error})") from error
+        name = model.partition(".")[0]
+        raise KitError(
+            f"model '{model}': timm has no such weights ({error}); take {name} alone"
+        ) from error
     if config is not None and config.fixed_input_size:
         options["img_size"] = size
     if architecture.geometry.channels != 3:
@@ -155,7 +162,7 @@ def _create(architecture: Architecture, pretrained: bool = False, **options: Any
             ) from error
         raise
     except Exception as error:
-        if "img_size" in options and isinstance(error, (AssertionError, ValueError)):
+        if "img_size" in options and isinstance(error, _OF_SIZES):
             raise KitError(
                 f"model '{model}' cannot take photos of {size[0]} x {size[1]} "
                 f"({str(error)[:120]}); change size"

@@ -1,12 +1,11 @@
 """The record beside a submission as a file: whether it is there, whole, and of that submission."""
 
 import contextlib
-import json
 from pathlib import Path
 from typing import Any
 
 from kit.system.checksum import CHECKSUM
-from kit.system.disk import file_hash, read_json
+from kit.system.disk import file_hash, parse_json, read_json
 from kit.system.errors import KitError, problem
 
 
@@ -19,7 +18,7 @@ def record_beside(path: Path) -> dict[str, Any] | None:
     if not record.is_file() or record == path:
         return None
     with contextlib.suppress(ValueError, OSError):
-        content = json.loads(record.read_text(encoding="utf-8"))
+        content = parse_json(record.read_text(encoding="utf-8"))
         if not (isinstance(content, dict) and {CHECKSUM, "sha256", "members"} & content.keys()):
             return None
     return read_json(record, "delete it, for the submission stands alone, or make both again")

@@ -114,7 +114,7 @@ def oof_precision(key: str, best: Path, plan: Plan, fold: int) -> str | None:
 def belongs(key: str, checkpoint: str) -> bool:
     """False if a key of out-of-fold probabilities names another checkpoint's hash."""
     try:
-        return bool(json.loads(key)["checkpoint"] == checkpoint)
+        return bool(parse_json(key)["checkpoint"] == checkpoint)
     except (ValueError, KeyError, TypeError):
         return True
 

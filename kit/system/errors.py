@@ -78,8 +78,7 @@ def loader_killed() -> KitError:
     """
     return KitError(
         "a loader process was killed, most likely for memory; take fewer --workers; the same "
-        "command goes on from "
-        "the last save"
+        "command goes on from the last save"
     )
 
 

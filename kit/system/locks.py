@@ -139,6 +139,7 @@ def lock_folder(folder: Path, waiting: str = "", seconds: float = 0) -> Iterator
     make_folder(folder)
     with lock_file(folder / ".lock", report, seconds):
         for temporary in folder.glob(".*.tmp"):
-            if is_left(temporary):
+            # A folder is one of pixels, which the next process that makes such a one removes.
+            if not temporary.is_dir() and is_left(temporary):
                 temporary.unlink(missing_ok=True)
         yield

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import time
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,10 @@ from typing import Final
 _LONGEST: Final = 255  # bytes of a file's name, on all usual file systems
 # A temporary file's name, with the host and the process that write it.
 _TEMPORARY: Final = re.compile(r"\..+\.(?P<host>[A-Za-z0-9-]+)\.(?P<pid>\d+)\.tmp")
-# One that is so old is no living process's, wherever that ran.
+# What is so old is no living process's, wherever that ran. A folder's time is that of its last new
+# entry, and what it holds may be read for hours.
 _STALE_SECONDS: Final = 3600
+_STALE_FOLDER_SECONDS: Final = 7 * 24 * 3600
 
 
 def host_name() -> str:
@@ -53,10 +56,12 @@ def is_left(temporary: Path) -> bool:
     This process does not count: it has not begun to.
     """
     try:
-        if time.time() - temporary.stat().st_mtime > _STALE_SECONDS:
-            return True
+        status = temporary.stat()
     except OSError:
         return False
+    stale = _STALE_FOLDER_SECONDS if stat.S_ISDIR(status.st_mode) else _STALE_SECONDS
+    if time.time() - status.st_mtime > stale:
+        return True
     host, pid = writer_of(temporary) or ("", 0)
     return host == host_name() and (pid == os.getpid() or not is_running(pid))
 

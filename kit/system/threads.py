@@ -51,23 +51,16 @@ _THREADS = limit_threads()
 _taken: list[int] = []  # the cores that this process was given as its share, if it was
 
 
-def _trainings() -> Path:
-    """The folder with a locked file for each training of this user on this machine.
-
-    The kernel releases a lock when its training ends.
-    """
-    return user_folder()
-
-
 @contextlib.contextmanager
 def count_training() -> Iterator[None]:
     """Count this process among the machine's trainings while the block runs.
 
-    If no file can be written or locked for it, it does not count.
+    It has a locked file, whose lock the kernel releases when it ends. If no file can be written or
+    locked for it, it does not count.
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            path = _trainings() / f"{os.getpid()}.lock"
+            path = user_folder() / f"{os.getpid()}.lock"
             stack.callback(path.unlink, missing_ok=True)
             stack.enter_context(lock_file(path, strict=True))
         yield
@@ -77,7 +70,7 @@ def other_trainings() -> int:
     """The number of other processes of this user that train on this machine now."""
     number, paths = 0, list[Path]()
     with contextlib.suppress(OSError):
-        paths = list(_trainings().glob("*.lock"))
+        paths = list(user_folder().glob("*.lock"))
     for path in paths:
         if path.stem == str(os.getpid()):
             continue

@@ -138,7 +138,8 @@ def check_place(paths: Sequence[Path], out: Path, data: DataFolder, force: bool)
 def is_mean(best: Path, paths: Sequence[Path]) -> bool:
     """True if a checkpoint has the mean of others' weights, bit by bit."""
     made, mean = load(best).body.state_dict(), average([load(path) for path in paths]).body
-    return all(torch.equal(made[name], value) for name, value in mean.state_dict().items())
+    weights = mean.state_dict()
+    return made.keys() == weights.keys() and all(torch.equal(made[n], weights[n]) for n in made)
 
 
 def average(networks: Sequence[Network]) -> Network:

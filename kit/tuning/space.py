@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 import numpy as np
 
 from kit.competition import Competition
-from kit.recipe import Recipe
+from kit.recipe import CHOICES, Recipe
 from kit.system.errors import KitError, did_you_mean
 from kit.training.checks import check_recipe
 
@@ -166,7 +166,9 @@ def _read_varied(text: str, recipe: Recipe) -> Varied:
     if ".." in values:
         kinds = (types[field], *get_args(types[field]))
         return _read_range(text, field, values, whole=int in kinds)
-    choices = tuple(_read_value(value.strip()) for value in values.split(","))
+    names = CHOICES.get(field, ())  # of a field such as `mix`, "none" is a name
+    words = [value.strip() for value in values.split(",")]
+    choices = tuple(word if word in names else _read_value(word) for word in words)
     if len(choices) < 2 or len(set(map(repr, choices))) < len(choices):
         raise KitError(f"--vary {text}: needs two choices or more, all different; {_FORMS}")
     return Varied(field, choices)

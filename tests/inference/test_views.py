@@ -30,6 +30,24 @@ def test_views_always_hold_the_plain_one_first():
     )
 
 
+def test_crops_are_nine_tenths_of_a_photo_from_its_corners_and_its_middle():
+    views = make_views("fivecrop")
+    photo = torch.arange(20.0)[None, None, :, None] * 100 + torch.arange(40.0)[None, None, None]
+    assert list(views)[0] == "plain" and len(views) == 6
+    for name, (top, left) in {
+        "fivecrop-top-left": (0, 0),
+        "fivecrop-top-right": (0, 4),
+        "fivecrop-bottom-left": (2, 0),
+        "fivecrop-bottom-right": (2, 4),
+        "fivecrop-centre": (1, 2),
+    }.items():
+        window = photo[:, :, top : top + 18, left : left + 36]
+        expected = torch.nn.functional.interpolate(
+            window, (20, 40), mode="bilinear", align_corners=False
+        )
+        assert torch.equal(views[name](photo), expected), name
+
+
 @pytest.mark.parametrize(
     "choice, said",
     [("hflp", "did you mean hflip?"), ("hflip+hflip", "named twice"), ("", "no view")],

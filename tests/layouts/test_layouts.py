@@ -123,6 +123,8 @@ def check_submission(case: Case, recorded: dict, names: list[str]) -> None:
         assert (answers == decided(case.fields["metric"], probs, form == "list")).all()
 
 
+# scikit-learn 1.4 allows the sum of 120 classes no rounding.
+@pytest.mark.filterwarnings("ignore:The y_pred values do not sum to one")
 @pytest.mark.parametrize("name", CASES)
 def test_a_layout_goes_through_every_command(name, tmp_path, monkeypatch, capsys):
     case = CASES[name]

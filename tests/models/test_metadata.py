@@ -12,10 +12,17 @@ from helpers import MASK, small
 from safetensors.torch import save as serialize
 
 from kit.data.plan import Plan
-from kit.models.checkpoint import Origin, checkpoint_info, load, read_checkpoint_info
+from kit.models.checkpoint import (
+    Origin,
+    checkpoint_info,
+    load,
+    read_checkpoint_info,
+    weights_checksum,
+)
 from kit.models.metadata import check_versions, recorded_recipe, with_defaults
 from kit.models.network import build
 from kit.recipe import Recipe
+from kit.system.checksum import with_checksum
 from kit.system.errors import KitError
 
 GONE = Ellipsis  # the value of a field that is left out
@@ -157,7 +164,7 @@ HOSTILE = [
     ("competition.read", {"path": "", "text": "", "name": "a.b"}, "a function is called"),
     ("competition.rows", "os.system", "rows="),
     ("competition.metric", ["f1"], "metric="),
-    ("competition.metric", "no_metric", "is none of"),
+    ("competition.metric", "no_metric", "there is no such metric"),
     ("competition.mirror", {"a": ["b"]}, "mirror="),
     ("competition.evil", 1, "evil"),
 ]
@@ -186,9 +193,11 @@ def changed(content: dict, field: str, value: object) -> dict:
 
 
 def written(path, content: object, weights: dict | None = None):
-    """A checkpoint of metadata."""
-    text = json.dumps(content)
-    path.write_bytes(serialize(weights or {"a": torch.zeros(1)}, metadata={"kit": text}))
+    """A checkpoint of metadata, with the checksums that a forger would write."""
+    weights = weights or {"a": torch.zeros(1)}
+    if isinstance(content, dict):
+        content = with_checksum(content | {"weights": weights_checksum(weights)})
+    path.write_bytes(serialize(weights, metadata={"kit": json.dumps(content)}))
     return path
 
 

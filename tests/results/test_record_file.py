@@ -23,7 +23,9 @@ def test_a_record_is_its_submission_s_own(tmp_path):
     check_record(tmp_path / "s.json")  # is no submission that has a record beside it
 
 
-@pytest.mark.parametrize("content", ["", "{", "\0", '{"members": []}', '{"sha256": "a", "x": 1}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "\0", "[" * 10**5, '{"members": []}', '{"sha256": "a", "x": 1}']
+)
 def test_a_damaged_record_is_one_line(tmp_path, content):
     path = write_classes(tmp_path / "s.csv", [1])
     (tmp_path / "s.json").write_text(content)

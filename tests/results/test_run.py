@@ -66,4 +66,4 @@ def test_an_origin_is_of_recipe_plan_and_fold():
 
 def test_a_key_that_says_nothing_contradicts_nothing():
     assert belongs('{"checkpoint": "a"}', "a") and not belongs('{"checkpoint": "b"}', "a")
-    assert belongs("", "a") and belongs("[]", "a") and belongs("{}", "a")
+    assert all(belongs(key, "a") for key in ("", "[]", "{}", "[" * 10**5))

@@ -1,6 +1,5 @@
 """Arrays of `.npz` files, and files that say more of themselves than is true."""
 
-import io
 import resource
 import struct
 import warnings
@@ -8,15 +7,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from bad_arrays import npy
 
 from kit.system.arrays import read_arrays
 from kit.system.errors import KitError
-
-
-def npy(array: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    np.save(content, array)
-    return content.getvalue()
 
 
 def header(text: str, version: int = 1) -> bytes:

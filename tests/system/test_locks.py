@@ -196,3 +196,13 @@ def test_a_lock_is_waited_for_as_long_as_is_said(tmp_path, monkeypatch, capsys, 
             assert clock.now == seconds
     said = capsys.readouterr().err.count("has the lock; waiting up to 3 min 00 s")
     assert said == (1 if seconds else 0)
+
+
+def test_the_lock_of_a_folder_leaves_folders(tmp_path):
+    """Those of pixels, of an ensemble that was killed: a cache in the same folder must be made."""
+    pixels = tmp_path / ".kit-pixels.a.host.1.tmp"
+    pixels.mkdir()
+    years_ago = time.time() - 10**8
+    os.utime(pixels, (years_ago, years_ago))
+    with lock_folder(tmp_path):
+        assert pixels.is_dir()

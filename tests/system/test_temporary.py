@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -65,3 +66,14 @@ def test_what_this_process_writes_stays(tmp_path):
     remove_left(tmp_path / "a")
     assert own.exists() and not is_left(tmp_path / "nowhere")
     remove_left(tmp_path / "nowhere" / "a")  # no folder, nothing to do
+
+
+def test_a_folder_that_is_read_for_hours_stays(tmp_path):
+    """Its own time is that of its last new entry."""
+    files = [tmp_path / f".{name}.{host_name()}.{os.getppid()}.tmp" for name in ("file", "folder")]
+    files[0].touch()
+    files[1].mkdir()
+    for age, left in ((60, [False, False]), (2 * 3600, [True, False]), (10**6, [True, True])):
+        for path in files:
+            os.utime(path, (time.time() - age,) * 2)
+        assert [is_left(path) for path in files] == left

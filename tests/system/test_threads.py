@@ -19,11 +19,11 @@ def test_trainings_side_by_side_share_the_threads(monkeypatch):
     everywhere(monkeypatch, kit.system.threads, "_THREADS", 8)
     hold = (
         "import sys; from kit.system import threads; from pathlib import Path\n"
-        "threads._trainings = lambda: Path(sys.argv[1])\n"
+        "threads.user_folder = lambda: Path(sys.argv[1])\n"
         "with threads.count_training(): print('in', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
-        [sys.executable, "-c", hold, str(kit.system.threads._trainings())],
+        [sys.executable, "-c", hold, str(kit.system.threads.user_folder())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -42,7 +42,7 @@ def test_trainings_side_by_side_share_the_threads(monkeypatch):
                 kit.system.threads.other_trainings() == 0
                 and kit.system.threads.share_threads() == 8
             )
-        assert not list(kit.system.threads._trainings().iterdir())
+        assert not list(kit.system.threads.user_folder().glob("*.lock"))
         assert kit.system.threads.share_threads(begun_with=64) == 8  # but no more than there are
         monkeypatch.setenv("OMP_NUM_THREADS", "8")
         torch.set_num_threads(2)
@@ -136,7 +136,7 @@ def test_trainings_are_not_counted_where_files_cannot_be_locked(monkeypatch, cap
     monkeypatch.setattr(fcntl, "flock", refuse)
     with kit.system.threads.count_training():
         assert kit.system.threads.other_trainings() == 0
-    assert not list(kit.system.threads._trainings().iterdir())
+    assert not list(kit.system.threads.user_folder().glob("*.lock"))
     assert capsys.readouterr().err == ""
 
 

@@ -2,14 +2,17 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 import torch
 from helpers import MASK, small
 
+from kit.data.plan import Plan
+from kit.models.checkpoint import Origin, checkpoint_info, load, read_checkpoint_info, save
 from kit.models.network import build
 from kit.results.run import Fold
 from kit.system.errors import KitError
-from kit.training.soup import average, check_ingredients, check_place, ingredients
+from kit.training.soup import average, check_ingredients, check_place, ingredients, is_mean
 
 
 def test_the_mean_of_weights_by_hand():
@@ -75,3 +78,18 @@ def test_no_soup_replaces_a_training(world, kept, tmp_path):
     with pytest.raises(KitError, match="is the folder of a training"):  # its own ingredients'
         check_place(files.epochs, files.folder, world.folder, force=True)
     check_place(files.epochs, tmp_path / "soup" / "fold0", world.folder, force=False)
+
+
+def test_weights_of_another_architecture_are_no_mean(kept, tmp_path):
+    epochs = Fold(kept / "kept" / "fold0").epochs
+    recipe = small(model="test_vit", size=(64, 48))
+    network = build(recipe, MASK)
+    info = checkpoint_info(recipe, network, Origin(Plan(pd.DataFrame(), "a", {}, MASK), 0), 1, 0.5)
+    save(tmp_path / "best.safetensors", network, info)
+    assert not is_mean(tmp_path / "best.safetensors", epochs)
+    save(
+        tmp_path / "best.safetensors",
+        average([load(path) for path in epochs]),
+        read_checkpoint_info(epochs[-1]),
+    )
+    assert is_mean(tmp_path / "best.safetensors", epochs)

@@ -3,6 +3,7 @@
 import fcntl
 import functools
 import json
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -10,14 +11,19 @@ import numpy as np
 import pandas as pd
 import torch
 from answer_forms import form, form_folder, plan_of, team_file
-from helpers import MASK, World, draw_photo, everywhere, mask_folder, small
+from helpers import MASK, World, draw_photo, ensemble_arguments, everywhere, mask_folder, small
 from remedies import after, command, tried
 from trainings import on_cpu, recipe_file
 
 import kit.data.cache
 import kit.data.loader
+import kit.ensemble
 import kit.folds
+import kit.report
+import kit.system.threads
 import kit.training.estimate
+import kit.training.fold
+import kit.training.trackers
 import kit.tune
 from kit.benchmarks.folds import run_folds
 from kit.blending.reproduce import reproduce
@@ -32,6 +38,9 @@ from kit.inference.elsewhere import find_place
 from kit.inference.engine import Compute, explain_out_of_memory
 from kit.inference.predict import check_views
 from kit.inference.views import make_views
+from kit.models.checkpoint import Origin, checkpoint_info, save
+from kit.models.network import build
+from kit.results.run import Fold
 from kit.results.submission import Predicted, write_submission
 from kit.scale.group import Group, joined
 from kit.scale.ranks import Ranks
@@ -41,7 +50,8 @@ from kit.training.estimate import estimate
 from kit.training.fold_data import check_shares
 from kit.training.job import FoldJob
 from kit.training.learner import Learner
-from kit.training.resume import TrainingState
+from kit.training.resume import ResumeStatus, TrainingState
+from kit.training.run import train
 from kit.tuning.study import read_study, study_path
 
 CPU = torch.device("cpu")
@@ -215,6 +225,13 @@ def test_places_and_benchmarks_of_runs(world: World, copy, tmp_path):
     folds = lambda path, place: lambda: run_folds(path, tmp_path / place, CPU)  # noqa: E731
     said = "holds no checkpoint; name a recipe's file or a trained run's folder"
     tried(folds(tmp_path, "a"), said, folds(run, "b"))
+    recipe = small("wide", size=(48, 36))
+    network, mixed = build(recipe, MASK).eval(), copy / "runs" / "small"
+    info = checkpoint_info(recipe, network, Origin(world.plan, 1), epoch=1, score=0.0)
+    save(Fold(mixed / "fold1").best, network, info)
+    tried(
+        folds(mixed, "c"), "holds folds of different networks; name a run of one", folds(run, "d")
+    )
 
 
 def test_searches(world: World, tmp_path, fails, monkeypatch):
@@ -308,3 +325,71 @@ def test_answers_of_several_photos_and_votes(tmp_path):
 
     said = "which votes and classes do not give; take another --blend"
     tried(write(None), said, write(table))
+
+
+def test_warnings_of_commands(world: World, copy, tmp_path, monkeypatch, capsys):
+    stranger = copy / "data" / "train" / "images" / "stranger"
+    shutil.copytree(next(stranger.parent.iterdir()), stranger)
+    page = command(
+        kit.report.main, "--data", copy / "data", "--out", tmp_path / "d.html", "--force"
+    )
+    said = "folders that train.csv does not list, left out (1, the first: stranger)"
+    tried(page, said, after(lambda: shutil.rmtree(stranger), page))
+    assert command(kit.ensemble.main, *ensemble_arguments(copy))() == 0
+    bad = [copy / f"{name}.csv" for name in "xy"]
+    for path in bad:
+        path.write_text((copy / "s.csv").read_text().replace("ImageID", "Image"))
+    places = ["--data", copy / "data", "--plan", world.plan_path, "--check"]
+    check = functools.partial(command, kit.ensemble.main, *places)
+    tried(check(*bad), f"warning: {bad[1]}: has no column 'ImageID'", check(copy / "s.csv"))
+    recipe = recipe_file(tmp_path, "weak", ", epochs=1")
+    places = ["--data", world.data, "--plan", world.plan_path, "--runs", tmp_path / "runs"]
+    words = [recipe, "--trials", 2, *places, "--device", "cpu", "--force", "--vary"]
+    monkeypatch.setattr("kit.tuning.confirm.confirm", lambda search, study: study)
+    monkeypatch.setattr("kit.tuning.variant.publish", lambda search, study, *_: study)
+    monkeypatch.setattr("kit.tuning.show.show_result", lambda *_: None)
+    monkeypatch.setattr("kit.tuning.search.run_search", lambda search, study: study)
+    tune = functools.partial(command, kit.tune.main, *words)
+    said = "changes nothing with mix='none'"
+    tried(tune("mix_prob=.1,.9"), said, tune("mix=none,cutmix"))
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kit.tuning.search.run_search", stop)
+    assert tune("lr=1e-4,1e-3")() == 130
+    said = "stopped; the same command, without --force, goes on from here"
+    assert said in capsys.readouterr().err
+
+
+def test_warnings_of_trainings(world: World, tmp_path, monkeypatch):
+    class Second:
+        """A tracker that starts once."""
+
+        started = 0
+
+        def __init__(self, *_: object) -> None:
+            Second.started += 1
+            if Second.started > 1:
+                raise OSError("no room")
+
+        def log(self, row: object) -> None:
+            pass
+
+        close = None
+
+    everywhere(monkeypatch, kit.training.trackers, "_TensorBoard", Second)
+
+    def fold(**options: object):
+        chosen = on_cpu(limit=8, cache=False, force=True, **options)
+        return lambda: train(small(), world.plan, world.folder, [0, 1], tmp_path, chosen) and None
+
+    said = "it does not start (OSError: no room); the training goes on without it"
+    tried(fold(track="tensorboard"), said, fold())
+    job = FoldJob(small(), world.plan, world.folder, 0, tmp_path, on_cpu())
+    everywhere(monkeypatch, kit.system.threads, "share_threads", lambda begun: begun and 2)
+
+    def threads(number: int):
+        return lambda: kit.training.fold._threads(job, ResumeStatus({"threads": number})) and None
+
+    tried(threads(3), "began with 3 threads and goes on with 2: its sums are", threads(2))

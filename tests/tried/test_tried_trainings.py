@@ -37,7 +37,8 @@ from kit.data.plan import read_plan
 from kit.data.reading import read_photo
 from kit.inference.members import find_members
 from kit.inference.oof import read_oof
-from kit.models.network import build
+from kit.models.architecture import architecture_of
+from kit.models.network import Network, build
 from kit.recipe import Recipe
 from kit.reporting.contact_sheet import thumbnails
 from kit.results.run import Fold
@@ -202,6 +203,11 @@ def test_recipes_that_do_not_fit(trains, world):
         "timm has no such architecture (did you mean resnet50?); take one of timm.list_models()",
         trains(force=True),
     )
+    tried(
+        trains(small(model="test_efficientnet.no_such"), force=True),
+        "take test_efficientnet alone",
+        trains(small(model="test_efficientnet"), force=True),
+    )
     twice = functools.partial(
         fold_jobs, [small(), small()], world.plan, world.folder, [0], Path(), on_cpu()
     )
@@ -267,6 +273,27 @@ def test_networks(tmp_path, monkeypatch):
     def of(**changes: object):
         return lambda: build(small(**changes), MASK) and None
 
+    def of_size(height: int, width: int, **changes: object):
+        recipe = small(size=(height, width), crop=None, **changes)
+        return functools.partial(Network, architecture_of(recipe, MASK))
+
+    def on_meta(call: Callable[[], object]):
+        def make() -> None:
+            with torch.device("meta"):  # no weights are drawn
+                call()
+
+        return make
+
+    levit = {"model": "levit_128s"}
+    said = "its last layer is no linear one, which loss='ldam' replaces; take another loss"
+    wrong, right = (on_meta(of_size(64, 64, loss=loss, **levit)) for loss in ("ldam", "ce"))
+    tried(wrong, said, right)
+    wrong, right = (on_meta(of_size(*size, model="test_maxvit")) for size in ((40, 24), (64, 64)))
+    tried(wrong, "test_maxvit' cannot take photos of 40 x 24 (", right)
+    vgg = architecture_of(small(model="vgg11", size=(64, 48)), MASK)
+    said = "(VGG.__init__() got an unexpected keyword argument 'drop_path_rate'); take it out of"
+    wrong = on_meta(functools.partial(Network, vgg, drop_path_rate=0.1))
+    tried(wrong, said, on_meta(functools.partial(Network, vgg)))
     vit = {"model": "test_vit", "drop_rate": 0.0}
     tried(of(size=(40, 24), **vit), "; change size", of(size=(64, 48), **vit))
 

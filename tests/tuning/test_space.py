@@ -62,6 +62,11 @@ def test_what_cannot_be_varied_is_one_line(text, line):
     assert str(error.value).startswith(f"--vary {text}") and line in str(error.value)
 
 
+def test_none_is_a_choice_where_a_recipe_calls_it_so():
+    (one,) = space("mix=none,cutmix").varied
+    assert one.choices == ("none", "cutmix")
+
+
 def test_a_field_is_varied_once():
     with pytest.raises(KitError, match="lr is varied twice"):
         space("lr=1e-4,1e-3", "lr=1e-4..1e-3")
