@@ -317,7 +317,7 @@ def test_the_plan_and_its_record(data, tmp_path):
     told = json.loads(record.read_text())
     remedy = "plan again with python -m kit.folds --force"
     record.unlink()
-    tried(read, f"the plan's record is not there; {remedy}", planned)
+    tried(read, f"the plan's record is not there; put a copy back, or {remedy}", planned)
     record.write_text("{")
     tried(read, remedy, planned)
     path.write_text(text + "\n")

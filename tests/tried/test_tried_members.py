@@ -215,6 +215,7 @@ def test_plans_and_records(copy):
     good = remake(source, *again)
     said = f"there is no such file (did you mean {source}?); name the .json beside a submission"
     tried(remake(copy / "ss.json", *again), said, good)
+    tried(remake(copy / "s.csv", *again), "is a table, and no record; name the .json", good)
     record = json.loads(source.read_text())
     write_json(copy / "bad.json", record | {"members": []})
     tried(remake(copy / "bad.json", *again), "is no record of a submission", good)
