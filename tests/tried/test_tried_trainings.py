@@ -486,6 +486,9 @@ def test_trackers(trains, monkeypatch):
         said = "gave up (OSError: no space left); the training goes on"
         broken = trains(track="tensorboard", force=True)
         tried(broken, said, trains(force=True))
+        patch.setattr(Broken, "__init__", Broken.log)
+        said = "it does not start (OSError: no space left); train without --track"
+        tried(broken, said, trains(force=True))
 
 
 def test_owners_and_locks(tmp_path, monkeypatch):
