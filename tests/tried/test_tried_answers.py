@@ -11,11 +11,12 @@ from helpers import MASK
 from remedies import after, command, tried
 
 import kit.compare
+from kit.models.checkpoint import read_checkpoint_info
 from kit.results.answers import read_answers
 from kit.results.leaderboard import BoardRow, add, enter_scores, read_board, write_board
 from kit.results.predictions import read_files
 from kit.results.probs import Probs, read_foreign_probs, read_probs, write_probs
-from kit.results.run import read_metrics
+from kit.results.run import Fold, origin_of, read_metrics
 from kit.results.submission import read_submission, write_submission
 
 
@@ -73,8 +74,9 @@ def test_submissions(tmp_path):
         return after(lambda: out.write_text(content), lambda: read_submission(out, data))
 
     said = "write the columns image,target alone, as plain UTF-8 (to_csv(path, index=False))"
-    tried(of(text.replace("target", "target,more").replace("\n", ",1\n")), said, of(text))
     lines = text.splitlines()
+    more = [f"{lines[0]},more", *(f"{line},1" for line in lines[1:])]
+    tried(of("\n".join(more) + "\n"), said, of(text))
     said = "(1 found: 7.jpg); make it with python -m kit.ensemble"
     tried(of("\n".join(lines[:-1]) + "\n"), "lacks ids of", of(text))
     tried(of("\n".join(lines[:-1]) + "\n"), said, of(text))
@@ -160,15 +162,20 @@ def test_probabilities_of_the_kit(tmp_path):
 
 
 def test_metrics_of_a_run(copy):
-    path = copy / "runs" / "small" / "fold0" / "metrics.csv"
+    files = Fold(copy / "runs" / "small" / "fold0")
+    info = read_checkpoint_info(files.best)
+    origin, path = origin_of(info.recipe, info.plan, info.fold), files.metrics
     text = path.read_text()
-    first = text.splitlines()[1].split(",")[0]
-    path.write_text(text.replace(f"\n{first},", "\nx,", 1))
-    said = "; train the fold again with --force"
+
+    def read() -> object:
+        return read_metrics(path, origin)
+
+    path.write_text(text.replace("\n1,", "\n3,", 1))
+    said = "its checksums do not fit; put a copy back, or train the fold again with --force"
+    tried(read, said, after(lambda: path.write_text(text), read))
+    path.write_text(text.replace("\n1,", "\n3,", 1))
     tried(
-        lambda: read_metrics(path),
-        said,
-        after(lambda: path.write_text(text), lambda: read_metrics(path)),
+        read, "kit.ensemble and kit.report need none: for them, delete it", after(path.unlink, read)
     )
 
 

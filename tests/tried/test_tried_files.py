@@ -1,6 +1,7 @@
 """Files that cannot be read or written are told, and mended as told, until they can."""
 
 import functools
+import gzip
 import importlib.util
 import json
 import re
@@ -56,10 +57,21 @@ def test_tables(tmp_path, monkeypatch):
     tried(of(""), "is empty; it needs a header line id,n", of(good))
     tried(of("id,n\n"), "has a header and no rows; it needs at least one row", of(good))
     tried(of("id,n\n가,1\n".encode("cp949")), "save it as UTF-8 with commas", of("id,n\n가,1\n"))
-    tried(of("id,n\na,1\nb,1,2\n"), "in line 3, saw 3", of(good))
+    said = "has rows with more fields than its header (1 found: line 3: 3 of 2); mend these rows"
+    tried(of("id,n\na,1\nb,1,2\n"), said, of(good))
+    said = "has rows with fewer fields than its header (1 found: line 3: 1 of 2); mend these rows"
+    tried(of("id,n\na,1\nb\n"), said, of(good))
+    said = "a quote is not closed, or a field is too long"
+    tried(of('id,n\na,1\nb,"1\nc,"2"\n'), said, of(good))
+    tried(of('id,n\na,"1\n'), "; close the quote, or mend it", of('id,n\na,"1"\n'))
+    packed = gzip.compress(good.encode())
+    tried(of(packed), "is a gzip file, and no CSV; unpack it first", of(gzip.decompress(packed)))
+    said = "it holds zero bytes, as UTF-16 and damaged files do; save it as UTF-8 with commas"
+    tried(of(good.encode("utf-16")), said, of(good))
+    wide = ",".join(["id", "n", *map(str, range(10**5))])
+    tried(of(f"{wide}\n"), "columns, and at most 100,000 are read; save it as rows", of(good))
     tried(of("id;n\na;1\n"), "is separated by something else than commas; save it with", of(good))
     tried(of("id,n,n\na,1,2\n"), "has column 'n' twice; it needs id,n", of(good))
-    tried(of("id,n\na,1,2\n"), "has rows with more fields than its header; it needs id,n", of(good))
     tried(of("id,m\na,1\n"), "has no column 'n'; it needs id,n, and has id,m", of(good))
     parquet = tmp_path / "a.parquet"
     parquet.write_bytes(b"x")
@@ -76,8 +88,10 @@ def test_tables(tmp_path, monkeypatch):
 def test_json(tmp_path):
     path = tmp_path / "a.json"
     of = reads(path, lambda path: read_json(path, "delete it"))
-    tried(of("{"), "is no JSON (Expecting property name", of("{}"))
-    tried(of("[]"), "holds no JSON object; delete it", of("{}"))
+    good = after(path.unlink, lambda: write_json(path, {}), lambda: read_json(path, ""))
+    tried(of("{"), "is no JSON (Expecting property name", good)
+    tried(of("[]"), "holds no JSON object; delete it", good)
+    tried(of("{}"), "is damaged, or was changed by hand: its checksum does not fit; delete", good)
 
 
 def test_places_of_outputs(tmp_path):
@@ -142,13 +156,15 @@ def test_names_of_submissions(tmp_path):
     (tmp_path / "a.json").write_text("{}")
     tried(lambda: check_place(tmp_path / "a.csv", [], True), "is no record of a submission", good)
     (tmp_path / "a.json").write_text("{")
-    tried(lambda: check_place(tmp_path / "a.csv", [], True), "choose another --out", good)
+    forced = lambda: check_place(tmp_path / "a.csv", [], True)  # noqa: E731
+    said = "; delete it, for the submission stands alone, or make both again"
+    tried(forced, said, after((tmp_path / "a.json").unlink, forced))
 
 
 def test_scripts(tmp_path):
     of = reads(tmp_path / "a.py", lambda path: run_script(path, ["size"]))
     tried(of(b"x = '\xfc'"), "save it as UTF-8 text", of("x = 'ü'"))
-    tried(of("x = ("), "line 1: syntax error: '(' was never closed; mend the file", of("x = ()"))
+    tried(of("x = ("), "line 1: syntax error: '(' was never closed; mend it", of("x = ()"))
     wrong = "def f(size): pass\nf(sise=1)\n"
     said = "(did you mean size?); mend the file"
     tried(of(wrong), said, of(wrong.replace("sise", "size")))
@@ -305,11 +321,11 @@ def test_the_plan_and_its_record(data, tmp_path):
     record.write_text("{")
     tried(read, remedy, planned)
     path.write_text(text + "\n")
-    tried(read, f"is not the plan that folds.json beside it describes; {remedy}", planned)
+    tried(read, f"or not the plan that folds.json describes; {remedy}", planned)
 
     def write(plan_text: str, **changes: object) -> None:
         path.write_text(plan_text)
-        record.write_text(json.dumps(told | {"folds.csv": file_hash(path)} | changes))
+        write_json(record, told | {"folds.csv": file_hash(path)} | changes, force=True)
 
     write(text, competition=None)
     tried(read, remedy, planned)

@@ -24,7 +24,9 @@ from kit.inference.engine import Compute
 from kit.inference.members import find_members
 from kit.inference.views import make_views
 from kit.models.checkpoint import load, read_checkpoint_info, save
+from kit.results.probs import read_probs, write_probs
 from kit.results.run import Fold
+from kit.system.disk import write_json
 
 
 def ensemble(root: Path, *more: object, members: tuple[object, ...] = ()):
@@ -76,11 +78,16 @@ def test_runs(copy, finds):
 def test_checkpoints(copy, finds):
     run, good = copy / "runs" / "small", finds(copy / "runs" / "small")
     best = Fold(run / "fold0").best
-    info, network = read_checkpoint_info(best), load(best)
+    info, network, whole = read_checkpoint_info(best), load(best), best.read_bytes()
 
     def with_changes(**changes: object):
         return lambda: save(best, network, dataclasses.replace(info, **changes))
 
+    said = "is damaged, or not the checkpoint that oof.npz beside it is of; put a copy back; "
+    back = after(lambda: best.write_bytes(whole), good)
+    tried(after(with_changes(score=0.1), good), said, back)
+    for path in (Fold(best.parent).oof, Fold(best.parent).metrics):
+        path.unlink()  # they are of this checkpoint alone
     right = after(with_changes(), good)
     other = info.competition | {"name": "hats"}
     tried(
@@ -99,7 +106,12 @@ def test_checkpoints(copy, finds):
     tried(after(with_changes(versions=info.versions | {"timm": "0.1"}), good), said, right)
     said = "its folds were trained by different recipes"
     tried(after(with_changes(recipe=info.recipe | {"lr": 1.0}), good), said, right)
-    whole = best.read_bytes()
+    said = "is of fold 9, and the plan has 3; train the fold again"
+    tried(
+        after(with_changes(fold=9), good_alone := finds(best)),
+        said,
+        after(with_changes(), good_alone),
+    )
     best.write_bytes(whole[:5000])
     tried(good, "is no checkpoint of the kit", right)
     best.unlink()
@@ -111,8 +123,12 @@ def test_checkpoints(copy, finds):
     with safetensors.safe_open(best, "pt") as file:
         metadata = file.metadata()
     safetensors.torch.save_file({k: v for k, v in tensors.items() if k != name}, best, metadata)
-    said = "train the fold again with --force"
-    tried(functools.partial(load, best), said, after(with_changes(), lambda: load(best) and None))
+    made = after(with_changes(), lambda: load(best) and None)  # by its training
+    said = f"{name} is not there); put a copy of it back, or make it again: its training or its"
+    tried(functools.partial(load, best), said, made)
+    safetensors.torch.save_file(tensors | {name: tensors[name] + 1}, best, metadata)
+    said = "their checksum does not fit: the file is damaged); put a copy of it back, or make it"
+    tried(functools.partial(load, best), said, made)
 
 
 def test_files_of_other_teams(copy, finds):
@@ -148,8 +164,14 @@ def test_out_of_fold_files(copy):
     oof.unlink()
     again = after(lambda: oof.write_bytes(whole), score)  # `test_tried_trainings.py` trains
     tried(score, f"is not there; {said}", again)
-    shutil.copy(Fold(run / "fold0").oof, oof)
+    table = read_probs(oof)
+    plan = read_plan(copy / "runs" / "folds.csv").hash
+    oof.unlink()
+    write_probs(oof, dataclasses.replace(table, key=table.key.replace(plan, "0" * 64)))
     tried(score, f"belongs to another checkpoint than the one beside it; {said}", again)
+    shutil.copy(Fold(run / "fold0").oof, oof)
+    said = "put a copy back; python -m kit.train RECIPE --fold 1 makes oof.npz again"
+    tried(score, said, again)
     one, other = run / "fold0", copy / "other" / "fold1"
     shutil.copytree(run / "fold1", other)
     apart = ensemble(copy, members=(one, other))
@@ -191,7 +213,7 @@ def test_plans_and_records(copy):
     said = f"there is no such file (did you mean {source}?); name the .json beside a submission"
     tried(remake(copy / "ss.json", *again), said, good)
     record = json.loads(source.read_text())
-    (copy / "bad.json").write_text(json.dumps(record | {"members": []}))
+    write_json(copy / "bad.json", record | {"members": []})
     tried(remake(copy / "bad.json", *again), "is no record of a submission", good)
     best = Fold(run / "fold1").best
     whole = best.read_bytes()
@@ -203,7 +225,7 @@ def test_plans_and_records(copy):
     tried(remake(source, *again, "--blend", "vote"), "for the record says it; leave it out", good)
     several = remake(source, *again, "--device", "cpu,cpu")
     tried(several, "--from: --device cpu,cpu are several; name one", good)
-    (copy / "other.json").write_text(json.dumps(record | {"sha256": "0" * 64}))
+    write_json(copy / "other.json", record | {"sha256": "0" * 64})
     said = "is not made again: its answers differ from the record's; make it on the device and with"
     tried(remake(copy / "other.json", *again), said, good)
     said = "takes one of three; name members, such as runs/effb4_5fold, or --from FILE.json, or"
@@ -246,8 +268,11 @@ def test_submissions_that_are_checked(copy):
     check = command(main, "--check", out, *words)
     right = after(lambda: out.write_text(text), check)
     out.write_text(text.replace("\n", ",1\n"))
-    tried(check, "would not pass", right)
+    said = "make it again by the record's command, or give a changed one another name"
+    tried(check, said, right)
     out.with_suffix(".json").unlink()
+    out.write_text(text.replace("\n", ",1\n"))
+    tried(check, "would not pass", right)
     plan_text = plan.read_text()
     plan.write_text(plan_text + "\n")
     said = "without the plan's labels: "

@@ -44,7 +44,7 @@ from kit.results.run import Fold
 from kit.results.submission import Predicted, write_submission
 from kit.scale.group import Group, joined
 from kit.scale.ranks import Ranks
-from kit.system.disk import file_hash
+from kit.system.disk import file_hash, write_json
 from kit.training.alike import check_alike
 from kit.training.estimate import estimate
 from kit.training.fold_data import check_shares
@@ -249,7 +249,7 @@ def test_searches(world: World, tmp_path, fails, monkeypatch):
     tried(call("--seed", 1), said, call("--seed", 1, "--force"))
     tried(call("--seed", 2), said, call("--seed", 2, "--out", tmp_path / "other.py"))
     path = study_path(folder)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"round": 0}))
+    write_json(path, json.loads(path.read_text()) | {"round": 0}, force=True)
     tried(call("--seed", 1), "is no record of a search", call("--seed", 1, "--force"))
     assert read_study(folder)
     lock = folder / ".lock"
@@ -286,11 +286,12 @@ def test_submissions_made_again(tmp_path):
     table = pd.read_csv(out, dtype={"image": str})
     table["target"] += 3e-5
     table.to_csv(out, index=False, lineterminator="\n", float_format="%.9g")
-    record.write_text(json.dumps(json.loads(told) | {"sha256": file_hash(out)}))
+    write_json(record, json.loads(told) | {"sha256": file_hash(out)}, force=True)
     said = "; make it on the device and with the versions of torch and timm it was made with"
     back = after(lambda: out.write_bytes(text), lambda: record.write_text(told), remake)
     tried(remake, f"from {out}{said}", back)
-    record.write_text(json.dumps(json.loads(told) | {"sha256": "0" * 64}))
+    write_json(record, json.loads(told) | {"sha256": "0" * 64}, force=True)
+    out.unlink()
     tried(remake, "to compare it with; put that submission back, or make it on", back)
 
 

@@ -38,10 +38,11 @@ from kit.data.reading import read_photo
 from kit.inference.members import find_members
 from kit.inference.oof import read_oof
 from kit.models.architecture import architecture_of
+from kit.models.checkpoint import load, read_checkpoint_info, save
 from kit.models.network import Network, build
 from kit.recipe import Recipe
 from kit.reporting.contact_sheet import thumbnails
-from kit.results.run import Fold
+from kit.results.run import Fold, origin_of, read_metrics, write_metrics
 from kit.system.device import choose_device
 from kit.system.disk import atomic_write
 from kit.system.fence import OWNER, owned
@@ -95,7 +96,9 @@ def test_what_a_fold_s_folder_holds(trains, files, world, tmp_path):
     files.folder.rename(moved)
     said = "holds files of fold 0; move them back, or --force to train it anew"
     tried(trains(folds=(1,)), said, after(lambda: moved.rename(files.folder), trains()))
-    files.metrics.write_text("\n".join(files.metrics.read_text().splitlines()[:2]) + "\n")
+    info = read_checkpoint_info(files.best)
+    origin = origin_of(info.recipe, info.plan, info.fold)
+    write_metrics(files.metrics, read_metrics(files.metrics, origin)[:1], origin)
     said = "has metrics of 1 of 2 epochs, and no last.pt to go on from; --force to train it anew"
     tried(trains(), said, anew)
 
@@ -103,19 +106,22 @@ def test_what_a_fold_s_folder_holds(trains, files, world, tmp_path):
 def test_damaged_files_of_a_finished_fold(trains, files):
     anew, whole = trains(force=True), files.best.read_bytes()
     files.oof.unlink()
-    tried(trains(), "is gone or damaged; making it again", trains())
-    files.best.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    said = "it was changed or is damaged; put the right one back, or train the fold again with"
+    tried(trains(), "is gone, damaged or of another checkpoint; making it again", trains())
+    damaged = whole[:-1] + bytes([whole[-1] ^ 1])
+    files.best.write_bytes(damaged)
+    said = "put a copy of it back, or make it again: its training or its soup, with --force"
     tried(trains(), said, after(lambda: files.best.write_bytes(whole), trains()))
-    files.best.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    files.best.write_bytes(damaged)
     tried(trains(), said, anew)
+    info, whole = read_checkpoint_info(files.best), files.best.read_bytes()
+    save(files.best, load(files.best), dataclasses.replace(info, epoch=1))
+    said = "is of epoch 1, and the fold's is of epoch 2; put a copy of that one back, or train the"
+    tried(trains(), said, after(lambda: files.best.write_bytes(whole), trains()))
     files.oof.unlink()
-    text = files.metrics.read_text()
-    losses = [line.split(",")[3] for line in text.splitlines()[1:]]
-    for loss in losses:
-        text = text.replace(loss, "0.1")
-    files.metrics.write_text(text)
-    said = "not the 0.100 it was saved with: it is damaged; train the fold again with --force"
+    origin = origin_of(info.recipe, info.plan, info.fold)
+    rows = [row | {"val_loss": 0.1} for row in read_metrics(files.metrics, origin)]
+    write_metrics(files.metrics, rows, origin)
+    said = "of its epoch: it is of another training; put a copy of the right one back, or train the"
     tried(trains(), said, anew)
     said = "its epochs were not kept; --keep-epochs needs it to be trained anew, with --force"
     tried(trains(keep_epochs=1), said, trains(keep_epochs=1, force=True))
@@ -126,8 +132,8 @@ def stopped(trains: Trains, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """The files of a fold that was stopped after its first epoch of two."""
     files, plain = Fold(tmp_path / "small-limit8" / "fold0"), kit.results.run.write_metrics
 
-    def stop(path: Path, rows: list[dict[str, float]]) -> None:
-        plain(path, rows)
+    def stop(*of_file: object) -> None:
+        plain(*of_file)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -163,13 +169,6 @@ def test_damaged_states(trains, stopped, tmp_path):
     save_state(stopped.last, state | {"precision": "float16"})
     said = "began in float16 on"
     tried(go_on, said, after(back, go_on))
-    back()
-    stopped.oof.unlink()
-    best = stopped.best.read_bytes()
-    stopped.best.unlink()
-    save_state(stopped.last, state | {"step": 1})
-    said = "it is gone or damaged; put it back, or train the fold again with --force"
-    tried(go_on, said, after(lambda: stopped.best.write_bytes(best), anew))
     said = "there is no unfinished training to resume; start it without --resume"
     tried(trains(resume=True, keep_epochs=1), said, go_on)
 
