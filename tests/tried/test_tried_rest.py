@@ -1,5 +1,6 @@
 """The rest: data that changed, groups of processes, searches, submissions made again."""
 
+import dataclasses
 import fcntl
 import functools
 import json
@@ -52,7 +53,7 @@ from kit.training.job import FoldJob
 from kit.training.learner import Learner
 from kit.training.resume import ResumeStatus, TrainingState
 from kit.training.run import train
-from kit.tuning.study import read_study, study_path
+from kit.tuning.study import Trial, read_study, study_path, write_study
 
 CPU = torch.device("cpu")
 
@@ -251,7 +252,10 @@ def test_searches(world: World, tmp_path, fails, monkeypatch):
     path = study_path(folder)
     write_json(path, json.loads(path.read_text()) | {"round": 0}, force=True)
     tried(call("--seed", 1), "is no record of a search", call("--seed", 1, "--force"))
-    assert read_study(folder)
+    study = read_study(folder)
+    write_study(folder, dataclasses.replace(study, trials=(Trial(0, {"seed": 1}),)))
+    said = "(1 found: 0); search under another name with --out, or anew with --force"
+    tried(call("--seed", 1), said, call("--seed", 1, "--force"))
     lock = folder / ".lock"
 
     def held() -> object:
