@@ -59,7 +59,8 @@ def rebuild_oof(job: FoldJob, row: Row) -> None:
         raise problem(
             files.best,
             f"{what}, and the fold's is of epoch {row['epoch']:.0f}",
-            remedy="put a copy of that one back, or train the fold again with --force",
+            remedy=f"put a copy of that one back, or train the fold again with "
+            f"--fold {job.fold} --force",
         )
     warn(f"{files.oof} is gone, damaged or of another checkpoint; making it again")
     valid = limited(job.plan.photos[job.plan.photos["fold"] == job.fold], info.limit)
@@ -81,6 +82,7 @@ def rebuild_oof(job: FoldJob, row: Row) -> None:
         raise problem(
             files.best,
             f"has the loss {loss:.3f}, not the {saved:.3f} of its epoch: it is of another training",
-            remedy="put a copy of the right one back, or train the fold again with --force",
+            remedy=f"put a copy of the right one back, or train the fold again with "
+            f"--fold {job.fold} --force",
         )
     write_oof(job, valid, probs, network.mode.name)

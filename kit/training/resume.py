@@ -141,7 +141,8 @@ def _without_state(job: FoldJob) -> str:
         rows = read_metrics(files.metrics, job.origin)
         if History(job.recipe, metric_of(job.competition), rows).finished and files.best.exists():
             return "delete it: all epochs have ended"
-    return f"{_ANEW}; until then kit.ensemble takes {files.best}" if files.best.exists() else _ANEW
+    again = f"train the fold again with --fold {job.fold} --force"
+    return f"{again}; until then kit.ensemble takes {files.best}" if files.best.exists() else again
 
 
 def _check_origin(job: FoldJob, recipe: dict[str, Any], plan: str, fold: int) -> None:

@@ -210,7 +210,7 @@ def test_a_damaged_state_names_what_stands_without_it(world, tmp_path):
     files.metrics.unlink()
     assert said().endswith(f"--force; until then kit.ensemble takes {files.best}")
     files.best.unlink()
-    assert said().endswith("; train the fold again with --force")
+    assert said().endswith("; train the fold again with --fold 0 --force")
     shutil.copytree(world.runs / "small" / "fold0", folder, dirs_exist_ok=True)
     files.last.unlink()
     assert train(small(), world.plan, world.folder, [0], tmp_path, on_cpu())

@@ -156,7 +156,7 @@ def test_damaged_states(trains, stopped, tmp_path):
     tried(trains(), said, after(back, go_on))
     back()
     stopped.last.write_bytes(stopped.last.read_bytes()[:999])
-    tried(go_on, "train the fold again with --force", anew)
+    tried(go_on, "train the fold again with --fold 0 --force", anew)
     back()
     save_state(stopped.last, state | {"version": 0})
     said = "was written by another version of the kit; finish the fold with that version, or train"
@@ -489,6 +489,16 @@ def test_trackers(trains, monkeypatch):
         patch.setattr(Broken, "__init__", Broken.log)
         said = "it does not start (OSError: no space left); train without --track"
         tried(broken, said, trains(force=True))
+
+    def fails(*_: object) -> None:
+        raise OSError("no network")
+
+    for name, remedy in (("tensorboard", ""), ("wandb", ", or with WANDB_MODE=offline")):
+        with monkeypatch.context() as patch:
+            tracker = "_TensorBoard" if name == "tensorboard" else "_Wandb"
+            everywhere(patch, kit.training.trackers, tracker, fails)
+            said = f"does not start (OSError: no network); train without --track{remedy}"
+            tried(trains(track=name, force=True), said, trains(force=True))
 
 
 def test_owners_and_locks(tmp_path, monkeypatch):
