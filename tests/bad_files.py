@@ -66,7 +66,7 @@ FILES = [
          "or not the plan that folds.json describes; plan again with python -m kit.folds "
          "--force"),
         ("is gone", gone("folds.json"),
-         "the plan's record is not there; plan again with python -m kit.folds --force"),
+         "the plan's record is not there; put a copy back, or plan again"),
         ("is a pipe", pipe("folds.json"),
          "is a pipe or a device, and no file; write what it gives to a file, and name that"),
         ("is a folder", folder("folds.json"), "cannot be read: Is a directory; check the path"),

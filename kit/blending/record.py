@@ -170,6 +170,8 @@ class Record:
         remedy = "name the .json beside a submission that kit.ensemble has written"
         if not path.is_file():
             raise problem(path, f"there is no such file{near(path)}", remedy=remedy)
+        if path.suffix == ".csv":
+            raise problem(path, "is a table, and no record", remedy=remedy)
         content = read_json(path, "put a copy back, or make the submission again from its members")
         try:
             record = _read_record(content)

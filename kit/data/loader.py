@@ -6,6 +6,7 @@ import multiprocessing
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,10 +102,8 @@ class PhotoDataset(Dataset[tuple[int, list[np.ndarray]]]):
             ) from error
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {
-            "_transform": None,
-            "_cached": None,
-        }  # a spawned worker makes its own
+        # A spawned worker makes its own.
+        return self.__dict__ | {"_transform": None, "_cached": None}
 
 
 def batches_of(n: int, size: int) -> list[list[int]]:
@@ -130,7 +129,7 @@ def make_loader(photos: PhotoDataset, batches: Any, workers: int, device: Any) -
         atexit.register(end_workers)
     # The batch sampler runs in this process, so that an epoch set on it holds for workers that
     # persist, too.
-    return DataLoader(
+    return _Loader(
         photos,
         batch_sampler=batches,
         num_workers=workers,
@@ -140,6 +139,37 @@ def make_loader(photos: PhotoDataset, batches: Any, workers: int, device: Any) -
         collate_fn=_collate,
         timeout=_WAIT_SECONDS if workers else 0,
     )
+
+
+class _Loader(DataLoader[Any]):
+    """torch's loader, which notices a process that dies while others are being started, too.
+
+    torch raises the error where the program is when it hears of it. Within a fork Python drops
+    that, and torch knows new processes only when all have started; it would then wait for the one
+    that died until the time is up.
+    """
+
+    _started = False
+
+    def __iter__(self) -> Any:
+        started, self._started = self._started, True
+        main = threading.current_thread() is threading.main_thread()
+        if not main or signal.getsignal(signal.SIGCHLD) is None or started or not self.num_workers:
+            return super().__iter__()
+        died = list[int]()
+
+        def later(number: int, _: Any) -> None:
+            died.append(number)
+
+        before = signal.signal(signal.SIGCHLD, later)
+        try:
+            batches = super().__iter__()
+        finally:
+            if signal.getsignal(signal.SIGCHLD) is later:  # and not torch's, set just now
+                signal.signal(signal.SIGCHLD, before)
+        if died:
+            signal.raise_signal(signal.SIGCHLD)
+        return batches
 
 
 def iterate(loader: Any) -> Iterator[tuple[Any, Any]]:
@@ -155,9 +185,8 @@ def iterate(loader: Any) -> Iterator[tuple[Any, Any]]:
         if "DataLoader timed out" in str(error):
             raise KitError(
                 f"no photos came from the loader processes for {_WAIT_SECONDS} seconds: the drive "
-                "hangs, or /dev/shm "
-                "is too small for them; take --workers 0, or give it more (docker run "
-                "--shm-size=8g)"
+                "hangs, or /dev/shm is too small for them; take --workers 0, or give it more "
+                "(docker run --shm-size=8g)"
             ) from error
         if "DataLoader worker" not in str(error):
             raise

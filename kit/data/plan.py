@@ -111,10 +111,10 @@ def read_plan(path: Path) -> Plan:
     """
     if not path.exists():
         raise problem(path, "there is no fold plan", remedy="make one with python -m kit.folds")
-    record = plan_json(path)
+    record, copy = plan_json(path), f"put a copy back, or {AGAIN}: {_SAME}"
     if not record.exists():
-        raise problem(record, "the plan's record is not there", remedy=AGAIN)
-    meta = read_json(record, f"put a copy back, or {AGAIN}: {_SAME}")
+        raise problem(record, "the plan's record is not there", remedy=copy)
+    meta = read_json(record, copy)
     digest = file_hash(path)
     if meta.get("folds.csv") != digest:
         what = f"is damaged, changed by hand, or not the plan that {record.name} describes"

@@ -15,7 +15,7 @@ def record_beside(path: Path) -> dict[str, Any] | None:
     Raises `KitError` for a damaged one.
     """
     record = path.with_suffix(".json")
-    if not record.is_file():
+    if not record.is_file() or record == path:
         return None
     with contextlib.suppress(ValueError, OSError):
         content = parse_json(record.read_text(encoding="utf-8"))

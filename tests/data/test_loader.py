@@ -1,6 +1,8 @@
 """The loader: every photo once, and what a person is told if it fails."""
 
+import multiprocessing
 import os
+import signal
 import time
 
 import pytest
@@ -113,3 +115,40 @@ def test_rounds_call_before_each_one_with_or_without_a_batch():
     for batch in rounds:
         said.append(batch)
     assert said == ["round", 0, "round", 1, "round", "round"] and rounds.dataset == "photos"
+
+
+VICTIMS: list[int] = []
+
+
+def kill_victims():
+    while VICTIMS:
+        os.kill(VICTIMS.pop(), signal.SIGKILL)
+        time.sleep(0.2)  # the signal comes while Python drops errors
+
+
+os.register_at_fork(after_in_parent=kill_victims)
+
+
+@pytest.mark.parametrize("of", ["another loader", "this loader"])
+def test_a_loader_process_that_dies_while_others_start_is_noticed(place, monkeypatch, of):
+    everywhere(monkeypatch, kit.data.loader, "_WAIT_SECONDS", 20)
+    photos = PhotoDataset(place / "photos", NAMES, [GEOMETRY])
+    loaders = [make_loader(photos, batches_of(8, 2), 1, CPU) for _ in range(2)]
+    if of == "another loader":
+        assert len(list(iterate(loaders[0]))) == 4
+        VICTIMS.extend(process.pid for process in multiprocessing.active_children())
+    else:
+        start = multiprocessing.process.BaseProcess.start
+
+        def killed(process):
+            start(process)
+            os.kill(process.pid, signal.SIGKILL)
+            time.sleep(0.2)
+
+        monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", killed)
+    started = time.monotonic()
+    with pytest.raises(KitError, match="a loader process was killed"):
+        list(iterate(loaders[1]))
+    assert time.monotonic() - started < 10 and not VICTIMS
+    assert signal.getsignal(signal.SIGCHLD).__module__.startswith("torch.")
+    end_workers()

@@ -20,6 +20,7 @@ def test_a_record_is_its_submission_s_own(tmp_path):
     assert record_beside(path) == record and read_record(path) is None
     with pytest.raises(KitError, match="s.csv: is not the file that s.json .*; make it again"):
         check_record(path)
+    check_record(tmp_path / "s.json")  # is no submission that has a record beside it
 
 
 @pytest.mark.parametrize(

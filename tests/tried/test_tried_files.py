@@ -317,7 +317,7 @@ def test_the_plan_and_its_record(data, tmp_path):
     told = json.loads(record.read_text())
     remedy = "plan again with python -m kit.folds --force"
     record.unlink()
-    tried(read, f"the plan's record is not there; {remedy}", planned)
+    tried(read, f"the plan's record is not there; put a copy back, or {remedy}", planned)
     record.write_text("{")
     tried(read, remedy, planned)
     path.write_text(text + "\n")
@@ -329,6 +329,9 @@ def test_the_plan_and_its_record(data, tmp_path):
 
     write(text, competition=None)
     tried(read, remedy, planned)
+    image = text.splitlines()[1].partition(",")[0]
+    write(text.replace(image, f"../{image}"))
+    tried(read, f"outside of the data folder (1 found: ../{image}); {remedy}", planned)
     write(re.sub("(?m),[012]$", ",0", text))
     tried(read, f"folds must be 0..K-1 with K >= 2, and are [0]; {remedy}", planned)
     write(re.sub("(?m),0$", ",1", text, count=1))

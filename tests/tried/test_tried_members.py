@@ -190,6 +190,9 @@ def test_what_is_written(copy):
     probs = functools.partial(ensemble, copy, "--save-probs")
     said = "is no name for probabilities; let --save-probs end in .csv or .npz"
     tried(probs(copy / "p.txt"), said, probs(out))
+    out.write_text("x\n")
+    said = "; delete it, or choose another name for --save-probs"
+    tried(probs(out), said, after(out.unlink, probs(out)))
     said = "is the submission's own name; choose another one for --save-probs"
     tried(probs(copy / "s.csv"), said, probs(out))
     said = "--save-probs: needs every pass of every photo; leave --fast and --agree out"
@@ -212,6 +215,7 @@ def test_plans_and_records(copy):
     good = remake(source, *again)
     said = f"there is no such file (did you mean {source}?); name the .json beside a submission"
     tried(remake(copy / "ss.json", *again), said, good)
+    tried(remake(copy / "s.csv", *again), "is a table, and no record; name the .json", good)
     record = json.loads(source.read_text())
     write_json(copy / "bad.json", record | {"members": []})
     tried(remake(copy / "bad.json", *again), "is no record of a submission", good)

@@ -252,9 +252,9 @@ def test_searches(world: World, tmp_path, fails, monkeypatch):
     path = study_path(folder)
     write_json(path, json.loads(path.read_text()) | {"round": 0}, force=True)
     tried(call("--seed", 1), "is no record of a search", call("--seed", 1, "--force"))
-    study = read_study(folder)
-    write_study(folder, dataclasses.replace(study, trials=(Trial(0, {"seed": 1}),)))
-    said = "(1 found: 0); search under another name with --out, or anew with --force"
+    others = dataclasses.replace(read_study(folder), trials=(Trial(0, {"lr": 9.0}),))
+    write_study(folder, others)
+    said = "has trials of settings that are not asked for (1 found: 0); search under another name"
     tried(call("--seed", 1), said, call("--seed", 1, "--force"))
     lock = folder / ".lock"
 

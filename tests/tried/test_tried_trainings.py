@@ -486,16 +486,9 @@ def test_trackers(trains, monkeypatch):
         said = "gave up (OSError: no space left); the training goes on"
         broken = trains(track="tensorboard", force=True)
         tried(broken, said, trains(force=True))
-
-    def fails(*_: object) -> None:
-        raise OSError("no network")
-
-    for name, remedy in (("tensorboard", ""), ("wandb", ", or with WANDB_MODE=offline")):
-        with monkeypatch.context() as patch:
-            tracker = "_TensorBoard" if name == "tensorboard" else "_Wandb"
-            everywhere(patch, kit.training.trackers, tracker, fails)
-            said = f"does not start (OSError: no network); train without --track{remedy}"
-            tried(trains(track=name, force=True), said, trains(force=True))
+        patch.setattr(Broken, "__init__", Broken.log)
+        said = "it does not start (OSError: no space left); train without --track"
+        tried(broken, said, trains(force=True))
 
 
 def test_owners_and_locks(tmp_path, monkeypatch):
