@@ -108,7 +108,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object], tuple[bytes, ...]]] = {
     "answers": ("a.csv", check_answers, (ONE.encode(),)),
     "log": ("a.csv", check_board, (LOG.encode(),)),
     "photo": ("a.png", check_photo, tuple(photo(form) for form in FORMATS)),
-    "json": ("a.json", read_json, (JSON,)),
+    "json": ("a.json", lambda path: read_json(path, "delete it"), (JSON,)),
     "checkpoint": ("a.safetensors", read_checkpoint_info, (named(JSON.decode()),)),
     "recipe": ("small.py", load_recipe, (RECIPE.encode(),)),
 }  # fmt: skip

@@ -9,7 +9,7 @@ from helpers import MASK, NUM_CLASSES, decode
 from kit.competition import SCORE_NAMES, Competition
 from kit.data.recorded import recorded_competition
 from kit.system.errors import KitError
-from kit.system.script import ScriptFunction
+from kit.system.script import RecordedFunction, ScriptFunction
 from kit.task import Task
 
 TWO = Competition(name="two", tasks=(Task("kind", ("a", "b")),), frame=(64, 96), id="id")
@@ -147,10 +147,10 @@ PATTERN = "a regular expression with one group, such as '([a-z]+)[0-9]*$'"
     [
         ({"name": ""}, "name='' must be a printable text"),
         ({"group": ""}, "group='' must be a printable text"),
-        ({"train": "\n"}, "must be a printable text"),
-        ({"train_images": 1}, "train_images=1 must be a printable text"),
-        ({"test": ""}, "test='' must be a printable text"),
-        ({"test_images": None}, "test_images=None must be a printable text"),
+        ({"train": "\n"}, "must be a place below the data folder"),
+        ({"train_images": 1}, "train_images=1 must be a place below the data folder"),
+        ({"test": ""}, "test='' must be a place below the data folder"),
+        ({"test_images": None}, "test_images=None must be a place below the data folder"),
         ({"id": 3}, "id=3 must be a printable text"),
         ({"fold": "\t"}, "must be a printable text"),
         ({"answer_rows": 3}, "answer_rows=3 must be a printable text"),
@@ -275,7 +275,8 @@ def test_a_record_has_all_that_changes_an_answer():
     assert record["read"] == {"path": "", "text": read.text, "name": "read"}
     assert record["tasks"][0]["edges"] == [3, 9] and not {"rows", "draw", "classes"} & {*record}
     again = recorded_competition(record)
-    assert again.read == dataclasses.replace(read, path="") and again.rows is None
+    assert again.read == RecordedFunction("", read.text, "read", "competition")
+    assert again.rows is None
     assert again == dataclasses.replace(own, read=again.read)
     metric = dataclasses.replace(read, name="gap")
     described = dataclasses.replace(own, read=None, metric=metric, greater=False).describe()

@@ -18,6 +18,7 @@ import kit.soup
 import kit.train
 from kit.data.plan import read_plan
 from kit.results.leaderboard import BoardRow, read_board, write_board
+from kit.system.checksum import with_checksum
 from kit.system.disk import file_hash
 from kit.system.errors import KitError
 
@@ -53,17 +54,21 @@ def plant_in_plan(root: Path, canary: Path) -> None:
     function = {"path": "", "text": planted(canary)}
     meta["competition"] |= {"read": function | {"name": "read"}}
     meta["competition"] |= {"metric": function | {"name": "score"}}
-    record.write_text(json.dumps(meta))
+    record.write_text(json.dumps(with_checksum(meta)))
 
 
 def plant_in_checkpoints(root: Path, changes: dict) -> None:
-    """Change the metadata of the run's checkpoints."""
+    """Change the metadata of the run's checkpoints, which then have no out-of-fold file."""
     for path in (root / "runs" / "small").glob("fold*/best.safetensors"):
         with safe_open(path, framework="pt") as file:
             content = json.loads(file.metadata()["kit"])
         for field, values in changes.items():
             content[field] |= values
-        path.write_bytes(serialize(load_file(path), metadata={"kit": json.dumps(content)}))
+        for other in ("oof.npz", "metrics.csv"):  # of the checkpoint that was
+            (path.parent / other).unlink(missing_ok=True)
+        path.write_bytes(
+            serialize(load_file(path), metadata={"kit": json.dumps(with_checksum(content))})
+        )
 
 
 @pytest.mark.parametrize("definition", ["", "# another one\n"])
@@ -91,7 +96,7 @@ def test_a_plan_s_functions_are_those_of_the_definition_here(here, tmp_path):
     meta = json.loads(record.read_text())
     meta["competition"] |= {"read": {"path": "", "text": text, "name": "read"}}
     meta["competition"] |= {"metric": "f1_macro"}
-    record.write_text(json.dumps(meta))
+    record.write_text(json.dumps(with_checksum(meta)))
     (here / "competition.py").write_text(text)
     assert read_plan(here / "runs" / "folds.csv").competition.read(Path("x")) == 7
     (here / "competition.py").write_text(text.replace("7", "8"))
@@ -142,7 +147,7 @@ def test_a_plan_names_no_photo_outside_of_the_data(here, fails):
     first = text.splitlines()[1].partition(",")[0]
     for outside in ("../secret.jpg", "/etc/secret.jpg", "a/../../secret.jpg"):
         plan.write_text(text.replace(first, outside))
-        record.write_text(json.dumps(meta | {"folds.csv": file_hash(plan)}))
+        record.write_text(json.dumps(with_checksum(meta | {"folds.csv": file_hash(plan)})))
         line = fails(kit.report.main, "runs/small", *PLACES, "--out", "page.html")
         assert f"names photos outside of the data folder (1 found: {outside}); plan again" in line
 
@@ -157,7 +162,7 @@ def test_a_plan_names_no_photo_outside_of_the_data(here, fails):
 )  # fmt: skip
 def test_a_plan_s_record_is_checked(here, fails, changes):
     record = here / "runs" / "folds.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | changes))
+    record.write_text(json.dumps(with_checksum(json.loads(record.read_text()) | changes)))
     line = fails(kit.report.main, "runs/small", *PLACES, "--out", "page.html")
     assert "folds.json: " in line and "plan again with python -m kit.folds --force" in line
 
@@ -187,7 +192,7 @@ def damaged_record(record: dict, field: str, value: object) -> dict:
 def test_a_record_is_of_its_types(records, fails, tmp_path, field, value):
     here, record = records
     bad = here / "bad.json"
-    bad.write_text(json.dumps(damaged_record(record, field, value)))
+    bad.write_text(json.dumps(with_checksum(damaged_record(record, field, value))))
     line = fails(kit.ensemble.main, "--from", bad, *PLACES, "--out", tmp_path / "new.csv")
     assert "is no record of a submission" in line and not (tmp_path / "new.csv").exists()
 
@@ -207,14 +212,14 @@ def test_a_record_s_member_that_is_no_file_is_not_read(records, fails):
     here, record = records
     (here / "pipe").unlink(missing_ok=True)
     up = "../" * len(here.parts) + "dev/zero"
-    (here / "bad.json").write_text(json.dumps(damaged_record(record, "path", up)))
+    (here / "bad.json").write_text(json.dumps(with_checksum(damaged_record(record, "path", up))))
     line = fails(kit.ensemble.main, "--from", here / "bad.json", *PLACES, "--out", "new.csv")
     assert "members that are not where they were" in line
 
 
 def test_a_log_names_no_submission_elsewhere(tmp_path):
     log = tmp_path / "leaderboard.csv"
-    for name in ("../secret.csv", "/etc/passwd", ".hidden.csv", ""):
+    for name in ("../secret.csv", "/etc/passwd", ".hidden.csv"):
         write_board(log, [BoardRow(name, "0", "now", "a")])
         with pytest.raises(KitError, match="names submissions that are no plain file names"):
             read_board(log)

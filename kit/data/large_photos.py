@@ -11,7 +11,7 @@ from PIL import Image
 from kit.system.errors import problem
 from kit.system.locks import lock_file, user_folder
 
-# Some 10 bytes of memory a pixel while a photo is decoded, and 18 with transparency.
+# Some 10 bytes of memory a pixel while a photo is decoded, almost twice as many with alpha.
 MOST_PIXELS: Final = 2**28  # 16,384 x 16,384
 _HALF: Final = MOST_PIXELS // 2
 _ANY_NUMBER: Final = 2**26  # up to 8,192 x 8,192 as many at once as there are threads

@@ -1,12 +1,14 @@
 """Photos in batches: the data set and its loader processes."""
 
 import atexit
+import functools
 import itertools
+import math
 import multiprocessing
 import re
 import signal
 import sys
-import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,34 +144,28 @@ def make_loader(photos: PhotoDataset, batches: Any, workers: int, device: Any) -
 
 
 class _Loader(DataLoader[Any]):
-    """torch's loader, which notices a process that dies while others are being started, too.
+    """torch's loader, which looks every second whether its processes live while it waits for them.
 
-    torch raises the error where the program is when it hears of it. Within a fork Python drops
-    that, and torch knows new processes only when all have started; it would then wait for the one
-    that died until the time is up.
+    torch hears of one that ends by a signal, and raises wherever the program then is: within a
+    fork, say, where Python drops the error. After that it would look when the time is up.
     """
 
-    _started = False
-
     def __iter__(self) -> Any:
-        started, self._started = self._started, True
-        main = threading.current_thread() is threading.main_thread()
-        if not main or signal.getsignal(signal.SIGCHLD) is None or started or not self.num_workers:
-            return super().__iter__()
-        died = list[int]()
-
-        def later(number: int, _: Any) -> None:
-            died.append(number)
-
-        before = signal.signal(signal.SIGCHLD, later)
-        try:
-            batches = super().__iter__()
-        finally:
-            if signal.getsignal(signal.SIGCHLD) is later:  # and not torch's, set just now
-                signal.signal(signal.SIGCHLD, before)
-        if died:
-            signal.raise_signal(signal.SIGCHLD)
+        batches: Any = super().__iter__()
+        if self.num_workers:
+            # A strong reference to itself would keep it, and its processes, after its last use.
+            wait = functools.partial(type(batches)._try_get_data, weakref.proxy(batches))
+            batches._try_get_data = functools.partial(_in_seconds, wait)
         return batches
+
+
+def _in_seconds(wait: Callable[[float], tuple[bool, Any]], timeout: float) -> tuple[bool, Any]:
+    """What comes within a time, and whether anything came, by waits of at most a second."""
+    for _ in range(math.ceil(timeout)):
+        came, batch = wait(min(1, timeout))
+        if came:
+            return came, batch
+    return False, None
 
 
 def iterate(loader: Any) -> Iterator[tuple[Any, Any]]:

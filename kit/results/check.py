@@ -12,7 +12,7 @@ from kit.data.targets import targets
 from kit.metrics.metric import metric_of
 from kit.results import leaderboard
 from kit.results.answers import Answers, read_answers
-from kit.results.record_file import check_record, read_record, record_beside
+from kit.results.record_file import check_record, is_replaceable, read_record
 from kit.results.submission import SAME, read_submission
 from kit.results.unfinished import is_unfinished
 from kit.scoring.class_counts import Expected, class_counts, distribution_p, rao_scott_correction
@@ -33,10 +33,9 @@ def check_place(out: Path, inputs: Iterable[Path], force: bool, command: str = "
     record, inputs = out.with_suffix(".json"), list(inputs)
     check_output(out, "a submission", suffixes=(".csv",), inputs=inputs, force=force)
     check_output(record, inputs=inputs, force=force or is_unfinished(out, command))
-    written = record_beside(out) or {}
-    if record.exists() and not {"kit", "sha256", "members"} <= written.keys():
+    if record.exists() and not is_replaceable(record):
         what = "is no record of a submission, and would be replaced by one"
-        raise problem(record, what, remedy="choose another --out")
+        raise problem(record, what, remedy="delete it, or choose another --out")
 
 
 def paired_draws(rows: Sequence[leaderboard.BoardRow], folder: Path) -> np.ndarray | None:

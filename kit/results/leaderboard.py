@@ -31,7 +31,7 @@ class BoardRow:
 
     `oof` is its out-of-fold score with the interval from `low` to `high`; `public` and `private`
     are the site's. Scores are those of the competition's metric, or None if unknown. `notes` are
-    the columns that a person has added, each with its cell.
+    the columns that others have added, each with its cell.
     """
 
     submission: str
@@ -126,7 +126,7 @@ def enter_scores(path: Path, name: str, scores: Mapping[str, float], metric: Met
         stem = Path(name).name.removesuffix(".csv")
         file = path.parent / f"{stem}.csv"
         digest = file_hash(file) if file.exists() else None
-        # A row that a person has written may leave the suffix out.
+        # A row that was written by hand may leave the suffix out.
         named = [n for n, row in enumerate(rows) if row.submission in (file.name, stem)]
         named = named or [n for n, row in enumerate(rows) if row.sha256 == digest]
         if not named:
@@ -146,7 +146,11 @@ def check_board(path: Path, rows: Sequence[BoardRow]) -> None:
     """
     wrong, missing = list[str](), []
     for submission in sorted(path.parent.glob("*.csv")):
-        record = record_beside(submission) or {}
+        try:
+            record = record_beside(submission) or {}
+        except KitError as error:  # it is no fault of the log, nor of the other submissions
+            warn(str(error))
+            continue
         if not {"sha256", "members"} <= record.keys():
             continue
         same = [row for row in rows if row.sha256 == record["sha256"]]
@@ -227,7 +231,9 @@ def read_board(path: Path) -> list[BoardRow]:
             bad.append(f"half an interval of {rows[-1].submission}")
     if bad:
         raise problem(path, "holds scores that are no numbers", bad, "mend these rows")
-    places = [row.submission for row in rows if not is_plain_name(row.submission)]
+    places = [
+        row.submission for row in rows if row.submission and not is_plain_name(row.submission)
+    ]
     if places:
         raise problem(
             path, "names submissions that are no plain file names", places, "mend these rows"

@@ -24,6 +24,15 @@ def record_beside(path: Path) -> dict[str, Any] | None:
     return read_json(record, "delete it, for the submission stands alone, or make both again")
 
 
+def is_replaceable(record: Path) -> bool:
+    """True if a file is a record that a submission made anew may replace, whole or damaged."""
+    try:
+        content = parse_json(record.read_text(encoding="utf-8")) if record.is_file() else None
+    except (ValueError, OSError):
+        return False
+    return isinstance(content, dict) and {"kit", "sha256", "members"} <= content.keys()
+
+
 def check_record(path: Path) -> None:
     """Raise `KitError` if the record beside a submission is damaged, or of another one."""
     record = record_beside(path) if path.exists() else None

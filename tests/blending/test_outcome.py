@@ -29,6 +29,7 @@ def test_runs_weigh_alike_whatever_folds_they_have(copy, world):
         shutil.rmtree(copy / "runs" / "other" / f"fold{fold}")
     best = copy / "runs" / "other" / "fold0" / "best.safetensors"
     save(best, load(best), dataclasses.replace(read_checkpoint_info(best), epoch=77))
+    best.with_name("oof.npz").unlink()
     paths = [copy / "runs" / "small", copy / "runs" / "other"]
     members = find_members(
         paths, world.plan, read_test(mask_folder(copy / "data")), allow_missing=True

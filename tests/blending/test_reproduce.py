@@ -81,7 +81,7 @@ def test_from_makes_the_same_bytes_again(copy, options, capsys, monkeypatch):
         == 0
     )
     assert (copy / "s.csv").read_bytes() == (copy / "u.csv").read_bytes()
-    first, again = (read_json(copy / name) for name in ("s.json", "u.json"))
+    first, again = (read_json(copy / name, "delete it") for name in ("s.json", "u.json"))
     assert {k for k in first if first[k] != again[k]} <= {
         "seconds",
         "views",

@@ -127,7 +127,9 @@ def test_a_submission_without_a_score_is_its_records_own(copy, capsys, fails):
     assert main(ensemble_arguments(copy, "--no-score")) == 0
     assert "is not its record" not in capsys.readouterr().err
     place = ensemble_arguments(copy)[1:5]
-    write_json(copy / "s.json", read_json(copy / "s.json") | {"sha256": "0" * 64}, force=True)
+    write_json(
+        copy / "s.json", read_json(copy / "s.json", "delete it") | {"sha256": "0" * 64}, force=True
+    )
     said = fails(main, "--check", copy / "s.csv", *place)
     assert "s.csv: is not the file that s.json beside it describes" in said
     (copy / "s.json").write_text("{")

@@ -85,7 +85,7 @@ def shifted(path, by):
     table = pd.read_csv(path, dtype={"image": str})
     table["target"] += by
     table.to_csv(path, index=False, lineterminator="\n", float_format="%.9g")
-    record = read_json(path.with_suffix(".json")) | {"sha256": file_hash(path)}
+    record = read_json(path.with_suffix(".json"), "delete it") | {"sha256": file_hash(path)}
     write_json(path.with_suffix(".json"), record, force=True)
 
 
@@ -110,7 +110,7 @@ def test_answers_that_differ_are_not_made_again(tmp_path):
     data, plan, files = world(tmp_path, "list")
     out, _ = ensemble(files, plan, data, Output(path=tmp_path / "s.csv"))
     again = Output(path=tmp_path / "again.csv")
-    record = read_json(out.with_suffix(".json")) | {"sha256": "0" * 64}
+    record = read_json(out.with_suffix(".json"), "delete it") | {"sha256": "0" * 64}
     write_json(tmp_path / "alone.json", record)
     with pytest.raises(KitError, match="is not made again: its answers differ from the record's"):
         reproduce(tmp_path / "alone.json", plan, data, again)

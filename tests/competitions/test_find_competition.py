@@ -61,7 +61,7 @@ def test_functions_travel_as_text_and_never_run_from_a_record(tmp_path, monkeypa
     [
         (
             'competition = Competition(name="x", trget="y")',
-            r"line 2: .*'trget'.*[Dd]id you mean '?target'?\?\)?$",
+            r"line 2: .*'trget'.*[Dd]id you mean '?target'?\?\)?; mend the file$",
         ),
         (
             'competition = Competition(name="x", group="")',

@@ -254,3 +254,12 @@ def test_a_renamed_submission_has_its_row(tmp_path, capsys):
     assert main(["--record", "best", "--public", ".7", "--board", "--log", str(log)]) == 0
     assert [(row.submission, row.public) for row in read_board(log)] == [("a.csv", 0.7)]
     assert "warning" not in capsys.readouterr().err
+
+
+def test_a_damaged_record_of_another_submission_is_a_warning(tmp_path, capsys):
+    submission(tmp_path)
+    submission(tmp_path, "b.csv", "y").with_suffix(".json").write_text('{"sha256": "0"}')
+    log = tmp_path / "leaderboard.csv"
+    assert main(["--record", "a", "--public", ".7", "--board", "--log", str(log)]) == 0
+    assert "warning: " in (said := capsys.readouterr().err) and "b.json: is damaged" in said
+    assert [row.public for row in read_board(log)] == [0.7, None]

@@ -3,7 +3,8 @@
 import pytest
 from helpers import write_classes
 
-from kit.results.record_file import check_record, read_record, record_beside
+from kit.results.check import check_place
+from kit.results.record_file import check_record, is_replaceable, read_record, record_beside
 from kit.system.disk import file_hash, write_json
 from kit.system.errors import KitError
 
@@ -40,3 +41,27 @@ def test_what_another_program_wrote_is_no_record(tmp_path, content):
     (tmp_path / "s.json").write_text(content)
     check_record(path)
     assert record_beside(path) is None
+
+
+@pytest.mark.parametrize(
+    "content, mine",
+    [
+        ('{"kit": "0", "sha256": "0", "members": [], "checksum": "damaged"}', True),
+        ('{"sha256": "0"}', False),
+        ("[1]", False),
+        ("{", False),
+        ("\0\udcff", False),
+    ],
+)
+def test_a_damaged_record_may_be_replaced_and_no_other_file(tmp_path, content, mine):
+    record = tmp_path / "s.json"
+    record.write_bytes(content.encode(errors="surrogateescape"))
+    assert is_replaceable(record) == mine
+    path = write_classes(tmp_path / "s.csv", [1])
+    if mine:
+        check_place(path, (), force=True)
+    else:
+        with pytest.raises(KitError, match="is no record of a submission.*; delete it, or choose"):
+            check_place(path, (), force=True)
+    with pytest.raises(KitError, match="exists already"):
+        check_place(path, (), force=False)
