@@ -157,7 +157,7 @@ def test_names_of_submissions(tmp_path):
     tried(lambda: check_place(tmp_path / "a.csv", [], True), "is no record of a submission", good)
     (tmp_path / "a.json").write_text("{")
     forced = lambda: check_place(tmp_path / "a.csv", [], True)  # noqa: E731
-    said = "; delete it, for the submission stands alone, or make both again"
+    said = "would be replaced by one; delete it, or choose another --out"
     tried(forced, said, after((tmp_path / "a.json").unlink, forced))
 
 
