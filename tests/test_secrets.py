@@ -10,6 +10,8 @@ import torch
 from helpers import ensemble_arguments
 
 import kit.ensemble
+import kit.system.signals
+import kit.system.threads
 from kit.scale.attempt import Terms, attempt
 from kit.scale.job import Job
 from kit.system.cli import command_line
@@ -61,7 +63,9 @@ def fail() -> None:
     raise RuntimeError(f"{SECRETS['RAY_AUTH_TOKEN']} is no \x1b[31mtoken")
 
 
-def test_a_traceback_in_a_log_has_no_tokens_and_no_codes(tmp_path):
+def test_a_traceback_in_a_log_has_no_tokens_and_no_codes(tmp_path, monkeypatch):
+    monkeypatch.setattr(kit.system.signals, "_patient", [])  # an attempt changes its process
+    monkeypatch.setattr(kit.system.threads, "_taken", [])
     terms = Terms("abcd", 1, "cpu", 1, {})
     _, error = attempt(Job("job", fail, (), tmp_path / "log.txt"), terms)
     log = (tmp_path / "log.txt").read_text()

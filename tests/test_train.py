@@ -177,7 +177,7 @@ def test_a_photo_that_breaks_later_is_one_line(data, tmp_path, fails):
         "--workers",
         "1",
     )
-    assert f"{photo}: is no image" in line
+    assert f"(1 found: {photo.relative_to(data / 'train' / 'images')}: is no image" in line
     end_workers()
 
 

@@ -17,6 +17,8 @@ import kit.demo
 import kit.report
 import kit.scale.cluster
 import kit.scale.place
+import kit.system.signals
+import kit.system.threads
 import kit.train
 import kit.tune
 from kit.benchmarks.scaling import worker_counts
@@ -334,7 +336,7 @@ def test_places_of_jobs(tmp_path, monkeypatch):
     tried(find_ranks, said, after(unset, find_ranks))
 
 
-def test_nodes_and_ranks(tmp_path):
+def test_nodes_and_ranks(tmp_path, monkeypatch):
     head = [Node("c", "head", 4, 0)]
     said = "--device cuda: the cluster has 4 cores, and no GPU; take cpu"
     wrong, right = (functools.partial(gpu_share, head, name, None) for name in ("cuda", "cpu"))
@@ -352,6 +354,8 @@ def test_nodes_and_ranks(tmp_path):
         look_at = functools.partial(check_sight, "box2")
         other = same | {name: "0"}
         tried(lambda: look_at(other, same), remedy, lambda: look_at(same, same))
+    monkeypatch.setattr(kit.system.signals, "_patient", [])  # an attempt changes its process
+    monkeypatch.setattr(kit.system.threads, "_taken", [])
     log = tmp_path / "log.txt"
     log.mkdir()
     job, terms = Job("small/fold0", str, (1,), log), Terms("3f9a", 2, "cpu", 1)

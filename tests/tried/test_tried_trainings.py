@@ -490,16 +490,6 @@ def test_trackers(trains, monkeypatch):
         said = "it does not start (OSError: no space left); train without --track"
         tried(broken, said, trains(force=True))
 
-    def fails(*_: object) -> None:
-        raise OSError("no network")
-
-    for name, remedy in (("tensorboard", ""), ("wandb", ", or with WANDB_MODE=offline")):
-        with monkeypatch.context() as patch:
-            tracker = "_TensorBoard" if name == "tensorboard" else "_Wandb"
-            everywhere(patch, kit.training.trackers, tracker, fails)
-            said = f"does not start (OSError: no network); train without --track{remedy}"
-            tried(trains(track=name, force=True), said, trains(force=True))
-
 
 def test_owners_and_locks(tmp_path, monkeypatch):
     path = tmp_path / "fold0"
