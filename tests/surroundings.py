@@ -35,6 +35,7 @@ import kit.report
 import kit.start
 import kit.train
 from kit.inference.runtime import InferenceMode
+from kit.results.run import Fold
 
 CLASSES = ("고양이", "개", "Iİiı")
 DEFINITION = """from kit.competition import Competition
@@ -131,7 +132,7 @@ def plain(path: Path) -> bytes:
     if path.suffix == ".html" or path.name == "leaderboard.csv":
         return re.sub(rb"20\d\d-\d\d-\d\d \d\d:\d\d", b"", content)
     if path.name == "metrics.csv":
-        return json.dumps(without_times(path)).encode()
+        return json.dumps(without_times(Fold(path.parent))).encode()
     if path.suffix == ".json":
         record = json.loads(re.sub(rb"[0-9a-f]{64}", b"", content))
         return json.dumps(record | {"seconds": 0, "views": list(record.get("views", []))}).encode()

@@ -102,7 +102,7 @@ def test_metadata_that_inflates_is_not_inflated(tmp_path):
     info, bomb = PngImagePlugin.PngInfo(), bytes(2 * 10**6)
     info.add_text("k", bomb.decode(), zip=True)
     Image.fromarray(CORNERS).save(tmp_path / "a.png", pnginfo=info)
-    with pytest.raises(KitError, match="is a damaged image .Decompressed data too large"):
+    with pytest.raises(KitError, match="is a damaged image .Decompressed [Dd]ata [Tt]oo [Ll]arge"):
         decode(tmp_path / "a.png")
     content = io.BytesIO()
     Image.fromarray(CORNERS).save(content, "PNG")
