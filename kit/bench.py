@@ -21,7 +21,6 @@ median of the rounds' ratios; beside it are the least and the largest. Photos ar
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 import sys
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kit.system.cli import Parser, command
-from kit.system.console import say, show_table
+from kit.system.console import say, say_json, show_table
 from kit.system.disk import near
 from kit.system.errors import KitError, problem
 from kit.system.options import add_flags, add_options, whole_number
@@ -113,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with contextlib.redirect_stdout(sys.stderr):
         tables = measure(args, path, data)
     if args.json:
-        return say(json.dumps({table.title: table.numbers for table in tables}, indent=1))
+        return say_json({table.title: table.numbers for table in tables})
     for n, table in enumerate(tables):
         if n:
             say()
