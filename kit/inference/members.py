@@ -166,7 +166,7 @@ def _fold_checkpoint(folder: Path, plan: Plan, single: bool = False) -> Checkpoi
         raise problem(files.best, what, remedy="move it to its own folder")
     if not (files.last.exists() or belongs(read_key(files.oof), checkpoint.hash)):
         what = "is damaged, or not the checkpoint that oof.npz beside it is of"
-        again = files.remedy(info.fold).replace("it again", "oof.npz again, if that is wrong")
+        again = files.remedy(info.fold, "oof.npz again, if that is wrong")
         raise problem(files.best, what, remedy=f"put a copy back; {again}")
     epochs, wanted = len(read_metrics(files.metrics, checkpoint.origin)), info.recipe["epochs"]
     # A soup has no metrics.

@@ -149,17 +149,17 @@ def weights_checksum(weights: Mapping[str, Tensor]) -> str:
     return f"{value:08x}"
 
 
-def _read_metadata(path: Path) -> dict[str, Any]:
-    """The metadata of a checkpoint with the checksum of its weights, `weights`."""
-    with safe_open(path, framework="pt") as file:
-        return without_checksum(json.loads((file.metadata() or {})["kit"]))
-
-
 def read_checkpoint_info(path: Path) -> CheckpointInfo:
     """Read a checkpoint's metadata; raises `KitError` for a file that is no checkpoint."""
+    return _read_info(path)[0]
+
+
+def _read_info(path: Path) -> tuple[CheckpointInfo, object]:
+    """A checkpoint's metadata, and the checksum that it has for its weights."""
     try:
-        content = _read_metadata(path)
-        del content["weights"]
+        with safe_open(path, framework="pt") as file:
+            content = without_checksum(json.loads((file.metadata() or {})["kit"]))
+        checksum = content.pop("weights")
         info = from_json(CheckpointInfo, content)
         info = dataclasses.replace(info, recipe=recorded_recipe(info.recipe))
         check_rules("its metadata", info, metadata_rules(info))
@@ -175,17 +175,17 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
             remedy=_REMEDY,
         ) from error
     check_pixels(path, info.versions)
-    return info
+    return info, checksum
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> Network:
     """The network of a checkpoint, in evaluation mode; raises `KitError` for damaged weights."""
-    info = read_checkpoint_info(path)
+    info, checksum = _read_info(path)
     _check_shapes(path, info)
     network = Network(info.architecture, (info.mean, info.std))
     try:
         weights = load_file(path)
-        if weights_checksum(weights) != _read_metadata(path)["weights"]:
+        if weights_checksum(weights) != checksum:
             raise ValueError("their checksum does not fit: the file is damaged")
         network.body.load_state_dict(weights)
     except Exception as error:

@@ -66,14 +66,14 @@ class Fold:
         """What its training printed, if it did not run in the command's own process."""
         return self.folder / "log.txt"
 
-    def remedy(self, fold: int) -> str:
+    def remedy(self, fold: int, what: str = "it again") -> str:
         """What makes the out-of-fold probabilities of its checkpoint again, or says why it cannot.
 
-        A soup has no metrics.
+        `what` is said of them. A soup has no metrics.
         """
         if not self.metrics.exists():
             return "make the soup again, with --force"
-        return f"python -m kit.train RECIPE --fold {fold} makes it again"
+        return f"python -m kit.train RECIPE --fold {fold} makes {what}"
 
     @property
     def stamp(self) -> str:
