@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import draw_photo, everywhere
-from trainings import without_times
+from trainings import recipe_text, without_times
 
 import kit.compare
 import kit.ensemble
@@ -50,19 +50,6 @@ competition = Competition(
     test_image="시험/{사진}.png",
     metric="log_loss",
     mirror={},
-)
-"""
-RECIPE = """from kit.recipe import Recipe
-
-recipe = Recipe(
-    name="tiny",
-    model="test_efficientnet",
-    pretrained=False,
-    size=(16, 24),
-    augment=None,
-    epochs=1,
-    batch_size=8,
-    lr=1e-2,
 )
 """
 ON_CPU = ("--workers", "0", "--device", "cpu")
@@ -92,7 +79,7 @@ def make(root: Path) -> None:
     for path, lines in tables.items():
         (root / path).write_text("\n".join([*lines, ""]), encoding="utf-8")
     (root / "own.py").write_text(DEFINITION, encoding="utf-8")
-    (root / "tiny.py").write_text(RECIPE, encoding="utf-8")
+    (root / "tiny.py").write_text(recipe_text("tiny", (16, 24), 1, 1e-2), encoding="utf-8")
 
 
 def run(command: Callable[[list[str]], int], *words: object) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from helpers import tables_of
 from PIL import Image, ImageDraw
-from trainings import metrics_of
+from trainings import metrics_of, recipe_text
 
 import kit
 import kit.compare
@@ -33,19 +33,6 @@ README = (Path(__file__).parents[1] / "kit" / "README.md").read_text(encoding="u
 DEFINITION = (
     README[README.index("## Another competition") :].split("```python\n")[1].split("```")[0]
 )
-RECIPE = """from kit.recipe import Recipe
-
-recipe = Recipe(
-    name="shapes",
-    model="test_efficientnet",
-    pretrained=False,
-    size=(32, 48),
-    augment=None,
-    epochs=4,
-    batch_size=8,
-    lr=5e-3,
-)
-"""
 
 
 def draw_shape(path: Path, shape: str, seed: int) -> None:
@@ -84,7 +71,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory):
     numbered = [(name, str(SHAPES.index(shape))) for name, shape in rows["test"]]
     write_table(root / "answers.csv", numbered)
     (root / "competition.py").write_text(DEFINITION)
-    (root / "shapes.py").write_text(RECIPE)
+    (root / "shapes.py").write_text(recipe_text("shapes", (32, 48), 4, 5e-3))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.delenv("KIT_DATA", raising=False)

@@ -51,6 +51,23 @@ recipe = replace(load_recipe({tiny!r}), name="{name}", size=(32, 24){more})
 """
 
 
+def recipe_text(name: str, size: tuple[int, int], epochs: int, lr: float) -> str:
+    """The file of a recipe with a tiny network, for photos of any competition."""
+    return f"""from kit.recipe import Recipe
+
+recipe = Recipe(
+    name="{name}",
+    model="test_efficientnet",
+    pretrained=False,
+    size={size},
+    augment=None,
+    epochs={epochs},
+    batch_size=8,
+    lr={lr},
+)
+"""
+
+
 FULL = (
     ", epochs=4, label_smoothing=0.1, head='tasks', sampler='sqrt', mix='cutmix', ema=0.9, "
     "accumulate=2, batch_size=4,"

@@ -18,26 +18,12 @@ import numpy as np
 import pandas as pd
 from helpers import draw_photo
 from PIL import Image
+from trainings import recipe_text
 
 import kit.training.learner
 from faults.digests import digest, leftovers
 from faults.forked import Counter, Ended, run_forked
 
-RECIPE = """from kit.recipe import Recipe
-
-recipe = Recipe(
-    name="{name}",
-    model="test_efficientnet",
-    pretrained=False,
-    size=(24, 32),
-    augment=None,
-    epochs={epochs},
-    batch_size=8,
-    lr={lr},
-    mix="cutmix",
-    ema=0.5,
-)
-"""
 RECIPES = {"mine": (3, 2e-2), "other": (2, 2e-2), "weak": (2, 1e-4)}
 CPU = ["--device", "cpu", "--workers", "0"]
 
@@ -167,7 +153,7 @@ def make_world(root: Path) -> World:
     work = root / "work"
     work.mkdir(parents=True)
     for name, (epochs, lr) in RECIPES.items():
-        (work / f"{name}.py").write_text(RECIPE.format(name=name, epochs=epochs, lr=lr))
+        (work / f"{name}.py").write_text(recipe_text(name, (24, 32), epochs, lr))
     for command in commands(world.data):
         before = root / "before" / command.name
         if command.interrupted:

@@ -13,7 +13,7 @@ from pathlib import Path
 from faults.commands import World
 from faults.forked import Ended, start_forked
 from faults.moments import kill_at, operations_of
-from faults.trials import Trial, lost_meanwhile, random_of, run_again
+from faults.trials import Trial, lost_meanwhile, random_of, with_second_run
 
 LONG = ("sample", "side", "report", "page", "tune")  # which take seconds
 # One process of those side by side dies, and its command goes on.
@@ -44,13 +44,9 @@ def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial
         note, more = f"{note}; then {moment}", int(second.code < 0)
         losses += _unexpected(second) + lost_meanwhile(world, name, place)
     losses += _unexpected(ended)
-    different, left, again = run_again(world, name, place)
+    lost, silent, left = with_second_run(world, name, place, losses)
     seconds = time.monotonic() - started
-    silent = tuple(different) if not again.code else ()
-    losses += [] if silent else different
-    return Trial(
-        "kills", case, number, tuple(losses), silent, tuple(left), seconds, note, met, more
-    )
+    return Trial("kills", case, number, lost, silent, left, seconds, note, met, more)
 
 
 def _unexpected(ended: Ended) -> list[str]:

@@ -16,7 +16,7 @@ from faults.commands import World
 from faults.digests import differences, digest
 from faults.forked import run_forked
 from faults.replays import LOSSES, Replay
-from faults.trials import Trial, lost_meanwhile, random_of, run_again
+from faults.trials import Trial, lost_meanwhile, random_of, with_second_run
 
 _replays: dict[Path, Replay] = {}
 
@@ -38,13 +38,11 @@ def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial
     losses = lost_meanwhile(world, case, place)
     if not met:
         losses += differences(world.after[case], digest(place))
-    different, left, again = run_again(world, case, place)
-    silent = tuple(different) if not again.code else ()
-    losses += [] if silent else different
+    lost, silent, left = with_second_run(world, case, place, losses)
     last = replay.calls[end - 1] if end else None
     note = f"after call {end} of {len(replay.calls)} ({last}), {loss}"
     seconds = time.monotonic() - started
-    return Trial("power", case, number, tuple(losses), silent, tuple(left), seconds, note, met)
+    return Trial("power", case, number, lost, silent, left, seconds, note, met)
 
 
 def replay_of(world: World, name: str) -> Replay:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from faults.commands import World
 from faults.forked import Ended, start_forked
-from faults.trials import Trial, lost_meanwhile, random_of, run_again
+from faults.trials import Trial, lost_meanwhile, random_of, with_second_run
 
 LOADERS = ("loader of train", "loader of ensemble", "loader of blend")
 MEMORY = (
@@ -45,11 +45,9 @@ def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial
         note = f"{more:.1f} MiB more than at the start"
         ended = start_forked(world.argv(name), place, limit_memory(round(more * 2**20))).wait()
     losses = lost_meanwhile(world, name, place) + _unexpected(ended)
-    different, left, again = run_again(world, name, place)
-    silent = tuple(different) if not again.code else ()
-    losses += [] if silent else different
+    lost, silent, left = with_second_run(world, name, place, losses)
     seconds, met = time.monotonic() - started, ended.code != 0
-    return Trial("starved", case, number, tuple(losses), silent, tuple(left), seconds, note, met)
+    return Trial("starved", case, number, lost, silent, left, seconds, note, met)
 
 
 def _unexpected(ended: Ended) -> list[str]:

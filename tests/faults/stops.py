@@ -12,7 +12,7 @@ import kit.training.learner
 import kit.tuning.confirm
 from faults.commands import World
 from faults.forked import Counter, Ended, start_forked
-from faults.trials import Trial, lost_meanwhile, random_of, run_again
+from faults.trials import Trial, lost_meanwhile, random_of, with_second_run
 
 CONFIRM = "confirm"  # a search that is stopped while it confirms its best trial
 NAMES = ("train", "resume", "side", "soup", "ensemble", "blend", "fast", "folds", "tune", "sample")
@@ -43,11 +43,9 @@ def trial(world: World, case: str, number: int, seed: int, place: Path) -> Trial
         note = f"{how.name} after {moment:.3f} s" + ", to all its processes" * group
     ended = running.wait()
     losses = lost_meanwhile(world, name, place) + unexpected(ended)
-    different, left, again = run_again(world, name, place)
-    silent = tuple(different) if not again.code else ()
-    losses += [] if silent else different
+    lost, silent, left = with_second_run(world, name, place, losses)
     seconds, met = time.monotonic() - started, ended.code != 0
-    return Trial("stops", case, number, tuple(losses), silent, tuple(left), seconds, note, met)
+    return Trial("stops", case, number, lost, silent, left, seconds, note, met)
 
 
 def unexpected(ended: Ended) -> list[str]:

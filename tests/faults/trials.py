@@ -11,6 +11,7 @@ folder that does not exist.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,19 @@ def lost_meanwhile(world: World, name: str, place: Path) -> list[str]:
     before, after, now = world.before[name], world.after[name], digest(place)
     kept = {path: value for path, value in before.items() if after.get(path) == value}
     return [f"{path} was lost" for path, value in kept.items() if now.get(path) != value]
+
+
+def with_second_run(
+    world: World, name: str, place: Path, losses: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The losses, silent wrong results and left-over files of a trial, after `run_again`.
+
+    What then differs is silent if the second run ended well; else it joins the `losses` so far.
+    """
+    different, left, again = run_again(world, name, place)
+    if again.code:
+        return (*losses, *different), (), tuple(left)
+    return tuple(losses), tuple(different), tuple(left)
 
 
 def run_again(world: World, name: str, place: Path) -> tuple[list[str], list[str], Ended]:

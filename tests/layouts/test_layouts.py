@@ -14,6 +14,7 @@ import pytest
 from by_hand import TEMPERED, decided, label_flags, nested, read_text, score
 from drawn_layouts import CASES, SHIPPED
 from layout_case import Case
+from trainings import recipe_text
 
 import kit.compare
 import kit.ensemble
@@ -21,19 +22,6 @@ import kit.folds
 import kit.report
 import kit.train
 
-RECIPE = """from kit.recipe import Recipe
-
-recipe = Recipe(
-    name="tiny",
-    model="test_efficientnet",
-    pretrained=False,
-    size=(24, 32),
-    augment=None,
-    epochs=2,
-    batch_size=8,
-    lr=1e-2,
-)
-"""
 ON_CPU = ["--workers", "0", "--device", "cpu"]
 
 
@@ -131,7 +119,7 @@ def test_a_layout_goes_through_every_command(name, tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KIT_DATA", raising=False)
     case.draw(tmp_path / "data")
-    Path("tiny.py").write_text(RECIPE)
+    Path("tiny.py").write_text(recipe_text("tiny", (24, 32), 2, 1e-2))
     known = ["--competition", name] if name in SHIPPED else []
     if not known:
         case.write(Path("competition.py"))
