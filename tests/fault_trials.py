@@ -14,6 +14,7 @@ import importlib
 import itertools
 import os
 import pkgutil
+import re
 import shutil
 import signal
 import sys
@@ -104,15 +105,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     unknown = [kind for kind in args.kinds if kind not in kinds()]
     if unknown:
-        parser.error(f"there is no kind {unknown[0]}")
+        parser.error(f"there is no kind {unknown[0]}; take {', '.join(kinds())}")
+    for name in args.only:
+        kind, _, rest = name.partition(":")
+        if kind not in kinds() or not re.fullmatch("[^:]+:[0-9]+", rest):
+            parser.error(f"--only {name}: is no KIND:CASE:NUMBER of {', '.join(kinds())}")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, too
     folder = args.folder or Path(tempfile.mkdtemp(prefix="faults-"))
     started, trials = time.monotonic(), list[Trial]()
     world = world_at(folder / "world")
     print(f"the world took {time.monotonic() - started:.0f} s", flush=True)
-    planned = plan_trials(world, args.kinds or list(kinds()), args.trials, args.only)
+    planned = list(plan_trials(world, args.kinds or list(kinds()), args.trials, args.only))
+    for kind, case, _ in planned:
+        if case not in (cases := kinds()[kind].cases(world)):
+            parser.error(f"--only: {kind} has no case {case}; take {', '.join(cases)}")
     try:
-        for trial in run_trials(world, planned, args.seed, folder / "trials"):
+        for trial in run_trials(world, iter(planned), args.seed, folder / "trials"):
             trials.append(trial)
             if not trial.good or args.only:
                 left = [f"left over: {name}" for name in trial.left]

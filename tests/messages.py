@@ -5,6 +5,7 @@ text of an option's type. Its text is what the code says, with {expressions} for
 and with <one | or | other> where the code chooses.
 """
 
+import argparse
 import ast
 import dataclasses
 import functools
@@ -227,4 +228,5 @@ def catalogue() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     CATALOGUE.write_text(catalogue(), encoding="utf-8")

@@ -237,8 +237,13 @@ def main() -> int:
     parser.add_argument("--out", help="a file that gets a JSON line for each fault")
     arguments = parser.parse_args()
     files = [module.resolve() for module in arguments.modules]
+    for module, file in zip(arguments.modules, files):
+        if not file.is_file() or ROOT / "kit" not in file.parents:
+            parser.error(f"there is no module {module} of the kit")
     tests = dict.fromkeys([path for file in files for path in own_tests(file)])
     tests |= dict.fromkeys(arguments.tests)
+    if not tests:  # pytest would take all
+        parser.error(f"{arguments.modules[0]} has no test file of its own; name one with --tests")
     with tempfile.TemporaryDirectory() as place, Trace(files) as imported:
         options = ["-q", "-s", "-n0", "-pno:cacheprovider", "-pno:faulthandler", "-k", arguments.k]
         options += [f"--rootdir={ROOT}", f"--basetemp={place}", "-otmp_path_retention_policy=none"]

@@ -107,3 +107,22 @@ def test_what_is_left_is_named_and_counted():
     assert left == "kit/a.py:3: 1 -> 2" and one.split() == ["kit/a.py", "2", "1", "1", "50.0%"]
     assert whole.split() == ["all", "2", "1", "1", "50.0%"]
     assert mutation.own_tests(mutation.ROOT / "kit" / "metrics" / "ranks.py")
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("kit/metrics/rank.py", "there is no module kit/metrics/rank.py of the kit"),
+        ("tests/mutation.py", "there is no module tests/mutation.py of the kit"),
+        ("kit/__init__.py", "kit/__init__.py has no test file of its own; name one with --tests"),
+    ],
+)
+def test_a_module_that_cannot_be_tried_is_told_before_any_test_runs(
+    monkeypatch, capsys, module, said
+):
+    monkeypatch.chdir(mutation.ROOT)
+    monkeypatch.setattr(sys, "argv", ["mutation.py", module])
+    monkeypatch.setattr(mutation.pytest, "main", lambda *_: pytest.fail("tests were run"))
+    with pytest.raises(SystemExit) as ended:
+        mutation.main()
+    assert ended.value.code == 2 and said in capsys.readouterr().err

@@ -88,3 +88,20 @@ def test_a_loss_is_counted_shown_and_kept(tmp_path, monkeypatch, capsys):
     assert fault_trials.main(["--only", "planted:a:0", "--folder", str(tmp_path)]) == 0
     with pytest.raises(SystemExit):
         fault_trials.main(["nothing"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["planted:b"], "planted:b: is no KIND:CASE:NUMBER of planted"),
+        (["other:a:0"], "other:a:0: is no KIND:CASE:NUMBER of planted"),
+        (["planted:a:x"], "planted:a:x: is no KIND:CASE:NUMBER of planted"),
+        (["planted:c:0"], "planted has no case c; take a, a, b"),
+    ],
+)
+def test_a_typo_of_a_trial_is_told(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.setattr(fault_trials, "kinds", lambda: {"planted": kind()})
+    monkeypatch.setattr(fault_trials, "world_at", lambda folder: None)
+    with pytest.raises(SystemExit) as ended:
+        fault_trials.main(["--folder", str(tmp_path), "--only", *words])
+    assert ended.value.code == 2 and said in capsys.readouterr().err
